@@ -1,0 +1,44 @@
+# Stampede's verbs on the control node. `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+# What is handed on: to ansible-playbook by `make run`, to pytest by `make test`.
+ARGS ?=
+# The interpreter for .venv; empty: bin/find-python looks for one.
+PYTHON ?=
+export PYTHON
+
+# An ansible.cfg that Ansible also reads in a folder that others may write to.
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+# Ansible insists on UTF-8.
+ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
+export LC_ALL := C.UTF-8
+endif
+
+.PHONY: help setup setup-dev run test lint clean
+
+help:  ## list these verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+
+setup:  ## make .venv with everything that a run needs (the other verbs do it by themselves)
+	@bin/prepare-venv requirements.txt requirements-host.txt
+
+setup-dev:
+	@bin/prepare-venv requirements-dev.txt
+
+run: setup  ## load-test the reference services on this machine; ARGS="-e stampede_holders=20" changes the run
+	@.venv/bin/ansible-playbook -i inventory/local playbooks/run-test.yml $(ARGS)
+
+test: lint  ## run the linters and all tests; ARGS="tests/unit -x" goes to pytest
+	@.venv/bin/pytest $(ARGS)
+
+lint: setup-dev  ## check style, types, YAML and playbooks
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy
+	@.venv/bin/yamllint --strict .
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/ansible-lint --offline -q
+
+clean:  ## remove .venv, work folders and caches; results stay
+	@rm -rf .venv .stampede .ansible .mypy_cache .ruff_cache .pytest_cache *.egg-info build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,207 @@
+"""Watch the controllers of all load hosts until they have come to a phase, telling how it goes.
+
+``hosts`` maps each host to its run folder and the controller's ``pid``; ``until`` is ``armed``, ``draining``
+or ``ended``. A line of progress is printed every ``interval`` seconds. Before a run has started, a controller
+that fails is this task's failure. In a run it is told at once, listed in ``died``, and the others go on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from controller.settings import seconds
+
+POLL_EVERY = 0.5
+SILENT_AFTER = 15.0
+"""Seconds without a new state after which a host that should report each second is called silent."""
+ENDED = frozenset({"done", "stopped", "failed"})
+REACHED = {
+    "armed": frozenset({"armed", "running", "draining"}) | ENDED,
+    "draining": ENDED | {"draining"},
+    "ended": ENDED,
+}
+
+
+class ActionModule(ActionBase):
+    _requires_connection = False
+    _VALID_ARGS = frozenset({"hosts", "until", "interval", "timeout"})
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        args = self._task.args
+        hosts = [
+            Host(str(name), Path(entry["dir"]), int(entry["pid"])) for name, entry in args["hosts"].items()
+        ]
+        try:
+            self._watch(
+                hosts, str(args["until"]), seconds(args.get("interval", 5)), seconds(args.get("timeout", 0))
+            )
+        except WillNotArm as problem:
+            result.update(failed=True, msg=str(problem))
+        result["states"] = {host.name: host.state for host in hosts}
+        result["died"] = [host.obituary for host in hosts if host.obituary]
+        return result
+
+    def _watch(self, hosts: list[Host], until: str, interval: float, timeout: float) -> None:
+        playbook = os.getppid()
+        began = told = time.monotonic()
+        while True:
+            for host in hosts:
+                host.look()
+            self._tell_deaths(hosts, until)
+            waiting = [host for host in hosts if host.alive and host.phase not in REACHED[until]]
+            now = time.monotonic()
+            if not waiting or now - told >= interval:
+                told = now
+                Display().display("  " + progress(hosts, time.time()))
+            if not waiting:
+                return
+            if timeout and now - began > timeout:
+                late = waiting[0]
+                raise WillNotArm(
+                    f"{late.name} was still {late.phase} after {timeout:.0f} s; {late.where_to_look}"
+                )
+            if os.getppid() != playbook:
+                raise AnsibleActionFail("ansible-playbook is gone")
+            time.sleep(POLL_EVERY)
+
+    def _tell_deaths(self, hosts: list[Host], until: str) -> None:
+        for host in hosts:
+            if host.obituary or (host.alive and host.phase != "failed"):
+                continue
+            if host.phase in ("done", "stopped"):
+                continue
+            host.obituary = host.how_it_ended()
+            if until == "armed":
+                raise WillNotArm(host.obituary)
+            Display().display(host.obituary, color="red")
+
+
+class WillNotArm(Exception):
+    """A load host does not become ready; the message says which and why."""
+
+
+@dataclass
+class Host:
+    """What is known of one load host's controller, from the state that it writes about once a second."""
+
+    name: str
+    folder: Path
+    pid: int
+    state: dict[str, Any] = field(default_factory=dict)
+    alive: bool = True
+    obituary: str = ""
+
+    @property
+    def phase(self) -> str:
+        return str(self.state.get("phase", "starting"))
+
+    @property
+    def condition(self) -> str:
+        return self.phase if self.alive or self.phase in ENDED else "dead"
+
+    @property
+    def where_to_look(self) -> str:
+        return f"see {self.folder}/logs"
+
+    def look(self) -> None:
+        # First whether it lives, then its state: its last words are written before it ends.
+        self.alive = is_alive(self.pid)
+        try:
+            self.state = json.loads((self.folder / "state.json").read_text())
+        except FileNotFoundError:
+            self.state = {}
+
+    def how_it_ended(self) -> str:
+        if self.phase == "failed":
+            return f"The controller on {self.name} failed: {self.state.get('message') or self.where_to_look}"
+        death = f"The controller on {self.name} (pid {self.pid}) died while {self.phase}"
+        return f"{death}{self._last_words()}; {self.where_to_look}"
+
+    def _last_words(self) -> str:
+        try:
+            lines = (self.folder / "logs" / "controller.out").read_text(errors="replace").split("\n")
+        except FileNotFoundError:
+            return ""
+        lines = [line.strip() for line in lines if line.strip()]
+        return f": {lines[-1]}" if lines else ""
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def progress(hosts: Iterable[Host], now: float) -> str:
+    """One line about the whole fleet.
+
+    Counts are sums over hosts; a percentile, a lag and a CPU share are the worst host's.
+    """
+    living = [host for host in hosts if host.state]
+    if not living:
+        return "starting"
+    states = [host.state for host in living]
+    parts = [
+        ", ".join(sorted({host.phase if host.alive or host.phase in ENDED else "dead" for host in living}))
+    ]
+    total, active, ready, finished = (
+        added(states, "holders", key) for key in ("total", "active", "ready", "finished")
+    )
+    if parts[0] in ("starting", "arming", "armed"):
+        parts.append(f"{ready:.0f} of {total:.0f} holders ready")
+        return " | ".join(parts)
+    parts.append(f"{active:.0f} of {total:.0f} holders active, {finished:.0f} finished")
+    ok, failed, interrupted = (added(states, "steps", key) for key in ("ok", "failed", "interrupted"))
+    steps = f"{added(states, 'steps', 'per_s'):.1f} steps/s: {ok:.0f} ok, {failed:.0f} failed"
+    parts.append(steps + (f", {interrupted:.0f} interrupted" if interrupted else ""))
+    if slowest := slowest_steps(states):
+        parts.append("p95 " + ", ".join(f"{name} {value:.2f} s" for name, value in slowest))
+    parts.append(f"lag {worst(states, 'lag_p99') * 1000:.0f} ms")
+    parts.append(f"CPU {max(busy(state) for state in states):.0%}")
+    parts.append(time_left(states, now))
+    silent = [host.name for host in living if host.alive and now - host.state.get("time", now) > SILENT_AFTER]
+    if silent:
+        parts.append(f"silent: {', '.join(silent)}")
+    return " | ".join(part for part in parts if part)
+
+
+def added(states: Iterable[Mapping[str, Any]], group: str, key: str) -> float:
+    return sum(state.get(group, {}).get(key) or 0 for state in states)
+
+
+def worst(states: Iterable[Mapping[str, Any]], key: str) -> float:
+    return max(float(state.get(key) or 0) for state in states)
+
+
+def busy(state: Mapping[str, Any]) -> float:
+    """Share of the load host's cores that are in use, whoever uses them."""
+    return float(state.get("host_cpu") or 0) / (state.get("host_cores") or 1)
+
+
+def slowest_steps(states: Iterable[Mapping[str, Any]], count: int = 2) -> list[tuple[str, float]]:
+    p95: dict[str, float] = {}
+    for state in states:
+        for name, value in (state.get("p95") or {}).items():
+            p95[name] = max(p95.get(name, 0.0), value or 0.0)
+    return sorted(p95.items(), key=lambda item: -item[1])[:count]
+
+
+def time_left(states: Iterable[Mapping[str, Any]], now: float) -> str:
+    ends = [state["ends_at"] for state in states if state.get("ends_at") and state.get("phase") == "running"]
+    if not ends:
+        return ""
+    minutes, secs = divmod(max(0, round(max(ends) - now)), 60)
+    return f"{minutes}:{secs:02d} left"

@@ -1,0 +1,96 @@
+"""Output of a run that reads like a story: one line per task, and of a failure its sentences alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ansible import constants as C
+from ansible.playbook.task_include import TaskInclude
+from ansible.plugins.callback.default import CallbackModule as DefaultCallback
+
+if TYPE_CHECKING:
+    from ansible.executor.task_result import CallbackTaskResult
+    from ansible.playbook.play import Play
+    from ansible.playbook.task import Task
+
+DOCUMENTATION = """
+    name: story
+    type: stdout
+    short_description: one line per task, and of a failure its sentences alone
+    description:
+      - With C(-v) everything is as with Ansible's own default output.
+    extends_documentation_fragment:
+      - default_callback
+      - result_format_callback
+"""
+
+
+class CallbackModule(DefaultCallback):  # type: ignore[misc]
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "stdout"
+    CALLBACK_NAME = "story"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told = ""
+
+    def _tells_all(self) -> bool:
+        return bool(self._display.verbosity)
+
+    def _tell(self, task: Task) -> None:
+        """Print the task's name, once."""
+        if self._told == task._uuid:
+            return
+        self._told = task._uuid
+        self._display.display(
+            f"* {task.name or task.get_name()}",
+            color=C.COLOR_HIGHLIGHT if self._prints_itself(task) else None,
+        )
+
+    @staticmethod
+    def _prints_itself(task: Task) -> bool:
+        return task.action in ("stampede_watch", "stampede_process", "ansible.builtin.debug")
+
+    def v2_playbook_on_play_start(self, play: Play) -> None:
+        if self._tells_all():
+            super().v2_playbook_on_play_start(play)
+            return
+        self._play = play
+        self._display.display(play.get_name().strip())
+
+    def v2_playbook_on_task_start(self, task: Task, is_conditional: bool) -> None:
+        if self._tells_all():
+            super().v2_playbook_on_task_start(task, is_conditional)
+        elif self._prints_itself(task) and not task.when:
+            self._tell(task)
+
+    def v2_playbook_on_include(self, included_file: Any) -> None:
+        if self._tells_all():
+            super().v2_playbook_on_include(included_file)
+
+    def v2_runner_on_ok(self, result: CallbackTaskResult) -> None:
+        if self._tells_all():
+            super().v2_runner_on_ok(result)
+            return
+        if isinstance(result.task, TaskInclude):
+            return
+        self._handle_warnings_and_exception(result)
+        self._tell(result.task)
+        if result.task.action == "ansible.builtin.debug" and "msg" in result.result:
+            self._display.display(str(result.result["msg"]))
+
+    def v2_runner_on_failed(self, result: CallbackTaskResult, ignore_errors: bool = False) -> None:
+        message = result.result.get("msg")
+        if self._tells_all() or not message or (result.task.loop and "results" in result.result):
+            super().v2_runner_on_failed(result, ignore_errors)
+            return
+        self._tell(result.task)
+        for line in str(message).splitlines():
+            self._display.display(f"[ERROR] {result.host.get_name()}: {line}", color=C.COLOR_ERROR)
+        for more in ("stderr", "module_stderr"):
+            if text := str(result.result.get(more) or "").strip():
+                self._display.display(text, color=C.COLOR_ERROR)
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        if self._tells_all():
+            super().v2_playbook_on_stats(stats)

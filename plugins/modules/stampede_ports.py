@@ -1,0 +1,70 @@
+#!/usr/bin/python
+"""Check that TCP ports of a host are free, before anything that needs them is started.
+
+Runs on the host, on its plain Python. ``count: 0`` means one port per core.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "first": {"type": "int", "required": True},
+            "count": {"type": "int", "default": 1},
+            "variable": {"type": "str", "required": True},
+            "host": {"type": "str", "required": True},
+            "purpose": {"type": "str", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    first, variable = module.params["first"], module.params["variable"]
+    count = module.params["count"] or len(os.sched_getaffinity(0))
+    taken = [port for port in range(first, first + count) if is_taken(port)]
+    if taken:
+        which = f"port {taken[0]}" if len(taken) == 1 else "ports " + ", ".join(map(str, taken))
+        module.fail_json(
+            msg=f"{variable} is {first}, but {which} on {module.params['host']} is taken{by_whom(taken[0])}; "
+            f"free it or set {variable} to another port for {module.params['purpose']}"
+        )
+    module.exit_json()
+
+
+def is_taken(port: int) -> bool:
+    """Whether something listens at the port, at whichever address of this host."""
+    for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104 (never listens)
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind((address, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return True
+    return False
+
+
+def by_whom(port: int) -> str:
+    """Who listens there, when psutil is at hand and this user may know."""
+    try:
+        import psutil
+    except ImportError:
+        return ""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == "LISTEN" and connection.laddr.port == port and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except (OSError, psutil.Error):
+        pass
+    return ""
+
+
+if __name__ == "__main__":
+    main()
