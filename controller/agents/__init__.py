@@ -1,0 +1,1 @@
+"""ACA-Py processes and the holder wallets in them."""

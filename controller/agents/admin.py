@@ -1,0 +1,61 @@
+"""ACA-Py's admin API, as far as holders need it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import aiohttp
+
+from controller.errors import AgentDied, AgentError, ProblemReport
+
+type Json = dict[str, Any]
+
+
+class AdminApi:
+    """The admin API of one agent, on loopback and with a key made for this run."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, url: str, key: str, is_up: Callable[[], bool], name: str
+    ) -> None:
+        self._session = session
+        self._url = url
+        self._headers = {"X-API-Key": key}
+        self._is_up = is_up
+        self._name = name
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        query: Mapping[str, str] | None = None,
+        token: str = "",
+    ) -> Json:
+        """One request; ``token`` is the tenant's. Returns the JSON answer.
+
+        Raises AgentDied when the process is gone, else AgentError with status and reason.
+        """
+        headers = {**self._headers, "Authorization": f"Bearer {token}"} if token else self._headers
+        try:
+            async with self._session.request(
+                method, self._url + path, json=body, params=query, headers=headers
+            ) as response:
+                text = await response.text()
+                if response.status >= 400:
+                    raise AgentError(f"{self._name}: {method} {path} answered {response.status} {text[:200]}")
+                answer = json.loads(text) if text else {}
+                return answer if isinstance(answer, dict) else {"results": answer}
+        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
+            if not self._is_up():
+                raise AgentDied(f"{self._name} ended during {method} {path}") from error
+            raise AgentError(f"{self._name}: {method} {path}: {error or type(error).__name__}") from error
+
+
+def check_not_abandoned(event: Json, what: str) -> None:
+    """Raise ProblemReport when an exchange came to the state ``abandoned``."""
+    if event.get("state") in ("abandoned", "error", "request-rejected"):
+        raise ProblemReport(f"{what} was abandoned: {event.get('error_msg') or 'no reason given'}")

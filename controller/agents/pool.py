@@ -1,0 +1,136 @@
+"""All agents of this host and the wallets in them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import ssl
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+import psutil
+
+from controller.agents.process import AgentProcess, Announce, check_ports_free
+from controller.agents.wallet import AcapyWallet
+from controller.agents.webhooks import WebhookReceiver
+from controller.errors import StepError
+from controller.settings import Settings
+
+CREATING_AT_ONCE = 4
+"""Wallets that an agent makes at the same time."""
+TMPFS = Path("/dev/shm")  # noqa: S108  a private folder is made in it
+
+
+class AgentPool:
+    """Starts the agents, makes one wallet per holder, spread evenly, and takes all of it down again."""
+
+    def __init__(
+        self, settings: Settings, run_dir: Path, announce: Announce, secret_values: Mapping[str, str]
+    ) -> None:
+        self.agents: list[AgentProcess] = []
+        self._settings = settings
+        self._run_dir = run_dir
+        self._announce = announce
+        self._secret_values = dict(secret_values)
+        self._wallets: dict[int, AcapyWallet] = {}
+        self._webhooks = WebhookReceiver()
+        self._session: aiohttp.ClientSession | None = None
+        self._wallet_dir = Path()
+
+    async def __aenter__(self) -> Self:
+        count = self._settings.agents or psutil.cpu_count() or 1
+        check_ports_free(self._settings, count)
+        self._wallet_dir = make_wallet_dir(self._run_dir)
+        await self._webhooks.__aenter__()
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+            timeout=aiohttp.ClientTimeout(total=None),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        trust_file = write_trust_file(self._run_dir / "trust.pem", self._settings)
+        self.agents = [
+            AgentProcess(
+                number,
+                self._settings,
+                run_dir=self._run_dir,
+                wallet_dir=self._wallet_dir,
+                trust_file=trust_file,
+                webhooks=self._webhooks,
+                session=self._session,
+                announce=self._announce,
+                secret_values=self._secret_values,
+            )
+            for number in range(count)
+        ]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.gather(*(agent.stop() for agent in self.agents), return_exceptions=True)
+        if self._session:
+            await self._session.close()
+        await self._webhooks.__aexit__(kind, error, trace)
+        shutil.rmtree(self._wallet_dir, ignore_errors=True)
+
+    @property
+    def ready(self) -> int:
+        """How many wallets there are."""
+        return len(self._wallets)
+
+    async def start(self) -> None:
+        """Start all agents and make all wallets. Raises AgentError."""
+        async with asyncio.TaskGroup() as group:
+            for agent in self.agents:
+                group.create_task(agent.start())
+        async with asyncio.TaskGroup() as group:
+            for first in range(len(self.agents) * CREATING_AT_ONCE):
+                group.create_task(self._make_wallets(first, len(self.agents) * CREATING_AT_ONCE))
+
+    async def _make_wallets(self, first: int, step: int) -> None:
+        for number in range(first, self._settings.holders, step):
+            self._wallets[number] = await self._agent_of(number).create_wallet(number)
+
+    def _agent_of(self, number: int) -> AgentProcess:
+        return self.agents[number % len(self.agents)]
+
+    def get(self, number: int) -> AcapyWallet:
+        """See controller.run.Wallets."""
+        return self._wallets[number]
+
+    async def replace(self, number: int) -> AcapyWallet:
+        """See controller.run.Wallets."""
+        agent, old = self._agent_of(number), self._wallets[number]
+        self._wallets[number] = await agent.create_wallet(number)
+        try:
+            await agent.remove_wallet(old)
+        except StepError as error:
+            self._announce("wallet_kept", f"the former wallet of holder {number} was not removed: {error}")
+        return self._wallets[number]
+
+
+def make_wallet_dir(run_dir: Path) -> Path:
+    """A private folder for SQLite wallets, in memory where the host has /dev/shm. Folders that killed
+    controllers left behind are removed."""
+    base = TMPFS if os.access(TMPFS, os.W_OK) else run_dir
+    for left in base.glob("stampede-*"):
+        owner = left.name.split("-")[1]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)) and left.stat().st_uid == os.getuid():
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"stampede-{os.getpid()}-", dir=base))
+
+
+def write_trust_file(path: Path, settings: Settings) -> Path:
+    """A PEM file with the system's CAs and those of the settings, for the agents' ``SSL_CERT_FILE``."""
+    files = {settings.ca_file, *(service.ca_file for service in settings.services.values())} - {""}
+    parts = [Path(file).read_text(encoding="utf-8") for file in sorted(files)]
+    system = ssl.get_default_verify_paths().cafile
+    if system:
+        parts.append(Path(system).read_text(encoding="utf-8"))
+    path.write_text("\n".join(parts), encoding="utf-8")
+    return path

@@ -1,0 +1,221 @@
+"""A holder's wallet: each protocol is one method that acts, then awaits the event that answers."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+from controller.agents.admin import AdminApi, check_not_abandoned
+from controller.agents.inbox import Event, Inbox
+from controller.errors import AgentError, BadInvitation, NoOffer, PresentationRejected, StepError, StepTimeout
+from controller.invitation import Json, as_out_of_band, request_thread_id
+
+
+@dataclass(slots=True)
+class Connection:
+    """A DIDComm connection that the holder keeps, by the name under which the script knows it."""
+
+    name: str
+    connection_id: str
+    my_did: str = ""
+    their_did: str = ""
+    invitation_msg_id: str = ""
+
+
+@dataclass(slots=True)
+class Credential:
+    """A credential in the holder's wallet. ``rev_reg_id`` is empty when it cannot be revoked."""
+
+    credential_id: str
+    cred_ex_id: str
+    thread_id: str = ""
+    rev_reg_id: str = ""
+    cred_rev_id: str = ""
+
+
+class Wallet(Protocol):
+    """What a script's holder can do with DIDComm. Every method raises a StepError when it fails."""
+
+    async def connect_to_mediator(self, did: str) -> None:
+        """Connect to the mediator's public DID and have mediation granted (Aries RFCs 0023, 0211)."""
+
+    async def accept_invitation(self, invitation: Json, name: str) -> Connection:
+        """Process an out-of-band invitation and connect (Aries RFCs 0434, 0023, 0160)."""
+
+    async def receive_credential(self, connection: Connection) -> Credential:
+        """Await offer, request and issued credential (Aries RFC 0453)."""
+
+    async def present_proof(self, invitation: Json) -> None:
+        """Answer the presentation request attached to an invitation (Aries RFCs 0434, 0454)."""
+
+    async def present_proof_to(self, connection: Connection) -> None:
+        """Answer the presentation request that comes over a connection (Aries RFC 0454)."""
+
+    async def receive_revocation_notification(self) -> str:
+        """Await a revocation notification (Aries RFC 0721); returns ``<rev_reg_id>::<cred_rev_id>``."""
+
+    async def delete_credential(self, credential: Credential) -> None:
+        """Remove a credential from the wallet."""
+
+    async def ping(self, connection: Connection) -> None:
+        """Send a trust ping and await its response (Aries RFC 0048)."""
+
+    async def send_message(self, connection: Connection, text: str) -> None:
+        """Send a basic message (Aries RFC 0095); it is not acknowledged."""
+
+    def cut_off(self) -> StepError | None:
+        """What the wallet waited for when the last step was cancelled; told once."""
+
+    async def ready(self) -> None:
+        """Return when the wallet's agent is up."""
+
+    async def remove(self) -> None:
+        """Remove the wallet and all that is in it."""
+
+
+class AcapyWallet:
+    """A Wallet that is a tenant of a multi-tenant ACA-Py agent."""
+
+    __slots__ = ("_admin", "_agent_up", "_cut_off", "_mediation_id", "_token", "inbox", "wallet_id")
+
+    def __init__(self, admin: AdminApi, inbox: Inbox, wallet_id: str, token: str, agent_up: asyncio.Event) -> None:
+        self._admin = admin
+        self.inbox = inbox
+        self._token = token
+        self._agent_up = agent_up
+        self._mediation_id = ""
+        self._cut_off: StepError | None = None
+        self.wallet_id = wallet_id
+
+    async def connect_to_mediator(self, did: str) -> None:
+        """See Wallet."""
+        request = await self._post("/didexchange/create-request", their_public_did=did, auto_accept="true")
+        connection_id = request["connection_id"]
+        await self._connected(connection_id)
+        asked = await self._post(f"/mediation/request/{connection_id}")
+        answer = await self._expect("mediation", "granted", "denied", mediation_id=asked["mediation_id"])
+        if answer["state"] == "denied":
+            raise BadInvitation(f"mediator {did} denied mediation")
+        self._mediation_id = asked["mediation_id"]
+
+    async def accept_invitation(self, invitation: Json, name: str) -> Connection:
+        """See Wallet."""
+        received = await self._receive(invitation)
+        if not received.get("connection_id"):
+            raise BadInvitation("the invitation offers no connection (no handshake_protocols in it)")
+        event = await self._connected(received["connection_id"])
+        return Connection(
+            name,
+            received["connection_id"],
+            event.get("my_did", ""),
+            event.get("their_did", ""),
+            received.get("invi_msg_id") or event.get("invitation_msg_id", ""),
+        )
+
+    async def receive_credential(self, connection: Connection) -> Credential:
+        """See Wallet."""
+        connection_id = connection.connection_id
+        offer = await self._expect(
+            "issue_credential_v2_0",
+            "offer-received",
+            "abandoned",
+            connection_id=connection_id,
+            missing=NoOffer,
+        )
+        check_not_abandoned(offer, "the credential exchange")
+        cred_ex_id = offer["cred_ex_id"]
+        done = await self._expect("issue_credential_v2_0", "done", "abandoned", cred_ex_id=cred_ex_id)
+        check_not_abandoned(done, "the credential exchange")
+        stored = await self._expect("issue_credential_v2_0_anoncreds", cred_ex_id=cred_ex_id)
+        return Credential(
+            stored["cred_id_stored"],
+            cred_ex_id,
+            done.get("thread_id", ""),
+            stored.get("rev_reg_id", ""),
+            str(stored.get("cred_rev_id", "")),
+        )
+
+    async def present_proof(self, invitation: Json) -> None:
+        """See Wallet."""
+        thread_id = request_thread_id(invitation)
+        if thread_id is None:
+            raise BadInvitation("the invitation carries no presentation request (no requests~attach in it)")
+        await self._receive(invitation)
+        self._verified(await self._expect("present_proof_v2_0", "done", "abandoned", thread_id=thread_id))
+
+    async def present_proof_to(self, connection: Connection) -> None:
+        """See Wallet."""
+        request = await self._expect(
+            "present_proof_v2_0", "request-received", "abandoned", connection_id=connection.connection_id
+        )
+        self._verified(
+            await self._expect("present_proof_v2_0", "done", "abandoned", pres_ex_id=request["pres_ex_id"])
+        )
+
+    @staticmethod
+    def _verified(event: Json) -> None:
+        check_not_abandoned(event, "the presentation exchange")
+        if str(event.get("verified", "true")) == "false":
+            raise PresentationRejected("the verifier found the presentation not valid")
+
+    async def receive_revocation_notification(self) -> str:
+        """See Wallet."""
+        event = await self._expect("revocation-notification-v2")
+        return str(event["credential_id"])
+
+    async def delete_credential(self, credential: Credential) -> None:
+        """See Wallet."""
+        await self._admin.call("DELETE", f"/credential/{credential.credential_id}", token=self._token)
+
+    async def ping(self, connection: Connection) -> None:
+        """See Wallet."""
+        sent = await self._post(f"/connections/{connection.connection_id}/send-ping", body={"comment": ""})
+        await self._expect("ping", "response_received", thread_id=sent["thread_id"])
+
+    async def send_message(self, connection: Connection, text: str) -> None:
+        """See Wallet."""
+        await self._post(f"/connections/{connection.connection_id}/send-message", body={"content": text})
+
+    def cut_off(self) -> StepError | None:
+        """See Wallet."""
+        reason, self._cut_off = self._cut_off, None
+        return reason
+
+    async def ready(self) -> None:
+        """See Wallet."""
+        await self._agent_up.wait()
+
+    async def remove(self) -> None:
+        """See Wallet."""
+        await self._admin.call("POST", f"/multitenancy/wallet/{self.wallet_id}/remove", body={})
+
+    async def _expect(self, topic: str, *states: str, missing: type[StepError] = StepTimeout, **values: str) -> Event:
+        """Await an event; when the step's timeout cuts that off, keep the reason as ``missing``."""
+        try:
+            return await self.inbox.expect(topic, *states, **values)
+        except asyncio.CancelledError:
+            self._cut_off = missing(self.inbox.cut_off)
+            raise
+
+    async def _receive(self, invitation: Json) -> Json:
+        """Hand an invitation to the agent. One of RFC 0160 needs ACA-Py's plugin ``connections``."""
+        elder = "/connections/" in str(invitation.get("@type", ""))
+        path = "/connections/receive-invitation" if elder else "/out-of-band/receive-invitation"
+        mediation = {"mediation_id": self._mediation_id} if self._mediation_id else {}
+        try:
+            return await self._post(path, body=as_out_of_band(invitation), auto_accept="true", **mediation)
+        except AgentError as error:
+            if " answered 4" in error.detail:
+                raise BadInvitation(f"the holder's agent did not take the invitation: {error.detail}") from error
+            raise
+
+    async def _connected(self, connection_id: str) -> Json:
+        event = await self._expect(
+            "connections", "active", "completed", "abandoned", "error", connection_id=connection_id
+        )
+        check_not_abandoned(event, "the connection")
+        return event
+
+    async def _post(self, path: str, body: Json | None = None, **query: str) -> Json:
+        return await self._admin.call("POST", path, body=body or {}, query=query, token=self._token)

@@ -1,0 +1,60 @@
+"""Receives the webhooks of this host's agents, on loopback, and hands each to its wallet's inbox."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from controller.agents.inbox import Inbox
+
+
+class WebhookReceiver:
+    """One HTTP server for all agents; ACA-Py names the wallet in the header ``x-wallet-id``."""
+
+    def __init__(self) -> None:
+        self._inboxes: dict[str, Inbox] = {}
+        self._key = secrets.token_urlsafe(24)
+        self._runner: web.AppRunner | None = None
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        """For ACA-Py's ``--webhook-url``; the part behind ``#`` becomes the header ``x-api-key``."""
+        return f"http://127.0.0.1:{self._port}/webhooks#{self._key}"
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=8 * 1024 * 1024)
+        app.router.add_post("/webhooks/topic/{topic}/", self._receive)
+        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=120)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self._port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._runner:
+            await self._runner.cleanup()
+
+    def register(self, wallet_id: str, inbox: Inbox) -> None:
+        """Deliver what the wallet announces to ``inbox``."""
+        self._inboxes[wallet_id] = inbox
+
+    def forget(self, wallet_id: str) -> None:
+        """Drop what the wallet still announces."""
+        self._inboxes.pop(wallet_id, None)
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        if not hmac.compare_digest(request.headers.get("x-api-key", ""), self._key):
+            raise web.HTTPUnauthorized
+        inbox = self._inboxes.get(request.headers.get("x-wallet-id", ""))
+        if inbox is not None:
+            inbox.deliver(request.match_info["topic"], json.loads(await request.read()))
+        return web.Response()

@@ -1,0 +1,112 @@
+"""The commands: ``stampede`` on the control node, and the rendered controller script on a load host.
+
+Exit codes of the controller script: 0 the run ended (steps may have failed), 1 it crashed, 2 bad input,
+3 it could not arm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from controller import __version__
+from controller.errors import BadInput
+from controller.run import Script
+from controller.settings import Settings
+
+
+def run_script(script: Script, variables: Mapping[str, Any], argv: Sequence[str] | None = None) -> int:
+    """What the rendered controller script does; returns its exit code."""
+    parser = argparse.ArgumentParser(description="Stampede controller script: makes the load of one host.")
+    parser.add_argument("--version", action="version", version=f"stampede {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    run = verbs.add_parser("run", help="arm, wait for go.json, run the script for all holders, drain")
+    run.add_argument("--run-dir", type=Path, required=True, metavar="DIR", help="work folder of the run")
+    run.add_argument("--die-with", type=int, default=0, metavar="PID", help="end when this process is gone")
+    dry = verbs.add_parser("dry-run", help="simulated holders on virtual time: what load would it make?")
+    dry.add_argument("--json", action="store_true", help="print JSON")
+    verbs.add_parser("check", help="look whether settings and script can be used")
+    arguments = parser.parse_args(argv)
+    try:
+        settings = Settings.from_variables(variables)
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return 2
+    if arguments.verb == "run":
+        return _run_on_host(script, settings, arguments.run_dir.resolve(), arguments.die_with)
+    if arguments.verb == "dry-run":
+        return _dry_run(script, settings, as_json=arguments.json)
+    return 0
+
+
+def _run_on_host(script: Script, settings: Settings, run_dir: Path, die_with: int) -> int:
+    import uvloop
+
+    from controller.host import HostRun
+
+    logs = run_dir / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        filename=logs / "controller.log",
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+    async def main() -> int:
+        return await HostRun(script, settings, run_dir, die_with).go_through()
+
+    return asyncio.run(main(), loop_factory=uvloop.new_event_loop)
+
+
+def _dry_run(script: Script, settings: Settings, *, as_json: bool) -> int:
+    from controller.dry_run import dry_run
+
+    try:
+        forecast = dry_run(script, settings)
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return 2
+    if as_json:
+        print(json.dumps({"seconds": forecast.seconds, "steps": forecast.steps, "per_second": forecast.per_second}))
+    else:
+        print(forecast.text())
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command ``stampede``."""
+    parser = argparse.ArgumentParser(
+        prog="stampede",
+        description="Load tests of verifiable-credential services. Runs are made by ansible-playbook "
+        "(playbooks/run-test.yml); here is what goes with them.",
+    )
+    parser.add_argument("--version", action="version", version=f"stampede {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    report = verbs.add_parser("report", help="make summary.json and report.html of a run's results again")
+    report.add_argument("results", type=Path, metavar="RESULTS_DIR", help="such as results/RUN_ID")
+    arguments = parser.parse_args(argv)
+    return _report(arguments.results)
+
+
+def _report(results: Path) -> int:
+    from controller.report import ReportError, report
+    from controller.report.terminal import table
+
+    try:
+        print(table(report(results)))
+    except ReportError as error:
+        print(f"stampede report: {error}", file=sys.stderr)
+        return 2
+    print(f"\nReport: {results / 'report.html'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

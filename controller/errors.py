@@ -1,0 +1,98 @@
+"""What can go wrong: bad input before a run, and the error classes of a step."""
+
+
+class BadInput(ValueError):
+    """The user's settings, script or files cannot be used.
+
+    ``sentences`` holds one sentence per problem; each names the variable or file, the value found
+    and what would be right.
+    """
+
+    def __init__(self, *sentences: str) -> None:
+        super().__init__("\n".join(sentences))
+        self.sentences = list(sentences)
+
+
+class StepError(Exception):
+    """A step did not reach its end.
+
+    ``error_class`` is what reports and Grafana group by; the message says what did not happen, and where.
+    """
+
+    error_class = "script_error"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class ServiceRefused(StepError):
+    """The service answered an HTTP request with a status of 400 or above."""
+
+    error_class = "service_refused"
+
+
+class ServiceUnreachable(StepError):
+    """No HTTP answer: name not resolved, connection refused or broken."""
+
+    error_class = "service_unreachable"
+
+
+class TlsError(StepError):
+    """The service's certificate was not trusted, or the TLS handshake failed."""
+
+    error_class = "tls_error"
+
+
+class BadInvitation(StepError):
+    """The service's answer holds no invitation, or one that the holder's agent does not take."""
+
+    error_class = "bad_invitation"
+
+
+class StepTimeout(StepError):
+    """The step's time was over; the detail names the state waited for and the last state seen."""
+
+    error_class = "timeout"
+
+
+class NoOffer(StepError):
+    """The issuer sent no credential offer within the step's time."""
+
+    error_class = "no_offer"
+
+
+class ProblemReport(StepError):
+    """The other agent sent a problem report (Aries RFC 0035) or the exchange was abandoned."""
+
+    error_class = "problem_report"
+
+
+class AgentDied(StepError):
+    """The holder's ACA-Py process ended while the step was under way, or was not up."""
+
+    error_class = "agent_died"
+
+
+class AgentError(StepError):
+    """The holder's ACA-Py process refused an admin request or failed in it."""
+
+    error_class = "agent_error"
+
+
+class PresentationRejected(StepError):
+    """The verifier verified the presentation and found it not valid."""
+
+    error_class = "presentation_rejected"
+
+
+class NoCredential(StepError):
+    """The step needs a credential that an earlier step did not deliver."""
+
+    error_class = "no_credential"
+
+
+class NoConnection(StepError):
+    """The step needs a connection that an earlier step did not make."""
+
+    error_class = "no_connection"

@@ -1,0 +1,29 @@
+"""Small files that others read while they are written."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+def write_atomically(path: Path, text: str, mode: int = 0o640) -> None:
+    """Write a file so that readers see the old one or the new one, never a part."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.chmod(mode)
+    os.replace(part, path)
+
+
+def write_json(path: Path, value: Any, mode: int = 0o640) -> None:
+    """``write_atomically`` of a value as JSON."""
+    write_atomically(path, json.dumps(value, indent=1) + "\n", mode)
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file's value; None when there is no such file or it holds no JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

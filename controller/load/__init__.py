@@ -1,0 +1,1 @@
+"""Who runs when: the clock, pacing, and the load models."""

@@ -1,0 +1,58 @@
+"""Waiting until something is due, and knowing how late one woke."""
+
+from __future__ import annotations
+
+import asyncio
+
+from controller.load.clock import Clock
+
+
+class EndOfRun(BaseException):
+    """Ends a holder's script when the run is over. Not an Exception, so that scripts do not catch it."""
+
+
+class Pacer:
+    """All waits of a run; ``end`` wakes them all."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.end_reached = asyncio.Event()
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._sleepers: set[asyncio.Future[None]] = set()
+        self._lags: list[float] = []
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run is over."""
+        return self.end_reached.is_set()
+
+    async def until(self, due: float) -> None:
+        """Wait until the clock shows ``due``. Raises EndOfRun when the run ends before that."""
+        if self.ended:
+            raise EndOfRun
+        sleeper = self._loop.create_future()
+        timer = self._loop.call_at(due, _wake, sleeper)
+        self._sleepers.add(sleeper)
+        try:
+            await sleeper
+        finally:
+            timer.cancel()
+            self._sleepers.discard(sleeper)
+        self._lags.append(self._clock.now() - due)
+
+    def take_lags(self) -> list[float]:
+        """How late those woke who waited since the last call, in seconds, sorted."""
+        lags, self._lags = sorted(self._lags), []
+        return lags
+
+    def end(self) -> None:
+        """The run is over: wake all who wait with EndOfRun, and let no one wait again."""
+        self.end_reached.set()
+        for sleeper in self._sleepers:
+            if not sleeper.done():
+                sleeper.set_exception(EndOfRun())
+
+
+def _wake(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)

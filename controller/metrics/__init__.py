@@ -1,0 +1,1 @@
+"""Step records, the journal they go to first, and what the generator measures of itself."""

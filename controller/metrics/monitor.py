@@ -1,0 +1,100 @@
+"""The generator measures itself: lag, CPU and memory of the controller, its agents and the host."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+
+from controller.metrics.recorder import quantile
+
+PROBE = 0.05
+"""Seconds between two looks at the event loop's lag."""
+
+
+@dataclass(slots=True)
+class Sample:
+    """What was measured in the last second. CPU in cores, memory in bytes, lag in seconds."""
+
+    cpu: float = 0.0
+    rss: int = 0
+    host_cpu: float = 0.0
+    host_cores: int = 1
+    host_memory_used: float = 0.0
+    loop_lag_max: float = 0.0
+    lag_p50: float = 0.0
+    lag_p99: float = 0.0
+    lag_max: float = 0.0
+    agents: dict[str, tuple[int, float, int]] = field(default_factory=dict)
+    """Per agent: pid, CPU, memory."""
+
+
+class Monitor:
+    """Takes samples; each call of ``sample`` covers the time since the one before."""
+
+    def __init__(
+        self,
+        take_lags: Callable[[], list[float]],
+        agents: Callable[[], dict[str, psutil.Process | None]] = dict,
+    ) -> None:
+        self._take_lags = take_lags
+        self._agents = agents
+        self._own = psutil.Process()
+        self._known: dict[int, psutil.Process] = {}
+        self._loop_lag = 0.0
+        psutil.cpu_percent()
+        self._own.cpu_percent()
+
+    async def watch_loop(self) -> None:
+        """Keep looking how late the event loop wakes; to be run as a task."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + PROBE
+            await asyncio.sleep(PROBE)
+            self._loop_lag = max(self._loop_lag, loop.time() - due)
+
+    def sample(self) -> Sample:
+        """Measure now."""
+        lags = self._take_lags()
+        cores = psutil.cpu_count() or 1
+        sample = Sample(
+            cpu=self._own.cpu_percent() / 100,
+            rss=self._own.memory_info().rss,
+            host_cpu=psutil.cpu_percent() / 100 * cores,
+            host_cores=cores,
+            host_memory_used=psutil.virtual_memory().percent / 100,
+            loop_lag_max=self._loop_lag,
+            lag_p50=quantile(lags, 0.5),
+            lag_p99=quantile(lags, 0.99),
+            lag_max=lags[-1] if lags else 0.0,
+            agents={name: self._usage(process) for name, process in self._agents().items()},
+        )
+        self._loop_lag = 0.0
+        return sample
+
+    def _usage(self, process: psutil.Process | None) -> tuple[int, float, int]:
+        if process is not None:
+            known = self._known.setdefault(process.pid, process)
+            with contextlib.suppress(psutil.Error):
+                return known.pid, known.cpu_percent() / 100, known.memory_info().rss
+        return 0, 0.0, 0
+
+
+def load_fields(sample: Sample, **counts: int) -> dict[str, Any]:
+    """The fields of a ``load`` record."""
+    return {
+        **counts,
+        "lag_p50": sample.lag_p50,
+        "lag_p99": sample.lag_p99,
+        "lag_max": sample.lag_max,
+        "loop_lag_max": sample.loop_lag_max,
+        "cpu": sample.cpu,
+        "rss": sample.rss,
+        "host_cpu": sample.host_cpu,
+        "host_cores": sample.host_cores,
+        "host_memory_used": sample.host_memory_used,
+    }

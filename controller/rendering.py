@@ -1,0 +1,129 @@
+"""Renders the controller script of a run from Jinja templates, and looks whether it can be run at all."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import difflib
+import inspect
+import pprint
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from controller.dry_run import dry_run
+from controller.errors import BadInput
+from controller.settings import Settings
+
+UNRENDERED = ("stampede_secrets",)
+"""Variables that never come into the rendered script."""
+
+TRIAL_HOLDERS = 2
+TRIAL_SECONDS = 120.0
+
+
+def find_script(name: str, templates_dir: Path, base_dir: Path | None = None) -> Path:
+    """The file of ``stampede_script``: a template's name under ``scenarios/``, or the path of a .py.j2 or
+    .py file, relative to ``base_dir``. Raises BadInput with the nearest name."""
+    if name.endswith((".py", ".py.j2")):
+        path = (base_dir or Path.cwd()) / Path(name).expanduser()
+        if path.is_file():
+            return path
+        raise BadInput(f"stampede_script is {name!r}, but there is no file {path}")
+    path = templates_dir / "scenarios" / f"{name}.py.j2"
+    if path.is_file():
+        return path
+    names = sorted(file.name.removesuffix(".py.j2") for file in (templates_dir / "scenarios").glob("*.py.j2"))
+    nearest = difflib.get_close_matches(name, names, n=1)
+    raise BadInput(
+        f"stampede_script is {name!r}; it must be one of {', '.join(names)}, or the path of a .py or .py.j2 file"
+        + (f"; did you mean {nearest[0]}?" if nearest else "")
+    )
+
+
+def render_scenario(path: Path, variables: Mapping[str, Any]) -> str:
+    """The scenario's source; a ``.j2`` file is rendered with ``variables``.
+
+    Raises BadInput, naming file and line, when it does not render or is not valid Python.
+    """
+    try:
+        source = path.read_text(encoding="utf-8")
+        if path.suffix == ".j2":
+            source = _environment().from_string(source).render(variables)
+    except jinja2.TemplateSyntaxError as error:
+        raise BadInput(f"{path} line {error.lineno}: {error.message}; it must be a valid Jinja template") from error
+    except jinja2.UndefinedError as error:
+        raise BadInput(f"{path}: {error.message}; it may use the stampede_* variables") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} cannot be read: {error}") from error
+    try:
+        compile(source, str(path), "exec")
+    except SyntaxError as error:
+        raise BadInput(
+            f"{path} line {error.lineno}: {error.msg}: {(error.text or '').strip()!r}; a script must be valid Python"
+        ) from error
+    return source
+
+
+def render_script(variables: Mapping[str, Any], templates_dir: Path, base_dir: Path | None = None) -> str:
+    """The text of the controller script. It holds no secrets. Raises BadInput."""
+    path = find_script(str(variables["stampede_script"]), templates_dir, base_dir)
+    settings = {key: value for key, value in variables.items() if key not in UNRENDERED}
+    return (
+        _environment()
+        .from_string((templates_dir / "controller.py.j2").read_text(encoding="utf-8"))
+        .render(
+            settings=settings,
+            settings_literal=pprint.pformat(settings, width=100, sort_dicts=True),
+            script_file=path.name,
+            script_source=render_scenario(path, variables).strip() + "\n",
+        )
+    )
+
+
+def try_script(variables: Mapping[str, Any], templates_dir: Path, base_dir: Path | None = None) -> None:
+    """Run the script on virtual time with simulated holders.
+
+    Raises BadInput, naming file and line, when it has no ``async def script(holder)``, asks for a service
+    that is not configured, or raises anything.
+    """
+    settings = Settings.from_variables(variables)
+    path = find_script(settings.script, templates_dir, base_dir)
+    source = render_scenario(path, variables)
+    names: dict[str, Any] = {"__name__": "scenario", "__file__": str(path)}
+    try:
+        exec(compile(source, str(path), "exec"), names)  # noqa: S102  the user's own script
+    except Exception as error:
+        raise BadInput(f"{_place(error, path)}: {type(error).__name__}: {error}") from error
+    script = names.get("script")
+    if not inspect.iscoroutinefunction(script):
+        raise BadInput(f"{path} has no 'async def script(holder)'; every script must have one")
+    trial = dataclasses.replace(
+        settings,
+        holders=min(settings.holders, TRIAL_HOLDERS),
+        iterations=min(settings.iterations, 2),
+        duration=min(settings.duration, TRIAL_SECONDS),
+        ramp_up=0.0,
+    )
+    try:
+        dry_run(script, trial)
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:
+        text = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
+        raise BadInput(f"{_place(error, path)}: {text}") from error
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(  # noqa: S701  Python is rendered here, not HTML
+        undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+    )
+
+
+def _place(error: BaseException, path: Path) -> str:
+    """``FILE line N`` of the script where ``error`` came from."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return f"{path} line {lines[-1]}" if lines else str(path)

@@ -1,0 +1,169 @@
+"""A run on one host: it carries clock, seed, journal and settings, and takes holders through the script."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from controller.agents.wallet import Wallet
+from controller.errors import BadInput, StepError
+from controller.load.clock import Clock
+from controller.load.closed import ramp_up
+from controller.load.pacing import EndOfRun, Pacer
+from controller.metrics.journal import Journal
+from controller.metrics.recorder import Recorder
+from controller.script import FAILURE_PAUSE, Holder
+from controller.services import Services
+from controller.settings import Settings
+
+LOGGER = logging.getLogger(__name__)
+
+type Script = Callable[[Holder], Awaitable[None]]
+
+
+class Wallets(Protocol):
+    """Where the holders' wallets come from."""
+
+    def get(self, number: int) -> Wallet:
+        """The wallet that was made for holder ``number`` before the start."""
+
+    async def replace(self, number: int) -> Wallet:
+        """A fresh wallet for holder ``number``; the old one is removed."""
+
+
+class Run:
+    """The holders' part of a run. No state is kept outside it, so tests can have many at once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        script: Script,
+        *,
+        services: Services,
+        wallets: Wallets,
+        journal: Journal | None = None,
+        on_phase: Callable[[str], None] = lambda phase: None,
+    ) -> None:
+        self.settings = settings
+        self.services = services
+        self.clock = Clock()
+        self.pacer = Pacer(self.clock)
+        self.recorder = Recorder(self.clock, journal)
+        self.active = 0
+        self.finished = 0
+        self.stopped = 0
+        self.bad_input: BadInput | None = None
+        self._script = script
+        self._wallets = wallets
+        self._on_phase = on_phase
+        self._aborted = asyncio.Event()
+
+    async def play(self, start: float) -> None:
+        """Take all holders through the script from ``start``, a moment of the clock, until the duration
+        is over or all scripts have ended; then give steps in flight ``drain`` seconds."""
+        settings = self.settings
+        if settings.duration:
+            asyncio.get_running_loop().call_at(start + settings.duration, self.end)
+        if start > self.clock.now():
+            try:
+                await self.pacer.until(start)
+            except EndOfRun:
+                return
+        self._on_phase("running")
+        holders = asyncio.create_task(
+            ramp_up(settings.holders, settings.ramp_up, self.clock, self.pacer, start, self._live)
+        )
+        over = asyncio.create_task(self.pacer.end_reached.wait())
+        await asyncio.wait({holders, over}, return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        if not holders.done():
+            self._on_phase("draining")
+            aborted = asyncio.create_task(self._aborted.wait())
+            await asyncio.wait({holders, aborted}, timeout=settings.drain, return_when=asyncio.FIRST_COMPLETED)
+            aborted.cancel()
+            holders.cancel()
+        await asyncio.gather(holders, return_exceptions=True)
+
+    def end(self) -> None:
+        """End the run: no step begins any more, those in flight may drain."""
+        self.pacer.end()
+
+    def abort(self) -> None:
+        """End the run at once, without draining."""
+        self.pacer.end()
+        self._aborted.set()
+
+    def goes_on(self, rounds: int) -> bool:
+        """Whether a holder that has gone round ``rounds`` times may go round once more."""
+        if self.pacer.ended:
+            return False
+        return bool(self.settings.duration) or rounds < self.settings.iterations
+
+    async def _live(self, number: int, due: float) -> None:
+        """The life of one holder: the script, and what ``stampede_on_failure`` says after a failure."""
+        self.recorder.arrivals += 1
+        self.active += 1
+        try:
+            holder = Holder(self, number, self._wallets.get(number))
+            holder.due = due
+            await self._script_until_it_ends(holder)
+        except EndOfRun:
+            self.finished += 1
+        except Exception:
+            LOGGER.exception("holder %s", number)
+            self.stopped += 1
+        finally:
+            self.active -= 1
+
+    async def _script_until_it_ends(self, holder: Holder) -> None:
+        while True:
+            rounds = holder.rounds
+            try:
+                await self._script(holder)
+                self.finished += 1
+                return
+            except StepError as error:
+                LOGGER.info("holder %s: %s: %s", holder.number, error.error_class, error.detail)
+            except BadInput as error:
+                self.bad_input = error
+                self._record_script_error(holder, error)
+                self.stopped += 1
+                return
+            except Exception as error:
+                LOGGER.exception("holder %s: the script raised", holder.number)
+                self._record_script_error(holder, error)
+            holder.rounds = max(holder.rounds, rounds + 1)  # a script that fails early goes round too
+            if self.settings.on_failure == "stop" or not self.goes_on(holder.rounds):
+                self.stopped += 1
+                return
+            await self.pacer.until(self.clock.now() + FAILURE_PAUSE)
+            await self._start_over(holder)
+
+    async def _start_over(self, holder: Holder) -> None:
+        """Give the holder a fresh wallet as soon as its agent can make one."""
+        while True:
+            await holder.wallet.ready()
+            try:
+                holder.start_over(await self._wallets.replace(holder.number))
+            except StepError as error:
+                LOGGER.warning("holder %s got no fresh wallet: %s", holder.number, error)
+                await self.pacer.until(self.clock.now() + FAILURE_PAUSE)
+            else:
+                holder.attempt += 1
+                return
+
+    def _record_script_error(self, holder: Holder, error: Exception) -> None:
+        now = self.clock.now()
+        self.recorder.step(
+            "script",
+            "failed",
+            start=now,
+            due=now,
+            holder=holder.number,
+            iteration=holder.rounds,
+            attempt=holder.attempt,
+            error=StepError.error_class,
+            detail=f"{type(error).__name__}: {error}",
+        )
