@@ -1,0 +1,192 @@
+"use strict";
+/* Drawing: what is common to all charts of the report. Uses uPlot; knows nothing of the page's controls. */
+
+const words = {
+  number(value, figures = 3) {
+    if (value === 0) return "0";
+    const decimals = Math.max(0, figures - 1 - Math.floor(Math.log10(Math.abs(value))));
+    return value.toLocaleString("en", { maximumFractionDigits: Math.min(decimals, 3) });
+  },
+  rate: (value) => words.number(value) + "/s",
+  count: (value) => Math.round(value).toLocaleString("en"),
+  percent: (value) => words.number(value, 2) + " %",
+  seconds(value) {
+    if (value < 0.9995) {
+      const ms = value * 1000;
+      return ms.toFixed(ms < 0.995 ? 2 : ms < 9.95 ? 1 : 0) + " ms";
+    }
+    return value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0) + " s";
+  },
+  clock(value) {
+    const whole = Math.round(value), pad = (part) => String(part).padStart(2, "0");
+    const hours = Math.floor(whole / 3600), minutes = Math.floor(whole / 60) % 60;
+    return (hours ? hours + ":" + pad(minutes) : minutes) + ":" + pad(whole % 60);
+  },
+};
+
+/* Labels of an axis of times: all of one unit. */
+function axisSeconds(_chart, splits) {
+  const largest = Math.max(...splits.filter((split) => split !== null));
+  const milliseconds = largest < 1;
+  return splits.map((split) => (split === null ? null : split === 0 ? "0"
+    : words.number(milliseconds ? split * 1000 : split) + (milliseconds ? " ms" : " s")));
+}
+
+/* On a logarithmic axis only the powers of ten and what fits between them is labelled. */
+function axisLogSeconds(_chart, splits) {
+  return splits.map((split) => (split === null ? null : words.seconds(split).replace(/\.0+(?= )/, "")));
+}
+
+function theme() {
+  const style = getComputedStyle(document.documentElement);
+  return (name) => style.getPropertyValue("--" + name).trim();
+}
+
+function translucent(colour, share) {
+  return colour + Math.round(share * 255).toString(16).padStart(2, "0");
+}
+
+/* Phases and faults: lines down the chart, and their words above it as far as they do not overlap. */
+function drawMarks(chart, marks, colour) {
+  const { ctx, bbox } = chart, ratio = devicePixelRatio;
+  let free = -Infinity;
+  ctx.save();
+  ctx.font = 11 * ratio + "px system-ui, sans-serif";
+  ctx.textBaseline = "bottom";
+  for (const mark of marks) {
+    const at = chart.valToPos(mark.at, "x", true);
+    if (at < bbox.left || at > bbox.left + bbox.width) continue;
+    ctx.strokeStyle = ctx.fillStyle = colour(mark.kind === "fault" ? "bad" : "soft");
+    ctx.lineWidth = ratio;
+    ctx.setLineDash(mark.kind === "fault" ? [] : [3 * ratio, 3 * ratio]);
+    ctx.beginPath();
+    ctx.moveTo(at, bbox.top);
+    ctx.lineTo(at, bbox.top + bbox.height);
+    ctx.stroke();
+    const width = ctx.measureText(mark.text).width;
+    const left = Math.min(at, bbox.left + bbox.width - width);
+    if (left > free) {
+      ctx.fillText(mark.text, left, bbox.top - 3 * ratio);
+      free = left + width + 8 * ratio;
+    }
+  }
+  ctx.restore();
+}
+
+function drawLimit(chart, limit, colour) {
+  const { ctx, bbox } = chart, at = chart.valToPos(limit, "y", true);
+  if (at < bbox.top || at > bbox.top + bbox.height) return;
+  ctx.save();
+  ctx.strokeStyle = colour("warn");
+  ctx.lineWidth = devicePixelRatio;
+  ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
+  ctx.beginPath();
+  ctx.moveTo(bbox.left, at);
+  ctx.lineTo(bbox.left + bbox.width, at);
+  ctx.stroke();
+  ctx.restore();
+}
+
+/* A box that follows the pointer and says every value at that moment, the largest first. */
+function tip(spec, data) {
+  const box = document.createElement("div");
+  box.className = "tip";
+  box.hidden = true;
+  const cell = (row, text) => row.insertCell().append(text);
+  return {
+    hooks: {
+      init: (chart) => {
+        chart.root.parentNode.append(box);
+        chart.over.addEventListener("mouseenter", () => { chart.hovered = true; });
+        chart.over.addEventListener("mouseleave", () => { chart.hovered = false; box.hidden = true; });
+      },
+      destroy: () => box.remove(),
+      setCursor: (chart) => {
+        const index = chart.cursor.idx;
+        if (!chart.hovered || index === null || index === undefined) { box.hidden = true; return; }
+        const at = chart.data[0][index], half = data.width / 2;
+        const head = document.createElement("b"), table = document.createElement("table");
+        head.textContent = "+" + words.clock(at - half) + " to +" + words.clock(at + half);
+        const rows = spec.series.map((series) => ({ series, value: series.values[index] }))
+          .filter((entry) => entry.value !== null && entry.value !== undefined && !(spec.stacked && entry.value === 0));
+        if (spec.sorted !== false) rows.sort((one, other) => other.value - one.value);
+        for (const { series, value } of rows) {
+          const row = table.insertRow(), swatch = document.createElement("i"), name = row.insertCell();
+          swatch.style.background = series.colour;
+          name.append(swatch, series.name);
+          cell(row, spec.words(value));
+        }
+        if (spec.stacked && rows.length > 1) {
+          const row = table.insertRow();
+          cell(row, "together");
+          cell(row, spec.words(rows.reduce((sum, entry) => sum + entry.value, 0)));
+        }
+        box.replaceChildren(head, table);
+        for (const mark of data.marks.filter((one) => Math.abs(one.at - at) <= half).slice(0, 4)) {
+          const line = document.createElement("div");
+          line.className = mark.kind;
+          line.textContent = "+" + words.clock(mark.at) + " " + mark.text;
+          box.append(line);
+        }
+        box.hidden = rows.length === 0 && box.childElementCount < 3;
+        const left = chart.cursor.left + chart.over.offsetLeft, room = chart.root.parentNode.clientWidth;
+        const beside = left + 14 + box.offsetWidth > room ? left - 14 - box.offsetWidth : left + 14;
+        box.style.left = Math.max(0, Math.min(beside, room - box.offsetWidth)) + "px";
+      },
+    },
+  };
+}
+
+/* What uPlot draws for a spec: stacked series are summed from the first upwards, with the space between filled. */
+function columns(spec) {
+  if (!spec.stacked) return spec.series.map((series) => series.values);
+  let below = null;
+  return spec.series.map((series) => {
+    below = series.values.map((value, index) => (value || 0) + (below ? below[index] : 0));
+    return below;
+  });
+}
+
+/* Draws a spec into a plot; returns the uPlot.
+   spec: { series: [{ name, colour, values, dash, width, step }], words, axis, log, stacked, bands, limit, height } */
+function draw(plot, spec, data, view, width) {
+  const colour = theme(), font = "12px system-ui, sans-serif";
+  const axis = { stroke: colour("soft"), font, grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false } };
+  const narrow = width < 520;
+  const options = {
+    width, height: spec.height || (narrow ? 210 : 240),
+    padding: [20, 8, 0, 0],
+    legend: { show: false },
+    cursor: {
+      sync: { key: "stampede", scales: ["x", null] },
+      y: false,
+      drag: { x: true, y: false, setScale: true },
+      points: { size: 6 },
+    },
+    scales: {
+      x: { time: false, range: (_chart, low, high) => (view.zoom ? view.zoom : [0, Math.max(high, data.seconds)]) },
+      y: spec.log ? { distr: 3 } : { range: (_chart, _low, high) => [0, Math.max(high || 0, spec.least || 0) * 1.08 || 1] },
+    },
+    axes: [
+      { ...axis, values: (_chart, splits) => splits.map(words.clock), space: narrow ? 60 : 90, size: 30, gap: 6,
+        incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400] },
+      { ...axis, values: spec.log ? axisLogSeconds : spec.axis || ((_chart, splits) => splits.map((split) => words.number(split))),
+        size: 58, gap: 6, space: spec.log ? 24 : 36 },
+    ],
+    series: [{}, ...spec.series.map((series, index) => ({
+      label: series.name, stroke: series.colour, width: series.width ?? (spec.stacked ? 1 : 1.6), dash: series.dash,
+      fill: spec.stacked ? translucent(series.colour, series.solid ? 0.9 : 0.5) : undefined,
+      spanGaps: true,
+      paths: series.step ? uPlot.paths.stepped({ align: 1 }) : undefined,
+      points: { show: spec.stacked ? false : undefined, size: 4 },
+    }))],
+    bands: spec.stacked
+      ? spec.series.slice(1).map((_series, index) => ({ series: [index + 2, index + 1] }))
+      : spec.bands || [],
+    hooks: {
+      draw: [(chart) => { if (spec.limit) drawLimit(chart, spec.limit, colour); drawMarks(chart, data.marks, colour); }],
+    },
+    plugins: [tip(spec, data)],
+  };
+  return new uPlot(options, [data.x, ...columns(spec)], plot);
+}

@@ -1,0 +1,174 @@
+"use strict";
+/* The page: which charts there are, and the controls that choose what they show. */
+
+(() => {
+  const data = JSON.parse(document.getElementById("chart-data").textContent);
+  const view = { steps: data.steps.map(() => true), percentile: "p95", time: "service", log: false, host: Object.keys(data.hosts)[0], zoom: null };
+  const colours = 12, dashes = [undefined, [6, 3], [2, 3]];
+  let colour = theme();
+
+  const stepColour = (number) => colour("c" + (number % colours));
+  const stepDash = (number) => dashes[Math.floor(number / colours) % dashes.length];
+  const shown = () => data.steps.map((step, number) => ({ step, number })).filter(({ number }) => view.steps[number]);
+  const hundredfold = (values) => values.map((value) => (value === null ? null : value * 100));
+
+  const specs = {
+    throughput() {
+      const series = shown().map(({ step, number }) => ({ name: step.name, colour: stepColour(number), values: step.ok }));
+      const failing = shown().filter(({ step }) => step.failed);
+      if (failing.length) {
+        const failed = data.x.map((_, index) => failing.reduce((sum, { step }) => sum + step.failed[index], 0));
+        series.push({ name: "failed", colour: colour("bad"), values: failed, solid: true });
+      }
+      return { series, stacked: true, words: words.rate };
+    },
+    latency() {
+      const chosen = shown();
+      const base = { words: words.seconds, axis: axisSeconds, log: view.log };
+      if (chosen.length !== 1) {
+        const series = chosen.map(({ step, number }) => (
+          { name: step.name, colour: stepColour(number), dash: stepDash(number), values: step[view.time][view.percentile] }));
+        return { ...base, series, caption: view.percentile + " of the " + view.time + " time of steps that ended ok, in each interval." };
+      }
+      const { step, number } = chosen[0], line = stepColour(number), times = step[view.time];
+      const series = [
+        { name: "p50", values: times.p50, width: 2, colour: line },
+        { name: "p95", values: times.p95, width: 1.4, colour: line },
+        { name: "p99", values: times.p99, width: 1, colour: line },
+        { name: "max", values: times.max, width: 1, colour: colour("soft"), dash: [2, 3] },
+      ];
+      const bands = [{ series: [3, 2], fill: translucent(line, 0.14) }, { series: [2, 1], fill: translucent(line, 0.3) }];
+      return { ...base, series, bands, keyed: true, caption: "p50, p95, p99 and maximum of the " + view.time + " time of " + step.name + " that ended ok, in each interval." };
+    },
+    failures() {
+      const names = Object.keys(data.failures);
+      const palette = ["bad", "c1", "c3", "c4", "c6", "c8", "c0", "c5", "c2", "c7"];
+      const series = names.map((name, number) => ({ name, colour: colour(palette[number % palette.length]), values: data.failures[name] }));
+      return { series, stacked: true, keyed: true, height: 170, words: words.rate };
+    },
+    holders() {
+      const { active, in_flight } = data.holders;
+      if (!active) return null;
+      return { height: 170, keyed: true, words: words.count, series: [
+        { name: "active holders", colour: colour("c0"), values: active },
+        { name: "steps under way", colour: colour("c1"), values: in_flight },
+      ] };
+    },
+    processors() {
+      const host = data.hosts[view.host];
+      if (!host) return null;
+      const several = Object.keys(data.hosts).length > 1 && view.host === Object.keys(data.hosts)[0];
+      const worst = several ? " (busiest)" : "";
+      const series = [
+        { name: "host" + worst, colour: colour("ink"), width: 2, values: hundredfold(host.host) },
+        { name: "controller" + worst, colour: colour("c1"), values: hundredfold(host.controller) },
+        ...Object.entries(host.agents).map(([name, values], number) => (
+          { name, colour: colour("c" + [0, 5, 2, 9, 3, 6, 10, 8][number % 8]), values: hundredfold(values) })),
+        { name: "memory of the host" + (several ? " (fullest)" : ""), colour: colour("soft"), dash: [2, 3], width: 1, values: hundredfold(host.memory) },
+      ];
+      return { series, keyed: true, words: words.percent, least: 100, limit: data.limits.cpu * 100,
+        axis: (_chart, splits) => splits.map((split) => words.number(split) + " %") };
+    },
+    lag() {
+      const host = data.hosts[view.host];
+      if (!host) return null;
+      return { height: 170, keyed: true, words: words.seconds, axis: axisSeconds, limit: data.limits.lag, series: [
+        { name: "schedule lag", colour: colour("c0"), values: host.lag },
+        { name: "event loop", colour: colour("c1"), values: host.loop },
+      ] };
+    },
+  };
+
+  const figures = [...document.querySelectorAll("figure[data-chart]")].map((figure) => (
+    { figure, plot: figure.querySelector(".plot"), name: figure.dataset.chart, chart: null, width: 0 }));
+
+  function key(entry, spec) {
+    entry.figure.querySelector(".key")?.remove();
+    if (!spec.keyed) return;
+    const list = document.createElement("div");
+    list.className = "key";
+    for (const series of spec.series) {
+      const item = document.createElement("span");
+      const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+      const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
+      svg.setAttribute("width", "18");
+      svg.setAttribute("height", "8");
+      svg.setAttribute("aria-hidden", "true");
+      for (const [name, value] of Object.entries({ x1: 0, x2: 18, y1: 4, y2: 4, stroke: series.colour, "stroke-width": spec.stacked ? 8 : Math.max(series.width ?? 1.6, 1.4), "stroke-dasharray": (series.dash || []).join(" ") })) line.setAttribute(name, value);
+      svg.append(line);
+      item.append(svg, series.name);
+      list.append(item);
+    }
+    entry.figure.append(list);
+  }
+
+  function redraw(entry, width) {
+    const spec = specs[entry.name]();
+    entry.chart?.destroy();
+    entry.chart = null;
+    entry.figure.hidden = spec === null;
+    if (spec === null) return;
+    if (spec.caption) entry.figure.querySelector("figcaption p").textContent = spec.caption;
+    entry.width = width || entry.plot.clientWidth;
+    entry.chart = draw(entry.plot, spec, data, view, entry.width);
+    const canvas = entry.plot.querySelector("canvas");
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", entry.figure.querySelector("h3").textContent + ": " + (spec.series.map((series) => series.name).join(", ") || "nothing chosen"));
+    key(entry, spec);
+    zoomed(entry);
+  }
+
+  /* A zoom of one chart is that of all, and outlasts a redraw; the range function of the x scale reads view.zoom. */
+  function zoomed(entry) {
+    entry.chart.over.addEventListener("dblclick", () => { view.zoom = null; rescale(); });
+    entry.chart.hooks.setSelect = [(chart) => {
+      if (!chart.hovered || chart.select.width < 6) return;
+      view.zoom = [chart.posToVal(chart.select.left, "x"), chart.posToVal(chart.select.left + chart.select.width, "x")];
+      rescale();
+    }];
+  }
+
+  function rescale() {
+    for (const { chart } of figures) chart?.setData(chart.data);
+  }
+
+  function redrawAll(names, width) {
+    colour = theme();
+    for (const entry of figures) if (!names || names.includes(entry.name)) redraw(entry, width);
+  }
+
+  const chips = [...document.querySelectorAll("[data-step]")];
+  function choose(steps) {
+    view.steps = steps;
+    chips.forEach((chip, number) => chip.setAttribute("aria-pressed", String(view.steps[number])));
+    redrawAll(["throughput", "latency"]);
+  }
+  chips.forEach((chip, number) => {
+    chip.addEventListener("click", (event) => {
+      if (event.detail > 1) choose(view.steps.map((_, other) => other === number));
+      else choose(view.steps.map((on, other) => (other === number ? !on : on)));
+    });
+  });
+  document.getElementById("all-steps").addEventListener("click", () => choose(view.steps.map(() => true)));
+
+  document.addEventListener("change", ({ target }) => {
+    if (target.name === "percentile") view.percentile = target.value;
+    else if (target.name === "time") view.time = target.value;
+    else if (target.name === "scale") view.log = target.value === "log";
+    else if (target.id === "host") view.host = target.value;
+    redrawAll(target.id === "host" ? ["processors", "lag"] : ["latency"]);
+  });
+
+  const select = document.getElementById("host");
+  for (const name of Object.keys(data.hosts)) select.add(new Option(name, name));
+  document.getElementById("host-choice").hidden = Object.keys(data.hosts).length < 2;
+  document.getElementById("controls").hidden = data.steps.length === 0;
+
+  new ResizeObserver(() => {
+    for (const entry of figures) if (entry.chart && Math.abs(entry.plot.clientWidth - entry.width) > 1) redraw(entry);
+  }).observe(document.getElementById("charts"));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redrawAll());
+  addEventListener("beforeprint", () => { document.documentElement.classList.add("printing"); redrawAll(null, 680); });
+  addEventListener("afterprint", () => { document.documentElement.classList.remove("printing"); redrawAll(); });
+  redrawAll();
+})();

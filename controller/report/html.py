@@ -1,0 +1,137 @@
+"""report.html: one file that opens offline and asks for nothing, whatever the run's names and texts contain.
+
+Styles, scripts and data are inlined. A content security policy in the page forbids every request and every
+script but its own two, which it names by their hashes.
+"""
+
+import base64
+import hashlib
+import json
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from controller.report import python_markup, wording
+from controller.report.generator import BUSY, LATE
+
+HERE = Path(__file__).parent
+ASSETS = HERE / "assets"
+SCRIPTS = ("uPlot.iife.min.js", "charts.js", "report.js")
+STYLES = ("uPlot.min.css", "report.css")
+COLOURS = 12  # that report.css defines for steps; more steps begin again, dashed
+SPREAD_WIDTH = 150  # of the bar that shows a step's times
+
+
+def render(summary: dict[str, Any], charts: dict[str, Any], scripts: dict[str, str]) -> str:
+    """The page.
+
+    `summary` is summary.json, `charts` the series of `timeline.chart`, `scripts` the rendered script by host.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "seconds": wording.seconds,
+        "duration": wording.duration,
+        "clock": wording.clock,
+        "count": wording.count,
+        "rate": wording.rate,
+        "percent": wording.percent,
+        "size": wording.size,
+        "date": date,
+        "time_of_day": time_of_day,
+        "value": value,
+        "is_long": is_long,
+    }
+    script = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    style = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
+    return environment.get_template("report.html.j2").render(
+        summary=summary,
+        policy=f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'",
+        script=Markup(script),  # noqa: S704  ours, from assets/
+        style=Markup(style),  # noqa: S704
+        data=_json(charts | {"limits": {"cpu": BUSY, "lag": LATE}}),
+        has_charts=bool(charts["x"]) and bool(charts["steps"] or charts["hosts"]),
+        colours={name: number % COLOURS for number, name in enumerate(summary["steps"])},
+        spreads=_spreads(summary["steps"]),
+        spread_width=SPREAD_WIDTH,
+        shown_script=_script(scripts),
+    )
+
+
+def _hash(text: str) -> str:
+    """What a content security policy calls an inline element by."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _json(value: Any) -> Markup:
+    """JSON that may stand in a script element: it holds no `<`, so nothing in it can end the element."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # noqa: S704
+
+
+def _script(scripts: dict[str, str]) -> dict[str, Any] | None:
+    """The script to show: the first host's, and the names of the hosts whose script is another."""
+    if not scripts:
+        return None
+    host, text = next(iter(scripts.items()))
+    text = wording.without_passwords(text)
+    others = [name for name, its in scripts.items() if wording.without_passwords(its) != text]
+    return {
+        "host": host,
+        "html": python_markup.highlight(text),
+        "lines": text.count("\n") + 1,
+        "others": others,
+    }
+
+
+def _spreads(steps: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Where p50, p95, p99 and max of each step's service time lie on one logarithmic scale, in pixels."""
+    times = {name: its["service_time"] for name, its in steps.items() if its["ok"]}
+    figures = [max(its[figure], 1e-4) for its in times.values() for figure in ("p50", "max")]
+    if not figures:
+        return {}
+    low, high = math.log10(min(figures)) - 0.1, math.log10(max(figures)) + 0.1
+
+    def place(seconds: float) -> float:
+        return round((math.log10(max(seconds, 1e-4)) - low) / (high - low) * SPREAD_WIDTH, 1)
+
+    return {
+        name: {figure: place(its[figure]) for figure in ("p50", "p95", "p99", "max")} for name, its in times.items()
+    }
+
+
+def date(moment: str | None) -> str:
+    """A day for people: "22 November 2026"."""
+    return f"{_datetime(moment):%-d %B %Y}" if moment else wording.NONE
+
+
+def time_of_day(moment: str | None) -> str:
+    """A time of day, UTC: "18:03:12"."""
+    return f"{_datetime(moment):%H:%M:%S}" if moment else wording.NONE
+
+
+def _datetime(moment: str) -> datetime:
+    return datetime.strptime(moment, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+def value(setting: Any) -> str:
+    """A setting's value as text; what is nested, as indented JSON."""
+    if isinstance(setting, str):
+        return setting
+    return json.dumps(setting, indent=2 if is_long(setting) else None, ensure_ascii=False, default=str)
+
+
+def is_long(setting: Any) -> bool:
+    """Whether a setting's value needs lines of its own."""
+    return isinstance(setting, dict | list) and len(json.dumps(setting, default=str)) > 40

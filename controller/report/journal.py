@@ -1,0 +1,148 @@
+"""What the journals of a run's hosts say, as columns.
+
+A journal may be large (a million steps is an ordinary hour), so nothing is kept per record but a few
+machine words in `array` columns: 44 bytes a step. Names are kept once; the words of failures as bounded
+examples per error class.
+"""
+
+from array import array
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+OUTCOMES = ("ok", "failed", "interrupted")
+OK, FAILED, INTERRUPTED = range(3)
+
+LOAD_FIELDS = (
+    "active",
+    "ready",
+    "in_flight",
+    "lag_p99",
+    "lag_max",
+    "loop_lag_max",
+    "cpu",
+    "rss",
+    "host_cpu",
+    "host_cores",
+    "host_memory_used",
+)
+AGENT_FIELDS = ("cpu", "rss", "restarts", "up")
+MOST_EVENTS = 2000
+MOST_EXAMPLES = 200
+
+
+class Names:
+    """Numbers for names, in the order in which they were first met."""
+
+    def __init__(self) -> None:
+        self.list: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def number(self, name: str) -> int:
+        """The name's number; a new name gets the next one."""
+        number = self._numbers.get(name)
+        if number is None:
+            number = self._numbers[name] = len(self.list)
+            self.list.append(name)
+        return number
+
+
+@dataclass
+class Steps:
+    """The `step` records of all hosts; times in seconds, `end` in nanoseconds since 1970."""
+
+    end: array[int] = field(default_factory=lambda: array("q"))
+    host: array[int] = field(default_factory=lambda: array("i"))
+    step: array[int] = field(default_factory=lambda: array("i"))
+    outcome: array[int] = field(default_factory=lambda: array("b"))
+    error: array[int] = field(default_factory=lambda: array("i"))  # -1: none
+    attempt: array[int] = field(default_factory=lambda: array("i"))
+    service_time: array[float] = field(default_factory=lambda: array("d"))
+    response_time: array[float] = field(default_factory=lambda: array("d"))
+
+    def __len__(self) -> int:
+        return len(self.end)
+
+
+class Samples:
+    """The records of `load` or `agent`: time, host, source (the agent's number) and columns of floats."""
+
+    def __init__(self, columns: tuple[str, ...]) -> None:
+        self.columns = columns
+        self.time: array[int] = array("q")
+        self.host: array[int] = array("i")
+        self.source: array[int] = array("i")
+        self._values: tuple[array[float], ...] = tuple(array("d") for _ in columns)
+
+    def add(self, time: int, host: int, source: int, values: list[float]) -> None:
+        """Adds a record; `values` in the order of `columns`, NaN where the record lacks one."""
+        self.time.append(time)
+        self.host.append(host)
+        self.source.append(source)
+        for column, value in zip(self._values, values, strict=True):
+            column.append(value)
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """One column of all records."""
+        return np.array(self._values[self.columns.index(name)], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One `event` record: a phase of a host, or a fault."""
+
+    time: int  # nanoseconds since 1970
+    host: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One failed step, with the words that the controller noted."""
+
+    time: int  # nanoseconds since 1970; the step's end
+    host: str
+    step: str
+    holder: int
+    service: str
+    error: str
+    detail: str
+
+
+@dataclass
+class Examples:
+    """Of one error class: its first failure, and how often which step noted which words."""
+
+    first: Failure
+    details: dict[tuple[str, str], int] = field(default_factory=dict)  # (step, detail) -> count
+
+
+@dataclass
+class Reading:
+    """How one journal was read: what the report has to say about its completeness."""
+
+    records: int = 0
+    torn: bool = False
+    not_understood: int = 0
+    first_not_understood: int = 0  # line number, from 1
+    events_left_out: int = 0
+
+
+@dataclass
+class Journal:
+    """Everything the journals of a run's hosts say; filled by `journal_reader.read`."""
+
+    hosts: Names = field(default_factory=Names)
+    runs: Names = field(default_factory=Names)
+    scenarios: Names = field(default_factory=Names)
+    step_names: Names = field(default_factory=Names)
+    errors: Names = field(default_factory=Names)
+    agents: Names = field(default_factory=Names)
+    steps: Steps = field(default_factory=Steps)
+    load: Samples = field(default_factory=lambda: Samples(LOAD_FIELDS))
+    agent: Samples = field(default_factory=lambda: Samples(AGENT_FIELDS))
+    events: list[Event] = field(default_factory=list)
+    examples: dict[str, Examples] = field(default_factory=dict)
+    readings: dict[str, Reading] = field(default_factory=dict)  # by host

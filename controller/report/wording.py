@@ -1,0 +1,101 @@
+"""Numbers and times in the words of a report: the same in the page, the terminal and the sentences."""
+
+import re
+from datetime import UTC, datetime
+
+NONE = "–"  # noqa: RUF001  an en dash, for a figure that there is none of
+
+
+def seconds(value: float | None) -> str:
+    """A time with three figures: milliseconds below 1 s ("812 ms"), seconds above ("1.24 s")."""
+    if value is None:
+        return NONE
+    if value < 0.9995:
+        thousandths = value * 1000
+        decimals = 2 if thousandths < 0.995 else 1 if thousandths < 9.95 else 0
+        return f"{thousandths:.{decimals}f} ms"
+    decimals = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:,.{decimals}f} s"
+
+
+def duration(value: float | None) -> str:
+    """How long something lasted: "4.2 s", "48 s", "12 min 4 s", "1 h 2 min"."""
+    if value is None:
+        return NONE
+    if value < 9.95:
+        return f"{value:.1f} s"
+    whole = round(value)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
+    minutes = round(value / 60)
+    return f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
+
+
+def clock(value: float | None) -> str:
+    """A moment of the run, counted from its start: "+3:12", "+1:03:12"."""
+    if value is None:
+        return NONE
+    sign = "−" if value < 0 else "+"  # noqa: RUF001
+    whole = int(abs(value))
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{sign}{hours}:{minutes:02}:{rest:02}" if hours else f"{sign}{minutes}:{rest:02}"
+
+
+def count(value: float | None) -> str:
+    """A whole number with thousands separated: "48,120"."""
+    return NONE if value is None else f"{value:,.0f}"
+
+
+def rate(value: float | None) -> str:
+    """Something per second, with three figures: "66.5/s"."""
+    if value is None:
+        return NONE
+    decimals = 0 if value >= 99.95 or value == 0 else 1 if value >= 9.995 else 2
+    return f"{value:,.{decimals}f}/s"
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage: "0.44 %", "97 %"; never rounded to nothing or to all."""
+    if share is None:
+        return NONE
+    value = share * 100
+    if 0 < value < 0.01:
+        return "< 0.01 %"
+    if 99.9 < value < 100:
+        return "> 99.9 %"
+    decimals = 0 if value >= 9.95 or value == 0 else 1 if value >= 0.995 else 2
+    return f"{value:.{decimals}f} %"
+
+
+def size(value: float | None) -> str:
+    """An amount of memory in powers of ten: "190 MB", "2.1 GB"."""
+    if value is None:
+        return NONE
+    for unit, one in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= one:
+            return f"{value / one:.{1 if unit == 'GB' else 0}f} {unit}"
+    return f"{value:.0f} B"
+
+
+def number(value: int, one: str, many: str = "") -> str:
+    """A count with its noun: "1 host", "2 hosts"."""
+    return f"{value:,} {one if value == 1 else many or one + 's'}"
+
+
+def listed(names: list[str], most: int = 4) -> str:
+    """Names in a sentence: "a, b and c"; of very many the first and how many more."""
+    if len(names) > most:
+        names = [*names[: most - 1], f"{len(names) - most + 1} more"]
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def moment(epoch: float | None) -> str | None:
+    """A time of day in ISO 8601, UTC, whole seconds; None for no time."""
+    return None if epoch is None else f"{datetime.fromtimestamp(epoch, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def without_passwords(text: str) -> str:
+    """The text with the passwords in its URLs (`scheme://user:password@host`) blotted out."""
+    return re.sub(r"(://[^\s:/@'\"]*:)[^\s/@'\"]+@", r"\1***@", text)
