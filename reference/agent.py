@@ -1,0 +1,167 @@
+"""One ACA-Py agent: its process and its admin API."""
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+
+class AgentError(Exception):
+    """The agent did not start, died, or refused a request."""
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Agent:
+    """An ACA-Py process that is reached on the loopback interface only.
+
+    Secrets (admin key, wallet key, tokens) go by environment, so that no process list shows them.
+    """
+
+    def __init__(self, name: str, endpoint: str, folder: Path, log: Path, trust_file: Path) -> None:
+        """`folder` takes wallet and tails files, `endpoint` is the DIDComm URL that others are told."""
+        self.name = name
+        self.endpoint = endpoint
+        self.log = log
+        self.inbound_port = free_port()
+        self._admin_port = free_port()
+        self._admin_key = secrets.token_urlsafe(24)
+        self._folder = folder
+        self._trust_file = trust_file
+        self._process: asyncio.subprocess.Process | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, while it was started."""
+        return self._process.pid if self._process else None
+
+    @property
+    def died(self) -> bool:
+        """Whether the process was started and has ended."""
+        return self._process is not None and self._process.returncode is not None
+
+    async def start(self, arguments: Sequence[str], environment: dict[str, str]) -> None:
+        """Start the process; `ready` tells when it can be used."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        argv = [
+            sys.executable,
+            "-m",
+            "reference.agent_main",
+            str(os.getpid()),
+            *self._arguments(),
+            *arguments,
+        ]
+        with self.log.open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**self._environment(), **environment},
+                start_new_session=True,
+            )
+        self._session = aiohttp.ClientSession(
+            f"http://127.0.0.1:{self._admin_port}",
+            headers={"X-API-Key": self._admin_key},
+            timeout=aiohttp.ClientTimeout(total=120),
+            connector=aiohttp.TCPConnector(limit=40),
+        )
+
+    async def ready(self, patience: float = 60) -> None:
+        """Wait until the admin API answers; raises AgentError with the end of the log when it never will."""
+        try:
+            async with asyncio.timeout(patience):
+                while not await self._answers():
+                    if self.died:
+                        raise AgentError(self.obituary())
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise AgentError(self.obituary(f"did not answer within {patience:.0f} s")) from None
+
+    async def stop(self, grace: float = 3) -> None:
+        """End the process: asked at first, killed after `grace` seconds."""
+        if self._session:
+            await self._session.close()
+        if self._process is None:
+            return
+        for stop in (self._process.terminate, self._process.kill):
+            if self._process.returncode is None:
+                stop()
+                try:
+                    await asyncio.wait_for(self._process.wait(), grace)
+                except TimeoutError:
+                    continue
+
+    async def get(self, path: str, **query: str) -> Any:
+        """GET from the admin API."""
+        return await self._ask("GET", path, params=query)
+
+    async def post(self, path: str, body: Any = None, **query: str) -> Any:
+        """POST to the admin API."""
+        return await self._ask("POST", path, json=body, params=query)
+
+    async def _ask(self, method: str, path: str, **options: Any) -> Any:
+        try:
+            async with self._session.request(method, path, **options) as response:
+                text = await response.text()
+                if response.status >= 400:
+                    reason = f"{response.status} {response.reason}: {text[:300]}"
+                    raise AgentError(f"agent {self.name}: {method} {path} answered {reason}")
+                return json.loads(text) if text else None
+        except (aiohttp.ClientError, TimeoutError) as err:
+            reason = f"failed: {err or type(err).__name__}"
+            raise AgentError(f"agent {self.name}: {method} {path} {reason}") from err
+
+    async def _answers(self) -> bool:
+        try:
+            async with self._session.get("/status/ready") as response:
+                return response.status == 200
+        except aiohttp.ClientError:
+            return False
+
+    def _arguments(self) -> list[str]:
+        return [
+            *("--label", f"Stampede reference {self.name}", "--endpoint", self.endpoint),
+            *("--inbound-transport", "http", "127.0.0.1", str(self.inbound_port)),
+            *("--outbound-transport", "http", "--outbound-transport", "ws"),
+            *("--admin", "127.0.0.1", str(self._admin_port)),
+            *("--wallet-type", "askar-anoncreds", "--wallet-name", self.name, "--auto-provision"),
+            *("--wallet-key-derivation-method", "RAW"),
+            *("--no-ledger", "--log-level", "warning"),
+        ]
+
+    def _environment(self) -> dict[str, str]:
+        import aries_askar
+
+        return {
+            **{name: value for name, value in os.environ.items() if not name.startswith("ACAPY_")},
+            "HOME": str(self._folder),
+            "ACAPY_HOME": str(self._folder),
+            "ACAPY_ADMIN_API_KEY": self._admin_key,
+            "ACAPY_WALLET_KEY": aries_askar.Store.generate_raw_key(),
+            "SSL_CERT_FILE": str(self._trust_file),
+            "REQUESTS_CA_BUNDLE": str(self._trust_file),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def obituary(self, fate: str = "", lines: int = 15) -> str:
+        """What to say of this agent's end: what happened, and the last lines of its log."""
+        fate = fate or f"ended with code {self._process.returncode if self._process else '?'}"
+        try:
+            tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        except OSError:
+            tail = ""
+        return f"agent {self.name} {fate}; its log {self.log} ends:\n{tail}"

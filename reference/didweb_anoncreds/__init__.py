@@ -1,0 +1,26 @@
+"""ACA-Py plugin: AnonCreds objects under did:web DIDs (`--plugin reference.didweb_anoncreds`).
+
+Every agent may resolve. An issuer also registers when the environment variable DIDWEB_ANONCREDS_TOKEN holds
+the publishing token of the registry that its DID document names. A CA of one's own is trusted through
+SSL_CERT_FILE; the plugin tells it to `requests` too, with which ACA-Py downloads tails files.
+"""
+
+import os
+
+from acapy_agent.anoncreds.default.did_web.registry import DIDWebRegistry
+from acapy_agent.anoncreds.registry import AnonCredsRegistry
+from acapy_agent.config.injection_context import InjectionContext
+
+from .client import RegistryClient
+from .registry import DidWebAnonCreds
+
+
+async def setup(context: InjectionContext) -> None:
+    """Take the place of ACA-Py's own did:web registry, a stub that matches the same identifiers."""
+    registry = context.inject(AnonCredsRegistry)
+    registry.resolvers = [one for one in registry.resolvers if not isinstance(one, DIDWebRegistry)]
+    registry.registrars = [one for one in registry.registrars if not isinstance(one, DIDWebRegistry)]
+    token = os.environ.get("DIDWEB_ANONCREDS_TOKEN", "")
+    registry.register(DidWebAnonCreds(RegistryClient(token), may_publish=bool(token)))
+    if "SSL_CERT_FILE" in os.environ:
+        os.environ.setdefault("REQUESTS_CA_BUNDLE", os.environ["SSL_CERT_FILE"])

@@ -1,0 +1,234 @@
+"""The issuer: offers each new connection a revocable credential, revokes on request, then offers afresh."""
+
+import asyncio
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+
+from .agent import Agent, AgentError
+from .did_documents import DidDocuments
+from .registry import Registry
+from .revocations import Revocations, Revoked, UnknownCredential
+
+LOGGER = logging.getLogger(__name__)
+ATTRIBUTES = ("name", "number", "since")
+EVENTS = (
+    "connections::active connections::completed issuer_cred_rev::issued "
+    "issue_credential_v2_0::request-received issue_credential_v2_0::done issue_credential_v2_0::abandoned"
+)
+
+
+@dataclass
+class Connection:
+    """A holder, as the issuer knows it."""
+
+    connection_id: str
+    holder_did: str
+    invitation_msg_id: str
+    credential: tuple[str, str] | None = None  # rev_reg_id, cred_rev_id of the newest one
+
+
+class Issuer:
+    """Drives the issuer's agent and answers the issuer's HTTP requests."""
+
+    NAME = "issuer"
+
+    def __init__(self, agent: Agent, documents: DidDocuments, registry: Registry, registry_url: str) -> None:
+        """`registry_url` is the registry's base URL as others reach it."""
+        self._agent = agent
+        self._documents = documents
+        self._registry = registry
+        self._registry_url = registry_url
+        self._revocations = Revocations(agent, registry)
+        self._connections: dict[str, Connection] = {}
+        self._by_did: dict[str, Connection] = {}
+        self._by_invitation: dict[str, Connection] = {}
+        self._by_credential: dict[tuple[str, str], Connection] = {}
+        self._exchanges: dict[str, str] = {}  # cred_ex_id -> connection_id
+        self._counts: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.did = ""
+        self.cred_def_id = ""
+
+    def routes(self) -> list[web.RouteDef]:
+        """The HTTP routes."""
+        return [
+            web.post("/issuer/invitation", self._post_invitation),
+            web.post("/issuer/revocation", self._post_revocation),
+            web.get("/issuer/status", self._get_status),
+            web.get("/issuer/revocation-status", self._get_revocation_status),
+        ]
+
+    async def set_up(self, registry_size: int) -> None:
+        """Make DID, schema, credential definition and the first revocation registry."""
+        self.did = self._documents.did(self.NAME)
+        options = {"did": self.did, "key_type": "ed25519"}
+        made = await self._agent.post("/wallet/did/create", {"method": "web", "options": options})
+        self._documents.publish(self.NAME, made["result"]["verkey"], self._agent.endpoint, self._registry_url)
+        schema = {"issuerId": self.did, "name": "membership", "version": "1.0", "attrNames": list(ATTRIBUTES)}
+        answer = await self._agent.post("/anoncreds/schema", {"schema": schema, "options": {}})
+        schema_id = answer["schema_state"]["schema_id"]
+        answer = await self._agent.post(
+            "/anoncreds/credential-definition",
+            {
+                "credential_definition": {"issuerId": self.did, "schemaId": schema_id, "tag": "membership"},
+                "options": {"support_revocation": True, "revocation_registry_size": registry_size},
+            },
+        )
+        self.cred_def_id = answer["credential_definition_state"]["credential_definition_id"]
+        await self._first_registry()
+
+    async def _first_registry(self, patience: float = 60) -> None:
+        """Wait for the revocation registry, which ACA-Py makes after it has answered."""
+        path = f"/anoncreds/revocation/active-registry/{quote(self.cred_def_id, safe='')}"
+        deadline = asyncio.get_running_loop().time() + patience
+        while True:
+            try:
+                await self._agent.get(path)
+                return
+            except AgentError:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+            await asyncio.sleep(0.1)
+
+    async def run(self) -> None:
+        """Publish revocations as they come, until cancelled."""
+        try:
+            await self._revocations.run()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    def on_event(self, topic: str, payload: dict[str, Any]) -> None:
+        """Note what the agent says; a new connection gets its offer."""
+        match topic:
+            case "connections::active" | "connections::completed":
+                self._on_connection(payload)
+            case "issue_credential_v2_0::request-received":
+                self._exchanges[payload["cred_ex_id"]] = payload["connection_id"]
+            case "issuer_cred_rev::issued":
+                self._on_issued(payload)
+            case "issue_credential_v2_0::done":
+                self._exchanges.pop(payload["cred_ex_id"], None)
+                self._counts["accepted"] += 1
+            case "issue_credential_v2_0::abandoned":
+                self._exchanges.pop(payload["cred_ex_id"], None)
+                self._counts["failed"] += 1
+                LOGGER.warning("a credential exchange was abandoned: %s", payload.get("error_msg"))
+
+    def _on_connection(self, payload: dict[str, Any]) -> None:
+        connection_id = payload["connection_id"]
+        if connection_id in self._connections:
+            return
+        connection = Connection(connection_id, payload.get("their_did") or "", payload.get("invitation_msg_id") or "")
+        self._connections[connection_id] = connection
+        self._by_did[_short_did(connection.holder_did)] = connection
+        self._by_invitation[connection.invitation_msg_id] = connection
+        self._counts["connections"] += 1
+        self._offer_soon(connection)
+
+    def _on_issued(self, payload: dict[str, Any]) -> None:
+        self._counts["issued"] += 1
+        connection = self._connections.get(self._exchanges.get(payload["cred_ex_id"], ""))
+        if connection is None:
+            LOGGER.warning("a credential was issued on a connection that is not known: %s", payload)
+            return
+        connection.credential = (payload["rev_reg_id"], str(payload["cred_rev_id"]))
+        self._by_credential[connection.credential] = connection
+
+    def _offer_soon(self, connection: Connection) -> None:
+        task = asyncio.create_task(self._offer(connection))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _offer(self, connection: Connection, attempts: int = 5) -> None:
+        values = {"name": f"Holder {len(self._connections)}", "number": str(self._counts["offered"] + 1)}
+        values["since"] = "2026-01-01"
+        preview = [{"name": name, "value": values[name]} for name in ATTRIBUTES]
+        body = {
+            "connection_id": connection.connection_id,
+            "filter": {"anoncreds": {"cred_def_id": self.cred_def_id}},
+            "credential_preview": {"@type": "issue-credential/2.0/credential-preview", "attributes": preview},
+            "auto_issue": True,
+            "auto_remove": True,
+        }
+        self._counts["offered"] += 1
+        for attempt in range(1, attempts + 1):
+            try:
+                await self._agent.post("/issue-credential-2.0/send-offer", body)
+                return
+            except AgentError as err:
+                LOGGER.warning("offer to %s, attempt %d: %s", connection.connection_id, attempt, err)
+                await asyncio.sleep(attempt)
+        self._counts["failed"] += 1
+
+    async def _post_invitation(self, request: web.Request) -> web.StreamResponse:
+        body = {
+            "handshake_protocols": ["https://didcomm.org/didexchange/1.1"],
+            "accept": ["didcomm/aip2;env=rfc19"],
+        }
+        made = await self._agent.post("/out-of-band/create-invitation", body, auto_accept="true")
+        self._counts["invitations"] += 1
+        return web.json_response({"invitation": made["invitation"], "invitation_url": made["invitation_url"]})
+
+    async def _post_revocation(self, request: web.Request) -> web.StreamResponse:
+        try:
+            asked = await request.json()
+        except ValueError:
+            asked = None
+        if not isinstance(asked, dict):
+            raise web.HTTPBadRequest(text="The body must be a JSON object.")
+        connection, credential = self._find(asked)
+        try:
+            await self._revocations.revoke(credential, connection.connection_id)
+        except UnknownCredential as err:
+            raise web.HTTPNotFound(text=str(err)) from err
+        except Revoked as err:
+            raise web.HTTPConflict(text=str(err)) from err
+        self._counts["revoked"] += 1
+        self._offer_soon(connection)
+        return web.json_response({"rev_reg_id": credential[0], "cred_rev_id": credential[1], "revoked": True})
+
+    def _find(self, asked: dict[str, Any]) -> tuple[Connection, tuple[str, str]]:
+        if asked.get("rev_reg_id") and asked.get("cred_rev_id"):
+            credential = (str(asked["rev_reg_id"]), str(asked["cred_rev_id"]))
+            connection = self._by_credential.get(credential)
+            if connection is None:
+                what = f"cred_rev_id {credential[1]} of rev_reg_id {credential[0]}"
+                raise web.HTTPNotFound(text=f"No credential with {what} was issued.")
+            return connection, credential
+        if asked.get("did"):
+            connection = self._by_did.get(_short_did(str(asked["did"])))
+            what = f"DID {asked['did']}"
+        elif asked.get("invitation_msg_id"):
+            connection = self._by_invitation.get(str(asked["invitation_msg_id"]))
+            what = f"invitation {asked['invitation_msg_id']}"
+        else:
+            raise web.HTTPBadRequest(text="The body needs rev_reg_id and cred_rev_id, or did, or invitation_msg_id.")
+        if connection is None:
+            raise web.HTTPNotFound(text=f"There is no connection with {what}.")
+        if connection.credential is None:
+            raise web.HTTPNotFound(text=f"The connection with {what} has no credential yet.")
+        return connection, connection.credential
+
+    async def _get_status(self, request: web.Request) -> web.StreamResponse:
+        names = ("invitations", "connections", "offered", "issued", "accepted", "revoked", "failed")
+        return web.json_response({name: self._counts[name] for name in names})
+
+    async def _get_revocation_status(self, request: web.Request) -> web.StreamResponse:
+        rev_reg_id, cred_rev_id = request.query.get("rev_reg_id", ""), request.query.get("cred_rev_id", "")
+        if not rev_reg_id or not cred_rev_id.isdigit():
+            raise web.HTTPBadRequest(text="The query needs rev_reg_id and cred_rev_id (a number).")
+        revoked = self._registry.revocation_status(rev_reg_id, int(cred_rev_id))
+        if revoked is None:
+            raise web.HTTPNotFound(text=f"The registry has no place {cred_rev_id} in {rev_reg_id}.")
+        return web.json_response({"rev_reg_id": rev_reg_id, "cred_rev_id": cred_rev_id, "revoked": revoked})
+
+
+def _short_did(did: str) -> str:
+    """A did:peer:4 has a long and a short form that mean the same; others have one."""
+    return ":".join(did.split(":")[:3]) if did.startswith("did:peer:4") else did

@@ -1,0 +1,24 @@
+"""ACA-Py plugin of the reference agents: tells the gateway what happens, and adds admin routes of our own."""
+
+import os
+
+from acapy_agent.config.injection_context import InjectionContext
+from acapy_agent.core.event_bus import EventBus
+
+from .announcer import Announcer
+from .forwards import ForwardCounts
+from .issuing import IssuingGate
+
+
+async def setup(context: InjectionContext) -> None:
+    """Subscribe to ACA-Py's events."""
+    events = context.inject(EventBus)
+    topics = os.environ.get("REFERENCE_EVENTS", "").split()
+    if topics:
+        Announcer(os.environ["REFERENCE_EVENTS_URL"], os.environ["REFERENCE_EVENTS_TOKEN"]).listen(events, topics)
+    counts = ForwardCounts()
+    counts.listen(events)
+    context.injector.bind_instance(ForwardCounts, counts)
+    gate = IssuingGate()
+    gate.install()
+    context.injector.bind_instance(IssuingGate, gate)

@@ -1,0 +1,198 @@
+"""The reference services together: one gateway, three agents, started and stopped as one."""
+
+import asyncio
+import errno
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import issuer, mediator, verifier
+from .agent import Agent
+from .ca import Authority
+from .did_documents import DidDocuments
+from .gateway import Gateway
+from .issuer import Issuer
+from .mediator import Mediator
+from .registry import Registry
+from .tails import TailsFiles
+from .verifier import Verifier
+
+DIDWEB_PLUGIN = "reference.didweb_anoncreds"
+PRACTICE_PLUGIN = "reference.practice_agent"
+
+
+class StartError(Exception):
+    """The services cannot run; the message is a sentence for people."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    folder: Path
+    port: int = 9443
+    public_host: str = "localhost"
+    registry_size: int = 1000
+
+
+class Services:
+    """Registry, issuer, verifier and mediator behind one HTTPS port."""
+
+    def __init__(self, options: Options) -> None:
+        """Make files and keys; nothing runs yet."""
+        self._options = options
+        self._folder = options.folder.resolve()
+        self._prepare_folder()
+        self.url = f"https://{options.public_host}:{options.port}"
+        self._authority = Authority(self._folder, options.public_host)
+        self._token = secrets.token_urlsafe(24)
+        self._gateway = Gateway(options.port)
+        documents = DidDocuments(options.public_host, options.port)
+        registry = Registry(self._folder / "registry", self._token)
+        tails = TailsFiles(self._folder / "tails")
+        self._agents = {name: self._agent(name) for name in (Issuer.NAME, Verifier.NAME, Mediator.NAME)}
+        self._issuer = Issuer(self._agents[Issuer.NAME], documents, registry, self.url + Registry.PREFIX)
+        self._verifier = Verifier(self._agents[Verifier.NAME])
+        self._mediator = Mediator(self._agents[Mediator.NAME], documents)
+        parts = (documents, registry, tails, self._issuer, self._verifier, self._mediator)
+        self._routes = [route for part in parts for route in part.routes()]
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start everything; raises StartError or AgentError when that fails."""
+        try:
+            await self._gateway.start(self._routes, self._agents.values(), self._authority.server_context())
+        except OSError as err:
+            raise StartError(self._port_sentence(err)) from err
+        for part, events in ((self._issuer, issuer), (self._verifier, verifier), (self._mediator, mediator)):
+            self._gateway.on_event(part.NAME, part.on_event)
+            await self._start_agent(self._agents[part.NAME], events.EVENTS)
+        await asyncio.gather(self._set_up_issuer(), self._set_up_verifier(), self._set_up_mediator())
+        self._verifier.cred_def_id = self._issuer.cred_def_id
+        self._task = asyncio.create_task(self._issuer.run())
+        self._write_services_file()
+
+    async def stop(self) -> None:
+        """Stop everything and remove the wallets."""
+        (self._folder / "services.json").unlink(missing_ok=True)
+        if self._task:
+            self._task.cancel()
+        await asyncio.gather(*(agent.stop() for agent in self._agents.values()))
+        await self._gateway.stop()
+        shutil.rmtree(self._wallets, ignore_errors=True)
+        (self._folder / "wallets").unlink(missing_ok=True)
+
+    def dead_agent(self) -> str:
+        """What to say of an agent that has died; empty while all live."""
+        return next((agent.obituary() for agent in self._agents.values() if agent.died), "")
+
+    def description(self) -> dict[str, Any]:
+        """What services.json holds: settings for a run against these services."""
+        revocation = {"rev_reg_id": "${rev_reg_id}", "cred_rev_id": "${cred_rev_id}"}
+        return {
+            "services": {
+                "issuer": {
+                    "invitation": {"url": f"{self.url}/issuer/invitation", "method": "POST"},
+                    "revocation": {
+                        "url": f"{self.url}/issuer/revocation",
+                        "method": "POST",
+                        "body": revocation,
+                    },
+                },
+                "verifier": {"invitation": {"url": f"{self.url}/verifier/invitation", "method": "POST"}},
+            },
+            "mediator_did": self._mediator.did,
+            "ca_file": str(self._authority.ca_file),
+            "agent_plugins": [DIDWEB_PLUGIN],
+            "urls": {
+                "issuer_invitation": f"{self.url}/issuer/invitation",
+                "issuer_revocation": f"{self.url}/issuer/revocation",
+                "issuer_status": f"{self.url}/issuer/status",
+                "issuer_revocation_status": f"{self.url}/issuer/revocation-status",
+                "verifier_invitation": f"{self.url}/verifier/invitation",
+                "verifier_presentations": f"{self.url}/verifier/presentations",
+                "mediator_status": f"{self.url}/mediator/status",
+                "registry": self.url + Registry.PREFIX,
+                "tails": self.url + TailsFiles.PREFIX,
+            },
+            "pid": os.getpid(),
+            "agents": {name: agent.pid for name, agent in self._agents.items()},
+        }
+
+    def _prepare_folder(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / "services.json").unlink(missing_ok=True)
+        for name in ("registry", "tails", "logs"):
+            shutil.rmtree(self._folder / name, ignore_errors=True)
+        (self._folder / "logs").mkdir()
+        link = self._folder / "wallets"
+        if link.is_symlink():  # left behind by a run that was killed
+            shutil.rmtree(link.resolve(), ignore_errors=True)
+            link.unlink()
+        shm = Path("/dev/shm")  # noqa: S108 - memory is where the wallets of practice targets belong
+        self._wallets = Path(
+            tempfile.mkdtemp(prefix="stampede-reference-", dir=shm if os.access(shm, os.W_OK) else None)
+        )
+        link.symlink_to(self._wallets)
+
+    def _agent(self, name: str) -> Agent:
+        return Agent(
+            name,
+            endpoint=f"{self.url}/{name}/didcomm",
+            folder=self._wallets / name,
+            log=self._folder / "logs" / f"{name}.log",
+            trust_file=self._authority.trust_file,
+        )
+
+    async def _start_agent(self, agent: Agent, events: str) -> None:
+        arguments = ["--plugin", PRACTICE_PLUGIN]
+        environment = {
+            "REFERENCE_EVENTS": events,
+            "REFERENCE_EVENTS_URL": self._gateway.events_url(agent.name),
+            "REFERENCE_EVENTS_TOKEN": self._gateway.events_token,
+        }
+        if agent.name == Mediator.NAME:
+            arguments += ["--open-mediation", "--public-invites", "--requests-through-public-did"]
+            arguments += ["--auto-accept-requests"]
+        else:
+            arguments += ["--plugin", DIDWEB_PLUGIN]
+        if agent.name == Issuer.NAME:
+            tails = self.url + TailsFiles.PREFIX
+            arguments += [
+                "--auto-accept-requests",
+                "--auto-respond-credential-request",
+                "--notify-revocation",
+            ]
+            arguments += ["--tails-server-base-url", tails, "--tails-server-upload-url", tails]
+            environment["DIDWEB_ANONCREDS_TOKEN"] = self._token
+        if agent.name == Verifier.NAME:
+            arguments += ["--auto-verify-presentation"]
+        await agent.start(arguments, environment)
+
+    async def _set_up_issuer(self) -> None:
+        await self._agents[Issuer.NAME].ready()
+        await self._issuer.set_up(self._options.registry_size)
+
+    async def _set_up_verifier(self) -> None:
+        await self._agents[Verifier.NAME].ready()
+
+    async def _set_up_mediator(self) -> None:
+        await self._agents[Mediator.NAME].ready()
+        await self._mediator.set_up()
+
+    def _write_services_file(self) -> None:
+        path = self._folder / "services.json"
+        draft = path.with_suffix(".tmp")
+        draft.write_text(json.dumps(self.description(), indent=2) + "\n")
+        draft.replace(path)
+
+    def _port_sentence(self, err: OSError) -> str:
+        port = self._options.port
+        if err.errno == errno.EADDRINUSE:
+            return f"Port {port} is in use by another process; stop that one, or give a free port with --port."
+        return f"Port {port} cannot be opened ({err.strerror or err}); give another one with --port."
