@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ def write_atomically(path: Path, text: str, mode: int = 0o640) -> None:
     part = path.with_name(f".{path.name}.part")
     part.write_text(text, encoding="utf-8")
     part.chmod(mode)
-    os.replace(part, path)
+    part.replace(path)
 
 
 def write_json(path: Path, value: Any, mode: int = 0o640) -> None:

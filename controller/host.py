@@ -183,7 +183,6 @@ class HostRun:
 
     def _enter(self, phase: str) -> None:
         self._phase, self._phase_since = phase, time.time()
-        LOGGER.info("phase %s", phase)
         self._announce("phase", phase)
 
     def _fail(self, message: str) -> None:
