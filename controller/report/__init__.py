@@ -17,7 +17,7 @@ def report(results_dir: Path) -> dict[str, Any]:
     """Writes summary.json and report.html into the results folder of a run; returns the summary.
 
     Reads `results_dir`/HOST/journal.lp (or .lp.gz) of every host and, where there are any, state.json,
-    run.json and controller.py. Both files appear whole or not at all.
+    run.json and controller_script.py. Both files appear whole or not at all.
 
     Raises ReportError, with a sentence for the user, when the folder does not exist, holds no journal, or
     cannot be read or written.

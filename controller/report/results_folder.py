@@ -73,11 +73,11 @@ def _journal(folder: Path) -> Path | None:
 def _host(folder: Path, name: str, notes: list[str]) -> HostFolder:
     script = ""
     try:
-        script = (folder / "controller.py").read_text(errors="replace")
+        script = (folder / "controller_script.py").read_text(errors="replace")
     except FileNotFoundError:
         pass
     except OSError as error:
-        notes.append(f"{folder / 'controller.py'} cannot be read: {error.strerror or error}.")
+        notes.append(f"{folder / 'controller_script.py'} cannot be read: {error.strerror or error}.")
     if len(script) > LONGEST_SCRIPT:
         script = script[:LONGEST_SCRIPT] + "\n# ... cut here by the report"
     return HostFolder(

@@ -217,10 +217,10 @@ def try_out(variables: Mapping[str, Any]) -> None:
 def dry_run(variables: Mapping[str, Any]) -> str:
     """What the controller script says of the load that it would make."""
     with tempfile.TemporaryDirectory(prefix="stampede-") as folder:
-        file = Path(folder) / "controller.py"
+        file = Path(folder) / "controller_script.py"
         file.write_text(rendered(variables))
         done = subprocess.run(
-            [sys.executable, str(file), "dry-run"],
+            [sys.executable, "-P", str(file), "dry-run"],
             cwd=REPOSITORY,
             capture_output=True,
             text=True,

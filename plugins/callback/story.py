@@ -49,7 +49,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
 
     @staticmethod
     def _prints_itself(task: Task) -> bool:
-        return task.action in ("stampede_watch", "stampede_process", "ansible.builtin.debug")
+        return task.action in ("stampede_watch", "stampede_process") or task.args.get("verb") == "dry_run"
 
     def v2_playbook_on_play_start(self, play: Play) -> None:
         if self._tells_all():

@@ -38,7 +38,7 @@ def main() -> None:
 
 def find(work_dir: Path) -> list[dict[str, Any]]:
     """All runs in a folder, the newest first."""
-    scripts = sorted(work_dir.glob("*/controller.py"), key=lambda file: file.stat().st_mtime, reverse=True)
+    scripts = sorted(work_dir.glob("*/controller_script.py"), key=lambda file: file.stat().st_mtime, reverse=True)
     return [describe(script.parent) for script in scripts]
 
 
