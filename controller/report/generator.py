@@ -72,14 +72,18 @@ def judge(journal: Journal, window: Window | None) -> dict[str, Any]:
 
 
 def schedule_lag(journal: Journal) -> dict[str, float | None]:
-    """How long after it was due a step began: response less service time, exact over all first attempts."""
-    steps = journal.steps
-    first = np.asarray(steps.attempt) <= 1
-    lag = (np.asarray(steps.response_time) - np.asarray(steps.service_time))[first]
-    if not lag.size:
-        return {"p50": None, "p99": None, "max": None}
-    p50, p99 = np.percentile(np.maximum(lag, 0), [50, 99])
-    return {"p50": float(p50), "p99": float(p99), "max": float(max(lag.max(), 0))}
+    """How late steps began: response less service time, exact over the steps that had a moment to begin at.
+
+    A step has one after a think time and at the holder's start; one that follows directly on another begins
+    at once, its two times are the same, and it says nothing about lateness.
+    """
+    lag = np.asarray(journal.steps.response_time) - np.asarray(journal.steps.service_time)
+    late = lag[lag > 0]
+    if not late.size:
+        nothing = 0.0 if lag.size else None
+        return {"p50": nothing, "p99": nothing, "max": nothing}
+    p50, p99 = np.percentile(late, [50, 99])
+    return {"p50": float(p50), "p99": float(p99), "max": float(late.max())}
 
 
 def spread(values: Floats) -> dict[str, float | None]:
@@ -113,7 +117,7 @@ def _reasons(hosts: dict[str, Any], late: float | None) -> list[str]:
     reasons = []
     if late is not None and late > LATE:
         reasons.append(
-            f"Steps began late: one in a hundred more than {wording.seconds(late)} after it was due "
+            f"Steps began late: one in a hundred more than {wording.seconds(late)} after its moment "
             f"(limit {wording.seconds(LATE)})."
         )
     agents = {

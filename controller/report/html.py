@@ -23,7 +23,7 @@ ASSETS = HERE / "assets"
 SCRIPTS = ("uPlot.iife.min.js", "charts.js", "report.js")
 STYLES = ("uPlot.min.css", "report.css")
 COLOURS = 12  # that report.css defines for steps; more steps begin again, dashed
-SPREAD_WIDTH = 150  # of the bar that shows a step's times
+SPREAD_WIDTH = 110  # of the bar that shows a step's times
 
 
 def render(summary: dict[str, Any], charts: dict[str, Any], scripts: dict[str, str]) -> str:

@@ -1,7 +1,7 @@
 """What the journals of a run's hosts say, as columns.
 
 A journal may be large (a million steps is an ordinary hour), so nothing is kept per record but a few
-machine words in `array` columns: 44 bytes a step. Names are kept once; the words of failures as bounded
+machine words in `array` columns: 40 bytes a step. Names are kept once; the words of failures as bounded
 examples per error class.
 """
 
@@ -57,7 +57,6 @@ class Steps:
     step: array[int] = field(default_factory=lambda: array("i"))
     outcome: array[int] = field(default_factory=lambda: array("b"))
     error: array[int] = field(default_factory=lambda: array("i"))  # -1: none
-    attempt: array[int] = field(default_factory=lambda: array("i"))
     service_time: array[float] = field(default_factory=lambda: array("d"))
     response_time: array[float] = field(default_factory=lambda: array("d"))
 
@@ -113,10 +112,10 @@ class Failure:
 
 @dataclass
 class Examples:
-    """Of one error class: its first failure, and how often which step noted which words."""
+    """Of one error class: its first failure, and how often which words were noted."""
 
     first: Failure
-    details: dict[tuple[str, str], int] = field(default_factory=dict)  # (step, detail) -> count
+    details: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass

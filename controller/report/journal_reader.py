@@ -33,7 +33,7 @@ _STRING = rb'"((?:[^"\\]|\\.)*)"'
 _TIME = rb"\d{1,18}|[1-8]\d{18}"  # nanoseconds since 1970 that 64 bits hold
 # The controller writes a step's fields in this order, so one expression reads the line at once.
 _STEP = re.compile(
-    rb"holder=(\d{1,9})i,iteration=\d+i,attempt=(\d{1,9})i,service=" + _STRING + rb",service_time=(" + _NUMBER + rb")"
+    rb"holder=(\d{1,9})i,iteration=\d+i,attempt=\d+i,service=" + _STRING + rb",service_time=(" + _NUMBER + rb")"
     rb",response_time=("
     + _NUMBER
     + rb")(?:,error="
@@ -44,11 +44,13 @@ _STEP = re.compile(
     + _TIME
     + rb")"
 )
+_HEAD = re.compile(rb"(?:[^ \\]|\\.)+")
+_TAG = re.compile(r",((?:[^,= \\]|\\.)+)=((?:[^,= \\]|\\.)+)")
 _FIELD = re.compile(rb"([\w.-]+)=(?:" + _STRING + rb"|(" + _NUMBER + rb")i?|([tTfF]|true|false))([, ])")
 
 type Value = bytes | float
 MISSING = float("nan")
-LONGEST = 1e9  # seconds, attempts; what is longer is no time
+LONGEST = 1e9  # seconds; what is longer is no time
 
 
 @dataclass(frozen=True)
@@ -107,12 +109,15 @@ class _HostReader:
     def take(self, line: bytes) -> bool:
         """Takes one line; False when it is not understood."""
         head, _, rest = line[:-1].partition(b" ")
+        if head.endswith(b"\\"):  # an escaped space in a tag: rare, so looked for only here
+            match = _HEAD.match(line)
+            head, rest = (match.group(), line[match.end() + 1 : -1]) if match else (b"", b"")
         series = self._known.get(head) or self._meet(head)
         if series is None:
             return False
         if series.measurement == "step" and (match := _STEP.fullmatch(rest)):
-            holder, attempt, service, service_time, response_time, error, detail, time = match.groups()
-            return self._step(series, holder, attempt, service, service_time, response_time, error, detail, time)
+            holder, service, service_time, response_time, error, detail, time = match.groups()
+            return self._step(series, holder, service, service_time, response_time, error, detail, time)
         parsed = _fields(rest)
         if parsed is None:
             return False
@@ -123,7 +128,6 @@ class _HostReader:
                     return self._step(
                         series,
                         fields.get("holder", b"0"),
-                        fields.get("attempt", b"1"),
                         _text(fields, "service"),
                         fields["service_time"],
                         fields.get("response_time", fields["service_time"]),
@@ -144,9 +148,11 @@ class _HostReader:
     def _meet(self, head: bytes) -> _Series | None:
         """Parses measurement and tags that were not met before; None when they are not ours."""
         try:
-            measurement, *pairs = head.decode().split(",")
-            tags = dict(pair.split("=") for pair in pairs)
-        except ValueError:
+            measurement, comma, rest = head.decode().partition(",")
+        except UnicodeDecodeError:
+            return None
+        tags = {_unescaped(name): _unescaped(value) for name, value in _TAG.findall(comma + rest)}
+        if _TAG.sub("", comma + rest):
             return None
         journal = self._journal
         try:
@@ -174,7 +180,6 @@ class _HostReader:
         self,
         series: _Series,
         holder: Value,
-        attempt: Value,
         service: bytes | None,
         service_time: Value,
         response_time: Value,
@@ -184,10 +189,10 @@ class _HostReader:
     ) -> bool:
         try:
             seconds, response_seconds = float(service_time), float(response_time)
-            end, attempt_number, holder_number = int(time), int(attempt), int(holder)
+            end, holder_number = int(time), int(holder)
         except (ValueError, OverflowError):
             return False
-        if not (0 <= seconds < LONGEST and 0 <= response_seconds < LONGEST and 0 <= attempt_number < LONGEST):
+        if not (0 <= seconds < LONGEST and 0 <= response_seconds < LONGEST):
             return False
         error_number = -1
         if series.outcome == FAILED:
@@ -202,7 +207,6 @@ class _HostReader:
         steps.step.append(series.step)
         steps.outcome.append(series.outcome)
         steps.error.append(error_number)
-        steps.attempt.append(attempt_number)
         steps.service_time.append(seconds)
         steps.response_time.append(response_seconds)
         return True
@@ -213,9 +217,8 @@ class _HostReader:
             examples = self._journal.examples[failure.error] = Examples(failure)
         elif failure.time < examples.first.time:
             examples.first = failure
-        key = (failure.step, failure.detail)
-        if key in examples.details or len(examples.details) < MOST_EXAMPLES:
-            examples.details[key] = examples.details.get(key, 0) + 1
+        if failure.detail in examples.details or len(examples.details) < MOST_EXAMPLES:
+            examples.details[failure.detail] = examples.details.get(failure.detail, 0) + 1
 
     def _sample(
         self, samples: Samples, names: tuple[str, ...], source: int, fields: dict[str, Value], time: int
@@ -258,4 +261,9 @@ def _plain(quoted: bytes | None) -> str:
     r"""The text of a string field: \" and \\ unescaped, bytes that are not UTF-8 replaced."""
     if not quoted:
         return ""
-    return re.sub(r"\\(.)", r"\1", quoted.decode(errors="replace"))
+    return _unescaped(quoted.decode(errors="replace"))
+
+
+def _unescaped(text: str) -> str:
+    """The text without the backslashes that escape a character."""
+    return re.sub(r"\\(.)", r"\1", text) if "\\" in text else text

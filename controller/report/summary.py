@@ -166,10 +166,7 @@ def _errors(journal: Journal, window: Window | None) -> dict[str, Any]:
                 "service": first.service,
                 "detail": wording.without_passwords(first.detail),
             },
-            "examples": [
-                {"step": its_step, "detail": wording.without_passwords(detail), "count": count}
-                for (its_step, detail), count in words
-            ],
+            "examples": [{"detail": wording.without_passwords(detail), "count": count} for detail, count in words],
         }
     return errors
 

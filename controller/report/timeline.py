@@ -209,7 +209,8 @@ def _maximum(bucket: Whole, values: Floats, buckets: int) -> Floats:
 
 def _worst(figures: list[Floats]) -> Floats:
     """The largest at each moment; NaN only where all are."""
-    return np.fmax.reduce(np.stack(figures))
+    worst: Floats = np.fmax.reduce(np.stack(figures))
+    return worst
 
 
 def _marks(journal: Journal, window: Window | None) -> list[dict[str, Any]]:

@@ -130,6 +130,8 @@ def _first_failure(summary: dict[str, Any]) -> str:
 def _generator(summary: dict[str, Any]) -> str:
     generator = summary["generator"]
     if generator["bottleneck"] is None:
+        if not summary["steps"]:
+            return ""
         return (
             "Whether the load generator was the bottleneck is not known: "
             "it recorded nothing about itself during the load."

@@ -256,7 +256,7 @@ def steps(host: str, sample: Sample, rng: random.Random, fault: float | None) ->
         seconds = round(rng.lognormvariate(0, spread) * median * crowding, 6)
         lag = round(rng.lognormvariate(-6.5, 0.7), 6)
         outcome, error, detail = "ok", "", ""
-        if fault is not None and holder % 2 and fault - 0.5 <= at < fault + 7:
+        if fault is not None and holder % 2 and fault <= at < fault + 7:
             outcome, error, detail, seconds = "failed", "agent_died", "agent-1 ended while the step ran", 0.4
         elif fault is not None and rng.random() < 0.001:
             outcome, error, seconds = "failed", "timeout", 60.0

@@ -53,6 +53,7 @@ function drawMarks(chart, marks, colour) {
   ctx.save();
   ctx.font = 11 * ratio + "px system-ui, sans-serif";
   ctx.textBaseline = "bottom";
+  ctx.textAlign = "left";
   for (const mark of marks) {
     const at = chart.valToPos(mark.at, "x", true);
     if (at < bbox.left || at > bbox.left + bbox.width) continue;

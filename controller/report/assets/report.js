@@ -18,7 +18,7 @@
       const failing = shown().filter(({ step }) => step.failed);
       if (failing.length) {
         const failed = data.x.map((_, index) => failing.reduce((sum, { step }) => sum + step.failed[index], 0));
-        series.push({ name: "failed", colour: colour("bad"), values: failed, solid: true });
+        series.push({ name: "failed", colour: colour("bad"), values: failed, solid: true, width: 0 });
       }
       return { series, stacked: true, words: words.rate };
     },
@@ -43,7 +43,7 @@
     failures() {
       const names = Object.keys(data.failures);
       const palette = ["bad", "c1", "c3", "c4", "c6", "c8", "c0", "c5", "c2", "c7"];
-      const series = names.map((name, number) => ({ name, colour: colour(palette[number % palette.length]), values: data.failures[name] }));
+      const series = names.map((name, number) => ({ name, colour: colour(palette[number % palette.length]), values: data.failures[name], solid: true, width: 0 }));
       return { series, stacked: true, keyed: true, height: 170, words: words.rate };
     },
     holders() {
