@@ -1,0 +1,78 @@
+"""Defaults, argument specs, READMEs, inventories and the controller's own checks name the same variables."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from plugin_files import REPOSITORY, load_plugin
+
+from controller.settings import check_variables
+
+ROLES = sorted((REPOSITORY / "roles").iterdir())
+settings_plugin = load_plugin("action/stampede_settings")
+
+
+def specs(role: Path) -> dict[str, Any]:
+    text = (role / "meta/argument_specs.yml").read_text()
+    options: dict[str, Any] = yaml.safe_load(text)["argument_specs"]["main"]["options"]
+    return options
+
+
+def defaults(role: Path) -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load((role / "defaults/main.yml").read_text())
+    return values
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_every_variable_has_one_default_and_one_description(role: Path) -> None:
+    assert sorted(specs(role)) == sorted(defaults(role))
+    for name, spec in specs(role).items():
+        assert str(spec["default"]) == str(defaults(role)[name]), name
+        assert spec["type"] and spec["description"], name
+
+
+def test_no_variable_belongs_to_two_roles() -> None:
+    names = [name for role in ROLES for name in specs(role)]
+    assert len(names) == len(set(names))
+
+
+def test_the_readmes_tables_are_up_to_date() -> None:
+    subprocess.run([sys.executable, REPOSITORY / "bin/variables-table", "--check"], check=True)
+
+
+def test_the_controller_takes_the_defaults() -> None:
+    role = REPOSITORY / "roles/controller"
+    variables = defaults(role) | {
+        "stampede_run_id": "r1",
+        "stampede_host_name": "local",
+        "stampede_services": {"issuer": {"invitation": {"url": "https://issuer.example.org/invitation"}}},
+    }
+    assert check_variables(variables) == []
+
+
+@pytest.mark.parametrize("inventory", ["local", "example"])
+def test_inventories_set_only_variables_that_are_known(inventory: str) -> None:
+    known = settings_plugin.known_names(REPOSITORY / "roles")
+    text = (REPOSITORY / "inventory" / inventory / "group_vars/all.yml").read_text()
+    names = {match[1] for match in re.finditer(r"^(?:# )?(stampede_\w+):", text, re.MULTILINE)}
+    assert names and not names - known
+
+
+def test_tasks_use_only_variables_that_are_known() -> None:
+    known = settings_plugin.known_names(REPOSITORY / "roles")
+    plugins = {file.stem for file in (REPOSITORY / "plugins").rglob("stampede_*.py")}
+    for folder in ("roles", "playbooks", "inventory"):
+        for file in (REPOSITORY / folder).rglob("*.yml"):
+            used = set(re.findall(r"\bstampede_\w+", file.read_text()))
+            assert not used - known - plugins, file
+
+
+def test_an_unknown_variable_is_answered_with_the_nearest_known() -> None:
+    sentences = settings_plugin.unknown_names(
+        ["stampede_holder", "stampede_seed"], {"stampede_holders", "stampede_seed"}
+    )
+    assert sentences == ["stampede_holder is no variable of Stampede; did you mean stampede_holders?"]
