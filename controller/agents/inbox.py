@@ -24,6 +24,7 @@ KEPT_TOPICS = frozenset(
         "problem_report",
     }
 )
+STORED_TOPICS = frozenset({"issue_credential_v2_0_anoncreds", "issue_credential_v2_0_indy"})
 KEPT_FIELDS = (
     "connection_id",
     "state",
@@ -81,6 +82,8 @@ class Inbox:
         """Hand an event to the first who waits for it, or keep it for who will."""
         if topic not in KEPT_TOPICS or payload.get("state") == "deleted":
             return
+        if topic in STORED_TOPICS and not payload.get("cred_id_stored"):
+            return  # comes with the request too, before there is a credential
         event = {key: payload[key] for key in KEPT_FIELDS if payload.get(key) is not None}
         for waiter in self._waiters:
             if not waiter.future.done() and waiter.takes(topic, event):

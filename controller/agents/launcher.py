@@ -7,6 +7,7 @@ hundreds of wallets. What differs from ``aca-py start``, and why:
 - ``nest_asyncio``, which ACA-Py's JSON-LD loader applies at import, is left out: it makes every asyncio task
   pure Python; the event loop is uvloop;
 - the in-memory cache looks for expired entries once a second, not at each access;
+- a tails file whose download failed is removed, where ACA-Py keeps the empty file and fails ever after;
 - writers of the SQLite store take turns (a fair lock), where SQLite lets them poll and starve.
 """
 
@@ -21,6 +22,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
@@ -56,6 +58,22 @@ def scan_cache_once_a_second() -> None:
             scan(self)
 
     InMemoryCache._remove_expired_cache_items = throttled
+
+
+def remove_broken_tails_files() -> None:
+    """Have a failed download of a tails file leave no file."""
+    from acapy_agent.anoncreds.revocation.revocation import AnonCredsRevocation
+
+    retrieve = AnonCredsRevocation.retrieve_tails
+
+    async def retrieved(self: Any, rev_reg_def: Any) -> Any:
+        try:
+            return await retrieve(self, rev_reg_def)
+        except BaseException:
+            Path(self.get_local_tails_path(rev_reg_def)).unlink(missing_ok=True)
+            raise
+
+    AnonCredsRevocation.retrieve_tails = retrieved
 
 
 class TurnTaking:
@@ -154,6 +172,7 @@ def main() -> None:
     from acapy_agent.commands import start
 
     scan_cache_once_a_second()
+    remove_broken_tails_files()
     if "STAMPEDE_SQLITE" in os.environ:
         take_turns_writing()
     gc.set_threshold(50_000, 20, 50)

@@ -228,7 +228,9 @@ class AgentProcess:
             "ACAPY_MULTITENANT_JWT_SECRET": self._jwt_secret,
             "ACAPY_WEBHOOK_URL": self._webhooks.url,
             "ACAPY_HOME": str(self._wallet_dir),
+            "HOME": str(self._wallet_dir),  # tails files lie below it
             "SSL_CERT_FILE": str(self._trust_file),
+            "REQUESTS_CA_BUNDLE": str(self._trust_file),  # ACA-Py gets tails files by requests
             "PYTHONUNBUFFERED": "1",
         }
         if self._settings.wallet_storage == "postgresql":

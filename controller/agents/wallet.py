@@ -128,13 +128,11 @@ class AcapyWallet:
         done = await self._expect("issue_credential_v2_0", "done", "abandoned", cred_ex_id=cred_ex_id)
         check_not_abandoned(done, "the credential exchange")
         stored = await self._expect("issue_credential_v2_0_anoncreds", cred_ex_id=cred_ex_id)
-        return Credential(
-            stored["cred_id_stored"],
-            cred_ex_id,
-            done.get("thread_id", ""),
-            stored.get("rev_reg_id", ""),
-            str(stored.get("cred_rev_id", "")),
-        )
+        credential = Credential(stored["cred_id_stored"], cred_ex_id, done.get("thread_id", ""))
+        if stored.get("rev_reg_id"):  # the index in the registry stands in the wallet only
+            kept = await self._admin.call("GET", f"/credential/{credential.credential_id}", token=self._token)
+            credential.rev_reg_id, credential.cred_rev_id = kept["rev_reg_id"], str(kept["cred_rev_id"])
+        return credential
 
     async def present_proof(self, invitation: Json) -> None:
         """See Wallet."""
