@@ -37,6 +37,10 @@ function axisLogSeconds(_chart, splits) {
   return splits.map((split) => (split === null ? null : words.seconds(split).replace(/\.0+(?= )/, "")));
 }
 
+function powersOfTen(_chart, splits) {
+  return splits.map((split) => (split !== null && Number.isInteger(Math.round(Math.log10(split) * 1e6) / 1e6) ? split : null));
+}
+
 function theme() {
   const style = getComputedStyle(document.documentElement);
   return (name) => style.getPropertyValue("--" + name).trim();
@@ -110,7 +114,8 @@ function tip(spec, data) {
         head.textContent = "+" + words.clock(at - half) + " to +" + words.clock(at + half);
         const rows = spec.series.map((series) => ({ series, value: series.values[index] }))
           .filter((entry) => entry.value !== null && entry.value !== undefined && !(spec.stacked && entry.value === 0));
-        if (spec.sorted !== false) rows.sort((one, other) => other.value - one.value);
+        if (spec.rising) rows.reverse();
+        else rows.sort((one, other) => other.value - one.value);
         for (const { series, value } of rows) {
           const row = table.insertRow(), swatch = document.createElement("i"), name = row.insertCell();
           swatch.style.background = series.colour;
@@ -149,7 +154,7 @@ function columns(spec) {
 }
 
 /* Draws a spec into a plot; returns the uPlot.
-   spec: { series: [{ name, colour, values, dash, width, step }], words, axis, log, stacked, bands, limit, height } */
+   spec: { series: [{ name, colour, values, dash, width, step }], words, axis, log, stacked, bands, rising (series in order of size), limit, height } */
 function draw(plot, spec, data, view, width) {
   const colour = theme(), font = "12px system-ui, sans-serif";
   const axis = { stroke: colour("soft"), font, grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false } };
@@ -171,7 +176,7 @@ function draw(plot, spec, data, view, width) {
     axes: [
       { ...axis, values: (_chart, splits) => splits.map(words.clock), space: narrow ? 60 : 90, size: 30, gap: 6,
         incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400] },
-      { ...axis, values: spec.log ? axisLogSeconds : spec.axis || ((_chart, splits) => splits.map((split) => words.number(split))),
+      { ...axis, ...(spec.log ? { grid: { ...axis.grid, filter: powersOfTen } } : {}), values: spec.log ? axisLogSeconds : spec.axis || ((_chart, splits) => splits.map((split) => words.number(split))),
         size: 58, gap: 6, space: spec.log ? 24 : 36 },
     ],
     series: [{}, ...spec.series.map((series, index) => ({

@@ -24,6 +24,7 @@
     },
     latency() {
       const chosen = shown();
+      document.getElementById("percentile-choice").disabled = chosen.length === 1;
       const base = { words: words.seconds, axis: axisSeconds, log: view.log };
       if (chosen.length !== 1) {
         const series = chosen.map(({ step, number }) => (
@@ -38,7 +39,7 @@
         { name: "max", values: times.max, width: 1, colour: colour("soft"), dash: [2, 3] },
       ];
       const bands = [{ series: [3, 2], fill: translucent(line, 0.14) }, { series: [2, 1], fill: translucent(line, 0.3) }];
-      return { ...base, series, bands, keyed: true, caption: "p50, p95, p99 and maximum of the " + view.time + " time of " + step.name + " that ended ok, in each interval." };
+      return { ...base, series, bands, keyed: true, rising: true, caption: "p50, p95, p99 and maximum of the " + view.time + " time of " + step.name + " that ended ok, in each interval." };
     },
     failures() {
       const names = Object.keys(data.failures);
