@@ -1,7 +1,7 @@
 """Runs one ACA-Py agent of the reference services: `python -m reference.agent_main PARENT_PID ARGUMENT…`.
 
 ACA-Py itself is unchanged; before it starts, the process asks the kernel to be killed with its parent, and
-leaves out what makes it slow (see `sqlite` and below).
+leaves out what makes it slow (see `askar` and below).
 """
 
 import ctypes
@@ -31,9 +31,9 @@ def run(arguments: list[str]) -> None:
     nest_asyncio.apply = lambda loop=None: None
     from acapy_agent.commands import start
 
-    from . import sqlite
+    from . import askar
 
-    sqlite.tune()
+    askar.repair()
     gc.set_threshold(20_000, 50, 100)
     uvloop.run(start.run_app(arguments))
 

@@ -27,12 +27,13 @@ class Mediator:
         return [web.get("/mediator/status", self._get_status)]
 
     async def set_up(self) -> None:
-        """Make the public DID."""
+        """Make the public DID, and the one to which messages are routed."""
         self.did = self._documents.did(self.NAME)
         options = {"did": self.did, "key_type": "ed25519"}
         made = await self._agent.post("/wallet/did/create", {"method": "web", "options": options})
         self._documents.publish(self.NAME, made["result"]["verkey"], self._agent.endpoint)
         await self._agent.post("/wallet/did/public", did=self.did)
+        await self._agent.post("/reference/routing-did")
 
     def on_event(self, topic: str, payload: dict[str, Any]) -> None:
         """Note whom mediation was granted to."""

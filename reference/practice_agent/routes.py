@@ -2,6 +2,7 @@
 
 from acapy_agent.admin.decorators.auth import admin_authentication
 from acapy_agent.admin.request_context import AdminRequestContext
+from acapy_agent.protocols.coordinate_mediation.v1_0.manager import MediationManager
 from aiohttp import web
 
 from .forwards import ForwardCounts
@@ -23,11 +24,23 @@ async def forwards(request: web.BaseRequest) -> web.Response:
     return web.json_response(dict(context.profile.inject(ForwardCounts).by_connection))
 
 
+@admin_authentication
+async def make_routing_did(request: web.BaseRequest) -> web.Response:
+    """Make the mediator's routing DID; else the first requests for mediation would all make it, and fail."""
+    context: AdminRequestContext = request["context"]
+    manager = MediationManager(context.profile)
+    async with context.profile.session() as session:
+        if not await manager._retrieve_routing_did(session):
+            await manager._create_routing_did(session)
+    return web.json_response({})
+
+
 async def register(app: web.Application) -> None:
     """Called by ACA-Py when it builds its admin server."""
     app.add_routes(
         [
             web.post("/reference/revoke", revoke),
+            web.post("/reference/routing-did", make_routing_did),
             web.get("/reference/forwards", forwards, allow_head=False),
         ]
     )
