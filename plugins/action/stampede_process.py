@@ -91,14 +91,14 @@ def wait_until_ready(name: str, pid: int, playbook: int, ready_file: Path, log: 
             return "ansible-playbook is gone"
         if now - told >= PROGRESS_EVERY:
             told = now
-            Display().display(f"  {now - began:3.0f} s  {last_line(log)}")
+            Display().display(f"  {now - began:.0f} s: {last_line(log)}")
         time.sleep(0.1)
     return ""
 
 
 def last_line(log: Path) -> str:
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "it has said nothing yet"
+    return lines[-1].strip() if lines else "not ready yet"
 
 
 def stop(pid: int, timeout: float) -> bool:

@@ -82,9 +82,7 @@ class ActionModule(ActionBase):
             "start_delay": start_delay,
             "stop_timeout": seconds(variables["stampede_drain"]) + STOP_MARGIN,
             "versions": {name: version(name) for name in ("stampede-vc", "ansible-core")},
-            "settings": {
-                name: value for name, value in sorted(variables.items()) if name != "stampede_secrets"
-            },
+            "settings": {name: value for name, value in sorted(variables.items()) if name != "stampede_secrets"},
         }
 
     def _names_on_all_hosts(self) -> set[str]:
@@ -100,7 +98,7 @@ class ActionModule(ActionBase):
 
     def _dry_run(self, variables: dict[str, Any]) -> dict[str, Any]:
         text = dry_run(variables)
-        Display().display(text.rstrip())
+        Display().display(f"{text.rstrip()}\nNothing was started.")
         return {"stdout": text}
 
     def _render(self, variables: dict[str, Any]) -> dict[str, Any]:
@@ -159,9 +157,7 @@ def unknown_names(names: Iterable[str], known: set[str]) -> list[str]:
     sentences = []
     for name in sorted(set(names) - known):
         nearest = difflib.get_close_matches(name, known, n=1)
-        advice = (
-            f"did you mean {nearest[0]}?" if nearest else "the README of roles/controller lists all of them."
-        )
+        advice = f"did you mean {nearest[0]}?" if nearest else "the README of roles/controller lists all of them."
         sentences.append(f"{name} is no variable of Stampede; {advice}")
     return sentences
 
@@ -220,7 +216,7 @@ def dry_run(variables: Mapping[str, Any]) -> str:
         file = Path(folder) / "controller_script.py"
         file.write_text(rendered(variables))
         done = subprocess.run(
-            [sys.executable, "-P", str(file), "dry-run"],
+            [sys.executable, str(file), "dry-run"],
             cwd=REPOSITORY,
             capture_output=True,
             text=True,

@@ -40,13 +40,9 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         args = self._task.args
-        hosts = [
-            Host(str(name), Path(entry["dir"]), int(entry["pid"])) for name, entry in args["hosts"].items()
-        ]
+        hosts = [Host(str(name), Path(entry["dir"]), int(entry["pid"])) for name, entry in args["hosts"].items()]
         try:
-            self._watch(
-                hosts, str(args["until"]), seconds(args.get("interval", 5)), seconds(args.get("timeout", 0))
-            )
+            self._watch(hosts, str(args["until"]), seconds(args.get("interval", 5)), seconds(args.get("timeout", 0)))
         except WillNotArm as problem:
             result.update(failed=True, msg=str(problem))
         result["states"] = {host.name: host.state for host in hosts}
@@ -56,22 +52,22 @@ class ActionModule(ActionBase):
     def _watch(self, hosts: list[Host], until: str, interval: float, timeout: float) -> None:
         playbook = os.getppid()
         began = told = time.monotonic()
+        waited = False
         while True:
             for host in hosts:
                 host.look()
             self._tell_deaths(hosts, until)
             waiting = [host for host in hosts if host.alive and host.phase not in REACHED[until]]
             now = time.monotonic()
-            if not waiting or now - told >= interval:
+            if now - told >= interval or (waited and not waiting):
                 told = now
                 Display().display("  " + progress(hosts, time.time()))
             if not waiting:
                 return
+            waited = True
             if timeout and now - began > timeout:
                 late = waiting[0]
-                raise WillNotArm(
-                    f"{late.name} was still {late.phase} after {timeout:.0f} s; {late.where_to_look}"
-                )
+                raise WillNotArm(f"{late.name} was still {late.phase} after {timeout:.0f} s; {late.where_to_look}")
             if os.getppid() != playbook:
                 raise AnsibleActionFail("ansible-playbook is gone")
             time.sleep(POLL_EVERY)
@@ -154,9 +150,7 @@ def progress(hosts: Iterable[Host], now: float) -> str:
     if not living:
         return "starting"
     states = [host.state for host in living]
-    parts = [
-        ", ".join(sorted({host.phase if host.alive or host.phase in ENDED else "dead" for host in living}))
-    ]
+    parts = [", ".join(sorted({host.phase if host.alive or host.phase in ENDED else "dead" for host in living}))]
     total, active, ready, finished = (
         added(states, "holders", key) for key in ("total", "active", "ready", "finished")
     )
@@ -183,7 +177,7 @@ def added(states: Iterable[Mapping[str, Any]], group: str, key: str) -> float:
 
 
 def worst(states: Iterable[Mapping[str, Any]], key: str) -> float:
-    return max(float(state.get(key) or 0) for state in states)
+    return max(0.0, *(float(state.get(key) or 0) for state in states))
 
 
 def busy(state: Mapping[str, Any]) -> float:

@@ -80,16 +80,19 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
             self._display.display(str(result.result["msg"]))
 
     def v2_runner_on_failed(self, result: CallbackTaskResult, ignore_errors: bool = False) -> None:
-        message = result.result.get("msg")
-        if self._tells_all() or not message or (result.task.loop and "results" in result.result):
+        if self._tells_all() or (result.task.loop and "results" in result.result):
             super().v2_runner_on_failed(result, ignore_errors)
             return
         self._tell(result.task)
-        for line in str(message).splitlines():
+        for line in self._sentences(result.result):
             self._display.display(f"[ERROR] {result.host.get_name()}: {line}", color=C.COLOR_ERROR)
-        for more in ("stderr", "module_stderr"):
-            if text := str(result.result.get(more) or "").strip():
-                self._display.display(text, color=C.COLOR_ERROR)
+
+    @staticmethod
+    def _sentences(values: dict[str, Any]) -> list[str]:
+        """What a failed task has to say. Of a command that is what it said itself, not that it failed."""
+        said = [str(values.get(name) or "").strip() for name in ("stderr", "module_stderr")]
+        text = "\n".join(filter(None, said)) or str(values.get("msg") or "it failed and does not say why")
+        return [line for line in text.splitlines() if line.strip()]
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         if self._tells_all():
