@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
+SQLITE_PARAMETERS = "max_connections=100&busy_timeout=60000&journal_mode=wal&synchronous=off"
 
 
 def die_with_parent() -> None:
@@ -112,6 +113,20 @@ class TurnTaking:
                 self.release()
 
 
+def tune_sqlite() -> None:
+    """Open SQLite stores with enough connections: ACA-Py opens sessions within sessions, and those wait for
+    each other for ever (10 s, in effect) when the pool is as small as the number of cores. The wallets
+    end with the run, so nothing is gained by waiting for the disk."""
+    from acapy_agent.askar.store import AskarStoreConfig
+
+    build_uri = AskarStoreConfig._build_sqlite_uri
+
+    def with_parameters(self: Any, in_memory: bool | None, create: bool) -> str:
+        return f"{build_uri(self, in_memory, create)}?{SQLITE_PARAMETERS}"
+
+    AskarStoreConfig._build_sqlite_uri = with_parameters
+
+
 def take_turns_writing() -> None:
     """Put TurnTaking around transactions and writes of askar sessions (one lock per store)."""
     from acapy_agent.askar import profile, profile_anon
@@ -174,6 +189,7 @@ def main() -> None:
     scan_cache_once_a_second()
     remove_broken_tails_files()
     if "STAMPEDE_SQLITE" in os.environ:
+        tune_sqlite()
         take_turns_writing()
     gc.set_threshold(50_000, 20, 50)
     gc.freeze()
