@@ -24,9 +24,9 @@ from typing import Any
 import yaml
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from controller.preflight import probe
 
 from controller.errors import BadInput
+from controller.preflight import probe
 from controller.rendering import render_script, try_script
 from controller.settings import Settings, check_variables, seconds
 

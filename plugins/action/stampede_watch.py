@@ -2,7 +2,8 @@
 
 ``hosts`` maps each host to its run folder and the controller's ``pid``; ``until`` is ``armed``, ``draining``
 or ``ended``. A line of progress is printed every ``interval`` seconds. Before a run has started, a controller
-that fails is this task's failure. In a run it is told at once, listed in ``died``, and the others go on.
+that fails is this task's failure. In a run it is told at once, noted in ``died``, and the others go on; those in
+``known_dead`` have been told of before.
 """
 
 from __future__ import annotations
@@ -35,18 +36,20 @@ REACHED = {
 
 class ActionModule(ActionBase):
     _requires_connection = False
-    _VALID_ARGS = frozenset({"hosts", "until", "interval", "timeout"})
+    _VALID_ARGS = frozenset({"hosts", "until", "interval", "timeout", "known_dead"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         args = self._task.args
         hosts = [Host(str(name), Path(entry["dir"]), int(entry["pid"])) for name, entry in args["hosts"].items()]
+        for host in hosts:
+            host.obituary = str(args.get("known_dead", {}).get(host.name, ""))
         try:
             self._watch(hosts, str(args["until"]), seconds(args.get("interval", 5)), seconds(args.get("timeout", 0)))
         except WillNotArm as problem:
             result.update(failed=True, msg=str(problem))
         result["states"] = {host.name: host.state for host in hosts}
-        result["died"] = [host.obituary for host in hosts if host.obituary]
+        result["died"] = {host.name: host.obituary for host in hosts if host.obituary}
         return result
 
     def _watch(self, hosts: list[Host], until: str, interval: float, timeout: float) -> None:
