@@ -1,11 +1,10 @@
 """The report of a run: summary.json and report.html, computed from the journals of its hosts alone."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from controller.files import write_atomically
 from controller.report import html, journal_reader, results_folder, summary, timeline, window
 from controller.report.errors import ReportError
 from controller.report.journal import Journal
@@ -37,21 +36,7 @@ def report(results_dir: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Writes a file so that a reader sees the old one or the new one, never a part."""
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
-        ) as file:
-            temporary = Path(file.name)
-            file.write(text)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        write_atomically(path, text.encode(errors="replace").decode(), mode=0o644)
     except OSError as error:
         raise ReportError(f"{path} cannot be written: {error.strerror or error}.") from error
-
-
-def _umask() -> int:
-    """The process's umask; reading it means setting it for a moment."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

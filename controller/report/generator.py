@@ -127,9 +127,9 @@ def _reasons(hosts: dict[str, Any], late: float | None) -> list[str]:
     }
     controllers = {f"the controller of host {host}": its["controller_busy_share"] for host, its in hosts.items()}
     machines = {f"host {host}": its["cpu_busy_share"] for host, its in hosts.items()}
-    reasons += _busy_reason(agents, "agents", "of a core")
-    reasons += _busy_reason(controllers, "controllers", "of a core")
-    reasons += _busy_reason(machines, "hosts", "of their processors")
+    reasons += _busy_reason(agents, "agents", "a core")
+    reasons += _busy_reason(controllers, "controllers", "a core")
+    reasons += _busy_reason(machines, "hosts", "all processors")
     for host, its in hosts.items():
         used = its["memory_share_max"]
         if used is not None and used > FULL:
@@ -143,8 +143,10 @@ def _busy_reason(shares: dict[str, float | None], what: str, of: str) -> list[st
     if not busy:
         return []
     worst = max(busy, key=lambda name: busy[name])
+    limit, share = wording.percent(BUSY), wording.percent(busy[worst])
+    if len(busy) == 1:
+        return [f"{worst[0].upper()}{worst[1:]} used more than {limit} of {of} for {share} of the time."]
     return [
-        f"{len(busy)} of {wording.number(len(shares), what[:-1], what)} used "
-        f"more than {wording.percent(BUSY)} {of} for more than {wording.percent(BUSY_TIME)} of the time; "
-        f"the busiest was {worst} ({wording.percent(busy[worst])} of the time)."
+        f"{len(busy)} of {len(shares)} {what} used more than {limit} of {of} for more than "
+        f"{wording.percent(BUSY_TIME)} of the time; the busiest was {worst} ({share} of the time)."
     ]

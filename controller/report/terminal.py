@@ -61,7 +61,7 @@ def _steps(steps: dict[str, Any], paint: _Paint) -> list[str]:
         cells = [wording.count(its["ok"]), wording.count(its["failed"]), *map(wording.seconds, times)]
         rows.append((_printable(name), cells, its["failed"] > 0))
     header = ["ok", "failed", "p50", "p95", "p99", "max", "p95"]
-    widths = [max(len(title), *(len(cells[i]) for _, cells, _ in rows)) for i, title in enumerate(header)]
+    widths = [max(len(title), 5, *(len(cells[i]) for _, cells, _ in rows)) for i, title in enumerate(header)]
     room = max(SHORTEST_NAME, WIDTH - sum(width + 1 for width in widths))
     first = min(room, max(len("step"), *(len(name) for name, _, _ in rows)))
 
@@ -71,7 +71,7 @@ def _steps(steps: dict[str, Any], paint: _Paint) -> list[str]:
 
     service_width = sum(widths[2:6]) + 3
     over = " " * (first + widths[0] + widths[1] + 3) + _ruled("service time", service_width)
-    lines = [paint(over + " " + "response".rjust(widths[6]), FAINT)]
+    lines = [paint(over + " " + "resp.".rjust(widths[6]), FAINT)]
     lines.append(paint(" ".join(line("step", header)), FAINT))
     for name, cells, failed in rows:
         row = line(name, cells)

@@ -166,6 +166,7 @@
   document.getElementById("controls").hidden = data.steps.length === 0;
 
   new ResizeObserver(() => {
+    if (document.documentElement.classList.contains("printing")) return;
     for (const entry of figures) if (entry.chart && Math.abs(entry.plot.clientWidth - entry.width) > 1) redraw(entry);
   }).observe(document.getElementById("charts"));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redrawAll());

@@ -1,0 +1,267 @@
+"""report.html in a real browser: charts are drawn, controls work, nothing is asked of the network, it fits.
+
+Needs a Chromium on PATH; without one the tests are skipped, or fail when STAMPEDE_REQUIRE_BROWSER=1.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import report_samples as samples
+
+from controller.report import report
+
+playwright = pytest.importorskip("playwright.sync_api")
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+CHARTS = ("throughput", "latency", "failures", "holders", "processors", "lag")
+WIDE, NARROW = 1400, 400
+
+# How many pixels of a chart's canvas are drawn in a colour that is no grey: lines and areas, not grid and labels.
+COLOURED = """canvas => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    let coloured = 0;
+    for (let i = 0; i < data.length; i += 4) {
+        const spread = Math.max(data[i], data[i + 1], data[i + 2]) - Math.min(data[i], data[i + 1], data[i + 2]);
+        if (data[i + 3] > 100 && spread > 40) coloured++;
+    }
+    return coloured;
+}"""
+
+type Open = Callable[..., "Opened"]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory) -> Path:
+    results = samples.write_results(tmp_path_factory.mktemp("run") / samples.RUN, samples.Sample(holders=60))
+    report(results)
+    return results
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["playwright.Browser"]:
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        reason = f"no browser on PATH, looked for {', '.join(BROWSERS)}"
+        if os.environ.get("STAMPEDE_REQUIRE_BROWSER") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=[*ARGUMENTS])
+        yield browser
+        browser.close()
+
+
+class Opened:
+    """The report, open in the browser, with what it complained of and what it asked for."""
+
+    def __init__(self, page: "playwright.Page", path: Path) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.goto(path.as_uri())
+        self.url = path.as_uri()
+        self.data = page.evaluate("JSON.parse(document.getElementById('chart-data')?.textContent ?? 'null')")
+
+    def coloured(self, chart: str) -> int:
+        """The coloured pixels of a chart."""
+        return self.page.locator(f"figure[data-chart={chart}] canvas").evaluate(COLOURED)
+
+    def pressed(self) -> list[str]:
+        """The steps whose toggles are on."""
+        return self.page.locator("[data-step][aria-pressed=true]").all_inner_texts()
+
+    def caption(self, chart: str) -> str:
+        """The words under a chart's heading."""
+        return self.page.locator(f"figure[data-chart={chart}] figcaption p").inner_text()
+
+    def hover(self, chart: str, share: float) -> str:
+        """The words of the box that shows when the pointer is at a share of the chart's width."""
+        over = self.page.locator(f"figure[data-chart={chart}] .u-over")
+        over.scroll_into_view_if_needed()
+        box = over.bounding_box()
+        self.page.mouse.move(box["x"] + box["width"] * share, box["y"] + box["height"] / 2)
+        return self.page.locator(f"figure[data-chart={chart}] .tip").inner_text()
+
+    def axis(self) -> list[float]:
+        """The first and last moment that the throughput chart shows, as the box tells them."""
+        return [self.hover("throughput", share) for share in (0.01, 0.99)]
+
+
+@pytest.fixture
+def opened(browser, results) -> Iterator[Open]:
+    """Opens the report (of a results folder) at a width, in a colour scheme; checks at the end that all was quiet."""
+    contexts, pages = [], []
+
+    def open_(width: int = WIDE, scheme: str = "light", folder: Path = results) -> Opened:
+        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme))
+        pages.append(Opened(contexts[-1].new_page(), folder / "report.html"))
+        return pages[-1]
+
+    yield open_
+    for one in pages:
+        assert one.complaints == []
+        assert one.requests == [one.url]
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_all_charts_are_drawn_and_the_page_fits(opened, width, scheme):
+    one = opened(width, scheme)
+    for chart in CHARTS:
+        assert one.coloured(chart) > 100, chart
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert one.page.evaluate("document.body.scrollWidth") <= width
+
+
+def test_the_page_fits_with_everything_unfolded(opened):
+    one = opened(NARROW)
+    one.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= NARROW
+    assert "def script(holder)" in one.page.locator("pre.script").inner_text()
+
+
+def test_dark_mode_is_dark_and_light_mode_is_light(opened):
+    def brightness(one: Opened) -> float:
+        colour = one.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return sum(map(int, colour.removeprefix("rgb(").removesuffix(")").split(",")))
+
+    assert brightness(opened(scheme="dark")) < 150
+    assert brightness(opened(scheme="light")) > 600
+
+
+def test_charts_follow_a_change_of_the_colour_scheme(opened):
+    one = opened(scheme="light")
+    canvas = one.page.locator("figure[data-chart=holders] canvas")
+    before = canvas.evaluate("canvas => canvas.toDataURL()")
+    one.page.emulate_media(color_scheme="dark")
+    one.page.wait_for_function(
+        "before => document.querySelector('[data-chart=holders] canvas').toDataURL() !== before", arg=before
+    )
+
+
+def test_steps_can_be_hidden_and_shown(opened):
+    one = opened()
+    names = one.pressed()
+    assert names == list(
+        json.loads((Path(one.url.removeprefix("file://")).parent / "summary.json").read_text())["steps"]
+    )
+    before = one.coloured("throughput")
+    one.page.click("[data-step='4']")
+    assert one.pressed() == [name for name in names if name != "present_proof"]
+    assert one.coloured("throughput") < before
+    assert "present_proof" not in one.hover("latency", 0.5)
+    one.page.click("[data-step='4']")
+    assert one.coloured("throughput") == before
+    assert "present_proof" in one.hover("latency", 0.5)
+
+
+def test_a_step_alone_shows_its_percentiles(opened):
+    one = opened()
+    one.page.dblclick("[data-step='4']")
+    assert one.pressed() == ["present_proof"]
+    assert one.caption("latency").startswith("p50, p95, p99 and maximum of the service time of present_proof")
+    assert {"p50", "p95", "p99", "max"} <= set(one.hover("latency", 0.5).split())
+    one.page.click("#all-steps")
+    assert len(one.pressed()) == 8
+
+
+def test_no_step_at_all_may_be_chosen(opened):
+    one = opened()
+    for chip in one.page.locator("[data-step]").all():
+        chip.click()
+    assert one.pressed() == []
+    assert one.coloured("holders") > 100
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [("percentile", "p99", "p99 of the service time"), ("time", "response", "p95 of the response time")],
+)
+def test_what_the_latency_chart_shows_can_be_chosen(opened, name, value, words):
+    one = opened()
+    assert one.caption("latency").startswith("p95 of the service time")
+    one.page.check(f"input[name={name}][value={value}]", force=True)
+    assert one.caption("latency").startswith(words)
+
+
+def test_a_logarithmic_scale_draws_too(opened):
+    one = opened()
+    one.page.check("input[name=scale][value=log]", force=True)
+    assert one.coloured("latency") > 100
+
+
+def test_the_pointer_is_told_the_values_and_what_happened_then(opened):
+    one = opened()
+    fault = next(mark["at"] for mark in one.data["marks"] if mark["kind"] == "fault")
+    assert "agent died, load-1" in one.hover("throughput", (fault + 1) / one.data["seconds"])
+
+
+def test_a_drag_zooms_all_charts_and_a_double_press_zooms_out(opened):
+    one = opened()
+    whole = one.axis()
+    box = one.page.locator("figure[data-chart=throughput] .u-over").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    one.page.mouse.move(box["x"] + box["width"] * 0.4, middle)
+    one.page.mouse.down()
+    one.page.mouse.move(box["x"] + box["width"] * 0.6, middle, steps=4)
+    one.page.mouse.up()
+    zoomed = one.axis()
+    assert zoomed != whole
+    assert one.hover("lag", 0.01).splitlines()[0] == zoomed[0].splitlines()[0]
+    one.page.click("[data-step='0']")
+    assert one.axis()[0].splitlines()[0] == zoomed[0].splitlines()[0]  # a zoom outlasts a redraw
+    one.page.locator("figure[data-chart=lag] .u-over").dblclick()
+    assert one.axis()[0].splitlines()[0] == whole[0].splitlines()[0]
+
+
+def test_a_host_can_be_chosen(opened):
+    one = opened()
+    assert "busiest agent" in one.hover("processors", 0.5)
+    one.page.select_option("#host", "load-2")
+    assert {"agent-0", "agent-1", "controller"} <= set(one.hover("processors", 0.5).split())
+
+
+def test_the_controls_can_be_reached_by_keyboard(opened):
+    one = opened()
+    one.page.focus("[data-step='0']")
+    one.page.keyboard.press("Space")
+    assert "connect_to_mediator" not in one.pressed()
+
+
+def test_printing_is_light_and_fits_the_paper(opened):
+    one = opened(scheme="dark")
+    one.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    one.page.emulate_media(media="print", color_scheme="dark")
+    assert one.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert max(one.page.locator("canvas").evaluate_all("all => all.map(one => one.clientWidth)")) <= 700
+    one.page.emulate_media(media="screen", color_scheme="dark")
+    one.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert max(one.page.locator("canvas").evaluate_all("all => all.map(one => one.clientWidth)")) > 1000
+
+
+def test_a_run_without_a_step_is_a_quiet_page(opened, tmp_path):
+    (tmp_path / "load-1").mkdir()
+    (tmp_path / "load-1" / "journal.lp").touch()
+    report(tmp_path)
+    one = opened(NARROW, folder=tmp_path)
+    assert one.page.locator("h2").first.inner_text().startswith("No load was made")
+    assert one.page.locator("figure").count() == 0
+
+
+def test_a_run_of_one_host_without_failures(opened, tmp_path):
+    sample = samples.Sample(hosts=("localhost",), holders=4, duration=20, ramp=2, failures=False, think=(0.5, 1))
+    report(samples.write_results(tmp_path, sample))
+    one = opened(folder=tmp_path)
+    assert one.page.locator("figure[data-chart=failures]").count() == 0
+    assert one.coloured("latency") > 100
+    assert not one.page.locator("#host-choice").is_visible()
