@@ -1,0 +1,88 @@
+"""What the unit tests share: variables that are right, and runs on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.agents.simulated import SimulatedServices, SimulatedWallets
+from controller.load.virtual import VirtualTimeLoop
+from controller.metrics.journal import Journal
+from controller.run import Run, Script
+from controller.settings import Settings
+
+
+@pytest.fixture
+def variables() -> dict[str, Any]:
+    """Settings that are right."""
+    return {
+        "stampede_run_id": "test-run",
+        "stampede_script": "issue_present_revoke",
+        "stampede_holders": 4,
+        "stampede_ramp_up": "2s",
+        "stampede_duration": 0,
+        "stampede_iterations": 2,
+        "stampede_wait_min": 10,
+        "stampede_wait_max": 60,
+        "stampede_presentations_min": 1,
+        "stampede_presentations_max": 10,
+        "stampede_seed": 42,
+        "stampede_drain": "30s",
+        "stampede_step_timeout": "60s",
+        "stampede_on_failure": "restart",
+        "stampede_mediator_did": "did:web:mediator.example.org",
+        "stampede_services": {
+            "issuer": {
+                "invitation": {"url": "https://issuer.example.org/invitation"},
+                "revocation": {
+                    "url": "https://issuer.example.org/revocation",
+                    "body": {"rev_reg_id": "${rev_reg_id}", "cred_rev_id": "${cred_rev_id}"},
+                },
+            },
+            "verifier": {"invitation": {"url": "https://verifier.example.org/invitation"}},
+        },
+        "stampede_secrets": {},
+        "stampede_ca_file": "",
+        "stampede_agents": 2,
+        "stampede_agent_port": 8600,
+        "stampede_agent_host": "localhost",
+        "stampede_agent_bind": "127.0.0.1",
+        "stampede_agent_plugins": [],
+        "stampede_agent_args": [],
+        "stampede_genesis_url": "",
+        "stampede_wallet_storage": "sqlite",
+        "stampede_postgresql_url": "",
+        "stampede_host_name": "local",
+    }
+
+
+@pytest.fixture
+def play(variables: dict[str, Any], tmp_path: Path) -> Callable[..., Run]:
+    """``play(script, wallets=..., services=..., holders=...)`` runs a script on virtual time.
+
+    The run that it returns has its journal in ``tmp_path / "journal.lp"``.
+    """
+
+    def play(script: Script, wallets: Any = None, services: Any = None, **changes: Any) -> Run:
+        settings = Settings.from_variables(variables | {f"stampede_{name}": value for name, value in changes.items()})
+
+        async def main() -> Run:
+            with Journal(tmp_path / "journal.lp", {"run": "test-run"}) as journal:
+                run = Run(
+                    settings,
+                    script,
+                    services=services or SimulatedServices(),
+                    wallets=wallets or SimulatedWallets(settings.seed),
+                    journal=journal,
+                )
+                await run.play(run.clock.now())
+                return run
+
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            return runner.run(main())
+
+    return play

@@ -1,0 +1,96 @@
+"""Settings: every value that cannot be used is named in one sentence with what would be right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controller.settings import Settings, check_variables, fill_in, seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("90", 90), ("90s", 90), ("5m", 300), ("1h30m", 5400), (2.5, 2.5), ("0.5s", 0.5), (0, 0)]
+)
+def test_durations(text: Any, value: float) -> None:
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "5 minutes", "m", "-1", -3, True, None, "inf", "nan"])
+def test_no_durations(text: Any) -> None:
+    with pytest.raises(ValueError):
+        seconds(text)
+
+
+def test_right_settings_are_read(variables: dict[str, Any]) -> None:
+    settings = Settings.from_variables(variables)
+    assert settings.ramp_up == 2.0
+    assert settings.scenario == "issue_present_revoke"
+    assert settings.services["issuer"].invitation.method == "POST"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"holders": 0}, "stampede_holders is 0; it must be a whole number of 1 or more"),
+        ({"holders": "many"}, "stampede_holders is 'many'; it must be a whole number of 1 or more"),
+        ({"wait_min": 70}, "stampede_wait_min is 70, more than stampede_wait_max, which is 60"),
+        ({"presentations_min": 11}, "stampede_presentations_min is 11, more than stampede_presentations_max"),
+        ({"duration": "soon"}, "stampede_duration is 'soon'; it must be a number of seconds or a duration"),
+        ({"step_timeout": 0}, "stampede_step_timeout is 0; it must be"),
+        ({"on_failure": "shrug"}, "stampede_on_failure is 'shrug'; it must be one of restart, continue, stop"),
+        ({"mediator_did": "mediator"}, "stampede_mediator_did is 'mediator'; it must be a public DID"),
+        ({"run_id": "a/b"}, "stampede_run_id is 'a/b'; it must be 1 to 64 of"),
+        ({"services": {}}, "stampede_services is {}; it must map at least one service name"),
+        ({"agent_port": 70000}, "stampede_agent_port is 70000; it must be a whole number from 1 to 65535"),
+        ({"agent_plugins": "one"}, "stampede_agent_plugins is 'one'; it must be a list of texts"),
+        ({"genesis_url": "ledger"}, "stampede_genesis_url is 'ledger'; it must be a URL"),
+        ({"wallet_storage": "postgresql"}, "stampede_postgresql_url is empty"),
+    ],
+)
+def test_wrong_settings(variables: dict[str, Any], change: dict[str, Any], sentence: str) -> None:
+    wrong = variables | {f"stampede_{name}": value for name, value in change.items()}
+    sentences = check_variables(wrong)
+    assert len(sentences) == 1
+    assert sentence in sentences[0]
+
+
+@pytest.mark.parametrize(
+    ("request_", "sentence"),
+    [
+        ({"url": "issuer"}, "stampede_services.issuer.invitation.url is 'issuer'; it must be a URL"),
+        ({"url": "https://[::1"}, "it must be a URL"),
+        ({"url": "http://issuer.example.org/"}, "it must start with https://"),
+        ({"url": "https://user:word@issuer.example.org/"}, "holds a user or password"),
+        ({"url": "https://i.example.org/", "found_at": "there"}, "found_at is 'there'"),
+        ({"url": "https://i.example.org/", "methode": "GET"}, "has the key 'methode'"),
+        ({"url": "https://i.example.org/${holdr}"}, "uses ${holdr}; it may use"),
+        ({"url": "https://i.example.org/", "headers": {"X-API-Key": "abc"}}, "holds a secret in clear"),
+        ({"url": "https://i.example.org/", "headers": {"X": "${secret:key}"}}, "stampede_secrets has no 'key'"),
+    ],
+)
+def test_wrong_requests(variables: dict[str, Any], request_: dict[str, Any], sentence: str) -> None:
+    sentences = check_variables(variables | {"stampede_services": {"issuer": {"invitation": request_}}})
+    assert len(sentences) == 1
+    assert sentence in sentences[0]
+
+
+def test_plain_http_is_for_loopback(variables: dict[str, Any]) -> None:
+    services = {"issuer": {"invitation": {"url": "http://127.0.0.1:8020/out-of-band/create-invitation"}}}
+    assert check_variables(variables | {"stampede_services": services}) == []
+
+
+def test_all_problems_are_told_at_once(variables: dict[str, Any]) -> None:
+    assert len(check_variables(variables | {"stampede_holders": 0, "stampede_seed": "x"})) == 2
+    assert "stampede_seed is not set" in check_variables({})[0] or len(check_variables({})) > 10
+
+
+def test_values_are_filled_in_everywhere() -> None:
+    body = {"id": "${rev_reg_id}", "list": ["x${cred_rev_id}", 3], "dollar": "$5"}
+    assert fill_in(body, {"rev_reg_id": "r", "cred_rev_id": "7"}) == {"id": "r", "list": ["x7", 3], "dollar": "$5"}
+
+
+def test_public_settings_hold_no_secret(variables: dict[str, Any]) -> None:
+    services = {"issuer": {"invitation": {"url": "https://i.example.org/", "headers": {"X-API-Key": "${secret:k}"}}}}
+    settings = Settings.from_variables(variables | {"stampede_services": services, "stampede_secrets": {"k": "hush"}})
+    assert "hush" not in str(settings.public())
