@@ -51,7 +51,8 @@ def render(summary: dict[str, Any], charts: dict[str, Any], scripts: dict[str, s
         "value": value,
         "is_long": is_long,
     }
-    script = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    licence = (ASSETS / "uPlot.LICENSE").read_text(encoding="utf-8")
+    script = f"/* uPlot:\n{licence}*/\n" + "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
     style = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
     return environment.get_template("report.html.j2").render(
         summary=summary,

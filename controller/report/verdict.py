@@ -139,8 +139,8 @@ def _generator(summary: dict[str, Any]) -> str:
     if generator["bottleneck"]:
         return " ".join(["The load generator was the bottleneck.", *generator["reasons"]])
     lag = wording.seconds(generator["schedule_lag"]["p99"])
-    cpu = wording.percent(generator["host_cpu_share"]["max"])
+    mean, most = (wording.percent(generator["host_cpu_share"][figure]) for figure in ("mean", "max"))
     return (
         f"The load generator was not the bottleneck: 99 % of steps began within {lag} of when they were due, "
-        f"and its hosts' processors were at most {cpu} busy."
+        f"and its hosts' processors were {mean} busy on average, {most} at most."
     )

@@ -177,14 +177,14 @@ function draw(plot, spec, data, view, width) {
       { ...axis, values: (_chart, splits) => splits.map(words.clock), space: narrow ? 60 : 90, size: 30, gap: 6,
         incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400] },
       { ...axis, ...(spec.log ? { grid: { ...axis.grid, filter: powersOfTen } } : {}), values: spec.log ? axisLogSeconds : spec.axis || ((_chart, splits) => splits.map((split) => words.number(split))),
-        size: 58, gap: 6, space: spec.log ? 24 : 36 },
+        size: 58, gap: 6, space: spec.log || spec.height ? 24 : 36 },
     ],
     series: [{}, ...spec.series.map((series, index) => ({
       label: series.name, stroke: series.colour, width: series.width ?? (spec.stacked ? 1 : 1.6), dash: series.dash,
       fill: spec.stacked ? translucent(series.colour, series.solid ? 0.9 : 0.5) : undefined,
       spanGaps: true,
       paths: series.step ? uPlot.paths.stepped({ align: 1 }) : undefined,
-      points: { show: spec.stacked ? false : undefined, size: 4 },
+      points: spec.stacked ? { show: false } : { size: 4, fill: series.colour },
     }))],
     bands: spec.stacked
       ? spec.series.slice(1).map((_series, index) => ({ series: [index + 2, index + 1] }))
