@@ -82,7 +82,7 @@ def test_plain_http_is_for_loopback(variables: dict[str, Any]) -> None:
 
 def test_all_problems_are_told_at_once(variables: dict[str, Any]) -> None:
     assert len(check_variables(variables | {"stampede_holders": 0, "stampede_seed": "x"})) == 2
-    assert "stampede_seed is not set" in check_variables({})[0] or len(check_variables({})) > 10
+    assert len(check_variables({})) == len(variables) - 1  # but for stampede_secrets, which may be missing
 
 
 def test_values_are_filled_in_everywhere() -> None:
