@@ -11,10 +11,13 @@ if sys.version_info < (3, 13):  # noqa: UP036 - who runs this may not have insta
     found = ".".join(map(str, sys.version_info[:3]))
     sys.exit(f"The reference services need Python 3.13 or newer, this is {found} ({sys.executable}).")
 
-import psutil
+try:
+    import psutil
 
-from .agent import AgentError
-from .services import Options, Services, StartError
+    from .agent import AgentError
+    from .services import Options, Services, StartError
+except ModuleNotFoundError as err:
+    sys.exit(f"The reference services need the Python package '{err.name}': install requirements-host.txt.")
 
 DESCRIPTION = """\
 Practice targets for load tests, made of real ACA-Py agents: an issuer of revocable AnonCreds credentials, a

@@ -14,9 +14,10 @@ class StatusLists:
     """The versions of a revocation registry's status list, each valid from its timestamp to the next one's."""
 
     def __init__(self, folder: Path) -> None:
-        """Versions lie in `folder`, a file for each."""
+        """Versions lie in `folder`, a file for each; `latest` is the newest."""
         self._folder = folder
         self._timestamps: list[int] = []
+        self.latest: dict[str, Any] | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
     def add(self, resource: dict[str, Any]) -> None:
@@ -28,6 +29,8 @@ class StatusLists:
             return
         self._path(timestamp).write_text(json.dumps(resource))
         insort(self._timestamps, timestamp)
+        if timestamp == self._timestamps[-1]:
+            self.latest = resource
 
     def at(self, timestamp: int) -> dict[str, Any] | None:
         """The version valid at `timestamp` as the method's answer; None when the first one is later."""
@@ -40,10 +43,6 @@ class StatusLists:
             "resource": self._read(self._timestamps[place - 1]),
             "resourceMetadata": {"previousVersionId": before, "nextVersionId": after},
         }
-
-    def latest(self) -> dict[str, Any] | None:
-        """The newest version's status list."""
-        return self._read(self._timestamps[-1]) if self._timestamps else None
 
     def _path(self, timestamp: int) -> Path:
         return self._folder / f"{timestamp}.json"
@@ -83,7 +82,7 @@ class Registry:
     def revocation_status(self, rev_reg_id: str, cred_rev_id: int) -> bool | None:
         """Whether the newest status list revokes the credential; None when it has no such place."""
         lists = self._status_lists.get(rev_reg_id.rsplit("/", 1)[-1])
-        newest = lists.latest() if lists else None
+        newest = lists.latest if lists else None
         if newest is None or not 0 < cred_rev_id < len(newest["revocationList"]):
             return None
         return newest["revocationList"][cred_rev_id] == 1

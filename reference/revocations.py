@@ -31,7 +31,7 @@ class Request:
 class Revocations:
     """Revokes what is asked for in the meantime together; each caller is answered when it is published.
 
-    A registry's status lists are told apart by their second, so one registry is published once a second.
+    A registry's status lists are told apart by their second, so there is one publication a second at most.
     """
 
     COLLECT = 0.05  # seconds during which further requests join a batch
@@ -42,7 +42,7 @@ class Revocations:
         self._registry = registry
         self._waiting: asyncio.Queue[Request] = asyncio.Queue()
         self._asked: set[tuple[str, str]] = set()
-        self._published: dict[str, int] = {}
+        self._published = 0  # the second of the last publication
 
     async def revoke(self, credential: tuple[str, str], connection_id: str) -> None:
         """Revoke (rev_reg_id, cred_rev_id) and come back when it is published."""
@@ -62,15 +62,14 @@ class Revocations:
         while True:
             batch = [await self._waiting.get()]
             await asyncio.sleep(self.COLLECT)
+            await self._new_second()
             while not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
-            await self._new_second({request.credential[0] for request in batch})
             await self._publish(batch)
 
-    async def _new_second(self, registries: set[str]) -> None:
-        last = max(self._published.get(registry, 0) for registry in registries)
-        while int(time.time()) <= last:
-            await asyncio.sleep(last + 1.005 - time.time())
+    async def _new_second(self) -> None:
+        while int(time.time()) <= self._published:
+            await asyncio.sleep(self._published + 1.005 - time.time())
 
     async def _publish(self, batch: list[Request]) -> None:
         error: AgentError | None = None
@@ -78,6 +77,7 @@ class Revocations:
             open_requests = [request for request in batch if not self._is_published(request)]
             if not open_requests:
                 break
+            await self._new_second()
             try:
                 await self._agent.post(
                     "/reference/revoke",
@@ -95,9 +95,7 @@ class Revocations:
             except AgentError as err:
                 error = err
                 LOGGER.warning("revocation of %d credentials, attempt %d: %s", len(batch), attempt + 1, err)
-                await asyncio.sleep(1.1)
-            now = int(time.time())
-            self._published.update({request.credential[0]: now for request in open_requests})
+            self._published = int(time.time())
         for request in batch:
             self._answer(request, error)
 
@@ -106,10 +104,10 @@ class Revocations:
         return self._registry.revocation_status(rev_reg_id, int(cred_rev_id)) is True
 
     def _answer(self, request: Request, error: AgentError | None) -> None:
+        self._asked.discard(request.credential)
         if request.done.done():
             return
         if self._is_published(request):
             request.done.set_result(None)
         else:
-            self._asked.discard(request.credential)
             request.done.set_exception(error or AgentError("the agent did not publish the revocation"))

@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from .mediator import Mediator
 from .registry import Registry
 from .tails import TailsFiles
 from .verifier import Verifier
+from .wallets import wallets_folder
 
 DIDWEB_PLUGIN = "reference.didweb_anoncreds"
 PRACTICE_PLUGIN = "reference.practice_agent"
@@ -130,14 +130,9 @@ class Services:
         for name in ("registry", "tails", "logs"):
             shutil.rmtree(self._folder / name, ignore_errors=True)
         (self._folder / "logs").mkdir()
+        self._wallets = wallets_folder()
         link = self._folder / "wallets"
-        if link.is_symlink():  # left behind by a run that was killed
-            shutil.rmtree(link.resolve(), ignore_errors=True)
-            link.unlink()
-        shm = Path("/dev/shm")  # noqa: S108 - memory is where the wallets of practice targets belong
-        self._wallets = Path(
-            tempfile.mkdtemp(prefix="stampede-reference-", dir=shm if os.access(shm, os.W_OK) else None)
-        )
+        link.unlink(missing_ok=True)
         link.symlink_to(self._wallets)
 
     def _agent(self, name: str) -> Agent:

@@ -1,12 +1,15 @@
 """Fetches AnonCreds objects by their identifiers over HTTPS, and publishes them when it may."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
 
-from .identifiers import KINDS, SERVICE, ObjectId, did_document_url, object_hash
+from .identifiers import SERVICE, ObjectId, did_document_url, object_hash
+
+KEPT_STATUS_LISTS = 200
 
 
 class ResolutionError(Exception):
@@ -49,7 +52,7 @@ class RegistryClient:
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._session: aiohttp.ClientSession | None = None
         self._memory = Memory()
-        self._status_lists: dict[tuple[str, int], dict[str, Any]] = {}
+        self._status_lists: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
 
     async def object(self, identifier: str) -> dict[str, Any]:
         """The answer `{"resource": …, "resourceMetadata": …}` to this identifier, its hash checked."""
@@ -63,6 +66,7 @@ class RegistryClient:
         """
         kept = self._status_lists.get((rev_reg_def_id, timestamp))
         if kept is not None:
+            self._status_lists.move_to_end((rev_reg_def_id, timestamp))
             return kept
         definition = await self.object(rev_reg_def_id)
         endpoint = definition.get("resourceMetadata", {}).get("statusListEndpoint")
@@ -74,6 +78,8 @@ class RegistryClient:
             raise ResolutionError(f"status list of {rev_reg_def_id} is by another issuer than {issuer}")
         if self._is_final(answer, timestamp):
             self._status_lists[(rev_reg_def_id, timestamp)] = answer
+            if len(self._status_lists) > KEPT_STATUS_LISTS:
+                self._status_lists.popitem(last=False)
         return answer
 
     @staticmethod
@@ -145,6 +151,3 @@ class RegistryClient:
         if not isinstance(answer, dict):
             raise ResolutionError(f"{url} answered no JSON object")
         return answer
-
-
-__all__ = ["KINDS", "Memory", "NotFoundError", "RegistryClient", "ResolutionError"]

@@ -1,5 +1,6 @@
 """ACA-Py's AnonCreds registry interface, answered by the did:web AnonCreds method."""
 
+import json
 import re
 import time
 from collections.abc import Sequence
@@ -35,10 +36,42 @@ from acapy_agent.config.injection_context import InjectionContext
 from acapy_agent.core.event_bus import EventBus
 from acapy_agent.core.profile import Profile
 
-from .client import NotFoundError, RegistryClient, ResolutionError
+from .client import Memory, NotFoundError, RegistryClient, ResolutionError
 from .identifiers import CRED_DEF, REV_REG_DEF, SCHEMA, ObjectId
 
 IDENTIFIERS = re.compile(r"^did:web:[^\s?#/]+(\?[^\s#]*)?$")
+
+
+def _known(model: Any, resource: dict[str, Any]) -> Any:
+    """Let `model` serialise to the JSON that it came from: ACA-Py does that for every proof."""
+
+    def serialize(*, as_string: bool = False, unknown: str | None = None) -> dict[str, Any] | str:
+        return json.dumps(resource) if as_string else dict(resource)
+
+    model.serialize = serialize
+    return model
+
+
+def _rev_list(resource: dict[str, Any]) -> RevList:
+    """A status list, without checking its thousands of numbers one by one."""
+    rev_list = RevList(
+        issuer_id=resource["issuerId"],
+        rev_reg_def_id=resource["revRegDefId"],
+        revocation_list=resource["revocationList"],
+        current_accumulator=resource["currentAccumulator"],
+        timestamp=resource["timestamp"],
+    )
+    return _known(rev_list, resource)
+
+
+def _rev_list_json(rev_list: RevList) -> dict[str, Any]:
+    return {
+        "issuerId": rev_list.issuer_id,
+        "revRegDefId": rev_list.rev_reg_def_id,
+        "revocationList": list(rev_list.revocation_list),
+        "currentAccumulator": rev_list.current_accumulator,
+        "timestamp": rev_list.timestamp,
+    }
 
 
 class DidWebAnonCreds(BaseAnonCredsResolver, BaseAnonCredsRegistrar):
@@ -48,6 +81,7 @@ class DidWebAnonCreds(BaseAnonCredsResolver, BaseAnonCredsRegistrar):
         """`may_publish`: whether registering is allowed at all."""
         self._client = client
         self._may_publish = may_publish
+        self._models = Memory()
 
     @property
     def supported_identifiers_regex(self) -> re.Pattern[str]:
@@ -59,40 +93,25 @@ class DidWebAnonCreds(BaseAnonCredsResolver, BaseAnonCredsRegistrar):
 
     async def get_schema(self, profile: Profile, schema_id: str) -> GetSchemaResult:
         """Fetch a schema."""
-        answer = await self._fetch(schema_id)
-        return GetSchemaResult(
-            schema=AnonCredsSchema.deserialize(answer["resource"]),
-            schema_id=schema_id,
-            resolution_metadata={},
-            schema_metadata=answer.get("resourceMetadata", {}),
-        )
+        schema, metadata = await self._fetch(schema_id, AnonCredsSchema)
+        return GetSchemaResult(schema, schema_id, {}, metadata)
 
     async def get_schema_info_by_id(self, profile: Profile, schema_id: str) -> AnonCredsSchemaInfo:
         """Name, version and issuer of a schema."""
-        resource = (await self._fetch(schema_id))["resource"]
-        return AnonCredsSchemaInfo(resource["issuerId"], resource["name"], resource["version"])
+        schema, _ = await self._fetch(schema_id, AnonCredsSchema)
+        return AnonCredsSchemaInfo(schema.issuer_id, schema.name, schema.version)
 
     async def get_credential_definition(self, profile: Profile, credential_definition_id: str) -> GetCredDefResult:
         """Fetch a credential definition."""
-        answer = await self._fetch(credential_definition_id)
-        return GetCredDefResult(
-            credential_definition_id=credential_definition_id,
-            credential_definition=CredDef.deserialize(answer["resource"]),
-            resolution_metadata={},
-            credential_definition_metadata=answer.get("resourceMetadata", {}),
-        )
+        cred_def, metadata = await self._fetch(credential_definition_id, CredDef)
+        return GetCredDefResult(credential_definition_id, cred_def, {}, metadata)
 
     async def get_revocation_registry_definition(
         self, profile: Profile, revocation_registry_id: str
     ) -> GetRevRegDefResult:
         """Fetch a revocation registry definition."""
-        answer = await self._fetch(revocation_registry_id)
-        return GetRevRegDefResult(
-            revocation_registry=RevRegDef.deserialize(answer["resource"]),
-            revocation_registry_id=revocation_registry_id,
-            resolution_metadata={},
-            revocation_registry_metadata=answer.get("resourceMetadata", {}),
-        )
+        definition, metadata = await self._fetch(revocation_registry_id, RevRegDef)
+        return GetRevRegDefResult(definition, revocation_registry_id, {}, metadata)
 
     async def get_revocation_list(
         self,
@@ -104,11 +123,7 @@ class DidWebAnonCreds(BaseAnonCredsResolver, BaseAnonCredsRegistrar):
         """Fetch the status list that is valid at `timestamp_to`, or now."""
         at = int(time.time()) if timestamp_to is None else int(timestamp_to)
         answer = await self._asked(self._client.status_list(revocation_registry_id, at))
-        return GetRevListResult(
-            revocation_list=RevList.deserialize(answer["resource"]),
-            resolution_metadata={},
-            revocation_registry_metadata=answer.get("resourceMetadata", {}),
-        )
+        return GetRevListResult(_rev_list(answer["resource"]), {}, answer.get("resourceMetadata", {}))
 
     async def register_schema(
         self, profile: Profile, schema: AnonCredsSchema, options: dict[str, Any] | None = None
@@ -175,8 +190,13 @@ class DidWebAnonCreds(BaseAnonCredsResolver, BaseAnonCredsRegistrar):
     def _list_result(rev_list: RevList) -> RevListResult:
         return RevListResult(None, RevListState(RevListState.STATE_FINISHED, rev_list), {}, {})
 
-    async def _fetch(self, identifier: str) -> dict[str, Any]:
-        return await self._asked(self._client.object(identifier))
+    async def _fetch(self, identifier: str, model: type[Any]) -> tuple[Any, dict[str, Any]]:
+        async def make() -> tuple[Any, dict[str, Any]]:
+            answer = await self._asked(self._client.object(identifier))
+            made = model.deserialize(answer["resource"])
+            return _known(made, answer["resource"]), answer.get("resourceMetadata", {})
+
+        return await self._models.get(identifier, make)
 
     async def _asked(self, answer: Any) -> dict[str, Any]:
         try:
@@ -202,7 +222,7 @@ class DidWebAnonCreds(BaseAnonCredsResolver, BaseAnonCredsRegistrar):
     async def _publish_list(self, rev_list: RevList) -> None:
         self._check_may_publish()
         try:
-            await self._client.publish_status_list(rev_list.rev_reg_def_id, rev_list.serialize())
+            await self._client.publish_status_list(rev_list.rev_reg_def_id, _rev_list_json(rev_list))
         except ResolutionError as err:
             raise AnonCredsRegistrationError(str(err)) from err
 

@@ -8,6 +8,7 @@ one too. And issuing itself gives up after 8 s without an active registry.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -65,9 +66,17 @@ class IssuingGate:
         async with self.publish():
             revocation = AnonCredsRevocation(profile)
             for rev_reg_id, cred_rev_ids in by_registry.items():
+                await self._new_second(revocation, rev_reg_id)
                 await revocation.mark_pending_revocations(rev_reg_id, *cred_rev_ids)
             published = await RevocationManager(profile).publish_pending_revocations(by_registry)
         return {rev_reg_id: list(ids) for rev_reg_id, ids in published.items()}
+
+    @staticmethod
+    async def _new_second(revocation: AnonCredsRevocation, rev_reg_id: str) -> None:
+        """Status lists are told apart by their second: wait until it is a later one than the last list's."""
+        last = await revocation.get_created_revocation_list(rev_reg_id)
+        while last is not None and int(time.time()) <= (last.timestamp or 0):
+            await asyncio.sleep(0.05)
 
     @staticmethod
     async def _prepare_notification(profile: Profile, credential: dict[str, Any]) -> None:

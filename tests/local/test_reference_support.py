@@ -1,9 +1,12 @@
-"""Real holders for the tests of the reference services: tenants of one ACA-Py agent."""
+"""For the tests of the reference services: the services started, and real holders, tenants of one agent."""
 
 import asyncio
 import json
+import signal
 import ssl
-from collections import defaultdict
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +14,32 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from reference.agent import Agent, AgentError, free_port
+from reference.agent import Agent, free_port
 
-PATIENCE = 20.0  # seconds that a holder waits for anything
+PATIENCE = 60.0  # seconds that a holder waits for anything
+
+
+class Running:
+    """`python -m reference`, started for tests."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        command = [sys.executable, "-m", "reference", "--dir", str(folder), "--port", str(self.port), *arguments]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def ready(self, patience: float = 120) -> dict[str, Any]:
+        path, deadline = self.folder / "services.json", time.monotonic() + patience
+        while not path.exists() or json.loads(path.read_text())["pid"] != self.process.pid:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.process.kill()
+                raise AssertionError(f"the reference services did not start: {self.process.communicate()}")
+            time.sleep(0.1)
+        return json.loads(path.read_text())
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(20)
 
 
 class Holder:
@@ -80,7 +106,6 @@ class HolderAgent:
         self._folder = folder
         self._plugins = plugins
         self._holders: dict[str, Holder] = {}
-        self._early: defaultdict[str, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
         self.agent = Agent("holders", "", folder / "wallet", folder / "holders.log", ca_file)
         self.agent.endpoint = f"http://localhost:{self.agent.inbound_port}"
 
@@ -146,6 +171,3 @@ class Client:
 
     async def close(self) -> None:
         await self._session.close()
-
-
-__all__ = ["AgentError", "Client", "Holder", "HolderAgent"]
