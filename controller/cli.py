@@ -100,7 +100,7 @@ def _report(results: Path) -> int:
     from controller.report.terminal import table
 
     try:
-        print(table(report(results)))
+        print(table(report(results), sys.stdout))
     except ReportError as error:
         print(f"stampede report: {error}", file=sys.stderr)
         return 2

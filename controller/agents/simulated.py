@@ -69,6 +69,12 @@ class SimulatedWallet:
     async def delete_credential(self, credential: Credential) -> None:
         """See Wallet."""
         await self._takes("delete_credential")
+        if credential in self._issued:
+            self._issued.remove(credential)
+
+    async def credential_ids(self) -> list[str]:
+        """See Wallet."""
+        return [credential.credential_id for credential in self._issued]
 
     async def ping(self, connection: Connection) -> None:
         """See Wallet."""

@@ -58,6 +58,9 @@ class Wallet(Protocol):
     async def delete_credential(self, credential: Credential) -> None:
         """Remove a credential from the wallet."""
 
+    async def credential_ids(self) -> list[str]:
+        """Ids of all credentials in the wallet."""
+
     async def ping(self, connection: Connection) -> None:
         """Send a trust ping and await its response (Aries RFC 0048)."""
 
@@ -165,6 +168,16 @@ class AcapyWallet:
     async def delete_credential(self, credential: Credential) -> None:
         """See Wallet."""
         await self._admin.call("DELETE", f"/credential/{credential.credential_id}", token=self._token)
+
+    async def credential_ids(self) -> list[str]:
+        """See Wallet."""
+        found: list[str] = []
+        while True:
+            query = {"start": str(len(found)), "count": "100"}
+            page = (await self._admin.call("GET", "/credentials", query=query, token=self._token))["results"]
+            found += [credential["referent"] for credential in page]
+            if len(page) < 100:
+                return found
 
     async def ping(self, connection: Connection) -> None:
         """See Wallet."""

@@ -1,0 +1,192 @@
+"""What tests with real agents share: the reference services, and a user who runs the playbook."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PAIR = re.compile(r'([a-z_0-9]+)=("(?:[^"\\]|\\.)*"|[^, ]+)')
+
+
+@dataclass
+class Reference:
+    """The reference services, running."""
+
+    settings: dict[str, Any]
+    port: int
+
+    def get(self, path: str) -> Any:
+        """The JSON at ``path``, over verified TLS."""
+        context = ssl.create_default_context(cafile=self.settings["ca_file"])
+        with urllib.request.urlopen(f"https://localhost:{self.port}{path}", context=context, timeout=30) as answer:
+            return json.load(answer)
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
+    """Issuer, verifier, mediator and registry, for all tests of a session."""
+    folder = tmp_path_factory.mktemp("reference")
+    port = free_port()
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "reference",
+            "--dir",
+            str(folder),
+            "--port",
+            str(port),
+            "--die-with",
+            str(os.getpid()),
+        ],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(lambda: (folder / "services.json").exists() or process.poll() is not None, 120)
+        assert process.poll() is None, "the reference services ended at start"
+        yield Reference(json.loads((folder / "services.json").read_text()), port)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+class Playbook:
+    """Runs of ``run-test.yml``, with work folder and results in a folder of the test's own."""
+
+    def __init__(self, folder: Path, variables: dict[str, Any]) -> None:
+        self.run_id = re.sub(r"[^A-Za-z0-9]", "-", folder.name)
+        self.run_dir = folder / "work" / self.run_id
+        self.results = folder / "results" / self.run_id
+        self._variables = {
+            "stampede_run_id": self.run_id,
+            "stampede_work_dir": str(folder / "work"),
+            "stampede_results_dir": str(folder / "results"),
+            "stampede_agent_port": free_ports(2),
+            "stampede_agents": 2,
+            "stampede_ramp_up": "2s",
+            **variables,
+        }
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self, **variables: Any) -> None:
+        """Start a run; ``variables`` without the prefix ``stampede_``."""
+        extra = self._variables | {f"stampede_{name}": value for name, value in variables.items()}
+        self.process = subprocess.Popen(
+            [
+                Path(sys.executable).with_name("ansible-playbook"),
+                *("-i", "inventory/local", "playbooks/run-test.yml", "-e", json.dumps(extra)),
+            ],
+            cwd=REPOSITORY,
+            env=os.environ | {"ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def end(self, limit: float = 400) -> tuple[int, str]:
+        """Await the end; returns exit code and output."""
+        assert self.process is not None
+        output, _ = self.process.communicate(timeout=limit)
+        return self.process.returncode, output
+
+    def run(self, **variables: Any) -> tuple[int, str]:
+        """``start`` and ``end``."""
+        self.start(**variables)
+        return self.end()
+
+    def state(self) -> dict[str, Any]:
+        """The controller's state file; empty when there is none yet."""
+        try:
+            return json.loads((self.run_dir / "state.json").read_text())
+        except FileNotFoundError:
+            return {}
+
+    def summary(self) -> dict[str, Any]:
+        return json.loads((self.results / "summary.json").read_text())
+
+    def journal(self, measurement: str = "step") -> list[dict[str, str]]:
+        """The collected journal's records: tags, fields and ``time`` in seconds."""
+        (file,) = self.results.glob("*/journal.lp.gz")
+        with gzip.open(file, "rt") as lines:
+            return [
+                {key: value.strip('"') for key, value in PAIR.findall(line)}
+                | {"time": str(int(line.rsplit(" ", 1)[1]) / 1e9)}
+                for line in lines
+                if line.startswith(f"{measurement},")
+            ]
+
+    def left_running(self) -> list[str]:
+        """Command lines of processes that belong to this run."""
+        found = []
+        for process in psutil.process_iter(["cmdline"]):
+            words = process.info["cmdline"] or []
+            if any(self.run_id in word for word in words):
+                found.append(" ".join(words))
+        return found
+
+
+@pytest.fixture
+def playbook(tmp_path: Path, reference: Reference) -> Iterator[Playbook]:
+    """A user of the playbook, with the session's reference services under test."""
+    settings = reference.settings
+    user = Playbook(
+        tmp_path,
+        {
+            "stampede_reference_services": False,
+            "stampede_services": settings["services"],
+            "stampede_mediator_did": settings["mediator_did"],
+            "stampede_ca_file": settings["ca_file"],
+            "stampede_agent_plugins": settings["agent_plugins"],
+        },
+    )
+    yield user
+    if user.process and user.process.poll() is None:
+        os.killpg(user.process.pid, signal.SIGKILL)
+        user.process.wait()
+
+
+def free_port() -> int:
+    """A port on loopback that is free now."""
+    return free_ports(1)
+
+
+def free_ports(count: int) -> int:
+    """The first of ``count`` ports in a row that are free on loopback now."""
+    while True:
+        with socket.socket() as first:
+            first.bind(("127.0.0.1", 0))
+            port = int(first.getsockname()[1])
+        try:
+            for number in range(count):
+                with socket.socket() as taker:
+                    taker.bind(("127.0.0.1", port + number))
+        except OSError:
+            continue
+        return port
+
+
+def wait_for(condition: Any, limit: float) -> None:
+    """Return as soon as ``condition()`` holds. Fails after ``limit`` seconds."""
+    deadline = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {limit:g} s"
+        time.sleep(0.1)
