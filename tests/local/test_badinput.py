@@ -40,7 +40,7 @@ class User:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.run_id = re.sub(r"[^A-Za-z0-9]", "-", folder.name)
+        self.run_id = re.sub(r"[^A-Za-z0-9]", "-", f"{folder.name[:40]}-{os.getpid()}")
 
     def runs(self, *options: str, **variables: Any) -> Refusal:
         settings = {
