@@ -18,8 +18,8 @@ from controller.dry_run import dry_run
 from controller.errors import BadInput
 from controller.settings import Settings
 
-UNRENDERED = ("stampede_secrets",)
-"""Variables that never come into the rendered script."""
+BLANKED = "stampede_secrets"
+"""The variable whose values never come into the rendered script; their names do."""
 
 TRIAL_HOLDERS = 2
 TRIAL_SECONDS = 120.0
@@ -71,7 +71,7 @@ def render_scenario(path: Path, variables: Mapping[str, Any]) -> str:
 def render_script(variables: Mapping[str, Any], templates_dir: Path, base_dir: Path | None = None) -> str:
     """The text of the controller script. It holds no secrets. Raises BadInput."""
     path = find_script(str(variables["stampede_script"]), templates_dir, base_dir)
-    settings = {key: value for key, value in variables.items() if key not in UNRENDERED}
+    settings = {**variables, BLANKED: dict.fromkeys(variables.get(BLANKED) or {}, "")}
     return (
         _environment()
         .from_string((templates_dir / "controller.py.j2").read_text(encoding="utf-8"))

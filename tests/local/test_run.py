@@ -273,7 +273,6 @@ def test_the_command_helps(verb: str) -> None:
         capture_output=True,
         text=True,
         check=False,
-        cwd=REPOSITORY,
     )
     assert done.returncode == 0
     assert "stampede" in done.stdout
