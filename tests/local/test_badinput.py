@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 import pytest
 import trustme
+from ports import free_ports
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
@@ -43,13 +44,14 @@ class User:
         self.run_id = re.sub(r"[^A-Za-z0-9]", "-", f"{folder.name[:40]}-{os.getpid()}")
 
     def runs(self, *options: str, **variables: Any) -> Refusal:
+        first_port = free_ports(1 + (os.cpu_count() or 1))
         settings = {
             "stampede_run_id": self.run_id,
             "stampede_work_dir": str(self.folder / "work"),
             "stampede_results_dir": str(self.folder / "results"),
-            # As free ports as can be had, for tests must not mind another run on this machine.
-            "stampede_agent_port": free_port(),
-            "stampede_reference_port": free_port(),
+            # Tests must not mind another run on this machine.
+            "stampede_reference_port": first_port,
+            "stampede_agent_port": first_port + 1,
         } | {f"stampede_{name}": value for name, value in variables.items()}
         done = subprocess.run(
             [
@@ -100,12 +102,6 @@ class User:
 @pytest.fixture
 def user(tmp_path: Path) -> User:
     return User(tmp_path)
-
-
-def free_port() -> int:
-    with socket.socket() as taker:
-        taker.bind(("127.0.0.1", 0))
-        return int(taker.getsockname()[1])
 
 
 class AnyService(http.server.BaseHTTPRequestHandler):
@@ -199,7 +195,7 @@ def test_an_untrusted_certificate(user: User, server: Server) -> None:
 
 
 def test_a_service_that_nobody_listens_for(user: User) -> None:
-    port = free_port()
+    port = free_ports(1)
     services = {"issuer": {"invitation": {"url": f"https://localhost:{port}/invitation"}}}
     script = user.script("async def script(holder):\n    await holder.connect('issuer')\n")
     sentence = user.refused(reference_services=False, services=services, script=script, mediator_did="")
@@ -207,7 +203,7 @@ def test_a_service_that_nobody_listens_for(user: User) -> None:
 
 
 def test_an_unresolvable_mediator(user: User, server: Server) -> None:
-    did = f"did:web:localhost%3A{free_port()}:mediator"
+    did = f"did:web:localhost%3A{free_ports(1)}:mediator"
     sentence = user.refused(
         reference_services=False, services=server.services(), mediator_did=did, ca_file=str(server.ca_file)
     )

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+from ports import free_ports
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
@@ -102,19 +102,6 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
     runner = Runner(tmp_path)
     yield runner
     runner.end()
-
-
-def free_ports(count: int) -> int:
-    """The first of so many ports in a row that nothing listens at, below those that the system hands out."""
-    for first in range(20000 + os.getpid() % 8000, 32000, count):
-        try:
-            for port in range(first, first + count):
-                with socket.socket() as taker:
-                    taker.bind(("", port))
-        except OSError:
-            continue
-        return first
-    raise AssertionError("no free ports")
 
 
 def journal(folder: Path) -> str:
