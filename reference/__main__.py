@@ -103,7 +103,7 @@ async def run(arguments: argparse.Namespace) -> int:
             await _wait(stop, 1)
         return 0
     except (StartError, AgentError) as err:
-        return _fail(str(err))
+        return _fail(services.dead_agent() or str(err))
     finally:
         await services.stop()
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import secrets
 import socket
 import sys
@@ -18,10 +19,18 @@ class AgentError(Exception):
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of the loopback interface that nobody listens on, and that no outgoing connection will take.
+
+    It lies below the range from which the kernel gives ports to outgoing connections.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 class Agent:
@@ -56,14 +65,7 @@ class Agent:
     async def start(self, arguments: Sequence[str], environment: dict[str, str]) -> None:
         """Start the process; `ready` tells when it can be used."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        argv = [
-            sys.executable,
-            "-m",
-            "reference.agent_main",
-            str(os.getpid()),
-            *self._arguments(),
-            *arguments,
-        ]
+        argv = [sys.executable, "-m", "controller.agents.launcher", "start", *self._arguments(), *arguments]
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *argv,
@@ -154,7 +156,9 @@ class Agent:
             "ACAPY_WALLET_KEY": aries_askar.Store.generate_raw_key(),
             "SSL_CERT_FILE": str(self._trust_file),
             "REQUESTS_CA_BUNDLE": str(self._trust_file),
+            "STAMPEDE_SQLITE": "1",  # the launcher's remedies for SQLite
             "PYTHONUNBUFFERED": "1",
+            "PYTHONWARNINGS": "ignore",
         }
 
     def obituary(self, fate: str = "", lines: int = 15) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -137,7 +138,7 @@ class Issuer:
         if connection is None:
             LOGGER.warning("a credential was issued on a connection that is not known: %s", payload)
             return
-        connection.credential = (payload["rev_reg_id"], str(payload["cred_rev_id"]))
+        connection.credential = (sys.intern(payload["rev_reg_id"]), str(payload["cred_rev_id"]))
         self._by_credential[connection.credential] = connection
 
     def _offer_soon(self, connection: Connection) -> None:

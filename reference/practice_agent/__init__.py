@@ -1,17 +1,21 @@
 """ACA-Py plugin of the reference agents: tells the gateway what happens, and adds admin routes of our own."""
 
+import logging
 import os
 
 from acapy_agent.config.injection_context import InjectionContext
 from acapy_agent.core.event_bus import EventBus
 
 from .announcer import Announcer
+from .errors import keep_error_codes
 from .forwards import ForwardCounts
 from .issuing import IssuingGate
 
 
 async def setup(context: InjectionContext) -> None:
-    """Subscribe to ACA-Py's events."""
+    """Subscribe to ACA-Py's events, and mend what many holders at once would break."""
+    keep_error_codes()
+    logging.getLogger("acapy_agent.core.conductor").addFilter(_is_news)
     events = context.inject(EventBus)
     topics = os.environ.get("REFERENCE_EVENTS", "").split()
     if topics:
@@ -22,3 +26,8 @@ async def setup(context: InjectionContext) -> None:
     gate = IssuingGate()
     gate.install()
     context.injector.bind_instance(IssuingGate, gate)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """ACA-Py tries to send each connectionless proof request, which lies in the invitation, and warns."""
+    return "no supported transport" not in record.getMessage()
