@@ -120,6 +120,17 @@ class Playbook:
         except FileNotFoundError:
             return {}
 
+    def wait_for_steps(self, count: int, limit: float = 150) -> None:
+        """Return as soon as more than ``count`` steps are ok. Fails with the output when the run ends before."""
+        assert self.process is not None
+
+        def reached() -> bool:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the run ended early:\n{self.end()[1]}")
+            return bool(self.state().get("steps", {}).get("ok", 0) > count)
+
+        wait_for(reached, limit)
+
     def summary(self) -> dict[str, Any]:
         return json.loads((self.results / "summary.json").read_text())
 

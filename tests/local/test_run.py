@@ -141,7 +141,7 @@ def test_a_killed_agent_comes_back_and_the_run_goes_on(playbook: Playbook) -> No
     playbook.start(
         holders=6, duration="40s", wait_min=0.2, wait_max=0.6, presentations_min=1, presentations_max=2, drain="20s"
     )
-    wait_for(lambda: playbook.state().get("steps", {}).get("ok", 0) > 40, 120)
+    playbook.wait_for_steps(40)
     victim = playbook.state()["agents"][0]["pid"]
     os.kill(victim, signal.SIGKILL)
     code, output = playbook.end()
@@ -162,7 +162,7 @@ def test_a_killed_agent_comes_back_and_the_run_goes_on(playbook: Playbook) -> No
 
 def test_a_killed_controller_leaves_its_journal_and_no_process(playbook: Playbook) -> None:
     playbook.start(holders=4, duration="5m", wait_min=0.2, wait_max=0.6)
-    wait_for(lambda: playbook.state().get("steps", {}).get("ok", 0) > 30, 120)
+    playbook.wait_for_steps(30)
     controller = psutil.Process(playbook.state()["pid"])
     agents = controller.children(recursive=True)
     assert len(agents) == 2
@@ -182,7 +182,7 @@ def test_a_killed_controller_leaves_its_journal_and_no_process(playbook: Playboo
 
 def test_ctrl_c_leaves_nothing_running(playbook: Playbook) -> None:
     playbook.start(holders=4, duration="5m", wait_min=0.2, wait_max=0.6)
-    wait_for(lambda: playbook.state().get("steps", {}).get("ok", 0) > 5, 120)
+    playbook.wait_for_steps(5)
     assert playbook.process is not None
     family = [psutil.Process(playbook.state()["pid"])]
     family += family[0].children(recursive=True)
