@@ -71,13 +71,15 @@ class ActionModule(ActionBase):
             duration(variables, name, problems)
         results = results_folder(variables)
         problems += cannot_write(results, "stampede_results_dir", str(variables.get("stampede_results_dir")))
+        run_id = variables["stampede_run_id"]
+        folder = Path(variables["stampede_work_dir"]) / run_id
+        problems += already_there(run_id, (results / run_id, folder))
         if problems:
             raise Problems(problems)
         try_out(variables)
-        run_id = variables["stampede_run_id"]
         return {
             "id": run_id,
-            "dir": str(Path(variables["stampede_work_dir"]) / run_id),
+            "dir": str(folder),
             "results": str(results / run_id),
             "start_delay": start_delay,
             "stop_timeout": seconds(variables["stampede_drain"]) + STOP_MARGIN,
@@ -191,6 +193,15 @@ def cannot_write(folder: Path, variable: str, value: str) -> list[str]:
             "name a folder in which you may make files"
         ]
     return []
+
+
+def already_there(run_id: str, folders: Iterable[Path]) -> list[str]:
+    """Say so when a run of that name has been made: its journal must not be mixed with another's."""
+    return [
+        f"stampede_run_id is {run_id!r}, but {folder} is there already; choose another name, or leave it empty"
+        for folder in folders
+        if folder.exists()
+    ][:1]
 
 
 def rendered(variables: Mapping[str, Any]) -> str:

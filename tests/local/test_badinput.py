@@ -235,6 +235,13 @@ def test_results_that_cannot_be_written(user: User) -> None:
     assert "name a folder in which you may make files" in sentence
 
 
+def test_a_run_that_has_been_made_before(user: User) -> None:
+    made = user.folder / "earlier" / user.run_id
+    made.mkdir(parents=True)
+    sentence = user.refused(results_dir=str(made.parent))
+    assert sentence.startswith(f"stampede_run_id is '{user.run_id}', but {made} is there already; choose another")
+
+
 def test_each_of_several_problems_has_its_sentence(user: User) -> None:
     refusal = user.runs(holders="many", wait_min=5, wait_max=2, seeds=3)
     assert refusal.code != 0 and len(refusal.sentences) == 3, refusal.output
