@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import ssl
@@ -15,11 +16,14 @@ from typing import Self
 import aiohttp
 import psutil
 
+from controller.agents.postgresql import Postgresql
 from controller.agents.process import AgentProcess, Announce, check_ports_free
 from controller.agents.wallet import AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
 from controller.errors import StepError
 from controller.settings import Settings
+
+LOGGER = logging.getLogger(__name__)
 
 CREATING_AT_ONCE = 4
 """Wallets that an agent makes at the same time."""
@@ -36,7 +40,11 @@ class AgentPool:
         self._settings = settings
         self._run_dir = run_dir
         self._announce = announce
-        self._secret_values = dict(secret_values)
+        self._postgresql = (
+            Postgresql.at(settings.postgresql_url, secret_values.get("postgresql_password", ""))
+            if settings.wallet_storage == "postgresql"
+            else None
+        )
         self._wallets: dict[int, AcapyWallet] = {}
         self._webhooks = WebhookReceiver()
         self._session: aiohttp.ClientSession | None = None
@@ -63,7 +71,7 @@ class AgentPool:
                 webhooks=self._webhooks,
                 session=self._session,
                 announce=self._announce,
-                secret_values=self._secret_values,
+                postgresql=self._postgresql,
             )
             for number in range(count)
         ]
@@ -72,7 +80,9 @@ class AgentPool:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.gather(*(agent.stop() for agent in self.agents), return_exceptions=True)
+        for outcome in await asyncio.gather(*(agent.stop() for agent in self.agents), return_exceptions=True):
+            if isinstance(outcome, Exception):
+                LOGGER.error("an agent did not end well: %s", outcome)
         if self._session:
             await self._session.close()
         await self._webhooks.__aexit__(kind, error, trace)
@@ -88,12 +98,17 @@ class AgentPool:
         async with asyncio.TaskGroup() as group:
             for agent in self.agents:
                 group.create_task(agent.start())
+        holders, agents = self._settings.holders, len(self.agents)
+        at_once = agents * CREATING_AT_ONCE
+        async with asyncio.TaskGroup() as group:  # an agent's first wallet makes its store: that one alone
+            for number in range(min(agents, holders)):
+                group.create_task(self._make_wallets(range(number, number + 1)))
         async with asyncio.TaskGroup() as group:
-            for first in range(len(self.agents) * CREATING_AT_ONCE):
-                group.create_task(self._make_wallets(first, len(self.agents) * CREATING_AT_ONCE))
+            for first in range(agents, agents + at_once):
+                group.create_task(self._make_wallets(range(first, holders, at_once)))
 
-    async def _make_wallets(self, first: int, step: int) -> None:
-        for number in range(first, self._settings.holders, step):
+    async def _make_wallets(self, numbers: range) -> None:
+        for number in numbers:
             self._wallets[number] = await self._agent_of(number).create_wallet(number)
 
     def _agent_of(self, number: int) -> AgentProcess:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import secrets
@@ -17,6 +18,7 @@ import psutil
 
 from controller.agents.admin import AdminApi
 from controller.agents.inbox import Inbox
+from controller.agents.postgresql import Postgresql
 from controller.agents.wallet import AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
 from controller.errors import AgentDied, AgentError, BadInput
@@ -47,7 +49,7 @@ class AgentProcess:
         webhooks: WebhookReceiver,
         session: aiohttp.ClientSession,
         announce: Announce,
-        secret_values: dict[str, str],
+        postgresql: Postgresql | None,
     ) -> None:
         self.name = f"agent-{number}"
         self.restarts = 0
@@ -63,7 +65,9 @@ class AgentProcess:
         self._admin_key = secrets.token_urlsafe(24)
         self._wallet_key = secrets.token_urlsafe(24)
         self._jwt_secret = secrets.token_urlsafe(24)
-        self._secret_values = secret_values
+        self._postgresql = postgresql
+        name = hashlib.sha256(f"{settings.run_id} {settings.host_name}".encode()).hexdigest()[:16]
+        self._stores = (f"stampede_{name}_{number}", f"stampede_{name}_{number}_holders")
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
         self._watcher: asyncio.Task[None] | None = None
@@ -103,6 +107,8 @@ class AgentProcess:
         if self._watcher:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
+        if self._postgresql is not None:
+            await self._postgresql.drop(*self._stores)
 
     async def create_wallet(self, number: int) -> AcapyWallet:
         """Create the wallet of holder ``number`` as a tenant of this agent."""
@@ -190,20 +196,18 @@ class AgentProcess:
 
     def _arguments(self) -> list[str]:
         settings = self._settings
+        tenancy = {"wallet_type": "single-wallet-askar", "wallet_name": self._stores[1], "cache_size": 10_000}
         arguments = [
             *("--label", f"Stampede {self.name}"),
             *("--inbound-transport", "http", settings.agent_bind, str(self._port)),
             *("--outbound-transport", "http"),
             *("--endpoint", f"http://{settings.agent_host}:{self._port}"),
             *("--admin", "127.0.0.1", str(self._admin_port)),
-            *("--wallet-type", "askar-anoncreds", "--wallet-name", f"stampede-{settings.run_id}-{self.name}"),
+            *("--wallet-type", "askar-anoncreds", "--wallet-name", self._stores[0]),
             "--auto-provision",
             "--multitenant",
             "--multitenant-admin",
-            *(
-                "--multitenancy-config",
-                json.dumps({"wallet_type": "single-wallet-askar", "cache_size": 10_000}),
-            ),
+            *("--multitenancy-config", json.dumps(tenancy)),
             "--auto-accept-invites",
             "--auto-accept-requests",
             "--auto-respond-credential-offer",
@@ -233,34 +237,11 @@ class AgentProcess:
             "REQUESTS_CA_BUNDLE": str(self._trust_file),  # ACA-Py gets tails files by requests
             "PYTHONUNBUFFERED": "1",
         }
-        if self._settings.wallet_storage == "postgresql":
-            environment |= postgresql_environment(
-                self._settings.postgresql_url, self._secret_values.get("postgresql_password", "")
-            )
+        if self._postgresql is not None:
+            environment |= self._postgresql.environment()
         else:
             environment["STAMPEDE_SQLITE"] = "1"
         return environment
-
-
-def postgresql_environment(url: str, password: str) -> dict[str, str]:
-    """ACA-Py's wallet storage settings for ``postgresql://USER@HOST:PORT``."""
-    from urllib.parse import urlsplit
-
-    parts = urlsplit(url)
-    account = parts.username or "postgres"
-    credentials = {
-        "account": account,
-        "password": password,
-        "admin_account": account,
-        "admin_password": password,
-    }
-    return {
-        "ACAPY_WALLET_STORAGE_TYPE": "postgres_storage",
-        "ACAPY_WALLET_STORAGE_CONFIG": json.dumps(
-            {"url": f"{parts.hostname}:{parts.port or 5432}", "max_connections": 20}
-        ),
-        "ACAPY_WALLET_STORAGE_CREDS": json.dumps(credentials),
-    }
 
 
 def check_ports_free(settings: Settings, count: int) -> None:

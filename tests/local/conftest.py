@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from typing import Any
 
 import psutil
 import pytest
+from ports import free_ports
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAIR = re.compile(r'([a-z_0-9]+)=("(?:[^"\\]|\\.)*"|[^, ]+)')
@@ -43,7 +43,7 @@ class Reference:
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
     """Issuer, verifier, mediator and registry, for all tests of a session."""
     folder = tmp_path_factory.mktemp("reference")
-    port = free_port()
+    port = free_ports(1)
     process = subprocess.Popen(
         [
             sys.executable,
@@ -173,26 +173,6 @@ def playbook(tmp_path: Path, reference: Reference) -> Iterator[Playbook]:
     if user.process and user.process.poll() is None:
         os.killpg(user.process.pid, signal.SIGKILL)
         user.process.wait()
-
-
-def free_port() -> int:
-    """A port on loopback that is free now."""
-    return free_ports(1)
-
-
-def free_ports(count: int) -> int:
-    """The first of ``count`` ports in a row that are free on loopback now."""
-    while True:
-        with socket.socket() as first:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
-        try:
-            for number in range(count):
-                with socket.socket() as taker:
-                    taker.bind(("127.0.0.1", port + number))
-        except OSError:
-            continue
-        return port
 
 
 def wait_for(condition: Any, limit: float) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import Playbook, Reference, free_port, wait_for
+from conftest import Playbook, Reference, wait_for
+from ports import free_ports
 
 STEPS = {
     "connect_to_mediator",
@@ -197,7 +198,8 @@ def test_acapys_own_admin_endpoint_is_a_service_by_configuration(
     playbook: Playbook, tmp_path: Path, reference: Reference
 ) -> None:
     """... and its API key, a secret, is found nowhere."""
-    key, admin, inbound = "aVerySecretKey4711", free_port(), free_port()
+    key, admin = "aVerySecretKey4711", free_ports(2)
+    inbound = admin + 1
     agent = subprocess.Popen(
         [
             Path(sys.executable).with_name("aca-py"),
