@@ -4,7 +4,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import base58
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 
 class TailsFiles:
@@ -31,7 +31,7 @@ class TailsFiles:
     async def _put(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["hash"]
         async for part in await request.multipart():
-            if part.name != "tails":
+            if not isinstance(part, BodyPartReader) or part.name != "tails":
                 continue
             content = bytes(await part.read())
             if base58.b58encode(sha256(content).digest()).decode() != name:
