@@ -42,6 +42,19 @@ class Runner:
         }
         self._started: list[subprocess.Popen[str]] = []
 
+    def services(self) -> dict[str, Any]:
+        """The reference services, called with a secret that they do not ask for."""
+        url = f"https://localhost:{self.settings['stampede_reference_port']}"
+        headers = {"Authorization": "Bearer ${secret:token}"}
+        ids = {"rev_reg_id": "${rev_reg_id}", "cred_rev_id": "${cred_rev_id}"}
+        return {
+            "issuer": {
+                "invitation": {"url": f"{url}/issuer/invitation", "headers": headers},
+                "revocation": {"url": f"{url}/issuer/revocation", "body": ids},
+            },
+            "verifier": {"invitation": {"url": f"{url}/verifier/invitation", "headers": headers}},
+        }
+
     def start(self, playbook: str = "run-test", **variables: Any) -> subprocess.Popen[str]:
         settings = self.settings | {f"stampede_{name}": value for name, value in variables.items()}
         process = subprocess.Popen(
@@ -109,7 +122,7 @@ def journal(folder: Path) -> str:
 
 
 def test_a_run_comes_home_whole(runner: Runner) -> None:
-    output = runner.play("run-test", iterations=1, secrets={"token": SECRET})
+    output = runner.play("run-test", iterations=1, secrets={"token": SECRET}, services=runner.services())
 
     assert "Passed: no step failed" in output and "[ERROR]" not in output
     assert f"Report: {runner.results}/report.html" in output
