@@ -1,0 +1,179 @@
+"""What the benchmarks share: settings, reference services, a controller with its agents, and figures."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATES = ROOT / "templates"
+START_LIMIT = 180.0
+"""Seconds that services or agents may take to start."""
+STOP_LIMIT = 60.0
+
+
+class MeasurementFailed(Exception):
+    """What was to be measured did not come about."""
+
+
+def default_variables(**changes: Any) -> dict[str, Any]:
+    """The roles' own defaults with ``changes``, each named without ``stampede_``."""
+    text = (ROOT / "roles/controller/defaults/main.yml").read_text(encoding="utf-8")
+    named = {f"stampede_{name}": value for name, value in changes.items()}
+    return yaml.safe_load(text) | {"stampede_host_name": "local", "stampede_run_id": "benchmark"} | named
+
+
+def service_variables(port: int = 9443) -> dict[str, Any]:
+    """``stampede_services`` as the local inventory has it, for simulated services."""
+    host = f"https://localhost:{port}"
+    revoked = {"rev_reg_id": "${rev_reg_id}", "cred_rev_id": "${cred_rev_id}"}
+    return {
+        "issuer": {
+            "invitation": {"url": f"{host}/issuer/invitation"},
+            "revocation": {"url": f"{host}/issuer/revocation", "body": revoked},
+        },
+        "verifier": {"invitation": {"url": f"{host}/verifier/invitation"}},
+    }
+
+
+def free_ports(count: int, first: int) -> int:
+    """The first of ``count`` free ports in a row, from ``first`` on."""
+    for port in range(first, 65536 - count):
+        with contextlib.ExitStack() as stack:
+            try:
+                for number in range(port, port + count):
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", number))
+            except OSError:
+                continue
+            return port
+    raise MeasurementFailed(f"no {count} free ports in a row from {first} on")
+
+
+@contextlib.contextmanager
+def reference_services(folder: Path, port: int) -> Iterator[dict[str, Any]]:
+    """The reference services, started for the benchmark; gives what they say in ``services.json``."""
+    folder.mkdir(parents=True)
+    command = [sys.executable, "-m", "reference", "--dir", str(folder), "--port", str(port)]
+    command += ["--die-with", str(os.getpid())]
+    with _process(command, folder / "reference.out") as process:
+        description = folder / "services.json"
+        _until(description.exists, process, "the reference services", folder / "reference.out")
+        yield json.loads(description.read_text(encoding="utf-8"))
+
+
+class ControllerRun:
+    """A rendered controller script, run as on a load host: ``with ControllerRun(...) as run``."""
+
+    def __init__(self, folder: Path, variables: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self._variables = variables
+        self._stack = contextlib.ExitStack()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        from controller.rendering import render_script
+
+        self.folder.mkdir(parents=True)
+        script = self.folder / "controller_script.py"
+        script.write_text(render_script(self._variables, TEMPLATES, ROOT), encoding="utf-8")
+        command = [sys.executable, str(script), "run", "--run-dir", str(self.folder)]
+        command += ["--die-with", str(os.getpid())]
+        output = self.folder / "controller.out"
+        self._process = self._stack.enter_context(_process(command, output))
+        _until(lambda: self.state.get("phase") == "armed", self._process, "the controller", output)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What ``state.json`` says now; empty when there is none."""
+        with contextlib.suppress(OSError, ValueError):
+            return json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
+        return {}
+
+    @property
+    def controller(self) -> psutil.Process:
+        """The controller's process."""
+        assert self._process is not None
+        return psutil.Process(self._process.pid)
+
+    def agents(self) -> list[psutil.Process]:
+        """The agents' processes."""
+        return [psutil.Process(agent["pid"]) for agent in self.state["agents"]]
+
+    def go(self) -> None:
+        """Start the load phase."""
+        (self.folder / "go.json").write_text(json.dumps({"start_at": time.time()}), encoding="utf-8")
+
+    def stop(self) -> None:
+        """Ask the controller to end the run, and await its end."""
+        (self.folder / "stop").touch()
+        assert self._process is not None
+        self._process.wait(STOP_LIMIT)
+
+    @property
+    def over(self) -> bool:
+        """Whether the controller has ended."""
+        assert self._process is not None
+        return self._process.poll() is not None
+
+    def steps(self) -> dict[str, dict[str, int]]:
+        """Steps in the journal: name -> outcome -> count."""
+        counts: dict[str, dict[str, int]] = {}
+        with (self.folder / "journal.lp").open(encoding="utf-8") as journal:
+            for line in journal:
+                if line.startswith("step,"):
+                    tags = dict(part.split("=", 1) for part in line.split(" ", 1)[0].split(",")[1:])
+                    outcomes = counts.setdefault(tags["step"], {})
+                    outcomes[tags["outcome"]] = outcomes.get(tags["outcome"], 0) + 1
+        return counts
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """CPU that a process has used, in user and system mode, without its children."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def verdict(value: float, most: float) -> str:
+    """Whether a target is reached, for people."""
+    return "reached" if value <= most else "missed"
+
+
+@contextlib.contextmanager
+def _process(command: list[str], output: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with output.open("ab") as out:
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _until(done: Any, process: subprocess.Popen[bytes], what: str, output: Path) -> None:
+    end = time.monotonic() + START_LIMIT
+    while not done():
+        if process.poll() is not None:
+            said = output.read_text(errors="replace").strip()
+            raise MeasurementFailed(f"{what} ended with {process.returncode}: {said or output}")
+        if time.monotonic() > end:
+            raise MeasurementFailed(f"{what} did not start within {START_LIMIT:g} s; see {output.parent}")
+        time.sleep(0.1)

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""How late do 10,000 waiting holders wake, and what CPU does pacing them cost?
+
+Simulated holders (no agents, no network) go through the mission's script in real time, each waiting 10 to 60 s
+between its steps; run, pacer, journal on disk and event loop are those of a real run. Lag is the time between
+the moment a holder was due and the moment its script went on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+from local_run import TEMPLATES, cpu_seconds, default_variables, service_variables, verdict
+
+TARGET = 0.020
+"""Seconds: the 99th percentile of lag is to be at most this."""
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--holders", type=int, default=10_000, help="simulated holders (default: 10000)")
+    parser.add_argument("--seconds", type=float, default=60, help="measured after the ramp-up (default: 60)")
+    parser.add_argument("--ramp-up", type=float, default=30, help="seconds of ramp-up (default: 30)")
+    parser.add_argument(
+        "--wait", type=float, nargs=2, default=(10, 60), metavar=("MIN", "MAX"), help="(default: 10 60)"
+    )
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="service times as a multiple of the assumed ones (default: 1)"
+    )
+    return parser.parse_args(argv)
+
+
+async def measure(arguments: argparse.Namespace, folder: Path) -> None:
+    """Run and print."""
+    from controller.agents.simulated import SimulatedServices, SimulatedWallets
+    from controller.metrics.journal import Journal
+    from controller.metrics.monitor import Monitor, load_fields
+    from controller.rendering import render_scenario
+    from controller.run import Run
+    from controller.settings import Settings
+
+    variables = default_variables(
+        holders=arguments.holders,
+        ramp_up=arguments.ramp_up,
+        duration=arguments.ramp_up + arguments.seconds,
+        wait_min=arguments.wait[0],
+        wait_max=arguments.wait[1],
+        drain=5,
+        mediator_did="did:web:mediator.example.org",
+        services=service_variables(),
+    )
+    settings = Settings.from_variables(variables)
+    gc_pauses = watch_gc()
+    names: dict[str, object] = {}
+    exec(render_scenario(TEMPLATES / "scenarios/issue_present_revoke.py.j2", variables), names)
+    lags: dict[str, list[float]] = {"ramp-up": [], "measured": []}
+    loop_lag_max = 0.0
+    own = psutil.Process()
+    tags = {"run": settings.run_id, "host": settings.host_name, "scenario": settings.scenario}
+    with Journal(folder / "journal.lp", tags) as journal:
+        run = Run(
+            settings,
+            names["script"],  # type: ignore[arg-type]
+            services=SimulatedServices(),
+            wallets=SimulatedWallets(settings.seed, arguments.scale),
+            journal=journal,
+        )
+
+        taken: list[float] = []
+
+        def take_lags() -> list[float]:
+            taken[:] = run.pacer.take_lags()
+            return taken
+
+        monitor = Monitor(take_lags)
+        watching = asyncio.create_task(monitor.watch_loop())
+        before = own.memory_info().rss
+        playing = asyncio.create_task(run.play(run.clock.now()))
+        begun, cpu, steps, core_wait = 0.0, 0.0, 0, 0.0
+        start = time.monotonic()
+        while time.monotonic() < start + settings.duration - 0.5:
+            await asyncio.sleep(1)
+            sample = monitor.sample()
+            run.recorder.sample(
+                "load",
+                load_fields(
+                    sample,
+                    active=run.active,
+                    ready=settings.holders,
+                    in_flight=run.recorder.in_flight,
+                    arrivals=run.recorder.arrivals,
+                    finished=run.finished + run.stopped,
+                ),
+            )
+            await asyncio.to_thread(journal.sync)
+            in_ramp = time.monotonic() < start + arguments.ramp_up
+            lags["ramp-up" if in_ramp else "measured"] += taken
+            if in_ramp:
+                begun, cpu, steps = time.monotonic(), cpu_seconds(own), run.recorder.outcomes.total()
+                core_wait = waited_for_core()
+            else:
+                loop_lag_max = max(loop_lag_max, sample.loop_lag_max)
+        seconds = time.monotonic() - begun
+        core_wait = waited_for_core() - core_wait
+        cpu, steps = cpu_seconds(own) - cpu, run.recorder.outcomes.total() - steps
+        rss = own.memory_info().rss - before
+        run.abort()
+        await playing
+        watching.cancel()
+    print(f"{settings.holders:,} simulated holders waiting {settings.wait_min:g} to {settings.wait_max:g} s,")
+    print(f"measured for {seconds:.0f} s after a ramp-up of {settings.ramp_up:g} s:")
+    print(f"  waits ended          {len(lags['measured']) / seconds:8.0f} a second")
+    print(f"  steps                {steps / seconds:8.0f} a second")
+    for name, part in lags.items():
+        p50, p99, most = (quantile(part, share) * 1e3 for share in (0.5, 0.99, 1.0))
+        print(f"  lag, {name:<14}  {p50:8.2f} ms p50, {p99:.2f} ms p99, {most:.2f} ms max")
+    print(f"  event loop's lag     {loop_lag_max * 1e3:8.2f} ms max")
+    print(f"  CPU                  {cpu / seconds:8.3f} cores, {cpu / steps * 1e6:.0f} us a step")
+    print(f"  waited for a core    {core_wait / seconds:8.3f} s a second (other processes had it)")
+    print(f"  garbage collection   {max(gc_pauses, default=0) * 1e3:8.2f} ms max, {len(gc_pauses)} times")
+    print(f"  memory               {rss / settings.holders / 1e3:8.1f} KB a holder (simulated wallet included)")
+    p99 = quantile(lags["measured"], 0.99)
+    print(f"lag p99 {p99 * 1e3:.2f} ms, target 20 ms: {verdict(p99, TARGET)}")
+
+
+def watch_gc() -> list[float]:
+    """A list to which each full garbage collection of this process adds its seconds."""
+    pauses: list[float] = []
+    begun = 0.0
+
+    def watch(phase: str, details: dict[str, int]) -> None:
+        nonlocal begun
+        if phase == "start":
+            begun = time.perf_counter()
+        elif details["generation"] == 2:
+            pauses.append(time.perf_counter() - begun)
+
+    gc.callbacks.append(watch)
+    return pauses
+
+
+def waited_for_core() -> float:
+    """Seconds that this thread was ready to run while others had the cores (Linux, schedstats)."""
+    path = Path("/proc/self/schedstat")
+    return int(path.read_text().split()[1]) / 1e9 if path.exists() else 0.0
+
+
+def quantile(values: list[float], share: float) -> float:
+    """The nearest-rank quantile."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+def main() -> int:
+    """The command."""
+    import uvloop
+
+    arguments = parse()
+    gc.collect()
+    with tempfile.TemporaryDirectory(prefix="stampede-benchmark-") as folder:
+        asyncio.run(measure(arguments, Path(folder)), loop_factory=uvloop.new_event_loop)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
