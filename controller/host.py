@@ -25,6 +25,7 @@ from controller import __version__
 from controller.agents.pool import AgentPool
 from controller.errors import BadInput, StepError
 from controller.files import read_json, write_json
+from controller.load.garbage import keep_pauses_short
 from controller.metrics.journal import Journal
 from controller.metrics.monitor import Monitor, Sample, load_fields
 from controller.run import Run, Script
@@ -108,6 +109,7 @@ class HostRun:
                 self._enter("arming")
                 if await self._until_stopped(self._pool.start()):
                     self._write_run_file()
+                    keep_pauses_short()
                     self._enter("armed")
                     if await self._until_stopped(self._wait_for_go()):
                         assert self._start_at is not None
@@ -209,7 +211,10 @@ class HostRun:
             await asyncio.sleep(1)
             second += 1
             sample = monitor.sample()
-            self._journal_sample(sample, with_agents=second % AGENT_SAMPLES == 0)
+            with_agents = second % AGENT_SAMPLES == 0
+            self._journal_sample(sample, with_agents=with_agents)
+            if with_agents and self._journal:
+                await asyncio.to_thread(self._journal.sync)  # a slow disk must not make holders late
             with contextlib.suppress(OSError):  # a full disk; the journal complains of it
                 self._write_state(sample)
 
@@ -238,7 +243,6 @@ class HostRun:
                     {"cpu": cpu, "rss": rss, "restarts": agent.restarts, "up": agent.up.is_set()},
                     agent=agent.name,
                 )
-            journal.sync()
 
     def _write_state(self, sample: Sample) -> None:
         run, pool, settings = self._run, self._pool, self._settings

@@ -3,9 +3,7 @@
 import asyncio
 import json
 import os
-import random
 import secrets
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,24 +11,11 @@ from typing import Any
 
 import aiohttp
 
+from controller.ports import free_ports
+
 
 class AgentError(Exception):
     """The agent did not start, died, or refused a request."""
-
-
-def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on, and that no outgoing connection will take.
-
-    It lies below the range from which the kernel gives ports to outgoing connections.
-    """
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
 
 
 class Agent:
@@ -44,8 +29,8 @@ class Agent:
         self.name = name
         self.endpoint = endpoint
         self.log = log
-        self.inbound_port = free_port()
-        self._admin_port = free_port()
+        self.inbound_port = free_ports()
+        self._admin_port = free_ports()
         self._admin_key = secrets.token_urlsafe(24)
         self._folder = folder
         self._trust_file = trust_file

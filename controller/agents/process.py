@@ -22,6 +22,7 @@ from controller.agents.postgresql import Postgresql
 from controller.agents.wallet import AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
 from controller.errors import AgentDied, AgentError, BadInput
+from controller.ports import free_ports
 from controller.settings import Settings
 
 START_LIMIT = 90.0
@@ -61,7 +62,7 @@ class AgentProcess:
         self._webhooks = webhooks
         self._announce = announce
         self._port = settings.agent_port + number
-        self._admin_port = free_port()
+        self._admin_port = free_ports()
         self._admin_key = secrets.token_urlsafe(24)
         self._wallet_key = secrets.token_urlsafe(24)
         self._jwt_secret = secrets.token_urlsafe(24)
@@ -258,13 +259,6 @@ def check_ports_free(settings: Settings, count: int) -> None:
                     f"stampede_agent_port is {settings.agent_port}: "
                     f"it must be the first of {count} free ports"
                 ) from error
-
-
-def free_port() -> int:
-    """A port on loopback that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def describe_exit(code: int) -> str:

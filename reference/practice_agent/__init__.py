@@ -7,14 +7,12 @@ from acapy_agent.config.injection_context import InjectionContext
 from acapy_agent.core.event_bus import EventBus
 
 from .announcer import Announcer
-from .errors import keep_error_codes
 from .forwards import ForwardCounts
 from .issuing import IssuingGate
 
 
 async def setup(context: InjectionContext) -> None:
-    """Subscribe to ACA-Py's events, and mend what many holders at once would break."""
-    keep_error_codes()
+    """Subscribe to ACA-Py's events."""
     logging.getLogger("acapy_agent.core.conductor").addFilter(_is_news)
     events = context.inject(EventBus)
     topics = os.environ.get("REFERENCE_EVENTS", "").split()

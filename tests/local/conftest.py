@@ -19,7 +19,8 @@ from typing import Any
 
 import psutil
 import pytest
-from ports import free_ports
+
+from controller.ports import free_ports
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAIR = re.compile(r'([a-z_0-9]+)=("(?:[^"\\]|\\.)*"|[^, ]+)')

@@ -15,7 +15,8 @@ from typing import Any
 
 import psutil
 import pytest
-from ports import free_ports
+
+from controller.ports import free_ports
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from test_reference_support import Running
 
-from reference.agent import free_port
+from controller.ports import free_ports
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -35,7 +35,7 @@ def test_agents_that_die_at_start_show_their_log(tmp_path: Path) -> None:
     broken = {**os.environ, "PYTHONPATH": str(tmp_path)}
     (tmp_path / "acapy_agent").mkdir()
     (tmp_path / "acapy_agent" / "__init__.py").write_text("raise ImportError('this agent is broken')")
-    command = [sys.executable, "-m", "reference", "--dir", str(tmp_path / "ref"), "--port", str(free_port())]
+    command = [sys.executable, "-m", "reference", "--dir", str(tmp_path / "ref"), "--port", str(free_ports())]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=broken)
     assert ended.returncode != 0
     assert "this agent is broken" in ended.stderr

@@ -14,7 +14,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from reference.agent import Agent, free_port
+from controller.ports import free_ports
+from reference.agent import Agent
 
 PATIENCE = 60.0  # seconds that a holder waits for anything
 
@@ -24,7 +25,7 @@ class Running:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = free_ports()
         command = [sys.executable, "-m", "reference", "--dir", str(folder), "--port", str(self.port), *arguments]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -114,7 +115,7 @@ class HolderAgent:
         app.router.add_post("/topic/{topic}/", self._on_webhook)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        port = free_port()
+        port = free_ports()
         await web.TCPSite(self._runner, "127.0.0.1", port).start()
         arguments = ["--multitenant", "--multitenant-admin", "--monitor-revocation-notification"]
         arguments += ["--multitenancy-config", json.dumps({"wallet_type": "single-wallet-askar"})]

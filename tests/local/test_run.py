@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import Playbook, Reference, wait_for
-from ports import free_ports
+
+from controller.ports import free_ports
 
 STEPS = {
     "connect_to_mediator",
