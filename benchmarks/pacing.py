@@ -41,6 +41,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 async def measure(arguments: argparse.Namespace, folder: Path) -> None:
     """Run and print."""
     from controller.agents.simulated import SimulatedServices, SimulatedWallets
+    from controller.load.garbage import keep_pauses_short
     from controller.metrics.journal import Journal
     from controller.metrics.monitor import Monitor, load_fields
     from controller.rendering import render_scenario
@@ -82,6 +83,7 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
 
         monitor = Monitor(take_lags)
         watching = asyncio.create_task(monitor.watch_loop())
+        keep_pauses_short()
         before = own.memory_info().rss
         playing = asyncio.create_task(run.play(run.clock.now()))
         begun, cpu, steps, core_wait = 0.0, 0.0, 0, 0.0
