@@ -169,6 +169,7 @@ def progress(hosts: Iterable[Host], now: float) -> str:
     parts.append(f"lag {worst(states, 'lag_p99') * 1000:.0f} ms")
     parts.append(f"CPU {max(busy(state) for state in states):.0%}")
     parts.append(time_left(states, now))
+    parts += [f"{host.name}: {message}" for host in living if (message := host.state.get("message"))]
     silent = [host.name for host in living if host.alive and now - host.state.get("time", now) > SILENT_AFTER]
     if silent:
         parts.append(f"silent: {', '.join(silent)}")

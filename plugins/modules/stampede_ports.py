@@ -28,9 +28,9 @@ def main() -> None:
     count = module.params["count"] or len(os.sched_getaffinity(0))
     taken = [port for port in range(first, first + count) if is_taken(port)]
     if taken:
-        which = f"port {taken[0]}" if len(taken) == 1 else "ports " + ", ".join(map(str, taken))
+        which = f"port {taken[0]} is" if len(taken) == 1 else f"ports {', '.join(map(str, taken))} are"
         module.fail_json(
-            msg=f"{variable} is {first}, but {which} on {module.params['host']} is taken{by_whom(taken[0])}; "
+            msg=f"{variable} is {first}, but {which} taken on {module.params['host']}{by_whom(taken[0])}; "
             f"free it or set {variable} to another port for {module.params['purpose']}"
         )
     module.exit_json()
