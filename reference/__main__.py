@@ -82,7 +82,7 @@ async def run(arguments: argparse.Namespace) -> int:
         loop.add_signal_handler(number, stop.set)
     options = Options(arguments.dir, arguments.port, arguments.public_host, arguments.registry_size)
     try:
-        services = Services(options)
+        services = Services(options, lambda line: print(line, flush=True))
     except OSError as err:
         return _fail(f"The directory {arguments.dir} (--dir) cannot be used: {err}.")
     _log_to(options.folder / "logs" / "gateway.log")

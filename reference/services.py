@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,10 @@ class Options:
 class Services:
     """Registry, issuer, verifier and mediator behind one HTTPS port."""
 
-    def __init__(self, options: Options) -> None:
-        """Make files and keys; nothing runs yet."""
+    def __init__(self, options: Options, tell: Callable[[str], None] = lambda line: None) -> None:
+        """Make files and keys; nothing runs yet. `tell` takes a line for each thing done at start."""
         self._options = options
+        self._tell = tell
         self._folder = options.folder.resolve()
         self._prepare_folder()
         self.url = f"https://{options.public_host}:{options.port}"
@@ -65,6 +67,7 @@ class Services:
 
     async def start(self) -> None:
         """Start everything; raises StartError or AgentError when that fails."""
+        self._tell("starting issuer, verifier and mediator")
         try:
             await self._gateway.start(self._routes, self._agents.values(), self._authority.server_context())
         except OSError as err:
@@ -171,14 +174,17 @@ class Services:
 
     async def _set_up_issuer(self) -> None:
         await self._agents[Issuer.NAME].ready()
+        self._tell("the issuer is up and makes its keys, credential definition and revocation registry")
         await self._issuer.set_up(self._options.registry_size)
 
     async def _set_up_verifier(self) -> None:
         await self._agents[Verifier.NAME].ready()
+        self._tell("the verifier is up")
 
     async def _set_up_mediator(self) -> None:
         await self._agents[Mediator.NAME].ready()
         await self._mediator.set_up()
+        self._tell("the mediator is up")
 
     def _write_services_file(self) -> None:
         path = self._folder / "services.json"
