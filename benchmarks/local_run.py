@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +22,14 @@ TEMPLATES = ROOT / "templates"
 START_LIMIT = 180.0
 """Seconds that services or agents may take to start."""
 STOP_LIMIT = 60.0
+OTHER_LAUNCHER = """
+import runpy, sys
+from controller.agents import process
+process.LAUNCHER = sys.argv[1]
+del sys.argv[:2]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Runs a controller script whose agents are started by the module that is the first argument."""
 
 
 class MeasurementFailed(Exception):
@@ -45,6 +54,17 @@ def service_variables(port: int = 9443) -> dict[str, Any]:
         },
         "verifier": {"invitation": {"url": f"{host}/verifier/invitation"}},
     }
+
+
+def mission_variables(services: Mapping[str, Any], agents: int, **changes: Any) -> dict[str, Any]:
+    """Settings for the mission's script against running reference services, as ``services.json`` has them."""
+    found = {
+        "agents": agents,
+        "agent_port": free_ports(agents, 8950),
+        "presentations_max": 3,
+        **{name: services[name] for name in ("mediator_did", "services", "ca_file", "agent_plugins")},
+    }
+    return default_variables(**found | changes)
 
 
 def free_ports(count: int, first: int) -> int:
@@ -75,8 +95,10 @@ def reference_services(folder: Path, port: int) -> Iterator[dict[str, Any]]:
 class ControllerRun:
     """A rendered controller script, run as on a load host: ``with ControllerRun(...) as run``."""
 
-    def __init__(self, folder: Path, variables: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, Any], launcher: str = "") -> None:
+        """``launcher`` is a module that starts the agents in place of Stampede's own."""
         self.folder = folder
+        self._launcher = launcher
         self._variables = variables
         self._stack = contextlib.ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
@@ -87,7 +109,10 @@ class ControllerRun:
         self.folder.mkdir(parents=True)
         script = self.folder / "controller_script.py"
         script.write_text(render_script(self._variables, TEMPLATES, ROOT), encoding="utf-8")
-        command = [sys.executable, str(script), "run", "--run-dir", str(self.folder)]
+        command = [sys.executable, str(script)]
+        if self._launcher:
+            command = [sys.executable, "-c", OTHER_LAUNCHER, self._launcher, str(script)]
+        command += ["run", "--run-dir", str(self.folder)]
         command += ["--die-with", str(os.getpid())]
         output = self.folder / "controller.out"
         self._process = self._stack.enter_context(_process(command, output))
@@ -140,6 +165,44 @@ class ControllerRun:
                     outcomes = counts.setdefault(tags["step"], {})
                     outcomes[tags["outcome"]] = outcomes.get(tags["outcome"], 0) + 1
         return counts
+
+
+@dataclass(frozen=True)
+class LoadPhase:
+    """What a run used from go until its last holder had finished. CPU in seconds of one core."""
+
+    seconds: float
+    controller: float
+    agents: float
+    ok: int
+    failed: int
+    lags: list[tuple[float, float]]
+    """Schedule lag's p99 and the event loop's worst lag, of each second, as ``state.json`` tells them."""
+
+
+def load_phase(run: ControllerRun) -> LoadPhase:
+    """Let the armed ``run`` go and measure until its last holder has finished."""
+    processes = [run.controller, *run.agents()]
+    before = [cpu_seconds(process) for process in processes]
+    now, end, lags = before, 0.0, {}
+    begun = time.monotonic()
+    run.go()
+    while not run.over:
+        state = run.state
+        try:
+            now, end = [cpu_seconds(process) for process in processes], time.monotonic()
+        except psutil.Error:
+            break  # the agents are being stopped: the last reading is the load phase's end
+        lags[state["time"]] = state["lag_p99"], state["loop_lag_max"]
+        if state["holders"]["finished"] + state["holders"]["stopped"] == state["holders"]["total"]:
+            break
+        time.sleep(0.1)
+    outcomes = [count for step in run.steps().values() for count in step.items()]
+    ok, failed = (sum(count for name, count in outcomes if name == wanted) for wanted in ("ok", "failed"))
+    if not ok:
+        raise MeasurementFailed(f"no step succeeded; see {run.folder}")
+    used = [after - was for was, after in zip(before, now, strict=True)]
+    return LoadPhase(end - begun, used[0], sum(used[1:]), ok, failed, list(lags.values()))
 
 
 def cpu_seconds(process: psutil.Process) -> float:

@@ -29,6 +29,8 @@ START_LIMIT = 90.0
 """Seconds that an agent may take to start."""
 STOP_LIMIT = 5.0
 """Seconds between SIGTERM and SIGKILL."""
+DEATH_NOTICE = 1.0
+"""Seconds within which one hears of a process's end after its connections broke."""
 MAX_RESTARTS = 10
 LAUNCHER = "controller.agents.launcher"
 
@@ -74,7 +76,7 @@ class AgentProcess:
         self._watcher: asyncio.Task[None] | None = None
         self._inboxes: list[Inbox] = []
         self.admin = AdminApi(
-            session, f"http://127.0.0.1:{self._admin_port}", self._admin_key, self._alive, self.name
+            session, f"http://127.0.0.1:{self._admin_port}", self._admin_key, self._has_died, self.name
         )
 
     @property
@@ -136,6 +138,14 @@ class AgentProcess:
         if wallet.inbox in self._inboxes:
             self._inboxes.remove(wallet.inbox)
         await wallet.remove()
+
+    async def _has_died(self) -> bool:
+        """Whether a connection that broke, or was refused, did so because the process ended: its end may
+        be heard of a moment later than that of its connections."""
+        if self.up.is_set() and self._process is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), DEATH_NOTICE)
+        return not (self.up.is_set() and self._alive())
 
     def _alive(self) -> bool:
         return self._process is not None and self._process.returncode is None
