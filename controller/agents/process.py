@@ -21,7 +21,7 @@ from controller.agents.inbox import Inbox
 from controller.agents.postgresql import Postgresql
 from controller.agents.wallet import AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
-from controller.errors import AgentDied, AgentError, BadInput
+from controller.errors import AgentDied, AgentError, AgentLost, BadInput
 from controller.ports import free_ports
 from controller.settings import Settings
 
@@ -56,7 +56,8 @@ class AgentProcess:
     ) -> None:
         self.name = f"agent-{number}"
         self.restarts = 0
-        self.up = asyncio.Event()
+        self._up = asyncio.Event()
+        self._lost = asyncio.Event()
         self._settings = settings
         self._run_dir = run_dir
         self._wallet_dir = wallet_dir / self.name
@@ -80,6 +81,22 @@ class AgentProcess:
         )
 
     @property
+    def is_up(self) -> bool:
+        """Whether the agent can be used now."""
+        return self._up.is_set()
+
+    async def until_up(self) -> None:
+        """Return when the agent can be used. Raises AgentLost when it will not come back."""
+        waits = {asyncio.ensure_future(event.wait()) for event in (self._up, self._lost)}
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if self._lost.is_set():
+            raise AgentLost(f"{self.name} was restarted {MAX_RESTARTS} times and ended each time")
+
+    @property
     def pid(self) -> int:
         """Process id; 0 when it does not run."""
         return self._process.pid if self._process and self._alive() else 0
@@ -99,7 +116,7 @@ class AgentProcess:
     async def stop(self) -> None:
         """Stop the agent: SIGTERM, and SIGKILL after STOP_LIMIT."""
         self._stopping = True
-        self.up.clear()
+        self._up.clear()
         if self._process and self._alive():
             self._process.terminate()
             try:
@@ -130,7 +147,7 @@ class AgentProcess:
         inbox = Inbox()
         self._inboxes.append(inbox)
         self._webhooks.register(tenant["wallet_id"], inbox)
-        return AcapyWallet(self.admin, inbox, tenant["wallet_id"], tenant["token"], self.up)
+        return AcapyWallet(self.admin, inbox, tenant["wallet_id"], tenant["token"], self.until_up)
 
     async def remove_wallet(self, wallet: AcapyWallet) -> None:
         """Remove a wallet with all that is in it."""
@@ -142,10 +159,10 @@ class AgentProcess:
     async def _has_died(self) -> bool:
         """Whether a connection that broke, or was refused, did so because the process ended: its end may
         be heard of a moment later than that of its connections."""
-        if self.up.is_set() and self._process is not None:
+        if self.is_up and self._process is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), DEATH_NOTICE)
-        return not (self.up.is_set() and self._alive())
+        return not (self.is_up and self._alive())
 
     def _alive(self) -> bool:
         return self._process is not None and self._process.returncode is None
@@ -174,7 +191,7 @@ class AgentProcess:
                     await asyncio.sleep(0.1)
         except TimeoutError:
             raise AgentError(f"{self.name} was not ready within {START_LIMIT:g} s; see {log}") from None
-        self.up.set()
+        self._up.set()
 
     async def _ready(self) -> bool:
         try:
@@ -183,13 +200,13 @@ class AgentProcess:
             return False
 
     async def _watch(self) -> None:
-        """Restart the agent whenever it ends without having been told to."""
-        while self.restarts <= MAX_RESTARTS:
+        """Restart the agent whenever it ends without having been told to, MAX_RESTARTS times."""
+        while self.restarts < MAX_RESTARTS:
             assert self._process is not None
             code = await self._process.wait()
             if self._stopping:
                 return
-            self.up.clear()
+            self._up.clear()
             cause = f"{self.name} ended with {describe_exit(code)}"
             self._announce("agent_died", cause)
             for inbox in self._inboxes:
@@ -204,6 +221,8 @@ class AgentProcess:
                     self._process.kill()
                 continue
             self._announce("agent_restarted", f"{self.name} is up again, restart {self.restarts}")
+        self._announce("agent_died", f"{self.name} is given up after {MAX_RESTARTS} restarts")
+        self._lost.set()
 
     def _arguments(self) -> list[str]:
         settings = self._settings

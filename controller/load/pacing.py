@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 
 from controller.load.clock import Clock
 
@@ -42,6 +43,18 @@ class Pacer:
             timer.cancel()
             self._sleepers.discard(sleeper)
         self._lags.append(self._clock.now() - due)
+
+    async def unless_over(self, work: Coroutine[None, None, None]) -> None:
+        """Await ``work``. Raises EndOfRun when the run ends before that."""
+        tasks = asyncio.ensure_future(work), asyncio.ensure_future(self.end_reached.wait())
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not tasks[0].done():
+                raise EndOfRun
+            tasks[0].result()
+        finally:
+            for task in tasks:
+                task.cancel()
 
     def take_lags(self) -> list[float]:
         """How late those woke who waited since the last call, in seconds, sorted."""
