@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
 
-from local_run import ControllerRun, MeasurementFailed, load_phase, mission_variables, reference_services
+from local_run import ControllerRun, exit_code, load_phase, mission_variables, reference_services
 
 LAUNCHERS = {"launcher": "", "plain ACA-Py": "acapy_agent"}
 
@@ -56,14 +55,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
 
 def main() -> int:
     """The command."""
-    arguments = parse()
-    with tempfile.TemporaryDirectory(prefix="stampede-benchmark-") as folder:
-        try:
-            measure(arguments, Path(folder))
-        except MeasurementFailed as error:
-            print(error, file=sys.stderr)
-            return 1
-    return 0
+    return exit_code(measure, parse())
 
 
 if __name__ == "__main__":

@@ -10,13 +10,12 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import tempfile
 from pathlib import Path
 
 import psutil
 from local_run import (
     ControllerRun,
-    MeasurementFailed,
+    exit_code,
     load_phase,
     mission_variables,
     reference_services,
@@ -67,14 +66,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
 
 def main() -> int:
     """The command."""
-    arguments = parse()
-    with tempfile.TemporaryDirectory(prefix="stampede-benchmark-") as folder:
-        try:
-            measure(arguments, Path(folder))
-        except MeasurementFailed as error:
-            print(error, file=sys.stderr)
-            return 1
-    return 0
+    return exit_code(measure, parse())
 
 
 if __name__ == "__main__":

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import psutil
 import yaml
+
+from controller.ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "templates"
@@ -60,24 +63,11 @@ def mission_variables(services: Mapping[str, Any], agents: int, **changes: Any) 
     """Settings for the mission's script against running reference services, as ``services.json`` has them."""
     found = {
         "agents": agents,
-        "agent_port": free_ports(agents, 8950),
+        "agent_port": free_ports(agents),
         "presentations_max": 3,
         **{name: services[name] for name in ("mediator_did", "services", "ca_file", "agent_plugins")},
     }
     return default_variables(**found | changes)
-
-
-def free_ports(count: int, first: int) -> int:
-    """The first of ``count`` free ports in a row, from ``first`` on."""
-    for port in range(first, 65536 - count):
-        with contextlib.ExitStack() as stack:
-            try:
-                for number in range(port, port + count):
-                    stack.enter_context(socket.socket()).bind(("127.0.0.1", number))
-            except OSError:
-                continue
-            return port
-    raise MeasurementFailed(f"no {count} free ports in a row from {first} on")
 
 
 @contextlib.contextmanager
@@ -203,6 +193,17 @@ def load_phase(run: ControllerRun) -> LoadPhase:
         raise MeasurementFailed(f"no step succeeded; see {run.folder}")
     used = [after - was for was, after in zip(before, now, strict=True)]
     return LoadPhase(end - begun, used[0], sum(used[1:]), ok, failed, list(lags.values()))
+
+
+def exit_code(measure: Callable[[argparse.Namespace, Path], None], arguments: argparse.Namespace) -> int:
+    """Measure in a folder that is removed again; 1 when that failed, which is then said in a sentence."""
+    with tempfile.TemporaryDirectory(prefix="stampede-benchmark-") as folder:
+        try:
+            measure(arguments, Path(folder))
+        except MeasurementFailed as error:
+            print(error, file=sys.stderr)
+            return 1
+    return 0
 
 
 def cpu_seconds(process: psutil.Process) -> float:

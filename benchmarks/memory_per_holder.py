@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import psutil
 from local_run import (
     ControllerRun,
     MeasurementFailed,
+    exit_code,
     mission_variables,
     reference_services,
     verdict,
@@ -132,13 +132,7 @@ def main() -> int:
     if not psutil.LINUX:
         print("memory is measured on Linux only", file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory(prefix="stampede-benchmark-") as folder:
-        try:
-            measure(arguments, Path(folder))
-        except MeasurementFailed as error:
-            print(error, file=sys.stderr)
-            return 1
-    return 0
+    return exit_code(measure, arguments)
 
 
 if __name__ == "__main__":
