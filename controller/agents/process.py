@@ -22,7 +22,6 @@ from controller.agents.postgresql import Postgresql
 from controller.agents.wallet import AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
 from controller.errors import AgentDied, AgentError, AgentLost, BadInput
-from controller.ports import free_ports
 from controller.settings import Settings
 
 START_LIMIT = 90.0
@@ -46,6 +45,7 @@ class AgentProcess:
         number: int,
         settings: Settings,
         *,
+        admin_port: int,
         run_dir: Path,
         wallet_dir: Path,
         trust_file: Path,
@@ -65,7 +65,7 @@ class AgentProcess:
         self._webhooks = webhooks
         self._announce = announce
         self._port = settings.agent_port + number
-        self._admin_port = free_ports()
+        self._admin_port = admin_port
         self._admin_key = secrets.token_urlsafe(24)
         self._wallet_key = secrets.token_urlsafe(24)
         self._jwt_secret = secrets.token_urlsafe(24)
@@ -201,7 +201,7 @@ class AgentProcess:
 
     async def _watch(self) -> None:
         """Restart the agent whenever it ends without having been told to, MAX_RESTARTS times."""
-        while self.restarts < MAX_RESTARTS:
+        while True:
             assert self._process is not None
             code = await self._process.wait()
             if self._stopping:
@@ -211,18 +211,20 @@ class AgentProcess:
             self._announce("agent_died", cause)
             for inbox in self._inboxes:
                 inbox.fail(AgentDied(cause))
+            if self.restarts == MAX_RESTARTS:
+                self._announce("agent_died", f"{self.name} is given up after {MAX_RESTARTS} restarts")
+                self._lost.set()
+                return
             self.restarts += 1
             await asyncio.sleep(min(10.0, 0.5 * self.restarts))
             try:
                 await self._launch()
-            except AgentError as error:
+            except (AgentError, OSError) as error:
                 self._announce("agent_died", str(error))
                 if self._alive():
                     self._process.kill()
-                continue
-            self._announce("agent_restarted", f"{self.name} is up again, restart {self.restarts}")
-        self._announce("agent_died", f"{self.name} is given up after {MAX_RESTARTS} restarts")
-        self._lost.set()
+            else:
+                self._announce("agent_restarted", f"{self.name} is up again, restart {self.restarts}")
 
     def _arguments(self) -> list[str]:
         settings = self._settings
