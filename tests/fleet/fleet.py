@@ -129,6 +129,7 @@ class Fleet:
             "ansible_ssh_private_key_file": str(self.folder / "id_ed25519"),
             "ansible_ssh_common_args": f"-o UserKnownHostsFile={self.folder}/known_hosts -o IdentitiesOnly=yes",
             "ansible_python_interpreter": "/usr/bin/python3",
+            "stampede_clock_set": False,  # it is the machine's clock
         }
         self.inventory.parent.mkdir(exist_ok=True)
         document = {"all": {"vars": everywhere, "children": groups}}

@@ -158,12 +158,13 @@ class Host:
         return found
 
     def processes(self) -> list[int]:
-        """All processes of the host, which are those in its network namespace, and its managers."""
-        inside = run("ip", "netns", "pids", self.machine).split() if self._has_namespace() else []
-        return sorted({*map(int, inside), *self.managers()})
-
-    def _has_namespace(self) -> bool:
-        return Path(f"/run/netns/{self.machine}").exists()
+        """All processes of the host, and its managers."""
+        found = set(self.managers())
+        for top in cgroups(self.machine):
+            for folder, _, _ in os.walk(top):
+                with contextlib.suppress(OSError):
+                    found |= {int(pid) for pid in (Path(folder) / "cgroup.procs").read_text().split()}
+        return sorted(found)
 
 
 def cgroups(machine: str) -> list[Path]:
@@ -173,7 +174,13 @@ def cgroups(machine: str) -> list[Path]:
 
 
 def remove_cgroups(machine: str) -> None:
-    """Remove the control groups of a machine whose processes are gone."""
+    """Remove the control groups of a machine whose processes were killed. Raises FleetError."""
+    deadline = time.monotonic() + DIE_LIMIT
     for top in cgroups(machine):
-        for folder, _, _ in os.walk(top, topdown=False):
-            Path(folder).rmdir()
+        while top.exists():
+            for folder, _, _ in os.walk(top, topdown=False):
+                with contextlib.suppress(OSError):  # busy until its last process has been reaped
+                    Path(folder).rmdir()
+            if time.monotonic() > deadline:
+                raise FleetError(f"The control group {top} cannot be removed")
+            time.sleep(0.02)
