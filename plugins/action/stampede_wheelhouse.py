@@ -1,0 +1,38 @@
+"""Build the file with all packages of a load host, once for all hosts with the same Python and architecture.
+
+Runs on the control node. ``python`` (such as 3.13), ``machine`` (x86_64) and ``glibc`` (2.41) are the host's.
+Returns ``path`` and ``fingerprint``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from controller.errors import BadInput
+from controller.wheelhouse import Kind, build
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FOLDER = REPOSITORY / ".stampede" / "wheelhouse"
+
+
+class ActionModule(ActionBase):
+    _requires_connection = False
+    _supports_check_mode = True
+    _VALID_ARGS = frozenset({"python", "machine", "glibc"})
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        args = self._task.args
+        kind = Kind(str(args["python"]), str(args["machine"]), str(args["glibc"]))
+        try:
+            path = build(REPOSITORY, FOLDER, kind, lambda line: Display().display(f"  {line}"))
+        except BadInput as error:
+            raise AnsibleActionFail(str(error)) from None
+        # A cache of this machine's: that it was made changes no host.
+        result.update(changed=False, path=str(path), fingerprint=path.stem.removeprefix("wheelhouse-"))
+        return result

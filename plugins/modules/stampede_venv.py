@@ -1,0 +1,77 @@
+#!/usr/bin/python
+"""A virtualenv of exactly the wheels of one wheelhouse, installed without a package index.
+
+Runs on the host, on its plain Python. ``dir``/venv is a link to the virtualenv in use, which is replaced only
+when the new one is complete. Without ``wheelhouse`` it only says whether one is needed (``changed``).
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "dir": {"type": "path", "required": True},
+            "python": {"type": "path", "required": True},
+            "fingerprint": {"type": "str", "required": True},
+            "wheelhouse": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    folder = Path(module.params["dir"])
+    venv = folder / f"venv-{module.params['fingerprint']}"
+    link = folder / "venv"
+    if link.is_symlink() and link.resolve() == venv.resolve() and (venv / "complete").exists():
+        module.exit_json(changed=False, venv=str(link))
+    wheelhouse = module.params["wheelhouse"]
+    if module.check_mode or not wheelhouse:
+        module.exit_json(changed=True, venv=str(link))
+    try:
+        make(venv, module.params["python"], Path(wheelhouse))
+    except InstallError as error:
+        shutil.rmtree(venv, ignore_errors=True)
+        module.fail_json(msg=f"The virtualenv {venv} cannot be made: {error}")
+    former = link.resolve() if link.is_symlink() else None
+    draft = folder / "venv.new"
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(venv.name)
+    draft.replace(link)
+    # The former one may be in use by a run that goes on; those before it are not.
+    for stale in folder.glob("venv-*"):
+        if stale not in (venv, former):
+            shutil.rmtree(stale)
+    module.exit_json(changed=True, venv=str(link))
+
+
+class InstallError(Exception):
+    """The virtualenv cannot be made; the message says why."""
+
+
+def make(venv: Path, python: str, wheelhouse: Path) -> None:
+    run([python, "-m", "venv", "--clear", str(venv)])
+    with tempfile.TemporaryDirectory(dir=venv) as folder:
+        with tarfile.open(wheelhouse) as tar:
+            tar.extractall(folder, filter="data")
+        wheels = sorted(str(file) for file in Path(folder).glob("*.whl"))
+        offline = ("--no-index", "--no-deps", "--disable-pip-version-check", "--no-cache-dir")
+        run([str(venv / "bin" / "python"), "-I", "-m", "pip", "install", "--quiet", *offline, *wheels])
+    (venv / "complete").touch()
+
+
+def run(words: list[str]) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise InstallError("; ".join(said[-3:]) or f"{words[0]} ended with {done.returncode}")
+
+
+if __name__ == "__main__":
+    main()

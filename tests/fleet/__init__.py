@@ -1,0 +1,1 @@
+"""Real hosts with systemd and sshd on one Linux machine, to try Stampede's playbooks on."""

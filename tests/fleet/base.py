@@ -1,0 +1,78 @@
+"""The base tree that all hosts share, read-only: made once by debootstrap and kept in the user's cache."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from .commands import FleetError, run
+
+RELEASE = "trixie"
+PACKAGES = (
+    "acl,ca-certificates,chrony,dbus,iproute2,openssh-server,procps,python3,python3-apt,python3-venv,"
+    "sudo,systemd,systemd-sysv"
+)
+MIRROR = "https://deb.debian.org/debian"
+ADMIN = "admin"
+"""The hosts' user, who may become root."""
+
+
+def cache_folder() -> Path:
+    """Where the base tree lies: it outlives a checkout of the repository."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stampede"
+
+
+def base_tree(tell: Callable[[str], None]) -> Path:
+    """The path of the base tree, which is made when it is not there. Raises FleetError."""
+    recipe = hashlib.sha256(f"{RELEASE} {PACKAGES} {Path(__file__).read_text()}".encode()).hexdigest()[:12]
+    tree = cache_folder() / f"debian-{RELEASE}-{recipe}"
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with (cache_folder() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not tree.exists():
+            for stale in cache_folder().glob(f"debian-{RELEASE}-*"):
+                if not in_use(stale):
+                    shutil.rmtree(stale)
+            tell(f"making the base tree {tree} (about a minute, once)")
+            draft = tree.with_name(f"{tree.name}.draft")
+            try:
+                make(draft)
+                draft.rename(tree)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+    return tree
+
+
+def in_use(tree: Path) -> bool:
+    """Whether the tree is beneath a host that is up."""
+    return any(f"lowerdir={tree}," in line for line in Path("/proc/mounts").read_text().splitlines())
+
+
+def make(tree: Path) -> None:
+    """Debian with systemd, sshd, Python and an administrator. Raises FleetError."""
+    try:
+        run(
+            *("debootstrap", "--variant=minbase", f"--include={PACKAGES}", RELEASE),
+            *(tree, os.environ.get("STAMPEDE_DEBIAN_MIRROR") or MIRROR),
+        )
+    except FleetError as error:
+        raise FleetError(
+            f"{error}; see {tree}/debootstrap/debootstrap.log. The base tree comes from {MIRROR}; "
+            "STAMPEDE_DEBIAN_MIRROR names another mirror"
+        ) from None
+    run("chroot", tree, "useradd", "--create-home", "--shell", "/bin/bash", ADMIN)
+    sudoers = tree / "etc/sudoers.d" / ADMIN
+    sudoers.write_text(f"{ADMIN} ALL=(ALL) NOPASSWD: ALL\n")
+    sudoers.chmod(0o440)
+    for key in (tree / "etc/ssh").glob("ssh_host_*"):
+        key.unlink()  # each host gets its own
+    (tree / "etc/machine-id").write_text("")
+    # Not for a host whose network is set up from outside and which has no terminal.
+    for unit in ("systemd-networkd.service", "console-getty.service", "apt-daily.timer", "apt-daily-upgrade.timer"):
+        link = tree / "etc/systemd/system" / unit
+        link.unlink(missing_ok=True)
+        link.symlink_to("/dev/null")
