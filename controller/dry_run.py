@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from controller.agents.simulated import SimulatedServices, SimulatedWallets
+from controller.load.pacing import EndOfRun
 from controller.load.virtual import VirtualTimeLoop
 from controller.run import Run, Script
 from controller.settings import Settings
@@ -59,7 +60,7 @@ async def _dry_run(script: Script, settings: Settings) -> Forecast:
         except Exception as error:
             failure.append(error)
             run.abort()
-            raise
+            raise EndOfRun from None
 
     run = Run(settings, watched, services=SimulatedServices(), wallets=SimulatedWallets(settings.seed))
     count_step = run.recorder.step

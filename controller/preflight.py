@@ -103,5 +103,5 @@ def _cause(error: Exception) -> str:
         if not isinstance(inner, Exception):
             break
         reason = inner
-    text = str(getattr(reason, "strerror", None) or reason)
-    return text.rsplit("] ", 1)[-1].split(" (_ssl")[0].split(": ", 1)[-1] if text else type(reason).__name__
+    text = str(getattr(reason, "strerror", None) or reason).rsplit("] ", 1)[-1].split(" (_ssl")[0].split(": ", 1)[-1]
+    return (text if "(" in text else text.rstrip(")")) or type(reason).__name__

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import difflib
 import inspect
+import io
 import pprint
 import traceback
 from collections.abc import Mapping
@@ -16,10 +18,14 @@ import jinja2
 
 from controller.dry_run import dry_run
 from controller.errors import BadInput
-from controller.settings import Settings
+from controller.settings import Settings, seconds
 
 BLANKED = "stampede_secrets"
 """The variable whose values never come into the rendered script; their names do."""
+
+DURATIONS = tuple(
+    f"stampede_{name}" for name in ("ramp_up", "duration", "wait_min", "wait_max", "drain", "step_timeout")
+)
 
 TRIAL_HOLDERS = 2
 TRIAL_SECONDS = 120.0
@@ -47,7 +53,7 @@ def find_script(name: str, templates_dir: Path, base_dir: Path | None = None) ->
     )
 
 
-def render_scenario(path: Path, variables: Mapping[str, Any]) -> str:
+def render_scenario(path: Path, variables: dict[str, Any]) -> str:
     """The scenario's source; a ``.j2`` file is rendered with ``variables``.
 
     Raises BadInput, naming file and line, when it does not render or is not valid Python.
@@ -55,7 +61,7 @@ def render_scenario(path: Path, variables: Mapping[str, Any]) -> str:
     try:
         source = path.read_text(encoding="utf-8")
         if path.suffix == ".j2":
-            source = _environment().from_string(source).render(variables)
+            source = _environment().from_string(source).render(variables | in_seconds(variables))
     except jinja2.TemplateSyntaxError as error:
         raise BadInput(f"{path} line {error.lineno}: {error.message}; it must be a valid Jinja template") from error
     except jinja2.UndefinedError as error:
@@ -71,7 +77,17 @@ def render_scenario(path: Path, variables: Mapping[str, Any]) -> str:
     return source
 
 
-def render_script(variables: Mapping[str, Any], templates_dir: Path, base_dir: Path | None = None) -> str:
+def in_seconds(variables: Mapping[str, Any]) -> dict[str, float | int]:
+    """The durations among ``variables`` as numbers, so that a template can write them into Python."""
+    numbers = {}
+    for name in DURATIONS:
+        with contextlib.suppress(KeyError, ValueError):  # not there, or complained of elsewhere
+            value = seconds(variables[name])
+            numbers[name] = int(value) if value.is_integer() else value
+    return numbers
+
+
+def render_script(variables: dict[str, Any], templates_dir: Path, base_dir: Path | None = None) -> str:
     """The text of the controller script. It holds no secrets. Raises BadInput."""
     path = find_script(str(variables["stampede_script"]), templates_dir, base_dir)
     settings = {**variables, BLANKED: dict.fromkeys(variables.get(BLANKED) or {}, "")}
@@ -87,7 +103,7 @@ def render_script(variables: Mapping[str, Any], templates_dir: Path, base_dir: P
     )
 
 
-def try_script(variables: Mapping[str, Any], templates_dir: Path, base_dir: Path | None = None) -> None:
+def try_script(variables: dict[str, Any], templates_dir: Path, base_dir: Path | None = None) -> None:
     """Run the script on virtual time with simulated holders.
 
     Raises BadInput, naming file and line, when it has no ``async def script(holder)``, asks for a service
@@ -98,7 +114,8 @@ def try_script(variables: Mapping[str, Any], templates_dir: Path, base_dir: Path
     source = render_scenario(path, variables)
     names: dict[str, Any] = {"__name__": "scenario", "__file__": str(path)}
     try:
-        exec(compile(source, str(path), "exec"), names)  # noqa: S102  the user's own script
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(compile(source, str(path), "exec"), names)  # noqa: S102  the user's own script
     except Exception as error:
         raise BadInput(f"{_place(error, path)}: {type(error).__name__}: {error}") from error
     script = names.get("script")
@@ -112,7 +129,8 @@ def try_script(variables: Mapping[str, Any], templates_dir: Path, base_dir: Path
         ramp_up=0.0,
     )
     try:
-        dry_run(script, trial)
+        with contextlib.redirect_stdout(io.StringIO()):
+            dry_run(script, trial)
     except asyncio.CancelledError:
         raise
     except Exception as error:

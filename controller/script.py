@@ -113,6 +113,11 @@ class Holder:
         ``connection`` is the one kept under the service's name unless another is given.
         """
         self._known(service)
+        if self._run.settings.services[service].revocation is None:
+            raise BadInput(
+                f"the script requests a revocation from {service!r}, but stampede_services.{service} has no "
+                "revocation; it must have one, such as revocation: {url: https://issuer.example.org/revocation}"
+            )
 
         async def request() -> None:
             kept = self._connection(connection or service)

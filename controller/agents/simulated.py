@@ -33,6 +33,7 @@ class SimulatedWallet:
         self._scale = scale
         self._numbers = itertools.count(1)
         self._issued: list[Credential] = []
+        self._named = -1
 
     async def _takes(self, action: str) -> None:
         await asyncio.sleep(self._random.expovariate(1 / ASSUMED_SECONDS[action]) * self._scale)
@@ -64,11 +65,14 @@ class SimulatedWallet:
     async def receive_revocation_notification(self) -> str:
         """See Wallet."""
         await self._takes("receive_revocation_notification")
-        return f"registry::{self._issued[-1].cred_rev_id}"
+        # Which one was revoked is not known here: each credential is named in turn, the newest first.
+        self._named += 1
+        return f"registry::{self._issued[-1 - self._named % len(self._issued)].cred_rev_id}"
 
     async def delete_credential(self, credential: Credential) -> None:
         """See Wallet."""
         await self._takes("delete_credential")
+        self._named = -1
         if credential in self._issued:
             self._issued.remove(credential)
 

@@ -46,6 +46,12 @@ def refused(variables: dict[str, Any], name: str, folder: Path) -> str:
             "did you mean 'issuer'?",
         ),
         ("async def script(holder):\n    await holder.presnt()\n", "own.py line 2: AttributeError"),
+        (
+            "async def script(holder):\n    await holder.connect('verifier')\n"
+            "    await holder.request_revocation('verifier')\n",
+            "own.py line 3: the script requests a revocation from 'verifier', but stampede_services.verifier has no "
+            "revocation",
+        ),
     ],
 )
 def test_refused_scripts(variables: dict[str, Any], tmp_path: Path, source: str, sentence: str) -> None:
@@ -70,5 +76,30 @@ def test_a_script_of_ones_own(variables: dict[str, Any], tmp_path: Path) -> None
         "async def script(holder):\n    shop = await holder.connect('issuer', 'shop')\n"
         "    await holder.receive_credential('shop')\n    async for _ in holder.repeat(3):\n"
         "        await holder.present_proof('verifier')\n    await holder.ping(shop)\n"
+    )
+    try_script(variables | {"stampede_script": "own.py"}, TEMPLATES, tmp_path)
+
+
+def test_durations_are_rendered_as_seconds(variables: dict[str, Any]) -> None:
+    changed = variables | {"stampede_wait_min": "5s", "stampede_wait_max": "1m30s", "stampede_step_timeout": 0.5}
+    assert "holder.wait(5, 90)" in render_script(changed, TEMPLATES)
+
+
+def test_a_trial_prints_nothing(variables: dict[str, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "own.py").write_text(
+        "print('loaded')\nasync def script(holder):\n    print('on')\n    raise KeyError(7)\n"
+    )
+    assert "own.py line 4: KeyError: 7" in refused(variables, "own.py", tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_of_two_credentials_either_may_be_revoked(variables: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "async def script(holder):\n"
+        "    for name in ('first', 'second'):\n"
+        "        await holder.receive_credential(await holder.connect('issuer', name))\n"
+        "    for name in ('first', 'second'):\n"
+        "        await holder.request_revocation('issuer', name)\n"
+        "        await holder.receive_revocation_notification(name)\n"
     )
     try_script(variables | {"stampede_script": "own.py"}, TEMPLATES, tmp_path)
