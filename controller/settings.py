@@ -93,6 +93,8 @@ class Settings:
     run_id: str
     script: str
     holders: int
+    """This host's share."""
+    first_holder: int
     ramp_up: float
     duration: float
     iterations: int
@@ -134,6 +136,7 @@ class Settings:
             run_id=reader.matching("run_id", r"[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ -"),
             script=reader.text("script", required=True),
             holders=reader.integer("holders", least=1),
+            first_holder=reader.integer("first_holder", least=0),
             ramp_up=reader.duration("ramp_up"),
             duration=reader.duration("duration"),
             iterations=reader.integer("iterations", least=1),
