@@ -131,7 +131,7 @@ class Settings:
     @classmethod
     def from_variables(cls, variables: Mapping[str, Any]) -> Settings:
         """Build settings from ``stampede_*`` variables. Raises BadInput with all problems found."""
-        reader = _Reader(variables)
+        reader = _Reader({"stampede_first_holder": 0, **variables})
         settings = cls(
             run_id=reader.matching("run_id", r"[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ -"),
             script=reader.text("script", required=True),

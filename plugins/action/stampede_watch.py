@@ -1,9 +1,9 @@
 """Watch the controllers of all load hosts until they have come to a phase, telling how it goes.
 
-``hosts`` maps each host to its run folder ``dir`` and its controller, which is a process of this machine with a
-``pid`` or a ``unit`` of systemd on a host that is looked at over that host's own connection; ``until`` is ``armed``, ``draining``
-or ``ended``. A line of progress is printed every ``interval`` seconds. Before a run has started, a controller
-that fails is this task's failure. In a run it is told at once, noted in ``died``, and the others go on; those in
+``hosts`` maps each host to its run folder ``dir`` and its controller: a process of this machine with a ``pid``,
+or a ``unit`` of systemd on a host that is looked at over its own connection. ``until`` is ``armed``, ``draining``
+or ``ended``. A line of progress is printed every ``interval`` seconds. Before a run has started, a controller that
+fails is this task's failure. In a run it is told at once, noted in ``died``, and the others go on; those in
 ``known_dead`` have been told of before.
 """
 
@@ -76,7 +76,7 @@ class ActionModule(ActionBase):
         began = told = time.monotonic()
         waited = False
         while True:
-            list(self._lookers.map(Host.look, hosts))
+            list(self._lookers.map(lambda host: host.look(), hosts))
             self._tell_deaths(hosts, until)
             waiting = [host for host in hosts if host.alive and host.phase not in REACHED[until]]
             now = time.monotonic()
