@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import psutil
 import yaml
 
+from controller.ports import free_ports
+
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "templates"
 START_LIMIT = 180.0
 """Seconds that services or agents may take to start."""
 STOP_LIMIT = 60.0
+OTHER_LAUNCHER = """
+import runpy, sys
+from controller.agents import process
+process.LAUNCHER = sys.argv[1]
+del sys.argv[:2]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Runs a controller script whose agents are started by the module that is the first argument."""
 
 
 class MeasurementFailed(Exception):
@@ -47,17 +59,15 @@ def service_variables(port: int = 9443) -> dict[str, Any]:
     }
 
 
-def free_ports(count: int, first: int) -> int:
-    """The first of ``count`` free ports in a row, from ``first`` on."""
-    for port in range(first, 65536 - count):
-        with contextlib.ExitStack() as stack:
-            try:
-                for number in range(port, port + count):
-                    stack.enter_context(socket.socket()).bind(("127.0.0.1", number))
-            except OSError:
-                continue
-            return port
-    raise MeasurementFailed(f"no {count} free ports in a row from {first} on")
+def mission_variables(services: Mapping[str, Any], agents: int, **changes: Any) -> dict[str, Any]:
+    """Settings for the mission's script against running reference services, as ``services.json`` has them."""
+    found = {
+        "agents": agents,
+        "agent_port": free_ports(agents),
+        "presentations_max": 3,
+        **{name: services[name] for name in ("mediator_did", "services", "ca_file", "agent_plugins")},
+    }
+    return default_variables(**found | changes)
 
 
 @contextlib.contextmanager
@@ -75,8 +85,10 @@ def reference_services(folder: Path, port: int) -> Iterator[dict[str, Any]]:
 class ControllerRun:
     """A rendered controller script, run as on a load host: ``with ControllerRun(...) as run``."""
 
-    def __init__(self, folder: Path, variables: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, Any], launcher: str = "") -> None:
+        """``launcher`` is a module that starts the agents in place of Stampede's own."""
         self.folder = folder
+        self._launcher = launcher
         self._variables = variables
         self._stack = contextlib.ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
@@ -87,7 +99,10 @@ class ControllerRun:
         self.folder.mkdir(parents=True)
         script = self.folder / "controller_script.py"
         script.write_text(render_script(self._variables, TEMPLATES, ROOT), encoding="utf-8")
-        command = [sys.executable, str(script), "run", "--run-dir", str(self.folder)]
+        command = [sys.executable, str(script)]
+        if self._launcher:
+            command = [sys.executable, "-c", OTHER_LAUNCHER, self._launcher, str(script)]
+        command += ["run", "--run-dir", str(self.folder)]
         command += ["--die-with", str(os.getpid())]
         output = self.folder / "controller.out"
         self._process = self._stack.enter_context(_process(command, output))
@@ -140,6 +155,55 @@ class ControllerRun:
                     outcomes = counts.setdefault(tags["step"], {})
                     outcomes[tags["outcome"]] = outcomes.get(tags["outcome"], 0) + 1
         return counts
+
+
+@dataclass(frozen=True)
+class LoadPhase:
+    """What a run used from go until its last holder had finished. CPU in seconds of one core."""
+
+    seconds: float
+    controller: float
+    agents: float
+    ok: int
+    failed: int
+    lags: list[tuple[float, float]]
+    """Schedule lag's p99 and the event loop's worst lag, of each second, as ``state.json`` tells them."""
+
+
+def load_phase(run: ControllerRun) -> LoadPhase:
+    """Let the armed ``run`` go and measure until its last holder has finished."""
+    processes = [run.controller, *run.agents()]
+    before = [cpu_seconds(process) for process in processes]
+    now, end, lags = before, 0.0, {}
+    begun = time.monotonic()
+    run.go()
+    while not run.over:
+        state = run.state
+        try:
+            now, end = [cpu_seconds(process) for process in processes], time.monotonic()
+        except psutil.Error:
+            break  # the agents are being stopped: the last reading is the load phase's end
+        lags[state["time"]] = state["lag_p99"], state["loop_lag_max"]
+        if state["holders"]["finished"] + state["holders"]["stopped"] == state["holders"]["total"]:
+            break
+        time.sleep(0.1)
+    outcomes = [count for step in run.steps().values() for count in step.items()]
+    ok, failed = (sum(count for name, count in outcomes if name == wanted) for wanted in ("ok", "failed"))
+    if not ok:
+        raise MeasurementFailed(f"no step succeeded; see {run.folder}")
+    used = [after - was for was, after in zip(before, now, strict=True)]
+    return LoadPhase(end - begun, used[0], sum(used[1:]), ok, failed, list(lags.values()))
+
+
+def exit_code(measure: Callable[[argparse.Namespace, Path], None], arguments: argparse.Namespace) -> int:
+    """Measure in a folder that is removed again; 1 when that failed, which is then said in a sentence."""
+    with tempfile.TemporaryDirectory(prefix="stampede-benchmark-") as folder:
+        try:
+            measure(arguments, Path(folder))
+        except MeasurementFailed as error:
+            print(error, file=sys.stderr)
+            return 1
+    return 0
 
 
 def cpu_seconds(process: psutil.Process) -> float:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -18,8 +17,8 @@ import psutil
 from local_run import (
     ControllerRun,
     MeasurementFailed,
-    default_variables,
-    free_ports,
+    exit_code,
+    mission_variables,
     reference_services,
     verdict,
 )
@@ -65,19 +64,15 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
     print(f"{'holders':>8}{'agent':>12}{'controller':>12}{'wallet files':>14}{'took':>8}", flush=True)
     with reference_services(folder / "reference", arguments.port) as services:
         for holders in sorted(arguments.holders):
-            variables = default_variables(
+            variables = mission_variables(
+                services,
+                1,
                 script=str(script),
                 holders=holders,
                 ramp_up=0,
                 duration="24h",
                 drain=5,
                 step_timeout=120,
-                agents=1,
-                agent_port=free_ports(1, 8950),
-                mediator_did=services["mediator_did"],
-                services=services["services"],
-                ca_file=services["ca_file"],
-                agent_plugins=services["agent_plugins"],
             )
             begun = time.monotonic()
             with ControllerRun(folder / f"run-{holders}", variables) as run:
@@ -137,13 +132,7 @@ def main() -> int:
     if not psutil.LINUX:
         print("memory is measured on Linux only", file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory(prefix="stampede-benchmark-") as folder:
-        try:
-            measure(arguments, Path(folder))
-        except MeasurementFailed as error:
-            print(error, file=sys.stderr)
-            return 1
-    return 0
+    return exit_code(measure, arguments)
 
 
 if __name__ == "__main__":

@@ -74,6 +74,10 @@ class AgentDied(StepError):
     error_class = "agent_died"
 
 
+class AgentLost(AgentDied):
+    """The holder's ACA-Py process ended too often and is not started again."""
+
+
 class AgentError(StepError):
     """The holder's ACA-Py process refused an admin request or failed in it."""
 

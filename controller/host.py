@@ -240,7 +240,7 @@ class HostRun:
                 _, cpu, rss = sample.agents[agent.name]
                 run.recorder.sample(
                     "agent",
-                    {"cpu": cpu, "rss": rss, "restarts": agent.restarts, "up": agent.up.is_set()},
+                    {"cpu": cpu, "rss": rss, "restarts": agent.restarts, "up": agent.is_up},
                     agent=agent.name,
                 )
 
@@ -285,7 +285,7 @@ class HostRun:
                     "cpu": sample.agents.get(agent.name, (0, 0.0, 0))[1],
                     "rss": sample.agents.get(agent.name, (0, 0.0, 0))[2],
                     "restarts": agent.restarts,
-                    "up": agent.up.is_set(),
+                    "up": agent.is_up,
                 }
                 for agent in (pool.agents if pool else ())
             ],

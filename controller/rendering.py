@@ -32,7 +32,10 @@ def find_script(name: str, templates_dir: Path, base_dir: Path | None = None) ->
         path = (base_dir or Path.cwd()) / Path(name).expanduser()
         if path.is_file():
             return path
-        raise BadInput(f"stampede_script is {name!r}, but there is no file {path}")
+        raise BadInput(
+            f"stampede_script is {name!r}, but there is no file {path}; "
+            "it must be the path of a .py or .py.j2 file, or the name of a template in templates/scenarios"
+        )
     path = templates_dir / "scenarios" / f"{name}.py.j2"
     if path.is_file():
         return path

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from controller.agents.wallet import Wallet
-from controller.errors import BadInput, StepError
+from controller.errors import AgentLost, BadInput, StepError
 from controller.load.clock import Clock
 from controller.load.closed import ramp_up
 from controller.load.pacing import EndOfRun, Pacer
@@ -142,12 +142,17 @@ class Run:
                 self.stopped += 1
                 return
             await self.pacer.until(self.clock.now() + FAILURE_PAUSE)
-            await self._start_over(holder)
+            try:
+                await self._start_over(holder)
+            except AgentLost as error:
+                LOGGER.error("holder %s stops: %s", holder.number, error)
+                self.stopped += 1
+                return
 
     async def _start_over(self, holder: Holder) -> None:
         """Give the holder a fresh wallet as soon as its agent can make one."""
         while True:
-            await holder.wallet.ready()
+            await self.pacer.unless_over(holder.wallet.ready())
             try:
                 holder.start_over(await self._wallets.replace(holder.number))
             except StepError as error:

@@ -227,7 +227,7 @@ class Holder:
         self._record(name, "failed", start, due, service, failure)
         if run.settings.on_failure != "continue":
             raise failure
-        await self.wallet.ready()
+        await run.pacer.unless_over(self.wallet.ready())
         await run.pacer.until(run.clock.now() + FAILURE_PAUSE)
         return None
 

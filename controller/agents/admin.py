@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -18,12 +18,12 @@ class AdminApi:
     """The admin API of one agent, on loopback and with a key made for this run."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, url: str, key: str, is_up: Callable[[], bool], name: str
+        self, session: aiohttp.ClientSession, url: str, key: str, has_died: Callable[[], Awaitable[bool]], name: str
     ) -> None:
         self._session = session
         self._url = url
         self._headers = {"X-API-Key": key}
-        self._is_up = is_up
+        self._has_died = has_died
         self._name = name
 
     async def call(
@@ -50,7 +50,7 @@ class AdminApi:
                 answer = json.loads(text) if text else {}
                 return answer if isinstance(answer, dict) else {"results": answer}
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
-            if not self._is_up():
+            if await self._has_died():
                 raise AgentDied(f"{self._name} ended during {method} {path}") from error
             raise AgentError(f"{self._name}: {method} {path}: {error or type(error).__name__}") from error
 

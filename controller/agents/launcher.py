@@ -2,20 +2,25 @@
 
 The same agent with the same cryptography and the same messages, made cheaper and steadier for a process that
 holds hundreds of wallets. ``remedies`` and ``sqlite`` say what differs from ``aca-py start``, and why; beside
-that the event loop is uvloop, and the process dies with the controller, so that kill -9 leaves nothing behind.
+that the event loop is uvloop, the process dies with the controller, so that kill -9 leaves nothing behind, and
+it gives way to the controller, so that busy agents do not make holders late.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
 import signal
 import sys
+from pathlib import Path
 
 from controller.agents import remedies, sqlite
 
 PR_SET_PDEATHSIG = 1
+NICE = 5
+"""With it the schedule lag's p99, on cores that the agents keep busy, was 5 to 15 ms; without, 20 to 50 ms."""
 
 
 def die_with_parent() -> None:
@@ -27,9 +32,22 @@ def die_with_parent() -> None:
         sys.exit("the controller is gone")
 
 
+def give_way() -> None:
+    """Take a lower priority than the controller's, which takes the times and needs little of the CPU.
+
+    Where Linux schedules by session (autogroups, sched(7)), a process's own niceness counts within its session
+    only, and the session has one too.
+    """
+    os.nice(NICE)
+    if os.getsid(0) == os.getpid():
+        with contextlib.suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(NICE), encoding="ascii")
+
+
 def main() -> None:
     """Apply the remedies and hand over to ACA-Py."""
     die_with_parent()
+    give_way()
     remedies.apply()
     if "STAMPEDE_SQLITE" in os.environ:
         sqlite.tune_stores()

@@ -21,6 +21,7 @@ from controller.agents.process import AgentProcess, Announce, check_ports_free
 from controller.agents.wallet import AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
 from controller.errors import StepError
+from controller.ports import free_ports
 from controller.settings import Settings
 
 LOGGER = logging.getLogger(__name__)
@@ -61,10 +62,12 @@ class AgentPool:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         trust_file = write_trust_file(self._run_dir / "trust.pem", self._settings)
+        first_admin_port = free_ports(count)
         self.agents = [
             AgentProcess(
                 number,
                 self._settings,
+                admin_port=first_admin_port + number,
                 run_dir=self._run_dir,
                 wallet_dir=self._wallet_dir,
                 trust_file=trust_file,

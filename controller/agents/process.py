@@ -21,14 +21,15 @@ from controller.agents.inbox import Inbox
 from controller.agents.postgresql import Postgresql
 from controller.agents.wallet import AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
-from controller.errors import AgentDied, AgentError, BadInput
-from controller.ports import free_ports
+from controller.errors import AgentDied, AgentError, AgentLost, BadInput
 from controller.settings import Settings
 
 START_LIMIT = 90.0
 """Seconds that an agent may take to start."""
 STOP_LIMIT = 5.0
 """Seconds between SIGTERM and SIGKILL."""
+DEATH_NOTICE = 1.0
+"""Seconds within which one hears of a process's end after its connections broke."""
 MAX_RESTARTS = 10
 LAUNCHER = "controller.agents.launcher"
 
@@ -44,6 +45,7 @@ class AgentProcess:
         number: int,
         settings: Settings,
         *,
+        admin_port: int,
         run_dir: Path,
         wallet_dir: Path,
         trust_file: Path,
@@ -54,7 +56,8 @@ class AgentProcess:
     ) -> None:
         self.name = f"agent-{number}"
         self.restarts = 0
-        self.up = asyncio.Event()
+        self._up = asyncio.Event()
+        self._lost = asyncio.Event()
         self._settings = settings
         self._run_dir = run_dir
         self._wallet_dir = wallet_dir / self.name
@@ -62,7 +65,7 @@ class AgentProcess:
         self._webhooks = webhooks
         self._announce = announce
         self._port = settings.agent_port + number
-        self._admin_port = free_ports()
+        self._admin_port = admin_port
         self._admin_key = secrets.token_urlsafe(24)
         self._wallet_key = secrets.token_urlsafe(24)
         self._jwt_secret = secrets.token_urlsafe(24)
@@ -74,8 +77,24 @@ class AgentProcess:
         self._watcher: asyncio.Task[None] | None = None
         self._inboxes: list[Inbox] = []
         self.admin = AdminApi(
-            session, f"http://127.0.0.1:{self._admin_port}", self._admin_key, self._alive, self.name
+            session, f"http://127.0.0.1:{self._admin_port}", self._admin_key, self._has_died, self.name
         )
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the agent can be used now."""
+        return self._up.is_set()
+
+    async def until_up(self) -> None:
+        """Return when the agent can be used. Raises AgentLost when it will not come back."""
+        waits = {asyncio.ensure_future(event.wait()) for event in (self._up, self._lost)}
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if self._lost.is_set():
+            raise AgentLost(f"{self.name} was restarted {MAX_RESTARTS} times and ended each time")
 
     @property
     def pid(self) -> int:
@@ -97,7 +116,7 @@ class AgentProcess:
     async def stop(self) -> None:
         """Stop the agent: SIGTERM, and SIGKILL after STOP_LIMIT."""
         self._stopping = True
-        self.up.clear()
+        self._up.clear()
         if self._process and self._alive():
             self._process.terminate()
             try:
@@ -128,7 +147,7 @@ class AgentProcess:
         inbox = Inbox()
         self._inboxes.append(inbox)
         self._webhooks.register(tenant["wallet_id"], inbox)
-        return AcapyWallet(self.admin, inbox, tenant["wallet_id"], tenant["token"], self.up)
+        return AcapyWallet(self.admin, inbox, tenant["wallet_id"], tenant["token"], self.until_up)
 
     async def remove_wallet(self, wallet: AcapyWallet) -> None:
         """Remove a wallet with all that is in it."""
@@ -136,6 +155,14 @@ class AgentProcess:
         if wallet.inbox in self._inboxes:
             self._inboxes.remove(wallet.inbox)
         await wallet.remove()
+
+    async def _has_died(self) -> bool:
+        """Whether a connection that broke, or was refused, did so because the process ended: its end may
+        be heard of a moment later than that of its connections."""
+        if self.is_up and self._process is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), DEATH_NOTICE)
+        return not (self.is_up and self._alive())
 
     def _alive(self) -> bool:
         return self._process is not None and self._process.returncode is None
@@ -164,7 +191,7 @@ class AgentProcess:
                     await asyncio.sleep(0.1)
         except TimeoutError:
             raise AgentError(f"{self.name} was not ready within {START_LIMIT:g} s; see {log}") from None
-        self.up.set()
+        self._up.set()
 
     async def _ready(self) -> bool:
         try:
@@ -173,27 +200,31 @@ class AgentProcess:
             return False
 
     async def _watch(self) -> None:
-        """Restart the agent whenever it ends without having been told to."""
-        while self.restarts <= MAX_RESTARTS:
+        """Restart the agent whenever it ends without having been told to, MAX_RESTARTS times."""
+        while True:
             assert self._process is not None
             code = await self._process.wait()
             if self._stopping:
                 return
-            self.up.clear()
+            self._up.clear()
             cause = f"{self.name} ended with {describe_exit(code)}"
             self._announce("agent_died", cause)
             for inbox in self._inboxes:
                 inbox.fail(AgentDied(cause))
+            if self.restarts == MAX_RESTARTS:
+                self._announce("agent_died", f"{self.name} is given up after {MAX_RESTARTS} restarts")
+                self._lost.set()
+                return
             self.restarts += 1
             await asyncio.sleep(min(10.0, 0.5 * self.restarts))
             try:
                 await self._launch()
-            except AgentError as error:
+            except (AgentError, OSError) as error:
                 self._announce("agent_died", str(error))
                 if self._alive():
                     self._process.kill()
-                continue
-            self._announce("agent_restarted", f"{self.name} is up again, restart {self.restarts}")
+            else:
+                self._announce("agent_restarted", f"{self.name} is up again, restart {self.restarts}")
 
     def _arguments(self) -> list[str]:
         settings = self._settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -71,7 +72,7 @@ class Wallet(Protocol):
         """What the wallet waited for when the last step was cancelled; told once."""
 
     async def ready(self) -> None:
-        """Return when the wallet's agent is up."""
+        """Return when the wallet's agent is up. Raises AgentLost when it will not be."""
 
     async def remove(self) -> None:
         """Remove the wallet and all that is in it."""
@@ -82,7 +83,9 @@ class AcapyWallet:
 
     __slots__ = ("_admin", "_agent_up", "_cut_off", "_mediation_id", "_token", "inbox", "wallet_id")
 
-    def __init__(self, admin: AdminApi, inbox: Inbox, wallet_id: str, token: str, agent_up: asyncio.Event) -> None:
+    def __init__(
+        self, admin: AdminApi, inbox: Inbox, wallet_id: str, token: str, agent_up: Callable[[], Awaitable[None]]
+    ) -> None:
         self._admin = admin
         self.inbox = inbox
         self._token = token
@@ -195,7 +198,7 @@ class AcapyWallet:
 
     async def ready(self) -> None:
         """See Wallet."""
-        await self._agent_up.wait()
+        await self._agent_up()
 
     async def remove(self) -> None:
         """See Wallet."""

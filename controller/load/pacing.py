@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 
 from controller.load.clock import Clock
+
+WOKEN_AT_ONCE = 50
+"""Holders that the end of the run wakes in one turn of the event loop."""
 
 
 class EndOfRun(BaseException):
@@ -40,6 +44,18 @@ class Pacer:
             self._sleepers.discard(sleeper)
         self._lags.append(self._clock.now() - due)
 
+    async def unless_over(self, work: Coroutine[None, None, None]) -> None:
+        """Await ``work``. Raises EndOfRun when the run ends before that."""
+        tasks = asyncio.ensure_future(work), asyncio.ensure_future(self.end_reached.wait())
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not tasks[0].done():
+                raise EndOfRun
+            tasks[0].result()
+        finally:
+            for task in tasks:
+                task.cancel()
+
     def take_lags(self) -> list[float]:
         """How late those woke who waited since the last call, in seconds, sorted."""
         lags, self._lags = sorted(self._lags), []
@@ -48,9 +64,16 @@ class Pacer:
     def end(self) -> None:
         """The run is over: wake all who wait with EndOfRun, and let no one wait again."""
         self.end_reached.set()
-        for sleeper in self._sleepers:
+        self._wake_some()
+
+    def _wake_some(self) -> None:
+        """Wake in lots, between which steps in flight go on: 10,000 at once hold them up by half a second."""
+        for _ in range(min(len(self._sleepers), WOKEN_AT_ONCE)):
+            sleeper = self._sleepers.pop()
             if not sleeper.done():
                 sleeper.set_exception(EndOfRun())
+        if self._sleepers:
+            self._loop.call_soon(self._wake_some)
 
 
 def _wake(sleeper: asyncio.Future[None]) -> None:

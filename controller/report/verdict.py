@@ -137,7 +137,13 @@ def _generator(summary: dict[str, Any]) -> str:
             "it recorded nothing about itself during the load."
         )
     if generator["bottleneck"]:
-        return " ".join(["The load generator was the bottleneck.", *generator["reasons"]])
+        shared = summary["run"]["settings"].get("stampede_reference_services") is True
+        why = (
+            [*generator["reasons"], "The practice services shared its processors."]
+            if shared
+            else generator["reasons"]
+        )
+        return " ".join(["The load generator was the bottleneck.", *why])
     lag = wording.seconds(generator["schedule_lag"]["p99"])
     mean, most = (wording.percent(generator["host_cpu_share"][figure]) for figure in ("mean", "max"))
     return (

@@ -16,7 +16,6 @@ PACKAGES = (
     "acl,ca-certificates,chrony,dbus,iproute2,openssh-server,procps,python3,python3-apt,python3-venv,"
     "sudo,systemd,systemd-sysv"
 )
-MIRROR = "https://deb.debian.org/debian"
 ADMIN = "admin"
 """The hosts' user, who may become root."""
 
@@ -57,12 +56,12 @@ def make(tree: Path) -> None:
     try:
         run(
             *("debootstrap", "--variant=minbase", f"--include={PACKAGES}", RELEASE),
-            *(tree, os.environ.get("STAMPEDE_DEBIAN_MIRROR") or MIRROR),
+            *(str(tree), *filter(None, [os.environ.get("STAMPEDE_DEBIAN_MIRROR")])),
         )
     except FleetError as error:
         raise FleetError(
-            f"{error}; see {tree}/debootstrap/debootstrap.log. The base tree comes from {MIRROR}; "
-            "STAMPEDE_DEBIAN_MIRROR names another mirror"
+            f"{error}; see {tree}/debootstrap/debootstrap.log. The base tree comes from Debian's own mirror; "
+            "STAMPEDE_DEBIAN_MIRROR names another"
         ) from None
     run("chroot", tree, "useradd", "--create-home", "--shell", "/bin/bash", ADMIN)
     sudoers = tree / "etc/sudoers.d" / ADMIN

@@ -17,7 +17,7 @@ import yaml
 
 from .base import ADMIN, base_tree, cache_folder
 from .commands import FleetError, install_missing, run
-from .host import CGROUPS, SUBNET, Host
+from .host import CGROUPS, Host, subnet
 
 NEEDED = {
     "debootstrap": "debootstrap",
@@ -88,10 +88,11 @@ class Fleet:
         return self.inventory
 
     def _make_bridge(self) -> None:
-        if f" {SUBNET}." in run("ip", "-4", "-o", "address"):
-            raise FleetError(f"This machine has an address in {SUBNET}.0/24 already: is another fleet up?")
+        network = subnet(self.name)
+        if f" {network}." in run("ip", "-4", "-o", "address"):
+            raise FleetError(f"This machine has an address in {network}.0/24 already; give the fleet another --name")
         run("ip", "link", "add", self.bridge, "type", "bridge")
-        run("ip", "address", "add", f"{SUBNET}.1/24", "dev", self.bridge)
+        run("ip", "address", "add", f"{network}.1/24", "dev", self.bridge)
         run("ip", "link", "set", self.bridge, "up")
 
     def _make_keys(self) -> None:

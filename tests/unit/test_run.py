@@ -12,7 +12,7 @@ import pytest
 
 from controller.agents.simulated import SimulatedWallet, SimulatedWallets
 from controller.agents.wallet import Connection
-from controller.errors import AgentDied, ServiceRefused
+from controller.errors import AgentDied, AgentLost, ServiceRefused
 from controller.invitation import Json
 from controller.run import Run
 from controller.script import Holder
@@ -192,6 +192,42 @@ def test_a_script_that_always_fails_ends(play: Play) -> None:
     run = play(mission, Wallets(1), iterations=3)
     assert run.stopped == 4
     assert run.recorder.errors == {"agent_died": 12}
+
+
+def test_an_agent_that_does_not_come_back_stops_its_holders(play: Play) -> None:
+    class Lost(SimulatedWallet):
+        async def accept_invitation(self, invitation: Json, name: str) -> Connection:
+            raise AgentDied("agent-0 ended with signal 9")
+
+        async def ready(self) -> None:
+            await asyncio.sleep(60)
+            raise AgentLost("agent-0 was restarted 10 times")
+
+    class Wallets(SimulatedWallets):
+        def get(self, number: int) -> SimulatedWallet:
+            return Lost(str(number)) if number else SimulatedWallet("0")
+
+    for on_failure in ("restart", "continue"):
+        run = play(mission, Wallets(1), holders=2, iterations=2, on_failure=on_failure)
+        assert (run.stopped, run.finished) == (1, 1)
+
+
+def test_the_end_of_the_run_does_not_wait_for_an_agent(play: Play) -> None:
+    class Away(SimulatedWallet):
+        async def accept_invitation(self, invitation: Json, name: str) -> Connection:
+            raise AgentDied("agent-0 ended with signal 9")
+
+        async def ready(self) -> None:
+            await asyncio.sleep(1e6)
+
+    class Wallets(SimulatedWallets):
+        def get(self, number: int) -> SimulatedWallet:
+            return Away(str(number))
+
+    for on_failure in ("restart", "continue"):
+        run = play(mission, Wallets(1), duration="30s", ramp_up=0, drain="1h", on_failure=on_failure)
+        assert run.finished == 4
+        assert run.clock.now() < 60
 
 
 def test_a_script_that_raises_is_recorded(play: Play, tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""What does Stampede's launcher (controller/agents/launcher.py) save of an agent's CPU?
+
+The same holders go through the mission's script, in turns with agents started by the launcher and by plain
+ACA-Py. Few holders at a time, because plain ACA-Py on SQLite stalls with many; steps that it fails are counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from local_run import ControllerRun, exit_code, load_phase, mission_variables, reference_services
+
+LAUNCHERS = {"launcher": "", "plain ACA-Py": "acapy_agent"}
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--holders", type=int, default=4, help="(default: 4)")
+    parser.add_argument("--iterations", type=int, default=6, help="rounds of the script (default: 6)")
+    parser.add_argument("--turns", type=int, default=2, help="runs of each (default: 2)")
+    parser.add_argument("--port", type=int, default=9843, help="of the reference services (default: 9843)")
+    return parser.parse_args(argv)
+
+
+def measure(arguments: argparse.Namespace, folder: Path) -> None:
+    """Run and print."""
+    per_step: dict[str, list[float]] = {name: [] for name in LAUNCHERS}
+    with reference_services(folder / "reference", arguments.port) as services:
+        for turn in range(arguments.turns):
+            for name, module in LAUNCHERS.items():
+                variables = mission_variables(
+                    services,
+                    1,
+                    holders=arguments.holders,
+                    iterations=arguments.iterations,
+                    ramp_up=2,
+                    wait_min=0.2,
+                    wait_max=0.6,
+                )
+                with ControllerRun(folder / f"run-{turn}-{name.split()[0]}", variables, module) as run:
+                    phase = load_phase(run)
+                per_step[name].append(phase.agents / phase.ok)
+                print(
+                    f"{name:<13}{per_step[name][-1] * 1e3:8.1f} ms of agent CPU a step; "
+                    f"{phase.ok} steps ok, {phase.failed} failed, {phase.seconds:.0f} s",
+                    flush=True,
+                )
+    ours, plain = (sum(part) / len(part) for part in per_step.values())
+    print(f"the launcher saves {1 - ours / plain:.0%} of the agent's CPU a step")
+
+
+def main() -> int:
+    """The command."""
+    return exit_code(measure, parse())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""The end of the run, for those who wait."""
+
+from __future__ import annotations
+
+import asyncio
+
+from controller.load.clock import Clock
+from controller.load.pacing import WOKEN_AT_ONCE, EndOfRun, Pacer
+from controller.load.virtual import VirtualTimeLoop
+
+WAITING = 10 * WOKEN_AT_ONCE
+
+
+def test_the_end_wakes_all_who_wait_but_lets_others_go_on_meanwhile() -> None:
+    async def main() -> tuple[list[str], int]:
+        pacer = Pacer(Clock())
+        ends: list[str] = []
+
+        async def wait() -> None:
+            try:
+                await pacer.until(3600)
+            except EndOfRun:
+                ends.append("end of run")
+
+        waiting = [asyncio.create_task(wait()) for _ in range(WAITING)]
+        await asyncio.sleep(1)
+        pacer.end()
+        turns = 0
+        while not all(task.done() for task in waiting):
+            await asyncio.sleep(0)
+            turns += 1
+        return ends, turns
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        ends, turns = runner.run(main())
+    assert ends == ["end of run"] * WAITING
+    assert turns >= WAITING // WOKEN_AT_ONCE
