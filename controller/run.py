@@ -73,7 +73,7 @@ class Run:
                 return
         self._on_phase("running")
         holders = asyncio.create_task(
-            ramp_up(settings.holders, settings.ramp_up, self.clock, self.pacer, start, self._live)
+            ramp_up(settings.holders, settings.ramp_up, self.clock, self.pacer, start, self._live_nth)
         )
         over = asyncio.create_task(self.pacer.end_reached.wait())
         await asyncio.wait({holders, over}, return_when=asyncio.FIRST_COMPLETED)
@@ -100,6 +100,9 @@ class Run:
         if self.pacer.ended:
             return False
         return bool(self.settings.duration) or rounds < self.settings.iterations
+
+    async def _live_nth(self, index: int, due: float) -> None:
+        await self._live(self.settings.first_holder + index, due)
 
     async def _live(self, number: int, due: float) -> None:
         """The life of one holder: the script, and what ``stampede_on_failure`` says after a failure."""

@@ -93,6 +93,8 @@ class Settings:
     run_id: str
     script: str
     holders: int
+    """This host's share."""
+    first_holder: int
     ramp_up: float
     duration: float
     iterations: int
@@ -129,11 +131,12 @@ class Settings:
     @classmethod
     def from_variables(cls, variables: Mapping[str, Any]) -> Settings:
         """Build settings from ``stampede_*`` variables. Raises BadInput with all problems found."""
-        reader = _Reader(variables)
+        reader = _Reader({"stampede_first_holder": 0, **variables})
         settings = cls(
             run_id=reader.matching("run_id", r"[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ -"),
             script=reader.text("script", required=True),
             holders=reader.integer("holders", least=1),
+            first_holder=reader.integer("first_holder", least=0),
             ramp_up=reader.duration("ramp_up"),
             duration=reader.duration("duration"),
             iterations=reader.integer("iterations", least=1),

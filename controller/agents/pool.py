@@ -101,14 +101,15 @@ class AgentPool:
         async with asyncio.TaskGroup() as group:
             for agent in self.agents:
                 group.create_task(agent.start())
-        holders, agents = self._settings.holders, len(self.agents)
+        agents, first = len(self.agents), self._settings.first_holder
+        end = first + self._settings.holders
         at_once = agents * CREATING_AT_ONCE
         async with asyncio.TaskGroup() as group:  # an agent's first wallet makes its store: that one alone
-            for number in range(min(agents, holders)):
+            for number in range(first, min(first + agents, end)):
                 group.create_task(self._make_wallets(range(number, number + 1)))
         async with asyncio.TaskGroup() as group:
-            for first in range(agents, agents + at_once):
-                group.create_task(self._make_wallets(range(first, holders, at_once)))
+            for number in range(first + agents, first + agents + at_once):
+                group.create_task(self._make_wallets(range(number, end, at_once)))
 
     async def _make_wallets(self, numbers: range) -> None:
         for number in numbers:

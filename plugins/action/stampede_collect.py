@@ -22,8 +22,15 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         args = self._task.args
-        on_host = f"{args['folder']}/.collect.tar"
-        packed = self._execute_module(
+        # A folder of the user of the connection, who may not read the run's, and nobody else.
+        tmp = self._make_tmp_path()
+        try:
+            return result | self._collect(args, self._connection._shell.join_path(tmp, "collected.tar"), task_vars)
+        finally:
+            self._remove_tmp_path(tmp)
+
+    def _collect(self, args: dict[str, Any], on_host: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        packed: dict[str, Any] = self._execute_module(
             module_name="stampede_pack",
             module_args={
                 "folder": args["folder"],
@@ -34,21 +41,14 @@ class ActionModule(ActionBase):
             task_vars=task_vars,
         )
         if packed.get("failed"):
-            result.update(packed)
-            return result
+            return packed
         dest = Path(args["dest"])
         dest.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=dest, prefix=".collect-") as folder:
             tar = Path(folder) / "collected.tar"
             self._connection.fetch_file(on_host, str(tar))
             names = unpack(tar, dest)
-        self._execute_module(
-            module_name="ansible.builtin.file",
-            module_args={"path": on_host, "state": "absent"},
-            task_vars=task_vars,
-        )
-        result.update(changed=True, files=names)
-        return result
+        return {"changed": True, "files": names}
 
 
 def unpack(tar_file: Path, dest: Path) -> list[str]:

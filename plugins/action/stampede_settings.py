@@ -6,11 +6,14 @@ Runs on the control node. ``verb`` is one of
   Touches nothing. Returns the run's ``id``, its folder ``dir`` on the load hosts, and ``results``.
 - ``probe``: the services and the mediator answer over trusted TLS.
 - ``dry_run``: print what load the settings would make.
-- ``render``: return the controller ``script`` of this host.
+- ``shares``: share the holders out over the hosts by ``weights``; returns ``shares``, by host.
+- ``render``: return the controller ``script`` of this host with its ``share``. With ``ca_dir``, a folder of the
+  host's, also the ``ca_files`` of the control node that must be copied there, by name.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import difflib
 import subprocess
@@ -26,6 +29,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from controller.errors import BadInput
+from controller.load.shares import shares
 from controller.preflight import probe
 from controller.rendering import render_script, try_script
 from controller.settings import Settings, check_variables, seconds
@@ -39,7 +43,7 @@ STOP_MARGIN = 20.0
 class ActionModule(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
-    _VALID_ARGS = frozenset({"verb", "run_id"})
+    _VALID_ARGS = frozenset({"verb", "run_id", "weights", "share", "ca_dir"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -104,7 +108,20 @@ class ActionModule(ActionBase):
         return {"stdout": text}
 
     def _render(self, variables: dict[str, Any]) -> dict[str, Any]:
-        return {"script": rendered(variables)}
+        share = self._task.args.get("share") or {}
+        if share:
+            variables |= {"stampede_holders": share["holders"], "stampede_first_holder": share["first"]}
+        ca_dir = self._task.args.get("ca_dir")
+        files = move_ca_files(variables, ca_dir) if ca_dir else {}
+        return {"script": rendered(variables), "ca_files": files}
+
+    def _shares(self, variables: dict[str, Any]) -> dict[str, Any]:
+        weights = {str(host): float(weight) for host, weight in self._task.args["weights"].items()}
+        try:
+            found = shares(int(variables["stampede_holders"]), weights)
+        except BadInput as error:
+            raise Problems(error.sentences) from error
+        return {"shares": {host: dataclasses.asdict(share) for host, share in found.items()}}
 
 
 class Problems(Exception):
@@ -139,6 +156,21 @@ def absolute_ca_files(variables: dict[str, Any]) -> None:
     for service in services.values() if isinstance(services, dict) else ():
         if isinstance(service, dict) and "ca_file" in service:
             service["ca_file"] = absolute(service["ca_file"])
+
+
+def move_ca_files(variables: dict[str, Any], folder: str) -> dict[str, str]:
+    """Let CA files be in ``folder``, which is on the host; returns where each is now, by its new name."""
+    files: dict[str, str] = {}
+
+    def moved(holder: dict[str, Any], key: str, name: str) -> None:
+        if holder.get(key):
+            files[name] = holder[key]
+            holder[key] = f"{folder}/{name}"
+
+    moved(variables, "stampede_ca_file", "ca.pem")
+    for name, service in variables["stampede_services"].items():
+        moved(service, "ca_file", f"{name}-ca.pem")
+    return files
 
 
 def name_by_time() -> str:

@@ -130,9 +130,10 @@ class Fleet:
             "ansible_ssh_private_key_file": str(self.folder / "id_ed25519"),
             "ansible_ssh_common_args": f"-o UserKnownHostsFile={self.folder}/known_hosts -o IdentitiesOnly=yes",
             "ansible_python_interpreter": "/usr/bin/python3",
-            "stampede_clock_set": False,  # it is the machine's clock
         }
-        self.inventory.parent.mkdir(exist_ok=True)
+        group_vars = self.inventory.parent / "group_vars"
+        group_vars.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(__file__).with_name("group_vars.yml"), group_vars / "all.yml")
         document = {"all": {"vars": everywhere, "children": groups}}
         self.inventory.write_text(yaml.safe_dump(document, sort_keys=False))
 
