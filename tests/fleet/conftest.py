@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from .base import cache_folder
 from .fleet import Fleet, down, traces, why_not_here
 
-NAME = "pytest"
+NAME = f"t{os.getpid()}"
+"""Two sessions on one machine keep out of each other's way."""
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +25,9 @@ def fleet() -> Iterator[Fleet]:
         if os.environ.get("STAMPEDE_REQUIRE_FLEET") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
+    for left in (cache_folder() / "fleets").glob("t*"):  # of a session that was killed
+        if left.name[1:].isdigit() and not Path("/proc", left.name[1:]).exists():
+            down(left.name)
     fleet = Fleet(NAME)
     try:
         fleet.up()
