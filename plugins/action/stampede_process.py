@@ -15,11 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from controller.processes import is_alive
 from controller.settings import seconds
 
 PROGRESS_EVERY = 5.0
@@ -69,13 +69,6 @@ def start(argv: list[str], playbook: int, log: Path, cwd: str | None) -> int:
             start_new_session=True,
         )
     return process.pid
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def wait_until_ready(name: str, pid: int, playbook: int, ready_file: Path, log: Path, timeout: float) -> str:

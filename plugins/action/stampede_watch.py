@@ -20,13 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import become_loader, connection_loader
 from ansible.utils.display import Display
 
+from controller.processes import is_alive
 from controller.settings import seconds
 
 POLL_EVERY = 0.5
@@ -224,13 +224,6 @@ class RemoteHost(Host):
         return f": {self.words.strip()}" if self.words.strip() else ""
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
 def progress(hosts: Iterable[Host], now: float) -> str:
     """One line about the whole fleet.
 
@@ -240,7 +233,7 @@ def progress(hosts: Iterable[Host], now: float) -> str:
     if not living:
         return "starting"
     states = [host.state for host in living]
-    parts = [", ".join(sorted({host.phase if host.alive or host.phase in ENDED else "dead" for host in living}))]
+    parts = [", ".join(sorted({host.condition for host in living}))]
     total, active, ready, finished = (
         added(states, "holders", key) for key in ("total", "active", "ready", "finished")
     )
