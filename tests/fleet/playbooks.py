@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .fleet import Fleet
+from .host import Host
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {"ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"}
+LONGEST = 420.0
+"""Seconds that a playbook may take."""
 
 
 @dataclass(frozen=True)
@@ -34,21 +41,84 @@ class Played:
         }
 
 
-def play(fleet: Fleet, name: str, *words: str, recap: bool = False, **variables: Any) -> Played:
-    """Play ``playbooks/NAME.yml`` on the fleet; ``variables`` without the prefix ``stampede_``."""
-    began = time.monotonic()
+class Playing:
+    """A playbook that goes on."""
+
+    def __init__(self, words: list[str], environment: dict[str, str]) -> None:
+        self._output = tempfile.NamedTemporaryFile("w+", prefix="played-")  # noqa: SIM115 (lives as long as this)
+        self._began = time.monotonic()
+        self._process = subprocess.Popen(
+            words,
+            cwd=REPOSITORY,
+            env=os.environ | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    @property
+    def output(self) -> str:
+        return Path(self._output.name).read_text()
+
+    def until(self, words: str, limit: float = 240) -> None:
+        """Return when the playbook has said ``words``, a regular expression."""
+        deadline = time.monotonic() + limit
+        while not re.search(words, self.output):
+            assert self._process.poll() is None, f"it ended before it said {words!r}:\n{self.output}"
+            assert time.monotonic() < deadline, f"it did not say {words!r} in {limit:g} s:\n{self.output}"
+            time.sleep(0.2)
+
+    def end(self) -> Played:
+        """Wait for the playbook's end."""
+        try:
+            code = self._process.wait(LONGEST - (time.monotonic() - self._began))
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"it did not end in {LONGEST:g} s:\n{self.output}") from None
+        return Played(code, self.output, time.monotonic() - self._began)
+
+    def kill(self) -> None:
+        """End it as a power cut of the control node would: kill -9 of the playbook and all its processes."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def begin(fleet: Fleet, name: str, *words: str, recap: bool = False, **variables: Any) -> Playing:
+    """Begin to play ``playbooks/NAME.yml`` on the fleet; ``variables`` without the prefix ``stampede_``."""
     extra = {f"stampede_{name}": value for name, value in variables.items()}
-    done = subprocess.run(
+    return Playing(
         [
             str(Path(sys.executable).with_name("ansible-playbook")),
             *("-i", str(fleet.inventory), f"playbooks/{name}.yml", "-e", json.dumps(extra), *words),
         ],
-        cwd=REPOSITORY,
-        env=os.environ | ENVIRONMENT | ({"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"} if recap else {}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
+        ENVIRONMENT | ({"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"} if recap else {}),
     )
-    return Played(done.returncode, done.stdout, time.monotonic() - began)
+
+
+def play(fleet: Fleet, name: str, *words: str, recap: bool = False, **variables: Any) -> Played:
+    """Play ``playbooks/NAME.yml`` on the fleet to its end."""
+    return begin(fleet, name, *words, recap=recap, **variables).end()
+
+
+@contextmanager
+def host_variables(fleet: Fleet, host: str, **variables: Any) -> Iterator[None]:
+    """Variables of one host of the inventory, without the prefix ``stampede_``."""
+    file = fleet.inventory.parent / "host_vars" / f"{host}.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({f"stampede_{name}": value for name, value in variables.items()}))
+    try:
+        yield
+    finally:
+        file.unlink()
+
+
+def left_running(fleet: Fleet, *hosts: Host) -> list[str]:
+    """What of a run is left on hosts, on all of the fleet unless they are named."""
+    asked = "pgrep -u stampede -a; systemctl list-units --no-legend 'stampede-*'; ls -A /dev/shm"
+    left = []
+    for host in hosts or fleet.hosts:
+        done = fleet.ssh(host, asked)
+        left += [f"{host.name}: {line}" for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    return left

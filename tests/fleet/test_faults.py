@@ -1,0 +1,232 @@
+"""What befalls hosts: the others finish, the report and the terminal say what happened to whom, nothing is left."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .fleet import Fleet
+from .playbooks import Played, Playing, begin, host_variables, left_running, play
+
+RUNNING = r"running +\d"
+"""What the table says of a host on which the run goes on."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def provisioned(fleet: Fleet) -> None:
+    """No fault here is about provisioning."""
+    played = play(fleet, "provision")
+    assert played.code == 0, played.output
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(fleet: Fleet, provisioned: None) -> Iterator[None]:
+    yield
+    assert left_running(fleet) == []
+
+
+def begun(fleet: Fleet, run: str, results: Path, **variables: Any) -> Playing:
+    """A run that goes on, of some seconds."""
+    return begin(
+        fleet,
+        "run-test",
+        run_id=run,
+        results_dir=str(results),
+        **{"duration": 25, "ramp_up": 2, "drain": 5, "watch_interval": 2, "step_timeout": 15} | variables,
+    )
+
+
+class Results:
+    """What a run has left on the control node."""
+
+    def __init__(self, folder: Path) -> None:
+        self.summary = json.loads((folder / "summary.json").read_text())
+        self.hosts: dict[str, Any] = self.summary["hosts"]
+        self.faults: list[dict[str, Any]] = json.loads((folder / "run.json").read_text())["faults"]
+        self.page = (folder / "report.html").read_text()
+        self.findings = " ".join(finding["text"] for finding in self.summary["verdict"]["findings"])
+
+    def finished(self) -> list[str]:
+        return [name for name, host in self.hosts.items() if host["finished"]]
+
+    def steps(self, host: str) -> int:
+        return sum(self.hosts[host]["steps"].values())
+
+    def fault(self, host: str) -> dict[str, Any]:
+        (fault,) = (fault for fault in self.faults if fault["host"] == host and fault["kind"] != "not_collected")
+        return fault
+
+
+# ------------------------------------------------------------------ in mid-run
+
+
+def test_a_host_whose_power_is_cut(fleet: Fleet, tmp_path: Path) -> None:
+    going = begun(fleet, "power", tmp_path)
+    going.until(f"load-3 +{RUNNING}")
+    time.sleep(6)
+    at = time.time()
+    fleet["load-3"].cut_power()
+    played = going.end()
+    assert played.code != 0
+    assert "load-3 was lost while running: not reached since" in played.output
+    results = Results(tmp_path / "power")
+    assert results.finished() == ["load-1", "load-2"] and min(map(results.steps, results.finished())) > 10
+    fault = results.fault("load-3")
+    assert fault["kind"] == "lost" and abs(fault["since"] - at) < 5 and fault["until"] is None
+    assert "load-3 was lost" in results.findings and results.summary["verdict"]["outcome"] in ("broken_off", "failed")
+    assert "-e stampede_run_id=power" in played.output
+    assert results.steps("load-3") == 0
+
+    fleet["load-3"].boot()
+    fleet.wait_until_booted()
+    collected = play(fleet, "collect", run_id="power", results_dir=str(tmp_path))
+    assert collected.code == 0, collected.output
+    results = Results(tmp_path / "power")
+    assert results.steps("load-3") > 10 and results.finished() == ["load-1", "load-2"]
+    assert "load-3 was lost" in results.findings
+
+
+def test_a_host_whose_network_is_cut_and_comes_back(fleet: Fleet, tmp_path: Path) -> None:
+    going = begun(fleet, "network", tmp_path, duration=50, fail_on_errors=False)
+    going.until(f"load-2 +{RUNNING}")
+    time.sleep(4)
+    at = time.time()
+    fleet["load-2"].cut_network()
+    time.sleep(20)
+    fleet["load-2"].mend_network()
+    played = going.end()
+    assert played.code == 0, played.output
+    assert "load-2 is not reached since" in played.output and "load-2 could not be reached from" in played.output
+    results = Results(tmp_path / "network")
+    assert sorted(results.finished()) == ["load-1", "load-2", "load-3"]
+    fault = results.fault("load-2")
+    assert fault["kind"] == "unreachable" and abs(fault["since"] - at) < 5 and 18 < fault["until"] - at < 40
+    assert "load-2 could not be reached from" in results.findings and fault["text"] in results.page
+
+
+def test_a_controller_that_is_killed(fleet: Fleet, tmp_path: Path) -> None:
+    going = begun(fleet, "killed", tmp_path)
+    going.until(f"load-1 +{RUNNING}")
+    time.sleep(6)
+    at = time.time()
+    fleet.ssh(fleet["load-1"], "sudo pkill -KILL -u stampede -f controller_script.py")
+    going.until("The controller on load-1 .* died while running", 10)
+    played = going.end()
+    assert played.code != 0
+    results = Results(tmp_path / "killed")
+    assert results.finished() == ["load-2", "load-3"] and results.steps("load-1") > 5
+    fault = results.fault("load-1")
+    assert fault["kind"] == "died" and abs(fault["since"] - at) < 5
+    assert "The controller on load-1" in results.findings
+
+
+def test_a_disk_that_is_full(fleet: Fleet, tmp_path: Path) -> None:
+    host, folder = fleet["load-2"], "/var/lib/stampede/runs"
+    fleet.ssh(host, f"sudo mount -t tmpfs -o size=8m,uid=stampede,gid=stampede,mode=750 tmpfs {folder}")
+    try:
+        going = begun(fleet, "full", tmp_path, fail_on_errors=False)
+        going.until(f"load-2 +{RUNNING}")
+        time.sleep(6)
+        fleet.ssh(host, f"sudo head -c 20M /dev/zero | sudo tee {folder}/filled >/dev/null")
+        played = going.end()
+        assert "load-2: the journal" in played.output and "cannot be written: No space left" in played.output
+        results = Results(tmp_path / "full")
+        assert {"load-1", "load-3"} <= set(results.finished()) and results.steps("load-2") > 5
+        assert "No space left on device" in results.hosts["load-2"]["message"]
+    finally:
+        fleet.ssh(host, f"sudo umount {folder}")
+
+
+def test_the_control_node_is_lost_and_the_run_is_collected_later(fleet: Fleet, tmp_path: Path) -> None:
+    going = begun(fleet, "orphan", tmp_path)
+    going.until(f"load-3 +{RUNNING}")
+    going.kill()
+    refused = play(fleet, "collect", run_id="orphan", results_dir=str(tmp_path))
+    assert refused.code != 0 and "Run orphan still goes on on load-1" in refused.output
+    deadline = time.monotonic() + 90
+    while any(fleet.ssh(host, "pgrep -f controller_script.py").stdout for host in fleet.hosts[:3]):
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    collected = play(fleet, "collect", results_dir=str(tmp_path))
+    assert collected.code == 0, collected.output
+    results = Results(tmp_path / "orphan")
+    assert sorted(results.finished()) == ["load-1", "load-2", "load-3"]
+    assert min(map(results.steps, results.hosts)) > 10 and results.summary["load"]["failed"] == 0
+
+
+def test_a_run_is_stopped_from_elsewhere(fleet: Fleet, tmp_path: Path) -> None:
+    going = begun(fleet, "stopped", tmp_path, duration=300)
+    going.until(f"load-3 +{RUNNING}")
+    stopped = play(fleet, "stop", results_dir=str(tmp_path))
+    assert stopped.code == 0, stopped.output
+    played = going.end()
+    assert played.code == 0, played.output
+    results = Results(tmp_path / "stopped")
+    assert results.summary["verdict"]["outcome"] == "stopped"
+    assert {host["phase"] for host in results.hosts.values()} == {"stopped"}
+
+
+# -------------------------------------------------------------- before the start
+
+
+def short(fleet: Fleet, run: str, results: Path, **variables: Any) -> Played:
+    """A short run on the hosts that can take part."""
+    return begun(fleet, run, results, holders=5, duration=0, min_hosts=1, **variables).end()
+
+
+@pytest.fixture
+def refused(fleet: Fleet) -> Iterator[str]:
+    """A host whose SSH port refuses connections."""
+    host = fleet["load-3"]
+    fleet.ssh(host, "sudo systemctl stop ssh.socket ssh.service")
+    yield host.name
+    host.cut_power()
+    host.boot()
+    fleet.wait_until_booted()
+
+
+def test_a_host_that_refuses_ssh(fleet: Fleet, refused: str, tmp_path: Path) -> None:
+    called_off = begun(fleet, "all", tmp_path).end()
+    assert called_off.code != 0 and f"{refused} cannot be reached: " in called_off.output
+    assert f"The run is called off: {refused} cannot take part, and stampede_min_hosts is 0" in called_off.output
+    assert not (tmp_path / "all").exists()
+
+    # A second one can be reached, but does not arm: the third gets all holders.
+    with host_variables(fleet, "load-1", agent_args=["--no-such-argument"]):
+        played = short(fleet, "rest", tmp_path)
+    assert played.code == 0, played.output
+    results = Results(tmp_path / "rest")
+    assert results.finished() == ["load-2"] and results.hosts["load-2"]["holders"] == 5
+    assert results.fault(refused)["kind"] == results.fault("load-1")["kind"] == "left_out"
+    assert "Connection refused" in results.fault(refused)["text"]
+    assert "--no-such-argument" in results.fault("load-1")["text"]
+    assert (tmp_path / "rest/load-1/logs").is_dir()
+    assert refused in results.findings and "load-1" in results.findings
+
+
+@pytest.fixture
+def wrong_clock(fleet: Fleet) -> Iterator[str]:
+    """A host whose clock is 5 s ahead, for every process that begins there."""
+    host = fleet["load-2"]
+    library = fleet.ssh(host, "find /usr/lib -name libfaketime.so.1").stdout.strip()
+    assert library
+    fleet.ssh(host, f"echo +5s | sudo tee /etc/faketimerc; echo {library} | sudo tee /etc/ld.so.preload")
+    yield host.name
+    fleet.ssh(host, "sudo rm /etc/ld.so.preload /etc/faketimerc")
+
+
+def test_a_wrong_clock_and_a_wrong_python(fleet: Fleet, wrong_clock: str, tmp_path: Path) -> None:
+    with host_variables(fleet, "load-1", host_python="/usr/bin/python2"):
+        played = short(fleet, "odd", tmp_path)
+    assert played.code == 0, played.output
+    assert f"The clock of {wrong_clock} is 5.0" in played.output and "stampede_max_clock_offset" in played.output
+    assert "load-1: stampede_host_python is /usr/bin/python2, which on load-1 is no Python" in played.output
+    results = Results(tmp_path / "odd")
+    assert results.finished() == ["load-3"] and results.hosts["load-3"]["holders"] == 5
+    assert results.fault(wrong_clock)["kind"] == results.fault("load-1")["kind"] == "left_out"
+    assert wrong_clock in results.findings and "load-1" in results.findings
