@@ -20,6 +20,19 @@ def write_json(path: Path, value: Any, mode: int = 0o640) -> None:
     write_atomically(path, json.dumps(value, indent=1) + "\n", mode)
 
 
+def write_json_anyway(path: Path, value: Any) -> None:
+    """``write_json``, but where the disk is full in place: the new text takes the old one's blocks.
+
+    Readers may then see a part of it for a moment. Raises OSError when that cannot be done either.
+    """
+    try:
+        write_json(path, value)
+    except OSError:
+        with path.open("r+", encoding="utf-8") as file:
+            file.write(json.dumps(value) + "\n")
+            file.truncate()
+
+
 def read_json(path: Path) -> Any:
     """A JSON file's value; None when there is no such file or it holds no JSON."""
     try:

@@ -24,7 +24,7 @@ import psutil
 from controller import __version__
 from controller.agents.pool import AgentPool
 from controller.errors import BadInput, StepError
-from controller.files import read_json, write_json
+from controller.files import read_json, write_json, write_json_anyway
 from controller.load.garbage import keep_pauses_short
 from controller.metrics.journal import Journal
 from controller.metrics.monitor import Monitor, Sample, load_fields
@@ -215,8 +215,7 @@ class HostRun:
             self._journal_sample(sample, with_agents=with_agents)
             if with_agents and self._journal:
                 await asyncio.to_thread(self._journal.sync)  # a slow disk must not make holders late
-            with contextlib.suppress(OSError):  # a full disk; the journal complains of it
-                self._write_state(sample)
+            self._write_state(sample)
 
     def _journal_sample(self, sample: Sample, *, with_agents: bool) -> None:
         run, journal = self._run, self._journal
@@ -293,7 +292,8 @@ class HostRun:
             "host_cores": sample.host_cores,
             "host_memory_used": sample.host_memory_used,
         }
-        write_json(self._dir / "state.json", state)
+        with contextlib.suppress(OSError):  # the disk is full; the journal complains of it
+            write_json_anyway(self._dir / "state.json", state)
 
     def _write_run_file(self) -> None:
         write_json(
