@@ -20,7 +20,7 @@ WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 
 PERCENTILES = (50, 95, 99, 100)
 PERCENTILE_NAMES = ("p50", "p95", "p99", "max")
 MOST_MARKS = 150
-FAULTS = ("agent_died", "disk_full", "journal_lost")
+FAULTS = ("agent_died", "disk_full", "journal_lost", "unreachable", "lost", "died", "broke_off", "not_collected")
 WORST = "all hosts"
 
 type Floats = NDArray[np.float64]
