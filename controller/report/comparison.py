@@ -1,16 +1,17 @@
 """Which load host stands out? Each host's figures beside those of the other hosts.
 
 A host stands out by a figure when the figure is at least 30 % worse than the median of the other hosts', and
-worse by an amount that matters (`LEAST`). Both sides need at least 100 records of it. Where records are
+worse by an amount that matters (`LEAST`). Both sides need at least 50 records of it. Where records are
 counted (failed steps, steps slower than the others' p95, steps in all) the difference must also be beyond
-chance: four standard errors of the two-proportion test, for steps in all of a Poisson count. That holds for
-times of any distribution, and four of them leave about one false alarm in 30,000 comparisons.
+chance: five standard errors of the two-proportion test, for steps in all of a Poisson count. That holds for
+times of whatever distribution; of hosts that are alike, it named fewer than one in 20,000 in a simulation.
 
 Compared are the hosts that came to the end of the run. Of one that was lost half-way the figures are of
 another time, with another load, and it is named anyway.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,8 @@ from controller.report.journal import OK, Journal
 
 FACTOR = 1.3
 LEAST = {"failed_share": 0.01, "p95": 0.05, "schedule_lag": 0.05, "cpu": 0.2}
-FEWEST = 100  # records
-CHANCE = 4.0  # standard errors
+FEWEST = 50  # records
+CHANCE = 5.0  # standard errors
 MOST_HOSTS = 3  # that are named in the sentence
 MOST_STEPS = 2  # that are named of one host
 
@@ -76,9 +77,9 @@ def add_figures(journal: Journal, times: Times, hosts: dict[str, Host], generato
 def of(journal: Journal, times: Times, hosts: dict[str, Host], seconds: float | None) -> dict[str, Any] | None:
     """The `comparison` part of summary.json; None with fewer than two hosts that came to the end.
 
-    `hosts` are those that are compared, `stand_out` says of each that does by which figures, the worst first:
-    `figure` (and `step`, for p95), the host's `value` and the `others`' median. `figures` is the number of
-    figures that could be compared; with none of them nothing can be said.
+    `hosts` are those that are compared, `steps` those of which each of them has enough records, and `figures` is
+    how many figures could be compared at all. `stand_out` says of each host that does by which figures, the worst
+    first: `figure` (and `step`, for p95), the host's `value` and the `others`' median.
     """
     names = [name for name, host in hosts.items() if host["finished"]]
     names = names or [name for name, host in hosts.items() if host["phase"] == "stopped"]
@@ -88,6 +89,7 @@ def of(journal: Journal, times: Times, hosts: dict[str, Host], seconds: float | 
     out = {name: sorted(comparison.outliers(name), key=_ratio, reverse=True) for name in names}
     return {
         "hosts": names,
+        "steps": comparison.steps,
         "figures": comparison.figures,
         "stand_out": {name: its for name, its in out.items() if its},
     }
@@ -105,12 +107,15 @@ def sentence(comparison: dict[str, Any] | None, hosts: dict[str, Host]) -> str:
         )
     stand_out = comparison["stand_out"]
     if not stand_out:
-        alike = [f"their {text}" for text in (_range_of_p95(hosts, names), _range_of_cpu(hosts, names)) if text]
+        alike = [_range_of_cpu(hosts, names)]
+        if comparison["steps"]:
+            alike.insert(0, _range_of_p95(hosts, names, comparison["steps"]))
+        alike = [text for text in alike if text]
         return f"No host stands out{': ' if alike else ''}{', '.join(alike)}."
     sentences = []
     for name in sorted(stand_out, key=lambda name: -_ratio(stand_out[name][0]))[:MOST_HOSTS]:
         others = f"{next(its for its in names if its != name)}'s" if len(names) == 2 else "the others'"
-        sentences.append(f"{name} stands out: {', '.join(_phrases(stand_out[name], others))}.")
+        sentences.append(f"{name} stands out: {wording.listed(_phrases(stand_out[name], others), most=10)}.")
     if len(stand_out) > MOST_HOSTS:
         more = len(stand_out) - MOST_HOSTS
         sentences.append(f"{wording.number(more, 'more host stands', 'more hosts stand')} out.")
@@ -129,13 +134,14 @@ class _Comparison:
             for which, step in enumerate(journal.step_names.list)
             if (its := times.get((journal.hosts.number(name), which))) is not None and its.size >= FEWEST
         }
-        self._steps = list(dict.fromkeys(step for _, step in self._times))
+        every = dict.fromkeys(step for _, step in self._times)
+        self.steps = [step for step in every if all((name, step) in self._times for name in hosts)]
         self._ended = {name: its["steps"]["ok"] + its["steps"]["failed"] for name, its in hosts.items()}
         self.figures = 0
 
     def outliers(self, name: str) -> list[dict[str, Any]]:
         """The figures by which a host stands out, in no order."""
-        found = [self._p95(name, step) for step in self._steps if (name, step) in self._times]
+        found = [self._p95(name, step) for its, step in self._times if its == name]
         if self._ended[name] >= FEWEST:
             found += [self._failed(name), self._measured(name, "schedule_lag"), self._measured(name, "cpu")]
         found.append(self._steps_per_holder(name))
@@ -249,7 +255,10 @@ def _phrases(outliers: list[dict[str, Any]], others: str) -> list[str]:
                     )
                 )
     if len(slow) > MOST_STEPS:
-        phrases.append(f"{wording.number(len(slow) - MOST_STEPS, 'more step')} slower than {others}")
+        more = len(slow) - MOST_STEPS
+        phrases.append(
+            f"the p95 of {wording.number(more, 'more step')} {'is' if more == 1 else 'are'} above {others}"
+        )
     return phrases
 
 
@@ -258,25 +267,21 @@ def _times_as(outlier: dict[str, Any]) -> str:
     return f"{ratio:.1f} times" if ratio < 99.5 else "far above"
 
 
-def _range_of_p95(hosts: dict[str, Host], names: list[str]) -> str:
-    """The lowest and the highest p95 of the step that was slowest and that all of them did."""
-    common = [step for step in hosts[names[0]]["p95"] if all(step in hosts[name]["p95"] for name in names)]
-    if not common:
-        return ""
-    step = max(common, key=lambda step: max(hosts[name]["p95"][step] for name in names))
-    low, high = (pick(names, key=lambda name: hosts[name]["p95"][step]) for pick in (min, max))
-    return (
-        f"p95 of {step} is {wording.seconds(hosts[low]['p95'][step])} ({low}) "
-        f"to {wording.seconds(hosts[high]['p95'][step])} ({high})"
-    )
+def _range_of_p95(hosts: dict[str, Host], names: list[str], steps: list[str]) -> str:
+    """The lowest and the highest p95 of the slowest of the steps."""
+    step = max(steps, key=lambda step: max(hosts[name]["p95"][step] for name in names))
+    p95 = {name: hosts[name]["p95"][step] for name in names}
+    return f"their p95 of {step} is {_range(p95, wording.seconds)}"
 
 
 def _range_of_cpu(hosts: dict[str, Host], names: list[str]) -> str:
-    measured = [name for name in names if hosts[name]["cpu"] is not None]
-    if len(measured) < 2:
-        return ""
-    low, high = (pick(measured, key=lambda name: hosts[name]["cpu"]) for pick in (min, max))
-    return (
-        f"processors were {wording.percent(hosts[low]['cpu'])} ({low}) "
-        f"to {wording.percent(hosts[high]['cpu'])} ({high}) busy on average"
-    )
+    cpu = {name: hosts[name]["cpu"] for name in names if hosts[name]["cpu"] is not None}
+    return f"their processors were {_range(cpu, wording.percent)} busy on average" if len(cpu) > 1 else ""
+
+
+def _range(values: dict[str, float], words: Callable[[float], str]) -> str:
+    """The lowest value and the highest, and whose they are."""
+    low, high = (pick(values, key=lambda name: values[name]) for pick in (min, max))
+    if words(values[low]) == words(values[high]):
+        return words(values[low])
+    return f"{words(values[low])} ({low}) to {words(values[high])} ({high})"

@@ -44,7 +44,9 @@ def find(results: ResultsFolder, journal: Journal) -> list[Fault]:
             continue
         last = hosts.last_record(journal, folder.name)
         if last is not None:
-            text = f"{folder.name} broke off while it was {phase}: its journal ends at {wording.time_of_day(last)} UTC."
+            text = (
+                f"{folder.name} broke off while it was {phase}: its journal ends at {wording.time_of_day(last)} UTC."
+            )
             faults.append(Fault(folder.name, BROKE_OFF, last, None, text))
     return sorted(faults, key=lambda fault: fault.since or 0.0)
 
@@ -73,4 +75,3 @@ def _noted(results: ResultsFolder) -> list[Fault]:
         else:
             results.notes.append(f"A fault in {results.path / 'run.json'} was passed over: {str(entry)[:200]}.")
     return faults
-

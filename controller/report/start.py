@@ -1,6 +1,6 @@
 """How nearly together the load hosts began, and how far their clocks can be trusted in saying so."""
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from controller.report.journal import Journal
 from controller.report.results_folder import ResultsFolder
@@ -34,14 +34,11 @@ def clocks(results: ResultsFolder) -> dict[str, dict[str, float]]:
     measured = results.run.get("clocks")
     found = {}
     for host, its in measured.items() if isinstance(measured, dict) else ():
-        if isinstance(its, dict) and _is_number(its.get("offset")):
-            uncertainty = its.get("uncertainty")
-            found[str(host)] = {
-                "offset": float(its["offset"]),
-                "uncertainty": abs(float(uncertainty)) if _is_number(uncertainty) else 0.0,
-            }
+        offset, uncertainty = map(its.get, ("offset", "uncertainty")) if isinstance(its, dict) else (None, None)
+        if _is_number(offset) and _is_number(uncertainty):
+            found[str(host)] = {"offset": float(offset), "uncertainty": abs(float(uncertainty))}
     return found
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9

@@ -21,9 +21,7 @@ FIGURES = ("mean", "p50", "p90", "p95", "p99", "max")
 MOST_EXAMPLES = 5
 
 
-def summarize(
-    results: ResultsFolder, journal: Journal, window: Window | None, faults: list[Fault]
-) -> dict[str, Any]:
+def summarize(results: ResultsFolder, journal: Journal, window: Window | None, faults: list[Fault]) -> dict[str, Any]:
     """The summary of a run; see docs/reading-results.md for the meaning of every figure."""
     described = hosts.describe(results, journal, window, faults)
     judged = generator.judge(journal, window)

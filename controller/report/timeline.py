@@ -22,7 +22,9 @@ PERCENTILE_NAMES = ("p50", "p95", "p99", "max")
 MOST_MARKS = 150
 FAULTS = ("agent_died", "disk_full", "journal_lost", "unreachable", "lost", "died", "broke_off", "not_collected")
 WORST = "all hosts"
-MOST_POINTS = 400_000  # of the charts of single hosts, about 2.5 MB; a run with more has the charts of all hosts alone
+MOST_POINTS = (
+    400_000  # of the charts of single hosts, about 2.5 MB; a run with more has the charts of all hosts alone
+)
 
 type Floats = NDArray[np.float64]
 type Whole = NDArray[np.int64]
@@ -97,9 +99,7 @@ def _by_host(journal: Journal, edges: Whole, width: float, steps: list[str]) -> 
     return shown
 
 
-def _steps(
-    journal: Journal, edges: Whole, width: float, here: Whole | slice = EVERYTHING
-) -> list[dict[str, Any]]:
+def _steps(journal: Journal, edges: Whole, width: float, here: Whole | slice = EVERYTHING) -> list[dict[str, Any]]:
     records = journal.steps
     step, outcome = np.asarray(records.step)[here], np.asarray(records.outcome)[here]
     service_time, response_time = np.asarray(records.service_time)[here], np.asarray(records.response_time)[here]
@@ -150,9 +150,7 @@ def percentiles(bucket: Whole, values: Floats, buckets: int) -> dict[str, Series
     return result
 
 
-def _failures(
-    journal: Journal, edges: Whole, width: float, here: Whole | slice = EVERYTHING
-) -> dict[str, Series]:
+def _failures(journal: Journal, edges: Whole, width: float, here: Whole | slice = EVERYTHING) -> dict[str, Series]:
     """Failures per second of each error class, the most frequent first."""
     failed = np.asarray(journal.steps.error)[here] >= 0
     error, end = np.asarray(journal.steps.error)[here][failed], np.asarray(journal.steps.end)[here][failed]

@@ -132,9 +132,18 @@ def write_fleet(folder: Path, hosts: int = 5, **more: Any) -> Path:
         fault("load-4", "lost", 41, "load-4 was lost: it could not be reached any more from 18:03:53 on."),
         fault("load-4", "not_collected", 150, "The journal of load-4 could not be brought home."),
     ]
-    clocks = {name: {"offset": 0.002 * number - 0.005, "uncertainty": 0.009} for number, name in enumerate(names[:-1])}
-    sample = {"holders": 30, "duration": 120, "ramp": 20, "failures": False, "slow": {"load-2": 2.4}, "lost": {"load-4": 39}}
-    settings = {"stampede_holders": 30 * (hosts - 1)}
+    clocks = {
+        name: {"offset": 0.002 * number - 0.005, "uncertainty": 0.009} for number, name in enumerate(names[:-1])
+    }
+    sample = {
+        "holders": 30,
+        "duration": 120,
+        "ramp": 20,
+        "failures": False,
+        "slow": {"load-2": 2.4},
+        "lost": {"load-4": 39},
+    }
+    settings = {"stampede_holders": more.get("holders", 30) * (hosts - 1)}
     run = {"hosts": list(names), "clocks": clocks, "faults": faults}
     return write_results(folder, Sample(**{"hosts": names[:-1], "settings": settings, "run": run} | sample | more))
 
@@ -168,7 +177,12 @@ def write_host(folder: Path, host: str, sample: Sample, rng: random.Random, *, p
         },
     }
     if host in sample.lost:
-        state |= {"phase": "running", "phase_since": START, "time": lost, "steps": {"ok": text.count("outcome=ok") + 3}}
+        state |= {
+            "phase": "running",
+            "phase_since": START,
+            "time": lost,
+            "steps": {"ok": text.count("outcome=ok") + 3},
+        }
     (folder / "state.json").write_text(json.dumps(state))
     versions = {"acapy-agent": "1.7.0", "python": "3.13.5", "controller": "0.1.0"}
     (folder / "run.json").write_text(json.dumps({"run_id": RUN, "host": host, "versions": versions}))
