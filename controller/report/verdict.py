@@ -121,15 +121,15 @@ def _host(name: str, host: dict[str, Any], summary: dict[str, Any]) -> str:
     for fault in host["faults"]:
         sentences.append(fault["text"])
         if fault["kind"] in ("lost", "died", "broke_off") and fault["after"] is not None:
-            sentences.append(f"That was {_moment(fault['after'], fault['since'])}.")
+            sentences.append(f"That was {_moment(fault)}.")
     if message and not any(message in sentence for sentence in sentences):
         sentences.append(f"It said: {message}.")
-    sentences.append(_what_there_is(host, summary))
-    return " ".join(sentence for sentence in sentences if sentence)
+    told = " ".join(sentences)
+    return f"{told} {_what_there_is(host, summary, told)}".rstrip()
 
 
-def _what_there_is(host: dict[str, Any], summary: dict[str, Any]) -> str:
-    """How much of a host to which something happened is in the report."""
+def _what_there_is(host: dict[str, Any], summary: dict[str, Any], told: str) -> str:
+    """How much of a host to which something happened is in the report; `told` is what was said before."""
     if not host["took_part"]:
         others = [its["holders"] for its in summary["hosts"].values() if its["took_part"] and its["holders"]]
         given = others and sum(others) == summary["run"]["settings"].get("stampede_holders")
@@ -145,13 +145,15 @@ def _what_there_is(host: dict[str, Any], summary: dict[str, Any]) -> str:
     counted = host["steps_counted"]
     if counted is not None and counted > steps:
         return f"Of the {wording.number(counted, 'step')} that it had counted, {steps:,} are in this report."
-    return f"Its last record is of {host['last_record'][11:19]} UTC; {here}."
+    last = host["last_record"][11:19]
+    return f"{here.capitalize()}." if last in told else f"Its last record is of {last} UTC; {here}."
 
 
-def _moment(after: float, since: str) -> str:
-    """A moment for people: "at 18:05:02 UTC, 41 s after the start"."""
-    when = "after" if after >= 0 else "before"
-    return f"at {since[11:19]} UTC, {wording.duration(abs(after))} {when} the start"
+def _moment(fault: dict[str, Any]) -> str:
+    """When a fault was, for people: "at 18:05:02 UTC, 41 s after the start"."""
+    since, after = fault["since"][11:19], fault["after"]
+    at = "" if f"{since} UTC" in fault["text"] else f"at {since} UTC, "
+    return f"{at}{wording.duration(abs(after))} {'after' if after >= 0 else 'before'} the start"
 
 
 def _bracketed(text: str) -> str:
