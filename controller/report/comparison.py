@@ -256,9 +256,7 @@ def _phrases(outliers: list[dict[str, Any]], others: str) -> list[str]:
                 )
     if len(slow) > MOST_STEPS:
         more = len(slow) - MOST_STEPS
-        phrases.append(
-            f"the p95 of {wording.number(more, 'more step')} {'is' if more == 1 else 'are'} above {others}"
-        )
+        phrases.append(f"{wording.number(more, 'more step')} {'has' if more == 1 else 'have'} a p95 above {others}")
     return phrases
 
 

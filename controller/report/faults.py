@@ -59,7 +59,7 @@ def events(faults: list[Fault]) -> list[Event]:
             found.append(Event(int(fault.since * SECOND), fault.host, fault.kind, fault.text))
         if fault.until is not None:
             text = f"{fault.host} could be reached again."
-            found.append(Event(int(fault.until * SECOND), fault.host, "reachable", text))
+            found.append(Event(int(fault.until * SECOND), fault.host, "reachable_again", text))
     return found
 
 

@@ -95,7 +95,7 @@ def test_faults_are_events_and_so_are_their_ends(fleet):
         ("load-5", "left_out", -30),
         ("load-3", "unreachable", 30),
         ("load-4", "lost", 41),
-        ("load-3", "reachable", 52),
+        ("load-3", "reachable_again", 52),
     ]
 
 
@@ -339,7 +339,7 @@ def test_the_charts_mark_what_happened(tmp_path):
     report(samples.write_fleet(tmp_path))
     marks = {mark["text"]: mark["kind"] for mark in chart_data(tmp_path)["marks"]}
     assert marks["lost, load-4"] == marks["unreachable, load-3"] == "fault"
-    assert marks["reachable, load-3"] == "note"
+    assert marks["reachable again, load-3"] == "note"
 
 
 def chart_data(folder: Path) -> dict[str, Any]:
