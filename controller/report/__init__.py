@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.files import write_atomically
-from controller.report import html, journal_reader, results_folder, summary, timeline, window
+from controller.report import faults, html, journal_reader, results_folder, summary, timeline, window
 from controller.report.errors import ReportError
 from controller.report.journal import Journal
 
@@ -27,7 +27,9 @@ def report(results_dir: Path) -> dict[str, Any]:
         if host.journal:
             journal_reader.read(journal, host.journal, host.name)
     span = window.find(results, journal)
-    summarized = summary.summarize(results, journal, span)
+    found = faults.find(results, journal)
+    journal.events += faults.events(found)
+    summarized = summary.summarize(results, journal, span, found)
     charts = timeline.chart(journal, span)
     scripts = {host.name: host.script for host in results.hosts if host.script}
     _write(results_dir / "summary.json", json.dumps(summarized, indent=2, allow_nan=False) + "\n")

@@ -37,6 +37,8 @@ def judge(journal: Journal, window: Window | None) -> dict[str, Any]:
 
     hosts: dict[str, Any] = {}
     for number, host in enumerate(journal.hosts.list):
+        if number not in load_host and number not in agent_host:
+            continue
         here = during_load & (load_host == number)
         agents: dict[str, Any] = {}
         for which in np.unique(agent_number[agent_host == number]):

@@ -1,38 +1,61 @@
-"""What became of each load host: its phase, its share of the load, its agents."""
+"""What became of each load host: how it began and ended, its share of the load, its figures, its agents."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.report import wording
+from controller.report import start, wording
 from controller.report.journal import FAILED, INTERRUPTED, OK, Journal
-from controller.report.results_folder import HostFolder, ResultsFolder
+from controller.report.results_folder import HostFolder, ResultsFolder, epoch
 from controller.report.window import SECOND, Window
 
+if TYPE_CHECKING:
+    from controller.report.faults import Fault
+
 ENDED = ("done", "stopped", "failed")  # phases after which nothing comes
+NOTHING = ("left_out", "lost", "died", "not_collected", "missing")  # phases of hosts without a journal
 LONGEST_FLEET = 200_000  # seconds for which active holders are summed second by second
 
 
-def describe(results: ResultsFolder, journal: Journal, window: Window | None) -> dict[str, Any]:
+def describe(
+    results: ResultsFolder, journal: Journal, window: Window | None, faults: list[Fault]
+) -> dict[str, dict[str, Any]]:
     """The `hosts` part of summary.json; hosts that run.json names but that left nothing are included."""
     described = {host.name: _host(host, journal, window) for host in results.hosts}
-    for name in results.run.get("hosts") or ():
-        if str(name) not in described:
-            described[str(name)] = _nothing()
-    return described
+    named = [*(results.run.get("hosts") or ()), *(fault.host for fault in faults)]
+    for name in map(str, named):
+        if name not in described:
+            described[name] = _nothing()
+    delays, clocks = start.delays(results, journal), start.clocks(results)
+    for name, host in described.items():
+        its = [fault for fault in faults if fault.host == name]
+        kinds = {fault.kind for fault in its}
+        if "left_out" in kinds and not sum(host["steps"].values()):
+            host |= {"phase": "left_out", "took_part": False, "finished": False, "started": None, "holders": None}
+        elif host["phase"] == "missing":
+            host["phase"] = next((kind for kind in NOTHING if kind in kinds), "missing")
+        host["start_delay"] = delays.get(name) if host["took_part"] else None
+        host["clock"] = clocks.get(name)
+        host["faults"] = [_fault(fault, window) for fault in its]
+    return dict(sorted(described.items(), key=lambda entry: wording.in_order(entry[0])))
 
 
 def _nothing() -> dict[str, Any]:
     steps = {"ok": 0, "failed": 0, "interrupted": 0}
     return {
         "phase": "missing",
-        "message": "nothing was collected from this host",
+        "message": "",
+        "took_part": True,
         "finished": False,
         "started": None,
         "last_record": None,
         "holders": None,
         "steps": steps,
+        "steps_counted": None,
+        "steps_per_second": None,
         "agents": {"count": 0, "restarts": 0},
         "records": 0,
     }
@@ -41,50 +64,72 @@ def _nothing() -> dict[str, Any]:
 def _host(folder: HostFolder, journal: Journal, window: Window | None) -> dict[str, Any]:
     number = journal.hosts.number(folder.name)
     here = np.asarray(journal.steps.host) == number
-    outcome = np.asarray(journal.steps.outcome)[here]
-    end = np.asarray(journal.steps.end)[here]
-    phase = _phase(folder, journal)
+    counts = np.bincount(np.asarray(journal.steps.outcome)[here], minlength=3)
+    ended_as = phase(folder, journal)
     reading = journal.readings.get(folder.name)
-    start_at = folder.state.get("start_at")
-    if isinstance(start_at, int | float) and start_at > 0:
+    start_at = epoch(folder.state.get("start_at"))
+    if start_at:
         started = wording.moment(start_at)
     else:
-        started = wording.moment(window.start / SECOND) if window and end.size else None
+        started = wording.moment(window.start / SECOND) if window and counts.any() else None
+    seconds = window.seconds if window else 0.0
     return {
-        "phase": phase,
+        "phase": ended_as,
         "message": wording.without_passwords(str(folder.state.get("message") or "")),
-        "finished": phase == "done",
+        "took_part": True,
+        "finished": ended_as == "done",
         "started": started,
-        "last_record": wording.moment(_last_record(journal, number)),
+        "last_record": wording.moment(last_record(journal, folder.name)),
         "holders": _holders(folder, journal, number),
-        "steps": {
-            "ok": int((outcome == OK).sum()),
-            "failed": int((outcome == FAILED).sum()),
-            "interrupted": int((outcome == INTERRUPTED).sum()),
-        },
+        "steps": {"ok": int(counts[OK]), "failed": int(counts[FAILED]), "interrupted": int(counts[INTERRUPTED])},
+        "steps_counted": _counted(folder),
+        "steps_per_second": int(counts[OK]) / seconds if seconds > 0 else None,
         "agents": _agents(folder, journal, number),
         "records": reading.records if reading else 0,
     }
 
 
-def _phase(folder: HostFolder, journal: Journal) -> str:
+def _fault(fault: Fault, window: Window | None) -> dict[str, Any]:
+    return {
+        "kind": fault.kind,
+        "since": wording.moment(fault.since),
+        "until": wording.moment(fault.until),
+        "after": window.after(int(fault.since * SECOND)) if window and fault.since else None,
+        "text": fault.text,
+    }
+
+
+def _counted(folder: HostFolder) -> int | None:
+    """How many steps the host itself had counted when it last wrote its state."""
+    counts = folder.state.get("steps")
+    if not isinstance(counts, dict):
+        return None
+    return sum(its for its in map(counts.get, ("ok", "failed", "interrupted")) if isinstance(its, int))
+
+
+def phase(folder: HostFolder, journal: Journal) -> str:
     """The last phase: the state's, unless the journal knows of an end that the state does not."""
     events = [event for event in journal.events if event.kind == "phase" and event.host == folder.name]
     noted = max(events, key=lambda event: event.time).text if events else ""
     stated = str(folder.state.get("phase") or "")
     if stated in ENDED or (stated and noted not in ENDED):
         return stated
-    return noted or "unknown"
+    if noted:
+        return noted
+    return "unknown" if folder.journal else "missing"
 
 
-def _last_record(journal: Journal, number: int) -> float | None:
+def last_record(journal: Journal, host: str) -> float | None:
+    """When the host's last record was made, in seconds since 1970; None when it has none."""
+    number = journal.hosts.number(host)
     columns = (
         (journal.steps.end, journal.steps.host),
         (journal.load.time, journal.load.host),
         (journal.agent.time, journal.agent.host),
     )
-    here = [np.asarray(time)[np.asarray(host) == number] for time, host in columns]
+    here = [np.asarray(time)[np.asarray(owner) == number] for time, owner in columns]
     times = [int(time.max()) for time in here if time.size]
+    times += [event.time for event in journal.events if event.host == host]
     return max(times) / SECOND if times else None
 
 

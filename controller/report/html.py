@@ -6,6 +6,7 @@ script but its own two, which it names by their hashes.
 
 import base64
 import hashlib
+import itertools
 import json
 import math
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from controller.report import python_markup, wording
+from controller.report import faults, hosts, python_markup, timeline, wording
 from controller.report.generator import BUSY, LATE
 
 HERE = Path(__file__).parent
@@ -48,24 +49,73 @@ def render(summary: dict[str, Any], charts: dict[str, Any], scripts: dict[str, s
         "size": wording.size,
         "date": date,
         "time_of_day": time_of_day,
+        "signed": wording.signed,
+        "ending": ending,
         "value": value,
         "is_long": is_long,
     }
     licence = (ASSETS / "uPlot.LICENSE").read_text(encoding="utf-8")
     script = f"/* uPlot:\n{licence}*/\n" + "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
     style = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
+    run, compared = summary["run"], summary["comparison"]
+    p95 = {name: step["service_time"]["p95"] for name, step in summary["steps"].items() if step["ok"]}
+    stand_out = {
+        host: {"p95 of " + its["step"] if its["step"] else its["figure"] for its in outliers}
+        for host, outliers in (compared["stand_out"] if compared else {}).items()
+    }
     return environment.get_template("report.html.j2").render(
         summary=summary,
         policy=f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'",
         script=Markup(script),  # noqa: S704  ours, from assets/
         style=Markup(style),  # noqa: S704
-        data=_json(charts | {"limits": {"cpu": BUSY, "lag": LATE}}),
+        data=_json(charts | {"limits": {"cpu": BUSY, "lag": LATE}, "p95": _p95(summary, stand_out)}),
+        findings=[(about, list(its)) for about, its in itertools.groupby(run["findings"], lambda its: its["about"])],
+        fault_kinds=timeline.FAULTS,
+        stand_out=stand_out,
+        slowest=max(p95, key=lambda step: p95[step]) if p95 else None,
+        fleet=_fleet(summary),
         has_charts=bool(charts["x"]) and bool(charts["steps"] or charts["hosts"]),
         colours={name: number % COLOURS for number, name in enumerate(summary["steps"])},
         spreads=_spreads(summary["steps"]),
         spread_width=SPREAD_WIDTH,
         shown_script=_script(scripts),
     )
+
+
+def _p95(summary: dict[str, Any], stand_out: dict[str, set[str]]) -> dict[str, Any]:
+    """What the p95 column of the table of hosts may show, by host and step: the time, and whether it stands out.
+
+    The row of all hosts has the name "".
+    """
+    rows = {"": {name: its["service_time"]["p95"] for name, its in summary["steps"].items() if its["ok"]}}
+    rows |= {name: host["p95"] for name, host in summary["hosts"].items()}
+    return {
+        host: {step: [value, f"p95 of {step}" in stand_out.get(host, ())] for step, value in its.items()}
+        for host, its in rows.items()
+    }
+
+
+def _fleet(summary: dict[str, Any]) -> dict[str, Any] | None:
+    """The sums and totals that stand under the table of hosts; None for a single host."""
+    taking_part = [host for host in summary["hosts"].values() if host["took_part"]]
+    if len(summary["hosts"]) < 2:
+        return None
+    holders = [host["holders"] for host in taking_part if host["holders"] is not None]
+    return {
+        "holders": sum(holders) if holders else None,
+        "agents": sum(host["agents"]["count"] for host in taking_part),
+        "restarts": sum(host["agents"]["restarts"] for host in taking_part),
+    }
+
+
+def ending(host: dict[str, Any]) -> str:
+    """How a host ended, for the table: "done", "stopped", "left out", "lost", "broke off while running"."""
+    phase = str(host["phase"]).replace("_", " ")
+    kinds = {fault["kind"] for fault in host["faults"]}
+    if host["phase"] in (*hosts.ENDED, *hosts.NOTHING):
+        return phase
+    end = next((kind for kind in faults.ENDS if kind in kinds), "broke off")
+    return f"{end} while {phase}"
 
 
 def _hash(text: str) -> str:

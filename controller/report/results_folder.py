@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from controller.report import wording
 from controller.report.errors import ReportError
 
 JOURNALS = ("journal.lp", "journal.lp.gz")  # the plain one is the original
+LATEST = 4e9  # seconds since 1970; what is later is no time
 LONGEST_SCRIPT = 400_000  # characters
 
 
@@ -35,6 +37,16 @@ class ResultsFolder:
     hosts: list[HostFolder] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def start_at(self) -> float | None:
+        """The start time that all hosts were given, in seconds since 1970; None when none is known.
+
+        Every host's state holds it; where no state came home, run.json does.
+        """
+        told = [host.state.get("start_at") for host in self.hosts]
+        starts = [start for start in map(epoch, told) if start]
+        return min(starts) if starts else epoch(self.run.get("started"))
+
 
 def find(path: Path) -> ResultsFolder:
     """Looks through a results folder, or through a single host's run folder that holds a journal itself.
@@ -50,7 +62,9 @@ def find(path: Path) -> ResultsFolder:
         if _journal(path):
             results.hosts = [_host(path, results.run.get("host") or path.resolve().name, notes)]
         else:
-            folders = sorted(entry for entry in path.iterdir() if entry.is_dir())
+            folders = sorted(
+                (entry for entry in path.iterdir() if entry.is_dir()), key=lambda entry: wording.in_order(entry.name)
+            )
             results.hosts = [_host(folder, folder.name, notes) for folder in folders if _is_host(folder)]
     except OSError as error:
         raise ReportError(f"The results folder {path} cannot be read: {error.strerror or error}.") from error
@@ -87,6 +101,15 @@ def _host(folder: Path, name: str, notes: list[str]) -> HostFolder:
         run=_json(folder / "run.json", notes),
         script=script,
     )
+
+
+def epoch(value: Any) -> float | None:
+    """A number, or one written as text, as seconds since 1970; None when it is none."""
+    try:
+        epoch = float(value)
+    except (TypeError, ValueError):
+        return None
+    return epoch if 0 < epoch < LATEST else None
 
 
 def _json(path: Path, notes: list[str]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.report import generator, hosts, verdict, wording
+from controller.report import comparison, generator, hosts, start, verdict, wording
+from controller.report.faults import Fault
 from controller.report.journal import FAILED, INTERRUPTED, OK, Event, Journal
 from controller.report.results_folder import ResultsFolder
 from controller.report.window import SECOND, Window
@@ -20,18 +21,25 @@ FIGURES = ("mean", "p50", "p90", "p95", "p99", "max")
 MOST_EXAMPLES = 5
 
 
-def summarize(results: ResultsFolder, journal: Journal, window: Window | None) -> dict[str, Any]:
+def summarize(results: ResultsFolder, journal: Journal, window: Window | None, faults: list[Fault]) -> dict[str, Any]:
     """The summary of a run; see docs/reading-results.md for the meaning of every figure."""
+    described = hosts.describe(results, journal, window, faults)
+    judged = generator.judge(journal, window)
+    times_of_hosts = comparison.service_times(journal)
+    comparison.add_figures(journal, times_of_hosts, described, judged)
     summary: dict[str, Any] = {
         "run": _run(results, journal, window),
-        "hosts": hosts.describe(results, journal, window),
+        "hosts": described,
         "load": _load(journal, window),
-        "generator": generator.judge(journal, window),
+        "generator": judged,
+        "comparison": comparison.of(journal, times_of_hosts, described, window.seconds if window else None),
         "steps": _steps(journal, window),
         "errors": _errors(journal, window),
         "events": [_event(event, window) for event in sorted(journal.events, key=lambda event: event.time)],
         "journal": _completeness(results, journal),
     }
+    delays = {name: host["start_delay"] for name, host in described.items() if host["start_delay"] is not None}
+    summary["run"]["start_skew"] = start.skew(delays)
     summary["run"] |= verdict.of(summary)
     return summary
 

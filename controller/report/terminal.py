@@ -22,14 +22,14 @@ def table(summary: dict[str, Any], stream: TextIO | None = None) -> str:
     paint = _Paint(coloured=stream is not None and stream.isatty() and not os.environ.get("NO_COLOR"))
     run = summary["run"]
     colour = OUTCOME_COLOURS[run["outcome"]]
+    findings = [(finding["about"] == "hosts", _finding(finding, paint)) for finding in run["findings"]]
     parts = [
         [paint(line, BOLD, colour) for line in _wrapped(run["headline"])],
+        *(lines for of_hosts, lines in findings if of_hosts),  # what happened to a host explains what follows
         _steps(summary["steps"], paint),
         _errors(summary["errors"], paint),
+        *(lines for of_hosts, lines in findings if not of_hosts),
     ]
-    for finding in run["findings"]:
-        warned = finding["about"] == "generator" and summary["generator"]["bottleneck"] is not False
-        parts.append([paint(line, YELLOW) if warned else line for line in _wrapped(finding["text"])])
     parts += [[paint(line, FAINT) for line in _wrapped(note)] for note in summary["journal"]["notes"]]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
@@ -40,6 +40,11 @@ class _Paint:
 
     def __call__(self, text: str, *codes: str) -> str:
         return f"\x1b[{';'.join(codes)}m{text}\x1b[0m" if self._coloured else text
+
+
+def _finding(finding: dict[str, Any], paint: _Paint) -> list[str]:
+    lines = _wrapped(finding["text"])
+    return [paint(line, YELLOW) for line in lines] if finding["warning"] else lines
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:

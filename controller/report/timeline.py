@@ -20,11 +20,16 @@ WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 
 PERCENTILES = (50, 95, 99, 100)
 PERCENTILE_NAMES = ("p50", "p95", "p99", "max")
 MOST_MARKS = 150
-FAULTS = ("agent_died", "disk_full", "journal_lost")
+FAULTS = ("agent_died", "disk_full", "journal_lost", "unreachable", "lost", "died", "broke_off", "not_collected")
 WORST = "all hosts"
+MOST_POINTS = (
+    400_000  # of the charts of single hosts, about 2.5 MB; a run with more has the charts of all hosts alone
+)
 
 type Floats = NDArray[np.float64]
 type Whole = NDArray[np.int64]
+EVERYTHING = slice(None)
+
 type Series = list[float | None]
 
 
@@ -39,14 +44,16 @@ def chart(journal: Journal, window: Window | None) -> dict[str, Any]:
     buckets = max(1, int(np.ceil(seconds / width))) if window else 0
     start = window.start if window else 0
     edges = start + np.arange(buckets + 1, dtype=np.int64) * int(width * SECOND)
+    steps = _steps(journal, edges, width)
     return {
         "start": start / SECOND,
         "width": width,
         "seconds": seconds,
         "x": [round((number + 0.5) * width, 3) for number in range(buckets)],
-        "steps": _steps(journal, edges, width),
+        "steps": steps,
         "failures": _failures(journal, edges, width),
         "holders": _holders(journal, edges),
+        "by_host": _by_host(journal, edges, width, [step["name"] for step in steps]),
         "hosts": _hosts(journal, edges),
         "marks": _marks(journal, window),
     }
@@ -70,11 +77,33 @@ def _bucket(time: Whole, edges: Whole) -> Whole:
     return bucket.astype(np.int64)
 
 
-def _steps(journal: Journal, edges: Whole, width: float) -> list[dict[str, Any]]:
+def _by_host(journal: Journal, edges: Whole, width: float, steps: list[str]) -> dict[str, dict[str, Any]]:
+    """Steps (in the order of `steps`, null for one that it did not do), failures and holders of each host.
+
+    Empty for a single host, and where they would make the page too large.
+    """
+    owner = np.asarray(journal.steps.host)
+    numbers = np.unique(owner)
+    series = 2 * len(PERCENTILES) + 1
+    if len(numbers) < 2 or len(numbers) * len(steps) * series * (len(edges) - 1) > MOST_POINTS:
+        return {}
+    shown = {}
+    for number in numbers:
+        here = np.flatnonzero(owner == number)
+        its = {step["name"]: step for step in _steps(journal, edges, width, here)}
+        shown[journal.hosts.list[number]] = {
+            "steps": [its.get(name) for name in steps],
+            "failures": _failures(journal, edges, width, here),
+            "holders": _holders(journal, edges, [number]),
+        }
+    return shown
+
+
+def _steps(journal: Journal, edges: Whole, width: float, here: Whole | slice = EVERYTHING) -> list[dict[str, Any]]:
     records = journal.steps
-    step, outcome = np.asarray(records.step), np.asarray(records.outcome)
-    service_time, response_time = np.asarray(records.service_time), np.asarray(records.response_time)
-    end = np.asarray(records.end)
+    step, outcome = np.asarray(records.step)[here], np.asarray(records.outcome)[here]
+    service_time, response_time = np.asarray(records.service_time)[here], np.asarray(records.response_time)[here]
+    end = np.asarray(records.end)[here]
     bucket = _bucket(end, edges)
     buckets = len(edges) - 1
     firsts: list[int] = []
@@ -121,25 +150,27 @@ def percentiles(bucket: Whole, values: Floats, buckets: int) -> dict[str, Series
     return result
 
 
-def _failures(journal: Journal, edges: Whole, width: float) -> dict[str, Series]:
+def _failures(journal: Journal, edges: Whole, width: float, here: Whole | slice = EVERYTHING) -> dict[str, Series]:
     """Failures per second of each error class, the most frequent first."""
-    error = np.asarray(journal.steps.error)
-    bucket = _bucket(np.asarray(journal.steps.end), edges)
-    counts = np.bincount(error[error >= 0], minlength=len(journal.errors.list))
+    failed = np.asarray(journal.steps.error)[here] >= 0
+    error, end = np.asarray(journal.steps.error)[here][failed], np.asarray(journal.steps.end)[here][failed]
+    bucket = _bucket(end, edges)
+    counts = np.bincount(error, minlength=len(journal.errors.list))
     return {
         journal.errors.list[number]: _rates(bucket[(error == number) & (bucket >= 0)], len(edges) - 1, width)
         for number in np.argsort(-counts, kind="stable")
+        if counts[number]
     }
 
 
-def _holders(journal: Journal, edges: Whole) -> dict[str, Series]:
-    """Active holders and steps under way, summed over the hosts at the end of each bucket."""
+def _holders(journal: Journal, edges: Whole, numbers: list[int] | None = None) -> dict[str, Series]:
+    """Active holders and steps under way at the end of each bucket, summed over the hosts (of these numbers)."""
     time, host = np.asarray(journal.load.time), np.asarray(journal.load.host)
     summed: dict[str, Series] = {}
     for name in ("active", "in_flight"):
         values = journal.load.column(name)
         total = np.zeros(len(edges) - 1)
-        for number in np.unique(host):
+        for number in np.unique(host) if numbers is None else numbers:
             here = (host == number) & np.isfinite(values)
             total += held(time[here], values[here], edges[1:])
         summed[name] = _series(total)

@@ -5,36 +5,41 @@ The same sentences stand at the top of the page, in the terminal and in summary.
 
 from typing import Any
 
-from controller.report import wording
+from controller.report import comparison, wording
 
 SLOWEST = 3
+MOST_HOSTS = 5
 
 
 def of(summary: dict[str, Any]) -> dict[str, Any]:
-    """`outcome` (a word), `passed`, `headline` (a few words), `findings` (sentences, each with its subject).
+    """`outcome` (a word), `passed`, `headline` (a few words), `findings` (sentences, each with its subject and
+    whether it is a `warning`).
 
     Outcomes: `passed` (steps were done and none failed, every host came to its end), `failed` (steps
     failed), `stopped` (ended early on request), `broken_off` (a host did not come to its end), `no_load`
-    (no step was done).
+    (no step was done). Hosts that were left out before the start have no end to come to.
     """
     outcome = _outcome(summary)
+    generator, compared = summary["generator"], summary["comparison"]
     findings = [
-        ("load", _load(summary)),
-        ("hosts", _hosts(summary)),
-        ("slowest", _slowest(summary)),
-        ("failures", _first_failure(summary)),
-        ("generator", _generator(summary)),
+        ("load", _load(summary), False),
+        *(("hosts", text, True) for text in _hosts(summary)),
+        ("start", _start(summary), False),
+        ("slowest", _slowest(summary), False),
+        ("failures", _first_failure(summary), False),
+        ("comparison", comparison.sentence(compared, summary["hosts"]), bool(compared and compared["stand_out"])),
+        ("generator", _generator(summary), generator["bottleneck"] is not False),
     ]
     return {
         "outcome": outcome,
         "passed": outcome == "passed",
         "headline": _headline(summary, outcome),
-        "findings": [{"about": about, "text": text} for about, text in findings if text],
+        "findings": [{"about": about, "text": text, "warning": warning} for about, text, warning in findings if text],
     }
 
 
 def _unfinished(summary: dict[str, Any]) -> dict[str, Any]:
-    return {name: host for name, host in summary["hosts"].items() if not host["finished"]}
+    return {name: host for name, host in summary["hosts"].items() if host["took_part"] and not host["finished"]}
 
 
 def _outcome(summary: dict[str, Any]) -> str:
@@ -69,7 +74,7 @@ def _load(summary: dict[str, Any]) -> str:
     load, run = summary["load"], summary["run"]
     if not load["ok"] + load["failed"]:
         return ""
-    hosts = wording.number(sum(1 for host in summary["hosts"].values() if host["records"]), "host")
+    hosts = wording.number(sum(1 for host in summary["hosts"].values() if sum(host["steps"].values())), "host")
     peak = load["peak_active_holders"]
     who = f"Up to {wording.number(peak, 'active holder')} on {hosts}" if peak else hosts[:1].upper() + hosts[1:]
     text = (
@@ -84,25 +89,99 @@ def _load(summary: dict[str, Any]) -> str:
     return text + "."
 
 
-def _hosts(summary: dict[str, Any]) -> str:
+def _hosts(summary: dict[str, Any]) -> list[str]:
+    """What happened to hosts, a text for each of them; hosts that were stopped alike share one."""
+    texts, stopped = [], []
+    for name, host in summary["hosts"].items():
+        if not host["faults"] and host["phase"] == "stopped":
+            stopped.append(name)
+        elif host["faults"] or (host["took_part"] and not host["finished"]):
+            texts.append(_host(name, host, summary))
+    if len(texts) > MOST_HOSTS:
+        more = wording.number(len(texts) - MOST_HOSTS, "more host")
+        texts = [*texts[:MOST_HOSTS], f"Something happened to {more}; see the table of the load hosts."]
+    if stopped:
+        hosts = "Host" if len(stopped) == 1 else "Hosts"
+        was = "was" if len(stopped) == 1 else "were"
+        message = summary["hosts"][stopped[0]]["message"].rstrip(".")
+        texts.append(f"{hosts} {wording.listed(stopped)} {was} stopped before the run's end{_bracketed(message)}.")
+    return texts
+
+
+def _host(name: str, host: dict[str, Any], summary: dict[str, Any]) -> str:
+    """What happened to a host and since when, and what of it is in the report."""
+    message = host["message"].rstrip(".")
+    if not host["faults"]:
+        if host["phase"] == "failed":
+            return f"Host {name} failed{_bracketed(message)}."
+        if host["phase"] == "missing":
+            return f"From host {name} nothing was collected."
+        return f"Host {name} did not come to the end: the last that is known of it is that it was {host['phase']}."
     sentences = []
-    unfinished = _unfinished(summary)
-    for name, host in list(unfinished.items())[:SLOWEST]:
-        message = f" ({host['message'].rstrip('.')})" if host["message"] else ""
-        match host["phase"]:
-            case "failed":
-                sentences.append(f"Host {name} failed{message}.")
-            case "stopped":
-                sentences.append(f"Host {name} was stopped before the run's end{message}.")
-            case "missing":
-                sentences.append(f"From host {name} nothing was collected.")
-            case phase:
-                heard = f", last heard of at {host['last_record']}" if host["last_record"] else ""
-                sentences.append(f"Host {name} broke off while it was {phase}{heard}{message}.")
-    if len(unfinished) > SLOWEST:
-        more = wording.number(len(unfinished) - SLOWEST, "more host")
-        sentences.append(f"{more} did not come to the end.")
-    return " ".join(sentences)
+    for fault in host["faults"]:
+        sentences.append(fault["text"])
+        if fault["kind"] in ("lost", "died", "broke_off") and fault["after"] is not None:
+            sentences.append(f"That was {_moment(fault)}.")
+    if message and not any(message in sentence for sentence in sentences):
+        sentences.append(f"It said: {message}.")
+    told = " ".join(sentences)
+    return f"{told} {_what_there_is(host, summary, told)}".rstrip()
+
+
+def _what_there_is(host: dict[str, Any], summary: dict[str, Any], told: str) -> str:
+    """How much of a host to which something happened is in the report; `told` is what was said before."""
+    if not host["took_part"]:
+        others = [its["holders"] for its in summary["hosts"].values() if its["took_part"] and its["holders"]]
+        given = others and sum(others) == summary["run"]["settings"].get("stampede_holders")
+        return "Its holders were given to the others." if given else ""
+    steps = sum(host["steps"].values())
+    here = f"its {wording.number(steps, 'step')} {'is' if steps == 1 else 'are'} in this report"
+    if host["finished"]:
+        return f"It went on by itself and came to its end; {here}."
+    if host["phase"] == "stopped":
+        return f"It was stopped before the run's end; {here}."
+    if not host["records"]:
+        return "Nothing of it is in this report."
+    counted = host["steps_counted"]
+    if counted is not None and counted > steps:
+        return f"Of the {wording.number(counted, 'step')} that it had counted, {steps:,} are in this report."
+    last = host["last_record"][11:19]
+    return f"{here.capitalize()}." if last in told else f"Its last record is of {last} UTC; {here}."
+
+
+def _moment(fault: dict[str, Any]) -> str:
+    """When a fault was, for people: "at 18:05:02 UTC, 41 s after the start"."""
+    since, after = fault["since"][11:19], fault["after"]
+    at = "" if f"{since} UTC" in fault["text"] else f"at {since} UTC, "
+    return f"{at}{wording.duration(abs(after))} {'after' if after >= 0 else 'before'} the start"
+
+
+def _bracketed(text: str) -> str:
+    return f" ({text})" if text else ""
+
+
+def _start(summary: dict[str, Any]) -> str:
+    """How nearly together the hosts began, and how good that figure is."""
+    skew = summary["run"]["start_skew"]
+    if skew is None:
+        return ""
+    hosts = summary["hosts"]
+    delays = {name: host["start_delay"] for name, host in hosts.items() if host["start_delay"] is not None}
+    last = max(delays, key=lambda name: delays[name])
+    text = (
+        f"The {wording.number(len(delays), 'host')} began within {wording.seconds(skew)} of each other by their own "
+        f"clocks, the last of them ({last}) {wording.seconds(abs(delays[last]))} "
+        f"{'after' if delays[last] >= 0 else 'before'} the agreed time."
+    )
+    clocks = [host["clock"] for name, host in hosts.items() if name in delays and host["clock"]]
+    if len(clocks) < len(delays):
+        return f"{text} How far the clocks of {'these' if not clocks else 'all of these'} agreed is not known."
+    offset = max(abs(clock["offset"]) for clock in clocks)
+    uncertainty = max(clock["uncertainty"] for clock in clocks)
+    return (
+        f"{text} The hosts' clocks agreed with the control node's within {wording.seconds(offset)} "
+        f"(measured to ± {wording.seconds(uncertainty)})."
+    )
 
 
 def _slowest(summary: dict[str, Any]) -> str:

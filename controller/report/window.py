@@ -35,8 +35,7 @@ def find(results: ResultsFolder, journal: Journal) -> Window | None:
     the last sample.
     """
     steps = journal.steps
-    given = [host.state.get("start_at") for host in results.hosts]
-    starts = [int(start * SECOND) for start in given if isinstance(start, int | float) and start > 0]
+    starts = [int(results.start_at * SECOND)] if results.start_at else []
     starts = starts or [event.time for event in journal.events if event.text == "running" and event.kind == "phase"]
     if len(steps):
         due = np.asarray(steps.end) - (np.asarray(steps.response_time) * SECOND).astype(np.int64)
@@ -44,4 +43,4 @@ def find(results: ResultsFolder, journal: Journal) -> Window | None:
         return Window(start, max(steps.end))
     if not starts:
         return None
-    return Window(min(starts), max([min(starts), *journal.load.time[-1:]]))
+    return Window(min(starts), max([min(starts), *journal.load.time]))

@@ -79,6 +79,13 @@ def size(value: float | None) -> str:
     return f"{value:.0f} B"
 
 
+def signed(value: float | None) -> str:
+    """A time before or after a moment: "+12 ms", "−4.0 ms", "+1.20 s"."""  # noqa: RUF002
+    if value is None:
+        return NONE
+    return ("−" if value < 0 else "+") + seconds(abs(value))  # noqa: RUF001
+
+
 def number(value: int, one: str, many: str = "") -> str:
     """A count with its noun: "1 host", "2 hosts"."""
     return f"{value:,} {one if value == 1 else many or one + 's'}"
@@ -94,6 +101,16 @@ def listed(names: list[str], most: int = 4) -> str:
 def moment(epoch: float | None) -> str | None:
     """A time of day in ISO 8601, UTC, whole seconds; None for no time."""
     return None if epoch is None else f"{datetime.fromtimestamp(epoch, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def time_of_day(epoch: float | None) -> str:
+    """A time of day, UTC: "18:03:12"."""
+    return NONE if epoch is None else f"{datetime.fromtimestamp(epoch, UTC):%H:%M:%S}"
+
+
+def in_order(name: str) -> list[tuple[int, str]]:
+    """A key to sort names by in which load-2 comes before load-10."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.findall(r"\d{1,9}|\D+", name)]
 
 
 def without_passwords(text: str) -> str:

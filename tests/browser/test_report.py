@@ -43,6 +43,14 @@ def results(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def fleet(tmp_path_factory) -> Path:
+    """The report of 30 hosts, to some of which something happened."""
+    results = samples.write_fleet(tmp_path_factory.mktemp("fleet") / samples.RUN, 30, holders=8)
+    report(results)
+    return results
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator["playwright.Browser"]:
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
@@ -229,6 +237,56 @@ def test_a_host_can_be_chosen(opened):
     assert "busiest agent" in one.hover("processors", 0.5)
     one.page.select_option("#host", "load-2")
     assert {"agent-0", "agent-1", "controller"} <= set(one.hover("processors", 0.5).split())
+
+
+def test_all_charts_follow_the_chosen_host(opened):
+    one = opened()
+    before = {chart: one.coloured(chart) for chart in ("throughput", "latency")}
+    assert "active holders\t120" in one.hover("holders", 0.5)
+    one.page.select_option("#host", "load-2")
+    for chart, coloured in before.items():
+        assert one.caption(chart).endswith("Host load-2."), chart
+        assert one.coloured(chart) not in (0, coloured), chart
+    assert one.caption("holders").endswith("Host load-2.")
+    assert "active holders\t60" in one.hover("holders", 0.5)
+    assert one.page.locator("figure[data-chart=failures] .key span").count() == 0  # all of them were on load-1
+    one.page.select_option("#host", "all hosts")
+    assert {chart: one.coloured(chart) for chart in before} == before
+    assert "Host" not in one.caption("latency")
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_a_table_of_thirty_hosts_fits_and_keeps_their_names_in_sight(opened, fleet, width):
+    one = opened(width, folder=fleet)
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= width
+    table = one.page.locator("table.hosts")
+    assert table.locator("tbody tr:not(.happened)").count() == 30
+    region = one.page.get_by_role("region", name="Table of load hosts")
+    region.evaluate("region => { region.scrollLeft = 1e6 }")
+    for part in (table.locator("tbody th").last, table.locator("tr.happened span").first):
+        box = part.bounding_box()
+        assert 0 <= box["x"] < box["x"] + box["width"] <= width
+    assert "left out" in table.locator("tr", has_text="load-30").first.inner_text()
+
+
+def test_the_step_of_the_hosts_p95_can_be_chosen(opened, fleet):
+    one = opened(folder=fleet)
+    hosts = json.loads((fleet / "summary.json").read_text())["hosts"]
+    one.page.select_option("#p95-step", "present_proof")
+    cell = one.page.locator("td[data-p95=load-2]")
+    assert cell.inner_text() == f"{hosts['load-2']['p95']['present_proof']:.2f} s"
+    assert cell.get_attribute("class") == "out"
+    assert one.page.locator("td[data-p95=load-30]").inner_text() == "–"  # noqa: RUF001
+    assert "present_proof" in one.page.locator("table.hosts caption").inner_text()
+
+
+def test_what_happened_is_marked_on_the_charts_and_told_at_the_top(opened, fleet):
+    one = opened(folder=fleet)
+    lost = next(mark["at"] for mark in one.data["marks"] if mark["text"] == "lost, load-4")
+    assert "lost, load-4" in one.hover("throughput", (lost + 0.5) / one.data["seconds"])
+    verdict = one.page.locator(".verdict").inner_text()
+    for words in ("load-4 was lost", "load-30 took no part", "load-2 stands out", "began within"):
+        assert words in verdict
 
 
 def test_the_controls_can_be_reached_by_keyboard(opened):

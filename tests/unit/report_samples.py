@@ -13,6 +13,7 @@ RUN = "2026-11-22T18-03-12Z"
 SCENARIO = "issue_present_revoke"
 START = 1_795_370_592  # 2026-11-22T18:03:12Z
 SECOND = 1_000_000_000
+START_DELAY = 0.002  # seconds; of the first host, twice that of the second, and so on
 
 SCRIPT = '''"""Rendered by Stampede for run {run}: holders that are issued, present and are revoked."""
 
@@ -71,6 +72,9 @@ class Sample:
     think: tuple[float, float] = (3.0, 9.0)
     failures: bool = True
     busy_agent: bool = False
+    slow: dict[str, float] = field(default_factory=dict)  # by host: how many times slower its steps are
+    lost: dict[str, float] = field(default_factory=dict)  # by host: seconds after which nothing more is written
+    run: dict[str, Any] = field(default_factory=dict)  # of run.json, such as clocks and faults
     seed: int = 7
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -94,22 +98,62 @@ def write_results(folder: Path, sample: Sample | None = None, *, packed: bool = 
     run = {
         "run_id": RUN,
         "scenario": SCENARIO,
-        "started": START - 25,
+        "started": START,
         "ended": START + sample.duration + 40,
         "settings": settings,
         "versions": versions,
-    }
+        "hosts": list(sample.hosts),
+    } | sample.run
     (folder / "run.json").write_text(json.dumps(run))
     for number, host in enumerate(sample.hosts):
         write_host(folder / host, host, sample, random.Random(sample.seed + number), packed=packed)
     return folder
 
 
+def fault(host: str, kind: str, after: float | None, text: str, until: float | None = None) -> dict[str, Any]:
+    """One of run.json's faults; `after` and `until` in seconds from the start."""
+    return {
+        "host": host,
+        "kind": kind,
+        "since": None if after is None else START + after,
+        "until": None if until is None else START + until,
+        "text": text,
+    }
+
+
+def write_fleet(folder: Path, hosts: int = 5, **more: Any) -> Path:
+    """Writes the results of a fleet in which much happened: load-2 is slow, load-3 was out of reach for a while,
+    load-4 was lost and its journal brought home later, the last host was left out before the start."""
+    names = tuple(f"load-{number + 1}" for number in range(hosts))
+    last = names[-1]
+    faults = [
+        fault(last, "left_out", -30, f"{last} took no part: its Python is 3.11.2, 3.13 is needed."),
+        fault("load-3", "unreachable", 30, "load-3 could not be reached from 18:03:42 to 18:04:04 (22 s).", 52),
+        fault("load-4", "lost", 41, "load-4 was lost: it could not be reached any more from 18:03:53 on."),
+        fault("load-4", "not_collected", 150, "The journal of load-4 could not be brought home."),
+    ]
+    clocks = {
+        name: {"offset": 0.002 * number - 0.005, "uncertainty": 0.009} for number, name in enumerate(names[:-1])
+    }
+    sample = {
+        "holders": 30,
+        "duration": 120,
+        "ramp": 20,
+        "failures": False,
+        "slow": {"load-2": 2.4},
+        "lost": {"load-4": 39},
+    }
+    settings = {"stampede_holders": more.get("holders", 30) * (hosts - 1)}
+    run = {"hosts": list(names), "clocks": clocks, "faults": faults}
+    return write_results(folder, Sample(**{"hosts": names[:-1], "settings": settings, "run": run} | sample | more))
+
+
 def write_host(folder: Path, host: str, sample: Sample, rng: random.Random, *, packed: bool) -> None:
     """Writes one host's folder."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = list(journal_lines(host, sample, rng, faulty=sample.failures and host == sample.hosts[0]))
-    text = "".join(line + "\n" for _, line in sorted(lines, key=lambda entry: entry[0]))
+    lost = START + sample.lost.get(host, 1e9)
+    text = "".join(line + "\n" for at, line in sorted(lines, key=lambda entry: entry[0]) if at < lost)
     if packed:
         (folder / "journal.lp.gz").write_bytes(gzip.compress(text.encode(), 6))
     else:
@@ -132,6 +176,13 @@ def write_host(folder: Path, host: str, sample: Sample, rng: random.Random, *, p
             "stopped": 0,
         },
     }
+    if host in sample.lost:
+        state |= {
+            "phase": "running",
+            "phase_since": START,
+            "time": lost,
+            "steps": {"ok": text.count("outcome=ok") + 3},
+        }
     (folder / "state.json").write_text(json.dumps(state))
     versions = {"acapy-agent": "1.7.0", "python": "3.13.5", "controller": "0.1.0"}
     (folder / "run.json").write_text(json.dumps({"run_id": RUN, "host": host, "versions": versions}))
@@ -173,22 +224,22 @@ def step_line(
 
 def journal_lines(host: str, sample: Sample, rng: random.Random, *, faulty: bool) -> Iterator[tuple[float, str]]:
     """The journal of one host, as (time, line), in no order."""
-    fault = START + sample.duration * 0.55
+    died = START + sample.duration * 0.55
     phases = [
         ("starting", -22),
         ("arming", -20),
         ("armed", -4),
-        ("running", 0),
+        ("running", START_DELAY * (1 + sample.hosts.index(host))),
         ("draining", sample.duration),
         ("done", sample.duration + 12),
     ]
     for phase, at in phases:
         yield event(host, START + at, "phase", phase)
     if faulty:
-        yield event(host, fault, "agent_died", "agent-1 ended with signal 9 (killed)")
-        yield event(host, fault + 7, "agent_restarted", "agent-1 is up again after 7 s")
+        yield event(host, died, "agent_died", "agent-1 ended with signal 9 (killed)")
+        yield event(host, died + 7, "agent_restarted", "agent-1 is up again after 7 s")
     busy: list[float] = []
-    for time, line, seconds in steps(host, sample, rng, fault if faulty else None):
+    for time, line, seconds in steps(host, sample, rng, died if faulty else None):
         busy.append(time - seconds)
         yield time, line
     starts = sorted(busy)
@@ -196,7 +247,7 @@ def journal_lines(host: str, sample: Sample, rng: random.Random, *, faulty: bool
         yield load(host, sample, rng, second, starts)
         if second % 5 == 0:
             for number in range(2):
-                yield agent(host, sample, rng, number, second, fault if faulty else None)
+                yield agent(host, sample, rng, number, second, died if faulty else None)
 
 
 def event(host: str, at: float, kind: str, text: str) -> tuple[float, str]:
@@ -253,7 +304,7 @@ def steps(host: str, sample: Sample, rng: random.Random, fault: float | None) ->
         step, *rest = plan
         median, spread = TIMES[step]
         crowding = 1 + 0.8 * min(1.0, max(0.0, (at - START) / sample.ramp))
-        seconds = round(rng.lognormvariate(0, spread) * median * crowding, 6)
+        seconds = round(rng.lognormvariate(0, spread) * median * crowding * sample.slow.get(host, 1.0), 6)
         lag = round(rng.lognormvariate(-6.5, 0.7), 6)
         outcome, error, detail = "ok", "", ""
         if fault is not None and holder % 2 and fault <= at < fault + 7:

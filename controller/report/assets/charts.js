@@ -50,10 +50,10 @@ function translucent(colour, share) {
   return colour + Math.round(share * 255).toString(16).padStart(2, "0");
 }
 
-/* Phases and faults: lines down the chart, and their words above it as far as they do not overlap. */
+/* Phases and faults: lines down the chart, and their words above it in two rows, as far as they do not overlap. */
 function drawMarks(chart, marks, colour) {
   const { ctx, bbox } = chart, ratio = devicePixelRatio;
-  let free = -Infinity;
+  const free = [-Infinity, -Infinity];
   ctx.save();
   ctx.font = 11 * ratio + "px system-ui, sans-serif";
   ctx.textBaseline = "bottom";
@@ -70,9 +70,10 @@ function drawMarks(chart, marks, colour) {
     ctx.stroke();
     const width = ctx.measureText(mark.text).width;
     const left = Math.min(at, bbox.left + bbox.width - width);
-    if (left > free) {
-      ctx.fillText(mark.text, left, bbox.top - 3 * ratio);
-      free = left + width + 8 * ratio;
+    const row = free.findIndex((from) => left > from);
+    if (row >= 0) {
+      ctx.fillText(mark.text, left, bbox.top - (3 + 13 * row) * ratio);
+      free[row] = left + width + 8 * ratio;
     }
   }
   ctx.restore();
@@ -161,7 +162,7 @@ function draw(plot, spec, data, view, width) {
   const narrow = width < 520;
   const options = {
     width, height: spec.height || (narrow ? 210 : 240),
-    padding: [20, 8, 0, 0],
+    padding: [32, 8, 0, 0],
     legend: { show: false },
     cursor: {
       sync: { key: "stampede", scales: ["x", null] },

@@ -3,13 +3,15 @@
 
 (() => {
   const data = JSON.parse(document.getElementById("chart-data").textContent);
-  const view = { steps: data.steps.map(() => true), percentile: "p95", time: "service", log: false, host: Object.keys(data.hosts)[0], zoom: null };
+  const hosts = Object.keys(data.hosts), everyHost = hosts.length > 1 ? hosts[0] : null;
+  const view = { steps: data.steps.map(() => true), percentile: "p95", time: "service", log: false, host: hosts[0], zoom: null };
   const colours = 12, dashes = [undefined, [6, 3], [2, 3]];
   let colour = theme();
 
   const stepColour = (number) => colour("c" + (number % colours));
   const stepDash = (number) => dashes[Math.floor(number / colours) % dashes.length];
-  const shown = () => data.steps.map((step, number) => ({ step, number })).filter(({ number }) => view.steps[number]);
+  const chosen = () => data.by_host[view.host] || data;  // the figures of one host, or of all
+  const shown = () => chosen().steps.map((step, number) => ({ step, number })).filter(({ step, number }) => step && view.steps[number]);
   const hundredfold = (values) => values.map((value) => (value === null ? null : value * 100));
 
   const specs = {
@@ -23,15 +25,15 @@
       return { series, stacked: true, words: words.rate };
     },
     latency() {
-      const chosen = shown();
-      document.getElementById("percentile-choice").disabled = chosen.length === 1;
+      const lines = shown();
+      document.getElementById("percentile-choice").disabled = lines.length === 1;
       const base = { words: words.seconds, axis: axisSeconds, log: view.log };
-      if (chosen.length !== 1) {
-        const series = chosen.map(({ step, number }) => (
+      if (lines.length !== 1) {
+        const series = lines.map(({ step, number }) => (
           { name: step.name, colour: stepColour(number), dash: stepDash(number), values: step[view.time][view.percentile] }));
         return { ...base, series, caption: view.percentile + " of the " + view.time + " time of steps that ended ok, in each interval." };
       }
-      const { step, number } = chosen[0], line = stepColour(number), times = step[view.time];
+      const { step, number } = lines[0], line = stepColour(number), times = step[view.time];
       const series = [
         { name: "p50", values: times.p50, width: 2, colour: line },
         { name: "p95", values: times.p95, width: 1.4, colour: line },
@@ -42,13 +44,13 @@
       return { ...base, series, bands, keyed: true, rising: true, caption: "p50, p95, p99 and maximum of the " + view.time + " time of " + step.name + " that ended ok, in each interval." };
     },
     failures() {
-      const names = Object.keys(data.failures);
+      const names = Object.keys(data.failures), failures = chosen().failures;
       const palette = ["bad", "c1", "c3", "c4", "c6", "c8", "c0", "c5", "c2", "c7"];
-      const series = names.map((name, number) => ({ name, colour: colour(palette[number % palette.length]), values: data.failures[name], solid: true, width: 0 }));
+      const series = names.map((name, number) => ({ name, colour: colour(palette[number % palette.length]), values: failures[name], solid: true, width: 0 })).filter((one) => one.values);
       return { series, stacked: true, keyed: true, height: 170, words: words.rate };
     },
     holders() {
-      const { active, in_flight } = data.holders;
+      const { active, in_flight } = chosen().holders;
       if (!active) return null;
       return { height: 170, keyed: true, words: words.count, series: [
         { name: "active holders", colour: colour("c0"), values: active },
@@ -58,7 +60,7 @@
     processors() {
       const host = data.hosts[view.host];
       if (!host) return null;
-      const several = Object.keys(data.hosts).length > 1 && view.host === Object.keys(data.hosts)[0];
+      const several = view.host === everyHost;
       const worst = several ? " (busiest)" : "";
       const series = [
         { name: "host" + worst, colour: colour("ink"), width: 2, values: hundredfold(host.host) },
@@ -81,7 +83,8 @@
   };
 
   const figures = [...document.querySelectorAll("figure[data-chart]")].map((figure) => (
-    { figure, plot: figure.querySelector(".plot"), name: figure.dataset.chart, chart: null, width: 0 }));
+    { figure, plot: figure.querySelector(".plot"), name: figure.dataset.chart,
+      caption: figure.querySelector("figcaption p").textContent, chart: null, width: 0 }));
 
   function key(entry, spec) {
     entry.figure.querySelector(".key")?.remove();
@@ -109,7 +112,8 @@
     entry.chart = null;
     entry.figure.hidden = spec === null;
     if (spec === null) return;
-    if (spec.caption) entry.figure.querySelector("figcaption p").textContent = spec.caption;
+    const ofHost = data.by_host[view.host] || (everyHost && view.host !== everyHost && ["processors", "lag"].includes(entry.name));
+    entry.figure.querySelector("figcaption p").textContent = (spec.caption || entry.caption) + (ofHost ? " Host " + view.host + "." : "");
     entry.width = width || entry.plot.clientWidth;
     entry.chart = draw(entry.plot, spec, data, view, entry.width);
     const canvas = entry.plot.querySelector("canvas");
@@ -157,12 +161,28 @@
     else if (target.name === "time") view.time = target.value;
     else if (target.name === "scale") view.log = target.value === "log";
     else if (target.id === "host") view.host = target.value;
-    redrawAll(target.id === "host" ? ["processors", "lag"] : ["latency"]);
+    else return;
+    redrawAll(target.id === "host" ? null : ["latency"]);
   });
 
   const select = document.getElementById("host");
-  for (const name of Object.keys(data.hosts)) select.add(new Option(name, name));
-  document.getElementById("host-choice").hidden = Object.keys(data.hosts).length < 2;
+  for (const name of hosts) select.add(new Option(name, name));
+  document.getElementById("host-choice").hidden = !everyHost;
+  if (!Object.keys(data.by_host).length) document.getElementById("host-choice-words").textContent = "Host, in the charts of the load generator:";
+
+  /* The table of hosts has one column for a p95; which step's is chosen. */
+  const p95 = document.getElementById("p95-step");
+  if (p95) {
+    document.getElementById("p95-choice").hidden = false;
+    p95.addEventListener("change", () => {
+      document.getElementById("p95-words").textContent = p95.value;
+      for (const cell of document.querySelectorAll("td[data-p95]")) {
+        const [value, out] = (data.p95[cell.dataset.p95] || {})[p95.value] || [];
+        cell.textContent = value === undefined ? "–" : words.seconds(value);
+        cell.className = out ? "out" : "";
+      }
+    });
+  }
   document.getElementById("controls").hidden = data.steps.length === 0;
 
   new ResizeObserver(() => {
