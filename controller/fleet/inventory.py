@@ -47,10 +47,13 @@ def load_hosts(sources: list[str]) -> list[LoadHost]:
     class Loader(DataLoader):  # type: ignore[misc]
         """Passes over files that are vaulted as a whole."""
 
+        passed_over = False
+
         def load_from_file(self, file_name: str, *args: Any, **options: Any) -> Any:
             try:
                 return super().load_from_file(file_name, *args, **options)
             except AnsibleVaultError:
+                self.passed_over = True
                 return {}
 
     for source in sources:
@@ -91,10 +94,9 @@ def _load_host(name: str, variables: Mapping[str, Any], loader: Any) -> LoadHost
         try:
             return templar.template(variables[variable])
         except AnsibleError as error:
-            raise BadInput(
-                f"{variable} of {name} cannot be worked out without the vault's password, or at all: "
-                f"{first_line(error)}; stampede watch reads nothing that is vaulted"
-            ) from None
+            vaulted = "undecryptable" in str(error) or loader.passed_over
+            why = f"{variable} of {name} cannot be worked out: {first_line(error)}"
+            raise BadInput(f"{why}; stampede watch reads nothing that is vaulted" if vaulted else why) from None
 
     wanted = {"ansible_connection", "ansible_become", "ansible_become_method"}
     wanted |= chosen(variables, "connection", "ssh").keys()
