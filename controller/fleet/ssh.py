@@ -125,7 +125,7 @@ class There(Root):
                 raise Refused(f"its host key is not in {self._known_hosts}") from None
             if isinstance(error, CommandTimedOut):
                 raise Unreachable(f"no answer for {COMMAND_LIMIT} s") from None
-            raise Unreachable(str(error) or type(error).__name__) from None
+            raise Unreachable(re.sub(r"^\[Errno \w+\] ", "", str(error)) or type(error).__name__) from None
 
     def _connect(self) -> Connection:
         settings = self._settings

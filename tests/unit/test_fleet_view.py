@@ -144,7 +144,7 @@ class TestLooking:
         assert look_at_process(tmp_path, pid=2**22 + 1).words == "MemoryError"
 
     def test_at_a_unit(self) -> None:
-        said = f"inactive\n{NOW}\nKilled \n{json.dumps(STATE, indent=1)}\n"
+        said = f"failed\n{NOW}\nKilled  [systemd: success]\n{json.dumps(STATE, indent=1)}\n"
         seen = look_at_unit(lambda command: said, Path("/var/lib/stampede/runs/r1"), "stampede-run@r1.service")
         assert (seen.alive, seen.clock, seen.words, seen.state) == (False, NOW, "Killed", STATE)
         assert look_at_unit(lambda command: f"active\n{NOW}\n\n", Path("/r1"), "u").state == {}
