@@ -91,8 +91,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     report = verbs.add_parser("report", help="make summary.json and report.html of a run's results again")
     report.add_argument("results", type=Path, metavar="RESULTS_DIR", help="such as results/RUN_ID")
+    watch = verbs.add_parser(
+        "watch",
+        help="show how a run on a fleet goes, from any machine that has the inventory",
+        description="Shows how a run goes: the one that goes on, or else the newest. It only looks: Ctrl-C ends "
+        "watching, and the run goes on. Ends by itself, with exit code 0, when all controllers have ended; exit code "
+        "2 says that there was nothing to watch. Reads the inventory as ansible-playbook does, reaches hosts by SSH "
+        "with the options that it has, checks their keys, and needs no vault's password.",
+    )
+    watch.add_argument(
+        *("-i", "--inventory"), action="append", required=True, metavar="INVENTORY", help="such as inventory/local"
+    )
+    watch.add_argument("--run", default="", metavar="RUN", help="name of the run, such as 20260315-120000")
+    watch.add_argument("--json", action="store_true", help="print a line of JSON each interval: hosts, fleet, faults")
+    watch.add_argument("--once", action="store_true", help="look once")
+    watch.add_argument(
+        "--interval",
+        type=_interval,
+        metavar="SECONDS",
+        help="between two tables (default: 1 in a terminal, where the table is redrawn in place, else 10)",
+    )
     arguments = parser.parse_args(argv)
+    if arguments.verb == "watch":
+        from controller.fleet.watch import watch as watch_fleet
+
+        return watch_fleet(
+            arguments.inventory, arguments.run, arguments.interval, as_json=arguments.json, once=arguments.once
+        )
     return _report(arguments.results)
+
+
+def _interval(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return value
 
 
 def _report(results: Path) -> int:

@@ -64,7 +64,8 @@ def look_at_unit(run: Callable[[str], str], folder: Path, unit: str) -> Look:
     output = run(
         f"active=$(systemctl is-active {name}); echo $active; date +%s.%N; "
         f"case $active in {'|'.join(sorted(LIVING))}) ;; *) "
-        f"journalctl --quiet --no-pager -n 1 -o cat -u {name} _SYSTEMD_UNIT={name} | tr '\\n' ' ';; esac; echo; "
+        f"printf '%s' \"$(journalctl --quiet --no-pager -n 1 -o cat -u {name} _SYSTEMD_UNIT={name} | tr '\\n' ' ')"
+        f' [systemd: $(systemctl show -P Result {name})]";; esac; echo; '
         f"cat {file} 2>/dev/null; true"
     )
     try:
@@ -72,6 +73,7 @@ def look_at_unit(run: Callable[[str], str], folder: Path, unit: str) -> Look:
         seconds = float(clock)
     except ValueError:
         raise Unreachable(f"it answered {output[:100]!r}") from None
+    words = words.removesuffix("[systemd: success]")  # else its word for it, such as signal or oom-kill
     return Look(active in LIVING, parsed("\n".join(rest)), seconds, words.strip())
 
 

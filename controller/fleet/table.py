@@ -69,7 +69,7 @@ def table(hosts: Sequence[HostView], now: float, rows: int = MOST_ROWS) -> Rende
     all_of_them = fleet_figures(hosts, now)
     drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     drawn.add_column("host")  # this one and the steps' are cut where there is little room
-    drawn.add_column("phase", no_wrap=True)
+    drawn.add_column("phase", no_wrap=True, min_width=11)  # so that it does not move about
     for title in ("holders", "steps/s", "failed", "p95 s"):
         drawn.add_column(title, justify="right", no_wrap=True)
     drawn.add_column("of step")

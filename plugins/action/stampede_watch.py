@@ -19,13 +19,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import become_loader, connection_loader
 from ansible.utils.display import Display
 
 from controller.fleet import table
+from controller.fleet.inventory import chosen
 from controller.fleet.lookers import Lookers
 from controller.fleet.looks import Look, Unreachable, look_at_process, look_at_unit
 from controller.fleet.view import ENDED, Fault, HostView
@@ -132,12 +132,6 @@ class Connection:
         if code:
             raise Unreachable(reason(as_text(errors)))
         return "\n".join(line for line in as_text(output).splitlines() if not line.startswith("BECOME-SUCCESS-"))
-
-
-def chosen(variables: Mapping[str, Any], kind: str, name: str) -> dict[str, Any]:
-    """The variables that set options of a plugin of Ansible."""
-    names = constants.config.get_plugin_vars(kind, name)
-    return {name: variables[name] for name in names if name in variables}
 
 
 def as_text(output: str | bytes) -> str:

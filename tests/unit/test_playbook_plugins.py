@@ -1,4 +1,4 @@
-"""The plugins' own logic: progress, verdict, packing, ports, and finding runs."""
+"""The plugins' own logic: verdict, packing, ports, and finding runs."""
 
 import json
 import os
@@ -6,13 +6,11 @@ import socket
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail
 from plugin_files import load_plugin
 
-watch = load_plugin("action/stampede_watch")
 verdict = load_plugin("action/stampede_verdict")
 collect = load_plugin("action/stampede_collect")
 pack = load_plugin("modules/stampede_pack")
@@ -20,61 +18,6 @@ ports = load_plugin("modules/stampede_ports")
 runs = load_plugin("modules/stampede_runs")
 settings = load_plugin("action/stampede_settings")
 meet = load_plugin("action/stampede_meet")
-
-
-def host(name: str = "h1", **state: Any) -> Any:
-    values = {
-        "phase": "running",
-        "time": 100.0,
-        "ends_at": 190.0,
-        "holders": {"total": 10, "active": 8, "ready": 10, "finished": 2},
-        "steps": {"ok": 1000, "failed": 1, "interrupted": 0, "per_s": 4.2},
-        "p95": {"connect": 0.5, "present_proof": 0.81, "request_revocation": 0.2},
-        "lag_p99": 0.002,
-        "host_cpu": 1.0,
-        "host_cores": 2,
-    }
-    return watch.Host(name, Path("/nowhere"), 1, values | state)
-
-
-class TestProgress:
-    def test_tells_one_host(self) -> None:
-        assert watch.progress([host()], now=100.0) == (
-            "running | 8 of 10 holders active, 2 finished | 4.2 steps/s: 1000 ok, 1 failed"
-            " | p95 present_proof 0.81 s, connect 0.50 s | lag 2 ms | CPU 50% | 1:30 left"
-        )
-
-    def test_adds_up_hosts_and_shows_the_worst(self) -> None:
-        line = watch.progress([host(), host("h2", host_cpu=1.9, p95={"connect": 3.0})], now=100.0)
-        assert "16 of 20 holders" in line and "2000 ok" in line
-        assert "p95 connect 3.00 s, present_proof 0.81 s" in line and "CPU 95%" in line
-
-    def test_has_no_time_left_when_iterations_decide(self) -> None:
-        assert "left" not in watch.progress([host(ends_at=None)], now=100.0)
-
-    def test_names_a_host_that_is_silent_and_one_that_is_dead(self) -> None:
-        dead = host("h2")
-        dead.alive = False
-        line = watch.progress([host(), dead], now=120.0)
-        assert line.startswith("dead, running") and line.endswith("silent: h1")
-
-    def test_before_the_start_tells_how_many_are_ready(self) -> None:
-        assert watch.progress([host(phase="arming")], now=100.0) == "arming | 10 of 10 holders ready"
-        assert watch.progress([watch.Host("h1", Path("/nowhere"), 1)], now=100.0) == "starting"
-
-
-class TestObituary:
-    def test_has_the_state_s_own_message(self) -> None:
-        assert host(phase="failed", message="No agent came up").how_it_ended() == (
-            "The controller on h1 failed: No agent came up"
-        )
-
-    def test_has_the_last_words_of_one_that_said_nothing_else(self, tmp_path: Path) -> None:
-        (tmp_path / "logs").mkdir()
-        (tmp_path / "logs/controller.out").write_text("Traceback\nMemoryError\n\n")
-        dead = host()
-        dead.folder = tmp_path
-        assert "died while running: MemoryError; see " in dead.how_it_ended()
 
 
 class TestVerdict:

@@ -1,0 +1,35 @@
+"""Hosts as the watching control node sees them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controller.fleet.looks import Look
+from controller.fleet.view import HostView
+
+NOW = 1_000_000.0
+STATE = {
+    "phase": "running",
+    "pid": 412,
+    "time": NOW,
+    "ends_at": NOW + 90,
+    "holders": {"total": 10, "active": 8, "ready": 10, "finished": 2},
+    "steps": {"ok": 1000, "failed": 1, "interrupted": 0, "per_s": 4.2},
+    "errors": {"timeout": 1},
+    "p95": {"connect": 0.5, "present_proof": 0.81, "request_revocation": 0.2},
+    "lag_p99": 0.002,
+    "host_cpu": 1.0,
+    "host_cores": 2,
+    "host_memory_used": 0.61,
+}
+
+
+def look(at: float = NOW, *, alive: bool = True, words: str = "", ahead: float = 0.0, **changes: Any) -> Look:
+    """A look at ``at``, at a host whose clock is ``ahead`` and that has just written its state."""
+    return Look(alive, STATE | {"time": at + ahead} | changes, at + ahead, words)
+
+
+def host(name: str = "h1", at: float = NOW, **changes: Any) -> HostView:
+    view = HostView(name, "see its logs", at)
+    view.saw(look(at, **changes), at)
+    return view
