@@ -52,16 +52,15 @@ class Targets:
 
     def refusal(self, url: str | URL) -> str:
         """Why a URL may not be requested, as the end of a sentence; empty when it may."""
-        try:
-            url = URL(url)
-            host, port = url.raw_host, url.port
-        except ValueError:
-            host = None
+        host = None
+        with contextlib.suppress(ValueError):
+            parsed = URL(url)
+            host, port = parsed.raw_host, parsed.port
         if not host:
             return "but no host can be read in it, so that it is not requested"
         if self.allows(host, port):
             return ""
-        named = host if url.explicit_port is None else f"{f'[{host}]' if ':' in host else host}:{port}"
+        named = parsed.host_port_subcomponent if parsed.explicit_port else host
         return f"but {named} is not among the hosts that may be loaded; if it is yours to load, add it to {VARIABLE}"
 
     def check(self, what: str, url: str | URL) -> None:
