@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -34,11 +35,10 @@ class Played:
         }
 
 
-def play(fleet: Fleet, name: str, *words: str, recap: bool = False, **variables: Any) -> Played:
-    """Play ``playbooks/NAME.yml`` on the fleet; ``variables`` without the prefix ``stampede_``."""
-    began = time.monotonic()
+def start(fleet: Fleet, name: str, *words: str, recap: bool = False, **variables: Any) -> subprocess.Popen[str]:
+    """Start ``playbooks/NAME.yml`` on the fleet; ``variables`` without the prefix ``stampede_``."""
     extra = {f"stampede_{name}": value for name, value in variables.items()}
-    done = subprocess.run(
+    return subprocess.Popen(
         [
             str(Path(sys.executable).with_name("ansible-playbook")),
             *("-i", str(fleet.inventory), f"playbooks/{name}.yml", "-e", json.dumps(extra), *words),
@@ -49,6 +49,17 @@ def play(fleet: Fleet, name: str, *words: str, recap: bool = False, **variables:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
+        start_new_session=True,
     )
-    return Played(done.returncode, done.stdout, time.monotonic() - began)
+
+
+def play(fleet: Fleet, name: str, *words: str, recap: bool = False, **variables: Any) -> Played:
+    """``start`` a playbook and await its end."""
+    began = time.monotonic()
+    process = start(fleet, name, *words, recap=recap, **variables)
+    try:
+        output, _ = process.communicate()
+    except BaseException:  # the test was interrupted
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    return Played(process.returncode, output, time.monotonic() - began)
