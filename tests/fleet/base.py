@@ -13,9 +13,11 @@ from .commands import FleetError, run
 
 RELEASE = "trixie"
 PACKAGES = (
-    "acl,ca-certificates,chrony,dbus,iproute2,openssh-server,procps,python3,python3-apt,python3-venv,"
+    "acl,ca-certificates,dbus,iproute2,libfaketime,openssh-server,procps,python3,python3-apt,python3-venv,"
     "sudo,systemd,systemd-sysv"
 )
+DEBS = ("chrony", "postgresql")
+"""What the roles install: in an APT repository that each host has on its own disk, as it reaches no other."""
 ADMIN = "admin"
 """The hosts' user, who may become root."""
 
@@ -36,7 +38,7 @@ def base_tree(tell: Callable[[str], None]) -> Path:
             for stale in cache_folder().glob(f"debian-{RELEASE}-*"):
                 if not in_use(stale):
                     shutil.rmtree(stale)
-            tell(f"making the base tree {tree} (about a minute, once)")
+            tell(f"making the base tree {tree} (about two minutes, once)")
             draft = tree.with_name(f"{tree.name}.draft")
             try:
                 make(draft)
@@ -63,6 +65,7 @@ def make(tree: Path) -> None:
             f"{error}; see {tree}/debootstrap/debootstrap.log. The base tree comes from Debian's own mirror; "
             "STAMPEDE_DEBIAN_MIRROR names another"
         ) from None
+    make_repository(tree)
     run("chroot", tree, "useradd", "--create-home", "--shell", "/bin/bash", ADMIN)
     sudoers = tree / "etc/sudoers.d" / ADMIN
     sudoers.write_text(f"{ADMIN} ALL=(ALL) NOPASSWD: ALL\n")
@@ -75,3 +78,23 @@ def make(tree: Path) -> None:
         link = tree / "etc/systemd/system" / unit
         link.unlink(missing_ok=True)
         link.symlink_to("/dev/null")
+
+
+def make_repository(tree: Path) -> None:
+    """Put DEBS, and what they need beyond the tree, into /srv/debs, APT's one source then. Raises FleetError."""
+    debs = tree / "srv/debs"
+    archives = tree / "var/cache/apt/archives"
+    run("chroot", tree, "apt-get", "clean")  # of what debootstrap fetched
+    run("chroot", tree, "apt-get", "update", "-q")
+    run("chroot", tree, "apt-get", "install", "-q", "-y", "--no-install-recommends", "--download-only", *DEBS)
+    debs.mkdir()
+    paragraphs = []
+    for fetched in sorted(archives.glob("*.deb")):
+        deb = Path(shutil.move(fetched, debs))
+        control = run("chroot", tree, "dpkg-deb", "--field", f"/srv/debs/{deb.name}").strip()
+        digest = hashlib.sha256(deb.read_bytes()).hexdigest()
+        paragraphs.append(f"{control}\nFilename: ./{deb.name}\nSize: {deb.stat().st_size}\nSHA256: {digest}\n")
+    (debs / "Packages").write_text("\n".join(paragraphs))
+    (tree / "etc/apt/sources.list").write_text("deb [trusted=yes lang=none] file:/srv/debs ./\n")
+    shutil.rmtree(tree / "var/lib/apt/lists")
+    run("chroot", tree, "apt-get", "update", "-q")
