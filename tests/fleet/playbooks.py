@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,31 +37,53 @@ class Played:
         }
 
 
-def start(fleet: Fleet, name: str, *words: str, recap: bool = False, **variables: Any) -> subprocess.Popen[str]:
-    """Start ``playbooks/NAME.yml`` on the fleet; ``variables`` without the prefix ``stampede_``."""
-    extra = {f"stampede_{name}": value for name, value in variables.items()}
-    return subprocess.Popen(
-        [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            *("-i", str(fleet.inventory), f"playbooks/{name}.yml", "-e", json.dumps(extra), *words),
-        ],
-        cwd=REPOSITORY,
-        env=os.environ | ENVIRONMENT | ({"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"} if recap else {}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+class Playing:
+    """A playbook, ``playbooks/NAME.yml``, that is played on the fleet; ``variables`` without the prefix ``stampede_``.
+
+    As a context manager it is killed when the block ends before it does.
+    """
+
+    def __init__(self, fleet: Fleet, name: str, *words: str, recap: bool = False, **variables: Any) -> None:
+        extra = {f"stampede_{name}": value for name, value in variables.items()}
+        self._began = time.monotonic()
+        self._output = tempfile.TemporaryFile("w+")
+        self._process = subprocess.Popen(
+            [
+                str(Path(sys.executable).with_name("ansible-playbook")),
+                *("-i", str(fleet.inventory), f"playbooks/{name}.yml", "-e", json.dumps(extra), *words),
+            ],
+            cwd=REPOSITORY,
+            env=os.environ | ENVIRONMENT | ({"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"} if recap else {}),
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> Playing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def kill(self) -> None:
+        """End it and all its processes at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def end(self) -> Played:
+        """Await its end."""
+        code, seconds = self._process.wait(), time.monotonic() - self._began
+        self._output.seek(0)
+        return Played(code, self._output.read(), seconds)
 
 
 def play(fleet: Fleet, name: str, *words: str, recap: bool = False, **variables: Any) -> Played:
-    """``start`` a playbook and await its end."""
-    began = time.monotonic()
-    process = start(fleet, name, *words, recap=recap, **variables)
-    try:
-        output, _ = process.communicate()
-    except BaseException:  # the test was interrupted
-        os.killpg(process.pid, signal.SIGKILL)
-        raise
-    return Played(process.returncode, output, time.monotonic() - began)
+    """Play a playbook to its end; see ``Playing``."""
+    with Playing(fleet, name, *words, recap=recap, **variables) as playing:
+        return playing.end()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from pathlib import Path
 
 from .fleet import Fleet
-from .playbooks import play, start
+from .playbooks import Playing, play
 from .test_secrets import until
 
 RUN = "alone-1"
@@ -21,23 +19,13 @@ def test_a_run_whose_playbook_was_killed_ends_by_itself(fleet: Fleet, tmp_path: 
     def phase() -> str:
         return json.loads(state.read_text())["phase"] if state.exists() else ""
 
-    playbook = start(
-        fleet, "run-test", "--limit", "load-1", run_id=RUN, results_dir=str(results), holders=2, duration="20s"
-    )
-    try:
-        until(lambda: playbook.poll() is not None or phase() == "running", 600)
-    finally:
-        os.killpg(playbook.pid, signal.SIGKILL)
-        playbook.wait()
-    try:
-        assert phase() == "running"
-        until(lambda: phase() == "done", 90)
-        until(lambda: fleet.ssh(host, f"systemctl is-active stampede-run@{RUN}").stdout.strip() == "inactive", 30)
-        assert not fleet.ssh(host, "pgrep -u stampede -a").stdout
-        assert not fleet.ssh(host, "ls -A /dev/shm").stdout
-        collected = play(fleet, "collect", "--limit", "load-1", run_id=RUN, results_dir=str(results))
-        assert collected.code == 0 and (results / RUN / "report.html").exists(), collected.output
-    finally:
-        fleet.ssh(
-            fleet["services-1"], "sudo systemctl stop stampede-reference; sudo rm -r /var/lib/stampede/services"
-        )
+    settings = {"run_id": RUN, "results_dir": str(results), "holders": 2, "duration": "20s"}
+    with Playing(fleet, "run-test", "--limit", "load-1", **settings) as playbook:
+        until(lambda: playbook.ended or phase() == "running", 600)
+        assert not playbook.ended, playbook.end().output
+    until(lambda: phase() == "done", 120)
+    until(lambda: fleet.ssh(host, f"systemctl is-active stampede-run@{RUN}").stdout.strip() == "inactive", 30)
+    assert not fleet.ssh(host, "pgrep -u stampede -a").stdout
+    assert not fleet.ssh(host, "ls -A /dev/shm").stdout
+    collected = play(fleet, "collect", "--limit", "load-1", run_id=RUN, results_dir=str(results))
+    assert collected.code == 0 and (results / RUN / "report.html").exists(), collected.output

@@ -10,7 +10,6 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from secrets import token_hex
 
@@ -19,7 +18,7 @@ import yaml
 
 from .fleet import Fleet
 from .host import Host
-from .playbooks import Played, play
+from .playbooks import Playing, play
 
 RUN = "secrets-1"
 FOLDER = Path("var/lib/stampede/runs") / RUN
@@ -117,38 +116,28 @@ def word() -> str:
 
 
 def test_secrets_are_told_to_nobody(fleet: Fleet, tmp_path: Path, word: str) -> None:
-    settings = yaml.safe_load(Path(__file__).with_name("group_vars.yml").read_text())
-    services = settings["stampede_services"]
+    services = yaml.safe_load(Path(__file__).with_name("group_vars.yml").read_text())["stampede_services"]
     services["issuer"]["invitation"]["headers"] = {"X-Word": "${secret:word}"}
     (tmp_path / "secrets.yml").touch(0o600)
     (tmp_path / "secrets.yml").write_text(yaml.safe_dump({"stampede_secrets": {"word": word}}))
     host, began = HostInside(fleet, fleet["load-1"]), time.time()
-
-    def played() -> Played:
-        words = ("-vvv", "--limit", "load-1", "-e", f"@{tmp_path}/secrets.yml")
-        results = str(tmp_path / "results")
-        return play(
-            fleet, "run-test", *words, run_id=RUN, results_dir=results, holders=2, duration="10m", services=services
-        )
-
-    with CommandLines() as command_lines, ThreadPoolExecutor(1) as pool:
-        run = pool.submit(played)
-        state = fleet["load-1"].root / FOLDER / "state.json"
-        until(lambda: run.done() or (state.exists() and '"phase": "running"' in state.read_text()), 600)
-        assert not run.done(), run.result().output
-        try:
-            words = [word, *keys_of_agents(host)]
-            assert host.leaks(words, began) == []
-            check_processes(host)
-            check_admin_api(fleet, host)
-            check_files(host)
-        finally:
-            host.sudo(f"touch /{FOLDER}/stop")
-        done = run.result()
+    state = fleet["load-1"].root / FOLDER / "state.json"
+    settings = {"run_id": RUN, "results_dir": str(tmp_path / "results"), "holders": 2, "duration": "10m"}
+    told = ("-vvv", "--limit", "load-1", "-e", f"@{tmp_path}/secrets.yml")
+    with CommandLines() as lines, Playing(fleet, "run-test", *told, services=services, **settings) as run:
+        until(lambda: run.ended or (state.exists() and '"phase": "running"' in state.read_text()), 600)
+        assert not run.ended, run.end().output
+        words = [word, *keys_of_agents(host)]
+        assert host.leaks(words, began) == []
+        check_processes(host)
+        check_admin_api(fleet, host)
+        check_files(host)
+        host.sudo(f"touch /{FOLDER}/stop")
+        done = run.end()
     assert done.code == 0, done.output
     assert "service_refused" not in done.output
     assert not holds(done.output.encode(), words)
-    assert not [line for line in command_lines.seen if holds(line, words)]
+    assert not [line for line in lines.seen if holds(line, words)]
     assert host.leaks(words, began) == []
     for file in (tmp_path / "results").rglob("*"):
         assert not file.is_file() or not holds(unpacked(file), words), file
