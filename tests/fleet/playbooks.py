@@ -38,7 +38,7 @@ class Played:
 
 
 class Playing:
-    """A playbook, ``playbooks/NAME.yml``, that is played on the fleet; ``variables`` without the prefix ``stampede_``.
+    """A playbook that is played on the fleet; ``variables`` without the prefix ``stampede_``.
 
     As a context manager it is killed when the block ends before it does.
     """
@@ -46,7 +46,7 @@ class Playing:
     def __init__(self, fleet: Fleet, name: str, *words: str, recap: bool = False, **variables: Any) -> None:
         extra = {f"stampede_{name}": value for name, value in variables.items()}
         self._began = time.monotonic()
-        self._output = tempfile.TemporaryFile("w+")
+        self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115  goes with this object
         self._process = subprocess.Popen(
             [
                 str(Path(sys.executable).with_name("ansible-playbook")),
