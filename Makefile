@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
-# What is handed on: to ansible-playbook by `make run`, to pytest by `make test`.
+# What is handed on: to ansible-playbook by `make run`, to pytest by `make test`, to tests.fleet by `make fleet`.
 ARGS ?=
 # The interpreter for .venv; empty: bin/find-python looks for one.
 PYTHON ?=
@@ -15,10 +15,10 @@ ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
 export LC_ALL := C.UTF-8
 endif
 
-.PHONY: help setup setup-dev run test lint clean
+.PHONY: help setup setup-dev run fleet fleet-down test lint clean
 
 help:  ## list these verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 setup:  ## make .venv with everything that a run needs (the other verbs do it by themselves)
 	@bin/prepare-venv requirements.txt requirements-host.txt
@@ -28,6 +28,12 @@ setup-dev:
 
 run: setup  ## load-test the reference services on this machine; ARGS="-e stampede_holders=20" changes the run
 	@.venv/bin/ansible-playbook -i inventory/local playbooks/run-test.yml $(ARGS)
+
+fleet: setup  ## boot test hosts on this machine, as root; ARGS="--hosts 2" changes how many load hosts
+	@.venv/bin/python -m tests.fleet up $(ARGS)
+
+fleet-down: setup  ## take the test hosts down, without a trace
+	@.venv/bin/python -m tests.fleet down $(ARGS)
 
 test: lint  ## run the linters and all tests; ARGS="tests/unit -x" goes to pytest
 	@.venv/bin/pytest $(ARGS)

@@ -55,7 +55,7 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
         wait_min=arguments.wait[0],
         wait_max=arguments.wait[1],
         drain=5,
-        mediator_did="did:web:mediator.example.org",
+        mediator_did="did:web:localhost%3A9443:mediator",
         services=service_variables(),
     )
     settings = Settings.from_variables(variables)

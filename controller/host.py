@@ -22,8 +22,9 @@ from typing import Any
 import psutil
 
 from controller import __version__
+from controller.agents.guard import REFUSED
 from controller.agents.pool import AgentPool
-from controller.errors import BadInput, StepError
+from controller.errors import BadInput, StepError, StepTimeout
 from controller.files import read_json, write_json, write_json_anyway
 from controller.load.garbage import keep_pauses_short
 from controller.metrics.journal import Journal
@@ -36,6 +37,8 @@ LOGGER = logging.getLogger(__name__)
 
 AGENT_SAMPLES = 5
 """An ``agent`` record each so many seconds."""
+GO_MARGIN = 60.0
+"""Seconds for which an armed host waits for the word to start, beyond the time in which all hosts must arm."""
 
 
 class HostRun:
@@ -151,6 +154,9 @@ class HostRun:
     async def _watch_for_stop(self) -> None:
         while True:
             await asyncio.sleep(0.5)
+            if self._run and not self._run.bad_input and (refused := self._dir / REFUSED).exists():
+                self._run.refuse(BadInput(refused.read_text(encoding="utf-8").strip()))
+                self._ending.set()
             if not self._stopping and (self._dir / "stop").exists():
                 self.stop()
             if self._die_with and not self._die_with.is_running():
@@ -174,12 +180,20 @@ class HostRun:
             await asyncio.gather(task, ending, return_exceptions=True)
 
     async def _wait_for_go(self) -> None:
-        while True:
-            go = read_json(self._dir / "go.json")
-            if isinstance(go, dict) and "start_at" in go:
-                self._start_at = float(go["start_at"])
-                return
-            await asyncio.sleep(0.1)
+        """Raises StepTimeout when no word comes while other hosts may still be arming, or soon after."""
+        limit = self._settings.arm_timeout + GO_MARGIN
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                while True:
+                    go = read_json(self._dir / "go.json")
+                    if isinstance(go, dict) and "start_at" in go:
+                        self._start_at = float(go["start_at"])
+                        return
+                    await asyncio.sleep(0.1)
+        raise StepTimeout(
+            f"{self._settings.host_name} was armed for {limit:g} s and was not told to start, so it ended; "
+            "run-test.yml may have been ended on the control node"
+        )
 
     # ------------------------------------------------------------------- state
 

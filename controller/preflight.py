@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
+from controller.services import MAX_REDIRECTS
 from controller.settings import Settings
+from controller.targets import Targets, did_web_url, endpoints
 
 TIMEOUT = 10.0
 """Seconds for each look."""
@@ -31,19 +33,9 @@ def probe(settings: Settings) -> list[str]:
             variable = f"stampede_services.{service.name}.{kind}.url"
             if origin and "${" not in origin and (problem := _look(origin, ca_file)):
                 problems.append(f"{variable} is {request.url!r}, but {problem}")  # type: ignore[union-attr]
-    if settings.mediator_did and (problem := _resolve(settings.mediator_did, settings.ca_file)):
-        problems.append(f"stampede_mediator_did is {settings.mediator_did!r}, which cannot be resolved: {problem}")
+    if settings.mediator_did and (problem := _resolve(settings)):
+        problems.append(f"stampede_mediator_did is {settings.mediator_did!r}, which cannot be used: {problem}")
     return problems
-
-
-def did_web_url(did: str) -> str:
-    """Where the document of a ``did:web`` lies (https://w3c-ccg.github.io/did-method-web/).
-
-    >>> did_web_url("did:web:example.org%3A8443:mediator")
-    'https://example.org:8443/mediator/did.json'
-    """
-    host, *path = (unquote(part) for part in did.removeprefix("did:web:").split(":"))
-    return f"https://{host}/{'/'.join(path) if path else '.well-known'}/did.json"
 
 
 def _unreadable(settings: Settings) -> list[str]:
@@ -73,14 +65,22 @@ def _look(url: str, ca_file: str, method: str = "HEAD") -> str:
     return ""
 
 
-def _resolve(did: str, ca_file: str) -> str:
-    """Why the DID's document cannot be had; empty when it can, or when only the agents can tell."""
+def _resolve(settings: Settings) -> str:
+    """Why the mediator's document cannot be had, or leads to a host that may not be loaded; empty when all is well,
+    or when only the agents can tell."""
+    did, ca_file, targets = settings.mediator_did, settings.ca_file, Targets(settings.allowed_targets)
     if not did.startswith("did:web:"):
         return ""
     url = did_web_url(did)
     if problem := _look(url, ca_file):
         return f"{url}: {problem}"
-    answer = requests.get(url, timeout=TIMEOUT, verify=ca_file or True)
+    for _ in range(MAX_REDIRECTS):
+        answer = requests.get(url, timeout=TIMEOUT, verify=ca_file or True, allow_redirects=False)
+        if not answer.is_redirect:
+            break
+        url = urljoin(url, answer.headers["Location"])
+        if refusal := targets.refusal(url):
+            return f"its document is redirected to {url}, {refusal}"
     if answer.status_code != 200:
         return f"{url} answered {answer.status_code}; it must hold the DID's document"
     try:
@@ -92,6 +92,9 @@ def _resolve(did: str, ca_file: str) -> str:
     kinds = [service.get("type") for service in document.get("service") or ()]
     if not {"did-communication", "DIDCommMessaging"} & set(kinds):
         return f"the document at {url} has no service of type did-communication"
+    for endpoint in endpoints(document["service"]):
+        if refusal := targets.refusal(endpoint):
+            return f"its document names the endpoint {endpoint}, {refusal}"
     return ""
 
 

@@ -17,6 +17,7 @@ from controller.metrics.recorder import Recorder
 from controller.script import FAILURE_PAUSE, Holder
 from controller.services import Services
 from controller.settings import Settings
+from controller.targets import Targets
 
 LOGGER = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Run:
         self.active = 0
         self.finished = 0
         self.stopped = 0
+        self.targets = Targets(settings.allowed_targets)
         self.bad_input: BadInput | None = None
         self._script = script
         self._wallets = wallets
@@ -95,6 +97,11 @@ class Run:
         self.pacer.end()
         self._aborted.set()
 
+    def refuse(self, error: BadInput) -> None:
+        """End the run because of what is wrong with the user's input, or because a service leads beyond it."""
+        self.bad_input = self.bad_input or error
+        self.end()
+
     def goes_on(self, rounds: int) -> bool:
         """Whether a holder that has gone round ``rounds`` times may go round once more."""
         if self.pacer.ended:
@@ -130,7 +137,7 @@ class Run:
             except StepError as error:
                 LOGGER.info("holder %s: %s: %s", holder.number, error.error_class, error.detail)
             except BadInput as error:
-                self.bad_input = error
+                self.refuse(error)
                 self._record_script_error(holder, error)
                 self.stopped += 1
                 return

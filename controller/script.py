@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from controller.agents.wallet import Connection, Credential, Wallet
 from controller.errors import BadInput, NoConnection, NoCredential, StepError, StepTimeout
-from controller.invitation import Json
+from controller.invitation import Json, as_out_of_band
 from controller.load.pacing import EndOfRun
 from controller.services import string_values
+from controller.targets import invitation_urls
 
 if TYPE_CHECKING:
     from controller.run import Run
@@ -73,6 +74,7 @@ class Holder:
             invitation = await self.request_invitation(service)
             if invitation is None:
                 return None
+        self._look_at(invitation, service)
         offered, name = invitation, name or service
         connection = await self._step("connect", lambda: self.wallet.accept_invitation(offered, name), service)
         if connection is not None:
@@ -104,6 +106,7 @@ class Holder:
             invitation = await self.request_invitation(verifier)
             if invitation is None:
                 return
+        self._look_at(invitation, verifier)
         offered = invitation
         await self._step("present_proof", lambda: self.wallet.present_proof(offered), verifier)
 
@@ -255,6 +258,11 @@ class Holder:
     def _known(self, service: str) -> None:
         if service not in self._run.settings.services:
             raise unknown_service(service, self._run.settings.services)
+
+    def _look_at(self, invitation: Json, service: str) -> None:
+        """Raise BadInput when an invitation leads to a host that may not be loaded."""
+        for url in invitation_urls(as_out_of_band(invitation)):
+            self._run.targets.check(f"an invitation of {service} leads to {url}", url)
 
     def _connection(self, connection: Connection | str | None) -> Connection:
         if isinstance(connection, Connection):

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import aiohttp
+from yarl import URL
 
 from controller import invitation
-from controller.errors import BadInvitation, ServiceRefused, ServiceUnreachable, TlsError
+from controller.errors import BadInvitation, ServiceRefused, ServiceUnreachable, StepError, TlsError
 from controller.invitation import Json
 from controller.settings import HttpRequest, Service, Settings, fill_in
+from controller.targets import Targets
 
 MAX_REDIRECTS = 5
 
@@ -37,6 +40,7 @@ class HttpServices:
         self._services = settings.services
         self._ca_file = settings.ca_file
         self._secrets = {f"secret:{name}": value for name, value in secrets.items()}
+        self._targets = Targets(settings.allowed_targets)
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._session: aiohttp.ClientSession | None = None
 
@@ -65,26 +69,46 @@ class HttpServices:
     async def request_invitation(self, service: str, values: Mapping[str, str]) -> Json:
         """See Services. Raises ServiceRefused, ServiceUnreachable, TlsError or BadInvitation."""
         request = self._services[service].invitation
-        text, location = await self._send(service, request, values)
-        if location is not None:
-            return location
-        if request.found_at == "redirect":
-            raise BadInvitation(f"{request.url} did not redirect to a URL with oob=, c_i= or d_m=")
-        return invitation.from_response(text, request.found_at)
+        with self._quiet():
+            text, location = await self._send(service, "invitation", request, values)
+            if location is not None:
+                return location
+            if request.found_at == "redirect":
+                raise BadInvitation(f"{request.url} did not redirect to a URL with oob=, c_i= or d_m=")
+            return invitation.from_response(text, request.found_at)
 
     async def request_revocation(self, service: str, values: Mapping[str, str]) -> None:
         """See Services. Raises ServiceRefused, ServiceUnreachable or TlsError."""
         request = self._services[service].revocation
         if request is None:
             raise ServiceRefused(f"stampede_services.{service} has no revocation request")
-        await self._send(service, request, values)
+        with self._quiet():
+            await self._send(service, "revocation", request, values)
 
-    async def _send(self, service: str, request: HttpRequest, values: Mapping[str, str]) -> tuple[str, Json | None]:
-        """Send one request; returns the body, and the invitation when a redirect carried one."""
+    @contextlib.contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """Take secrets, which a service may repeat in its answer, out of what is said about an error."""
+        try:
+            yield
+        except StepError as error:
+            detail = error.detail
+            for value in filter(None, self._secrets.values()):
+                detail = detail.replace(value, "***")
+            raise type(error)(detail) from None
+
+    async def _send(
+        self, service: str, kind: str, request: HttpRequest, values: Mapping[str, str]
+    ) -> tuple[str, Json | None]:
+        """Send one request; returns the body, and the invitation when a redirect carried one.
+
+        Raises BadInput rather than send anything to a host that may not be loaded.
+        """
         assert self._session is not None, "use HttpServices as a context manager"
         known = {**values, **self._secrets}
         url, headers = fill_in(request.url, known), dict(fill_in(request.headers, known))
         body = fill_in(request.body, known)
+        where = f"stampede_services.{service}.{kind}.url is {request.url!r}"
+        self._targets.check(where, url)
         data: bytes | None = None
         if isinstance(body, str):
             data = body.encode()
@@ -103,12 +127,13 @@ class HttpServices:
                     allow_redirects=False,
                 ) as response:
                     if response.status in (301, 302, 303, 307, 308) and "Location" in response.headers:
-                        origin, url = urlsplit(url).netloc, urljoin(url, response.headers["Location"])
-                        if urlsplit(url).netloc != origin:
-                            headers = {}  # they may hold secrets, meant for the first server only
+                        former, url = URL(url), urljoin(url, response.headers["Location"])
                         carried = invitation.from_url(url)
                         if carried is not None:
                             return "", carried
+                        self._targets.check(f"{where}, which redirects", url)
+                        if URL(url).origin() != former.origin():
+                            headers = {}  # they may hold secrets, meant for the first server only
                         if response.status in (301, 302, 303):
                             method, data = "GET", None
                         continue

@@ -15,8 +15,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from controller.errors import BadInput
+from controller.targets import Targets, did_urls
 
-SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "cookie"})
+_SECRET_HEADER = re.compile("auth|token|secret|passw|credential|cookie|api-?key|subscription-key")
+"""In the name of a header, in lower case: its value is a secret."""
 SERVICE_VALUES = frozenset(
     {
         "run_id",
@@ -116,6 +118,9 @@ class Settings:
     agent_plugins: tuple[str, ...]
     agent_args: tuple[str, ...]
     genesis_url: str
+    allowed_targets: tuple[str, ...]
+    """See ``controller.targets``."""
+    arm_timeout: float
     wallet_storage: str
     postgresql_url: str
     host_name: str
@@ -162,6 +167,8 @@ class Settings:
             agent_plugins=reader.texts("agent_plugins"),
             agent_args=reader.texts("agent_args"),
             genesis_url=reader.url("genesis_url"),
+            allowed_targets=reader.texts("allowed_targets"),
+            arm_timeout=reader.duration("arm_timeout"),
             wallet_storage=reader.choice("wallet_storage", "sqlite", "postgresql"),
             postgresql_url=reader.text("postgresql_url"),
             host_name=reader.matching("host_name", r"[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ -"),
@@ -173,9 +180,33 @@ class Settings:
                 "stampede_postgresql_url is empty but stampede_wallet_storage is postgresql; "
                 "give postgresql://USER@HOST:PORT (the password as stampede_secrets.postgresql_password)"
             )
+        if urlsplit(settings.postgresql_url).password:
+            reader.complain(
+                "stampede_postgresql_url holds a password; put it into stampede_secrets as postgresql_password"
+            )
+        reader.problems += settings.not_allowed()
         if reader.problems:
             raise BadInput(*reader.problems)
         return settings
+
+    def not_allowed(self) -> list[str]:
+        """A sentence for each wrong entry of ``allowed_targets``, and for each URL and DID of the settings that
+        leads to a host that may not be loaded. Hosts with ``${name}`` in them are known at the request only."""
+        try:
+            targets = Targets(self.allowed_targets)
+        except BadInput as error:
+            return error.sentences
+        urls = [("stampede_mediator_did", self.mediator_did, url) for url in did_urls(self.mediator_did)]
+        urls.append(("stampede_genesis_url", self.genesis_url, self.genesis_url))
+        for name, service in self.services.items():
+            for kind, request in (("invitation", service.invitation), ("revocation", service.revocation)):
+                if request:
+                    urls.append((f"stampede_services.{name}.{kind}.url", request.url, request.url))
+        return [
+            f"{variable} is {value!r}, {refusal}"
+            for variable, value, url in urls
+            if (host := _netloc(url)) and "${" not in host and (refusal := targets.refusal(url))
+        ]
 
     def public(self) -> dict[str, Any]:
         """Settings for results and reports, as plain JSON values. They hold no secret: services name
@@ -348,7 +379,7 @@ class _Reader:
                 "or a JSON pointer such as /invitation"
             )
         for header, text in request.headers.items():
-            if header.lower() in SECRET_HEADERS and "${secret:" not in text:
+            if _SECRET_HEADER.search(header.lower()) and "${secret:" not in text:
                 self.complain(
                     f"{where}.headers.{header} holds a secret in clear; put it into stampede_secrets and "
                     "write ${secret:NAME} here"
@@ -381,6 +412,14 @@ class _Reader:
                 self.complain(
                     f"{where} uses ${{{name}}}; it may use {', '.join(sorted(SERVICE_VALUES))} and secret:NAME"
                 )
+
+
+def _netloc(url: str) -> str:
+    """The part of a URL with its host; empty when there is none, which is complained of elsewhere."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
 
 
 def _texts_in(value: Any) -> list[str]:

@@ -3,7 +3,8 @@
 The same agent with the same cryptography and the same messages, made cheaper and steadier for a process that
 holds hundreds of wallets. ``remedies`` and ``sqlite`` say what differs from ``aca-py start``, and why; beside
 that the event loop is uvloop, the process dies with the controller, so that kill -9 leaves nothing behind, and
-it gives way to the controller, so that busy agents do not make holders late.
+it gives way to the controller, so that busy agents do not make holders late. ``guard`` keeps it from hosts that
+may not be loaded.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import json
 import os
 import signal
 import sys
 from pathlib import Path
 
 from controller.agents import remedies, sqlite
+from controller.agents.guard import stand_guard
+from controller.targets import Targets
 
 PR_SET_PDEATHSIG = 1
 NICE = 5
@@ -48,6 +52,8 @@ def main() -> None:
     """Apply the remedies and hand over to ACA-Py."""
     die_with_parent()
     give_way()
+    if "STAMPEDE_ALLOWED_TARGETS" in os.environ:  # a holders' agent; practice services answer whoever asks them
+        stand_guard(Targets(json.loads(os.environ["STAMPEDE_ALLOWED_TARGETS"])), Path.cwd())
     remedies.apply()
     if "STAMPEDE_SQLITE" in os.environ:
         sqlite.tune_stores()

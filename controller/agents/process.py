@@ -268,6 +268,7 @@ class AgentProcess:
             "SSL_CERT_FILE": str(self._trust_file),
             "REQUESTS_CA_BUNDLE": str(self._trust_file),  # ACA-Py gets tails files by requests
             "PYTHONUNBUFFERED": "1",
+            "STAMPEDE_ALLOWED_TARGETS": json.dumps(self._settings.allowed_targets),
         }
         if self._postgresql is not None:
             environment |= self._postgresql.environment()

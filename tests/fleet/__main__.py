@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 
@@ -30,6 +31,10 @@ def main() -> int:
             inventory = fleet.up()
             print(f"{len(fleet.hosts)} hosts are up after {time.monotonic() - began:.0f} s", file=sys.stderr)
             print(inventory)
+            print(
+                f"A run on them: .venv/bin/ansible-playbook -i {shlex.quote(str(inventory))} playbooks/run-test.yml",
+                file=sys.stderr,
+            )
         elif reason := why_not_here():
             raise FleetError(reason[0].upper() + reason[1:])
         else:

@@ -21,8 +21,6 @@ from .host import Host
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {"ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"}
-LONGEST = 420.0
-"""Seconds that a playbook may take."""
 
 
 @dataclass(frozen=True)
@@ -42,64 +40,66 @@ class Played:
 
 
 class Playing:
-    """A playbook that goes on."""
+    """A playbook that is played on the fleet; ``variables`` without the prefix ``stampede_``.
 
-    def __init__(self, words: list[str], environment: dict[str, str]) -> None:
-        self._output = tempfile.NamedTemporaryFile("w+", prefix="played-")  # noqa: SIM115 (lives as long as this)
+    As a context manager it is killed when the block ends before it does.
+    """
+
+    def __init__(self, fleet: Fleet, name: str, *words: str, recap: bool = False, **variables: Any) -> None:
+        extra = {f"stampede_{name}": value for name, value in variables.items()}
         self._began = time.monotonic()
+        self._output = tempfile.NamedTemporaryFile("w+", prefix="played-")  # noqa: SIM115  goes with this object
         self._process = subprocess.Popen(
-            words,
+            [
+                str(Path(sys.executable).with_name("ansible-playbook")),
+                *("-i", str(fleet.inventory), f"playbooks/{name}.yml", "-e", json.dumps(extra), *words),
+            ],
             cwd=REPOSITORY,
-            env=os.environ | environment,
+            env=os.environ | ENVIRONMENT | ({"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"} if recap else {}),
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
 
+    def __enter__(self) -> Playing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def kill(self) -> None:
+        """End it and all its processes at once."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
     @property
     def output(self) -> str:
         return Path(self._output.name).read_text()
 
     def until(self, words: str, limit: float = 240) -> None:
-        """Return when the playbook has said ``words``, a regular expression."""
+        """Return when it has said ``words``, a regular expression."""
         deadline = time.monotonic() + limit
         while not re.search(words, self.output):
-            assert self._process.poll() is None, f"it ended before it said {words!r}:\n{self.output}"
+            assert not self.ended, f"it ended before it said {words!r}:\n{self.output}"
             assert time.monotonic() < deadline, f"it did not say {words!r} in {limit:g} s:\n{self.output}"
             time.sleep(0.2)
 
     def end(self) -> Played:
-        """Wait for the playbook's end."""
-        try:
-            code = self._process.wait(LONGEST - (time.monotonic() - self._began))
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise AssertionError(f"it did not end in {LONGEST:g} s:\n{self.output}") from None
+        """Await its end."""
+        code = self._process.wait()
         return Played(code, self.output, time.monotonic() - self._began)
-
-    def kill(self) -> None:
-        """End it as a power cut of the control node would: kill -9 of the playbook and all its processes."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
-
-def begin(fleet: Fleet, name: str, *words: str, recap: bool = False, **variables: Any) -> Playing:
-    """Begin to play ``playbooks/NAME.yml`` on the fleet; ``variables`` without the prefix ``stampede_``."""
-    extra = {f"stampede_{name}": value for name, value in variables.items()}
-    return Playing(
-        [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            *("-i", str(fleet.inventory), f"playbooks/{name}.yml", "-e", json.dumps(extra), *words),
-        ],
-        ENVIRONMENT | ({"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"} if recap else {}),
-    )
 
 
 def play(fleet: Fleet, name: str, *words: str, recap: bool = False, **variables: Any) -> Played:
-    """Play ``playbooks/NAME.yml`` on the fleet to its end."""
-    return begin(fleet, name, *words, recap=recap, **variables).end()
+    """Play a playbook to its end; see ``Playing``."""
+    with Playing(fleet, name, *words, recap=recap, **variables) as playing:
+        return playing.end()
 
 
 @contextmanager

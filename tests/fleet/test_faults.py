@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .fleet import Fleet
-from .playbooks import Played, Playing, begin, host_variables, left_running, play
+from .playbooks import Playing, host_variables, left_running, play
+
+type Begin = Callable[..., Playing]
 
 RUNNING = r"running +\d"
 """What the table says of a host on which the run goes on."""
@@ -30,15 +33,17 @@ def nothing_left(fleet: Fleet, provisioned: None) -> Iterator[None]:
     assert left_running(fleet) == []
 
 
-def begun(fleet: Fleet, run: str, results: Path, **variables: Any) -> Playing:
-    """A run that goes on, of some seconds."""
-    return begin(
-        fleet,
-        "run-test",
-        run_id=run,
-        results_dir=str(results),
-        **{"duration": 25, "ramp_up": 2, "drain": 5, "watch_interval": 2, "step_timeout": 15} | variables,
-    )
+@pytest.fixture
+def begin(fleet: Fleet, nothing_left: None, tmp_path: Path) -> Iterator[Begin]:
+    """Begins a run of some seconds; what goes on at the test's end is killed."""
+    usual = {"duration": 25, "ramp_up": 2, "drain": 5, "watch_interval": 2, "step_timeout": 15}
+    with ExitStack() as stack:
+
+        def begin(run: str, **variables: Any) -> Playing:
+            settings = {"run_id": run, "results_dir": str(tmp_path)} | usual | variables
+            return stack.enter_context(Playing(fleet, "run-test", **settings))
+
+        yield begin
 
 
 class Results:
@@ -65,8 +70,8 @@ class Results:
 # ------------------------------------------------------------------ in mid-run
 
 
-def test_a_host_whose_power_is_cut(fleet: Fleet, tmp_path: Path) -> None:
-    going = begun(fleet, "power", tmp_path)
+def test_a_host_whose_power_is_cut(fleet: Fleet, begin: Begin, tmp_path: Path) -> None:
+    going = begin("power")
     going.until(f"load-3 +{RUNNING}")
     time.sleep(6)
     at = time.time()
@@ -91,8 +96,8 @@ def test_a_host_whose_power_is_cut(fleet: Fleet, tmp_path: Path) -> None:
     assert "load-3 was lost" in results.findings
 
 
-def test_a_host_whose_network_is_cut_and_comes_back(fleet: Fleet, tmp_path: Path) -> None:
-    going = begun(fleet, "network", tmp_path, duration=50, fail_on_errors=False)
+def test_a_host_whose_network_is_cut_and_comes_back(fleet: Fleet, begin: Begin, tmp_path: Path) -> None:
+    going = begin("network", duration=50, fail_on_errors=False)
     going.until(f"load-2 +{RUNNING}")
     time.sleep(4)
     at = time.time()
@@ -109,8 +114,8 @@ def test_a_host_whose_network_is_cut_and_comes_back(fleet: Fleet, tmp_path: Path
     assert "load-2 could not be reached from" in results.findings and fault["text"] in results.page
 
 
-def test_a_controller_that_is_killed(fleet: Fleet, tmp_path: Path) -> None:
-    going = begun(fleet, "killed", tmp_path)
+def test_a_controller_that_is_killed(fleet: Fleet, begin: Begin, tmp_path: Path) -> None:
+    going = begin("killed")
     going.until(f"load-1 +{RUNNING}")
     time.sleep(6)
     at = time.time()
@@ -125,11 +130,11 @@ def test_a_controller_that_is_killed(fleet: Fleet, tmp_path: Path) -> None:
     assert "The controller on load-1" in results.findings
 
 
-def test_a_disk_that_is_full(fleet: Fleet, tmp_path: Path) -> None:
+def test_a_disk_that_is_full(fleet: Fleet, begin: Begin, tmp_path: Path) -> None:
     host, folder = fleet["load-2"], "/var/lib/stampede/runs"
     fleet.ssh(host, f"sudo mount -t tmpfs -o size=8m,uid=stampede,gid=stampede,mode=750 tmpfs {folder}")
     try:
-        going = begun(fleet, "full", tmp_path, fail_on_errors=False)
+        going = begin("full", fail_on_errors=False)
         going.until(f"load-2 +{RUNNING}")
         time.sleep(6)
         fleet.ssh(host, f"sudo head -c 20M /dev/zero | sudo tee {folder}/filled >/dev/null")
@@ -142,8 +147,8 @@ def test_a_disk_that_is_full(fleet: Fleet, tmp_path: Path) -> None:
         fleet.ssh(host, f"sudo umount {folder}")
 
 
-def test_the_control_node_is_lost_and_the_run_is_collected_later(fleet: Fleet, tmp_path: Path) -> None:
-    going = begun(fleet, "orphan", tmp_path)
+def test_the_control_node_is_lost_and_the_run_is_collected_later(fleet: Fleet, begin: Begin, tmp_path: Path) -> None:
+    going = begin("orphan")
     going.until(f"load-3 +{RUNNING}")
     going.kill()
     refused = play(fleet, "collect", run_id="orphan", results_dir=str(tmp_path))
@@ -159,8 +164,8 @@ def test_the_control_node_is_lost_and_the_run_is_collected_later(fleet: Fleet, t
     assert min(map(results.steps, results.hosts)) > 10 and results.summary["load"]["failed"] == 0
 
 
-def test_a_run_is_stopped_from_elsewhere(fleet: Fleet, tmp_path: Path) -> None:
-    going = begun(fleet, "stopped", tmp_path, duration=300)
+def test_a_run_is_stopped_from_elsewhere(fleet: Fleet, begin: Begin, tmp_path: Path) -> None:
+    going = begin("stopped", duration=300)
     going.until(f"load-3 +{RUNNING}")
     stopped = play(fleet, "stop", results_dir=str(tmp_path))
     assert stopped.code == 0, stopped.output
@@ -174,9 +179,8 @@ def test_a_run_is_stopped_from_elsewhere(fleet: Fleet, tmp_path: Path) -> None:
 # -------------------------------------------------------------- before the start
 
 
-def short(fleet: Fleet, run: str, results: Path, **variables: Any) -> Played:
-    """A short run on the hosts that can take part."""
-    return begun(fleet, run, results, holders=5, duration=0, min_hosts=1, **variables).end()
+RATHER_FEWER = {"holders": 5, "duration": 0, "min_hosts": 1}
+"""A short run on the hosts that can take part."""
 
 
 @pytest.fixture
@@ -190,15 +194,15 @@ def refused(fleet: Fleet) -> Iterator[str]:
     fleet.wait_until_booted()
 
 
-def test_a_host_that_refuses_ssh(fleet: Fleet, refused: str, tmp_path: Path) -> None:
-    called_off = begun(fleet, "all", tmp_path).end()
+def test_a_host_that_refuses_ssh(fleet: Fleet, begin: Begin, refused: str, tmp_path: Path) -> None:
+    called_off = begin("all").end()
     assert called_off.code != 0 and f"{refused} cannot be reached: " in called_off.output
     assert f"The run is called off: {refused} cannot take part, and stampede_min_hosts is 0" in called_off.output
     assert not (tmp_path / "all").exists()
 
     # A second one can be reached, but does not arm: the third gets all holders.
     with host_variables(fleet, "load-1", agent_args=["--no-such-argument"]):
-        played = short(fleet, "rest", tmp_path)
+        played = begin("rest", **RATHER_FEWER).end()
     assert played.code == 0, played.output
     results = Results(tmp_path / "rest")
     assert results.finished() == ["load-2"] and results.hosts["load-2"]["holders"] == 5
@@ -220,9 +224,9 @@ def wrong_clock(fleet: Fleet) -> Iterator[str]:
     fleet.ssh(host, "sudo rm /etc/ld.so.preload /etc/faketimerc")
 
 
-def test_a_wrong_clock_and_a_wrong_python(fleet: Fleet, wrong_clock: str, tmp_path: Path) -> None:
+def test_a_wrong_clock_and_a_wrong_python(fleet: Fleet, begin: Begin, wrong_clock: str, tmp_path: Path) -> None:
     with host_variables(fleet, "load-1", host_python="/usr/bin/python2"):
-        played = short(fleet, "odd", tmp_path)
+        played = begin("odd", **RATHER_FEWER).end()
     assert played.code == 0, played.output
     assert f"The clock of {wrong_clock} is 5.0" in played.output and "stampede_max_clock_offset" in played.output
     assert "load-1: stampede_host_python is /usr/bin/python2, which on load-1 is no Python" in played.output

@@ -23,7 +23,8 @@ def test_three_hosts_make_one_run_and_one_report(fleet: Fleet, tmp_path: Path) -
     assert sum(step["ok"] for step in summary["steps"].values()) > HOLDERS * 8
     assert not any(step["failed"] or step["interrupted"] for step in summary["steps"].values()), played.output
 
-    journals = {host: gzip.open(results / host / "journal.lp.gz", "rt").read() for host in LOAD_HOSTS}
+    packed = {host: (results / host / "journal.lp.gz").read_bytes() for host in LOAD_HOSTS}
+    journals = {host: gzip.decompress(content).decode() for host, content in packed.items()}
     holders = {host: set(map(int, re.findall(r" holder=(\d+)i", text))) for host, text in journals.items()}
     assert sorted(number for numbers in holders.values() for number in numbers) == list(range(HOLDERS))
     assert sorted(map(len, holders.values())) == [2, 3, 3]

@@ -86,13 +86,14 @@ class Playbook:
         }
         self.process: subprocess.Popen[str] | None = None
 
-    def start(self, **variables: Any) -> None:
-        """Start a run; ``variables`` without the prefix ``stampede_``."""
+    def start(self, *options: str, **variables: Any) -> None:
+        """Start a run; ``options`` of ansible-playbook, ``variables`` without the prefix ``stampede_``."""
         extra = self._variables | {f"stampede_{name}": value for name, value in variables.items()}
         self.process = subprocess.Popen(
             [
                 Path(sys.executable).with_name("ansible-playbook"),
                 *("-i", "inventory/local", "playbooks/run-test.yml", "-e", json.dumps(extra)),
+                *options,
             ],
             cwd=REPOSITORY,
             env=os.environ | {"ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
@@ -109,9 +110,9 @@ class Playbook:
         output, _ = self.process.communicate(timeout=limit)
         return self.process.returncode, output
 
-    def run(self, **variables: Any) -> tuple[int, str]:
+    def run(self, *options: str, **variables: Any) -> tuple[int, str]:
         """``start`` and ``end``."""
-        self.start(**variables)
+        self.start(*options, **variables)
         return self.end()
 
     def state(self) -> dict[str, Any]:

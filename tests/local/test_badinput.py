@@ -186,6 +186,15 @@ def test_an_invalid_url(user: User) -> None:
     assert "must be a URL such as https://" in sentence
 
 
+def test_a_host_that_may_not_be_loaded(user: User) -> None:
+    url = "https://issuer.example.org/invitation"
+    sentence = user.refused(reference_services=False, services={"issuer": {"invitation": {"url": url}}})
+    assert sentence == (
+        f"stampede_services.issuer.invitation.url is '{url}', but issuer.example.org is not among the hosts that "
+        "may be loaded; if it is yours to load, add it to stampede_allowed_targets"
+    )
+
+
 def test_an_untrusted_certificate(user: User, server: Server) -> None:
     refusal = user.runs(reference_services=False, services=server.services(), mediator_did="", agent_plugins=[])
     assert refusal.code != 0 and refusal.sentences, refusal.output

@@ -54,6 +54,8 @@ def variables() -> dict[str, Any]:
         "stampede_agent_plugins": [],
         "stampede_agent_args": [],
         "stampede_genesis_url": "",
+        "stampede_allowed_targets": ["*.example.org"],
+        "stampede_arm_timeout": "5m",
         "stampede_wallet_storage": "sqlite",
         "stampede_postgresql_url": "",
         "stampede_host_name": "local",

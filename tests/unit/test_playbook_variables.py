@@ -49,7 +49,7 @@ def test_the_controller_takes_the_defaults() -> None:
     variables = defaults(role) | {
         "stampede_run_id": "r1",
         "stampede_host_name": "local",
-        "stampede_services": {"issuer": {"invitation": {"url": "https://issuer.example.org/invitation"}}},
+        "stampede_services": {"issuer": {"invitation": {"url": "https://localhost:9443/invitation"}}},
     }
     assert check_variables(variables) == []
 

@@ -46,6 +46,7 @@ def test_right_settings_are_read(variables: dict[str, Any]) -> None:
         ({"agent_plugins": "one"}, "stampede_agent_plugins is 'one'; it must be a list of texts"),
         ({"genesis_url": "ledger"}, "stampede_genesis_url is 'ledger'; it must be a URL"),
         ({"wallet_storage": "postgresql"}, "stampede_postgresql_url is empty"),
+        ({"postgresql_url": "postgresql://u:hush@db.example.org"}, "stampede_postgresql_url holds a password"),
     ],
 )
 def test_wrong_settings(variables: dict[str, Any], change: dict[str, Any], sentence: str) -> None:
@@ -66,6 +67,10 @@ def test_wrong_settings(variables: dict[str, Any], change: dict[str, Any], sente
         ({"url": "https://i.example.org/", "methode": "GET"}, "has the key 'methode'"),
         ({"url": "https://i.example.org/${holdr}"}, "uses ${holdr}; it may use"),
         ({"url": "https://i.example.org/", "headers": {"X-API-Key": "abc"}}, "holds a secret in clear"),
+        (
+            {"url": "https://i.example.org/", "headers": {"X-Auth-Token": "abc"}},
+            "X-Auth-Token holds a secret in clear",
+        ),
         ({"url": "https://i.example.org/", "headers": {"X": "${secret:key}"}}, "stampede_secrets has no 'key'"),
     ],
 )
