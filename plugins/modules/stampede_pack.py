@@ -136,7 +136,7 @@ def gzip_file(path: Path) -> Iterator[gzip.GzipFile]:
 def copy(file: Path, sink: BinaryIO | gzip.GzipFile) -> list[str]:
     """Copy as far as the file can be read; a damaged disk may hold a part of a journal, and that counts."""
     try:
-        source = file.open("rb")
+        source = file.open("rb", buffering=0)
     except OSError as error:
         return [f"{file} cannot be read: {error.strerror}"]
     with source:
