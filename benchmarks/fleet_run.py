@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import itertools
 import json
 import platform
 import re
@@ -52,6 +53,8 @@ class Measured:
     """The run itself, from the first host's begin to the last host's end."""
     after: float
     skew: float
+    tasks: list[tuple[float, str]]
+    """The tasks of run-test.yml that took longest."""
 
     @property
     def added(self) -> float:
@@ -88,6 +91,7 @@ def measure_fleet(hosts: int, holders: int, folder: Path) -> Measured:
         own=last["done"] - first["running"],
         after=began + run.seconds - last["done"],
         skew=last["running"] - first["running"],
+        tasks=slowest_tasks(run),
     )
 
 
@@ -96,6 +100,13 @@ def phases(journal: Path) -> dict[str, float]:
     text = gzip.decompress(journal.read_bytes()).decode()
     found = re.findall(r',kind=phase text="(\w+)".* (\d+)$', text, re.MULTILINE)
     return {name: int(nanoseconds) / 1e9 for name, nanoseconds in found}
+
+
+def slowest_tasks(run: Played, count: int = 8) -> list[tuple[float, str]]:
+    """The output names a task when it has ended on a first host."""
+    named = [(moment, line[2:]) for moment, line in [(0.0, "* "), *run.lines] if line.startswith("* ")]
+    took = [(after - before, name) for (before, _), (after, name) in itertools.pairwise(named)]
+    return sorted(took, reverse=True)[:count]
 
 
 def write_output(played: Played, file: Path) -> None:
@@ -147,6 +158,7 @@ def print_table(results: dict[int, Measured], wheelhouse: float) -> None:
             ("provisioning without a wheelhouse", measured.provisioning + wheelhouse, PROVISIONING),
         ):
             print(f"  {what}: {value / most:.2f} of the target, {verdict(value, most)}")
+        print("  longest tasks:", "; ".join(f"{took:.1f} s {name}" for took, name in measured.tasks))
 
 
 if __name__ == "__main__":
