@@ -121,26 +121,27 @@ class Interrupted(BaseException):
 
 @contextmanager
 def cleaning_up_when_interrupted() -> Iterator[None]:
-    """Let a signal that ends this worker unwind it first, so that nothing half done is left. A second one ends it."""
+    """Let a signal that ends this worker unwind it first, so that nothing half done is left here nor on the host."""
     former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def restore() -> None:
-        for number, handler in former.items():
-            signal.signal(number, handler)
-
     def interrupt(number: int, frame: object) -> None:
-        restore()
+        for each in former:  # ansible-playbook sends its workers the one, and the other at once after it
+            signal.signal(each, signal.SIG_IGN)
         raise Interrupted(number)
 
     for number in former:
         signal.signal(number, interrupt)
+    interrupted = 0
     try:
         yield
-    except Interrupted as interrupted:
-        os.kill(os.getpid(), interrupted.number)
+    except Interrupted as interruption:
+        interrupted = interruption.number
         raise
     finally:
-        restore()
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        if interrupted:
+            os.kill(os.getpid(), interrupted)
 
 
 @contextmanager
