@@ -192,8 +192,8 @@ class HostView:
 
 
 def clock(moment: float) -> str:
-    """The time of day here."""
-    return time.strftime("%H:%M:%S", time.localtime(moment))
+    """The time of day, UTC, as in the report."""
+    return time.strftime("%H:%M:%S UTC", time.gmtime(moment))
 
 
 def printable(text: object) -> str:

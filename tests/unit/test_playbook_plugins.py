@@ -1,4 +1,4 @@
-"""The plugins' own logic: verdict, packing, ports, and finding runs."""
+"""The plugins' own logic: verdict, ports, clocks, and finding runs."""
 
 import json
 import os
@@ -8,12 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible.errors import AnsibleActionFail
 from plugin_files import load_plugin
 
 verdict = load_plugin("action/stampede_verdict")
-collect = load_plugin("action/stampede_collect")
-pack = load_plugin("modules/stampede_pack")
 ports = load_plugin("modules/stampede_ports")
 runs = load_plugin("modules/stampede_runs")
 settings = load_plugin("action/stampede_settings")
@@ -38,33 +35,6 @@ class TestVerdict:
 
     def test_no_steps_are_never_good(self) -> None:
         assert "no steps at all" in verdict.shortcomings({}, self.report, False)[0]
-
-
-class TestCollecting:
-    def test_compresses_and_keeps(self, tmp_path: Path) -> None:
-        source, dest = tmp_path / "run", tmp_path / "results"
-        (source / "logs").mkdir(parents=True)
-        (source / "journal.lp").write_text("step 1\n" * 1000)
-        (source / "logs/agent-0.log").write_text("hello\n")
-        (source / "state.json").write_text("{}")
-        (source / "secrets.json").write_text('{"token": "s3cret"}')
-        dest.mkdir()
-        tar = source / ".collect.tar"
-        names = pack.pack(source, ["journal.lp", "logs/*.log"], ["state.json", "run.json"], tar)
-        assert names == ["journal.lp.gz", "logs/agent-0.log.gz", "state.json"]
-        assert collect.unpack(tar, dest) == names
-        assert sorted(str(file.relative_to(dest)) for file in dest.rglob("*") if file.is_file()) == sorted(
-            ["SHA256SUMS", *names]
-        )
-        assert not list(source.glob("*.gz"))
-
-    def test_a_file_that_arrives_damaged_is_named(self, tmp_path: Path) -> None:
-        (tmp_path / "state.json").write_text("{}")
-        tar = tmp_path / "run.tar"
-        pack.pack(tmp_path, [], ["state.json"], tar)
-        tar.write_bytes(tar.read_bytes().replace(b"{}", b"[]", 1))
-        with pytest.raises(AnsibleActionFail, match=r"state\.json arrived damaged"):
-            collect.unpack(tar, tmp_path / "dest")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
