@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import become_loader, connection_loader
 from ansible.utils.display import Display
@@ -117,16 +118,19 @@ class Connection:
         self._connection.set_options(var_options=chosen(variables, "connection", kind))
         shell = self._connection._shell
         shell.set_options(var_options=chosen(variables, "shell", shell._load_name))
-        method = str(variables.get("ansible_become_method", "sudo"))
-        self._become = become_loader.get(method)
-        self._become.set_options(var_options=chosen(variables, "become", method))
-        self._connection.set_become_plugin(self._become)
+        self._become: Any = None
+        if boolean(variables.get("ansible_become", True)):
+            method = str(variables.get("ansible_become_method", "sudo"))
+            self._become = become_loader.get(method)
+            self._become.set_options(var_options=chosen(variables, "become", method))
+            self._connection.set_become_plugin(self._become)
 
     def output(self, command: str) -> str:
         """What a command says that root runs on the host. Raises Unreachable."""
-        words = self._become.build_become_command(command, self._connection._shell)
+        if self._become:
+            command = self._become.build_become_command(command, self._connection._shell)
         try:
-            code, output, errors = self._connection.exec_command(words, sudoable=True)
+            code, output, errors = self._connection.exec_command(command, sudoable=True)
         except AnsibleConnectionFailure as failure:
             raise Unreachable(reason(str(failure))) from None
         if code:

@@ -132,7 +132,7 @@ def test_secrets_are_told_to_nobody(fleet: Fleet, tmp_path: Path, word: str) -> 
         check_processes(host)
         check_admin_api(fleet, host)
         check_files(host)
-        host.sudo(f"touch /{FOLDER}/stop")
+        host.sudo(f"install -m 600 /dev/null /{FOLDER}/stop")
         done = run.end()
     assert done.code == 0, done.output
     assert "service_refused" not in done.output
@@ -209,5 +209,6 @@ def test_secrets_that_a_killed_playbook_left_are_removed_by_the_next(fleet: Flee
     script = tmp_path / "brief.py"
     script.write_text("async def script(holder):\n    await holder.wait(0.1)\n")
     settings = {"run_id": "left-3", "results_dir": results, "holders": 1, "script": str(script)}
-    run = play(fleet, "run-test", "--limit", "load-1", reference_services=False, mediator_did="", **settings)
+    run = play(fleet, "run-test", "--limit", "load-1", **settings)
+    assert run.code == 0, run.output
     assert "secrets.json" not in host.sudo(f"ls {runs}/left-2"), run.output
