@@ -4,6 +4,8 @@
 Runs on the host, on its plain Python. What it installs, it notes in RECORD first: the packages that were asked for
 and the further ones that they bring. With ``state: absent`` the packages in ``names`` are purged if that record has
 them, and so is what they brought, unless something else needs it by now. Packages that were there before stay.
+
+Returns ``packages``: those that were installed or purged; with ``--check`` those in ``names`` of them.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 RECORD = Path("/etc/stampede/packages.json")
+NEEDED_ONLY = ("-o", "APT::AutoRemove::RecommendsImportant=false", "-o", "APT::AutoRemove::SuggestsImportant=false")
+"""Options by which apt-get takes for needed what another package depends on, and not what one only recommends."""
 LOCK_LIMIT = 120
 """Seconds to wait for another program, such as unattended-upgrades, to let go of dpkg."""
 
@@ -65,12 +69,13 @@ class Packages:
         if asked and not self._module.check_mode:
             if there := [name for name in asked if self._is_there(name)]:
                 self._run("apt-mark", "auto", *there)
-            idle = re.findall(r"^Remv (\S+) ", self._apt("--simulate", "autoremove"), re.MULTILINE)
-            if ours := self._brought.intersection(idle):
-                self._apt("purge", *sorted(ours))
+            idle = re.findall(r"^Remv (\S+) ", self._apt("--simulate", *NEEDED_ONLY, "autoremove"), re.MULTILINE)
+            if ours := sorted(self._brought.intersection(idle)):
+                self._apt("purge", *ours)
             self._asked -= set(asked)
-            self._brought -= ours
+            self._brought -= set(ours)
             self._write_record()
+            asked = ours or asked
         self._end(asked, before="installed", after="")
 
     def _end(self, changed: list[str], before: str, after: str) -> None:
