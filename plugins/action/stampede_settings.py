@@ -71,8 +71,9 @@ class ActionModule(ActionBase):
         problems = unknown_names(self._names_on_all_hosts(), known_names(REPOSITORY / "roles"))
         problems += check_variables(variables)
         start_delay = duration(variables, "stampede_start_delay", problems)
-        for name in ("stampede_arm_timeout", "stampede_watch_interval"):
+        for name in ("stampede_arm_timeout", "stampede_watch_interval", "stampede_max_clock_offset"):
             duration(variables, name, problems)
+        problems += wrong_min_hosts(variables["stampede_min_hosts"], len(self._all_vars["ansible_play_hosts_all"]))
         results = results_folder(variables)
         problems += cannot_write(results, "stampede_results_dir", str(variables.get("stampede_results_dir")))
         run_id = variables["stampede_run_id"]
@@ -205,6 +206,13 @@ def duration(variables: Mapping[str, Any], name: str, problems: list[str]) -> fl
             f"{name} is {variables[name]!r}; it must be a number of seconds or a duration such as 5s or 2m"
         )
         return 0.0
+
+
+def wrong_min_hosts(value: Any, hosts: int) -> list[str]:
+    """Say so when ``value`` is no number of load hosts."""
+    if str(value).isdigit() and int(value) <= hosts:
+        return []
+    return [f"stampede_min_hosts is {value!r}; it must be a whole number up to {hosts}, the load hosts, or 0 for all"]
 
 
 def results_folder(variables: Mapping[str, Any]) -> Path:

@@ -61,6 +61,7 @@ class ActionModule(ActionBase):
         except WillNotArm as problem:
             result.update(failed=True, msg=str(problem))
         result["states"] = {host.name: host.state for host in hosts}
+        result["faults"] = []
         result["died"] = {host.name: host.obituary for host in hosts if host.obituary}
         return result
 
@@ -87,8 +88,9 @@ class ActionModule(ActionBase):
                 return
             waited = True
             if timeout and now - began > timeout:
-                late = waiting[0]
-                raise WillNotArm(f"{late.name} was still {late.phase} after {timeout:.0f} s; {late.where_to_look}")
+                for late in waiting:
+                    late.obituary = f"{late.name} was still {late.phase} after {timeout:.0f} s; {late.where_to_look}"
+                return
             if os.getppid() != playbook:
                 raise AnsibleActionFail("ansible-playbook is gone")
             time.sleep(POLL_EVERY * (1 if all(type(host) is Host for host in hosts) else 2))
@@ -100,8 +102,6 @@ class ActionModule(ActionBase):
             if host.phase in ("done", "stopped"):
                 continue
             host.obituary = host.how_it_ended()
-            if until == "armed":
-                raise WillNotArm(host.obituary)
             Display().display(host.obituary, color="red")
 
 

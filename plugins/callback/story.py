@@ -33,6 +33,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self._told = ""
+        self._said: set[tuple[str, str]] = set()
 
     def _tells_all(self) -> bool:
         return bool(self._display.verbosity)
@@ -97,14 +98,17 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
 
     def _tell_failure(self, result: CallbackTaskResult) -> None:
         self._tell(result.task)
+        host = result.host.get_name()
         for line in self._sentences(result.result):
-            self._display.display(f"[ERROR] {result.host.get_name()}: {line}", color=C.COLOR_ERROR)
+            if (host, line) not in self._said:  # what was rescued may be the reason of a failure later on
+                self._said.add((host, line))
+                self._display.display(f"[ERROR] {host}: {line}", color=C.COLOR_ERROR)
 
     @staticmethod
     def _sentences(values: dict[str, Any]) -> list[str]:
         """What a failed task has to say. Of a command that is what it said itself, not that it failed."""
         said = [str(values.get(name) or "").strip() for name in ("stderr", "module_stderr")]
-        text = "\n".join(filter(None, said)) or str(values.get("msg") or "it failed and does not say why")
+        text = "\n".join(filter(None, said)) or str(values.get("msg", "it failed and does not say why"))
         return [line for line in text.splitlines() if line.strip()]
 
     def v2_playbook_on_stats(self, stats: Any) -> None:

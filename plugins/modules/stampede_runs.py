@@ -1,7 +1,8 @@
 #!/usr/bin/python
-"""Find a run on a host, from the folder that it left or still writes: the named one, else the newest.
+"""The runs on a host, from the folders that they left or still write, the newest last.
 
-Runs on the host, on its plain Python. With ``going_on: true`` only runs whose controller lives are looked at.
+Runs on the host, on its plain Python. Each has ``id``, ``dir``, ``phase``, ``pid``, whether its controller is
+``alive``, and when it was deployed (``modified``, seconds since 1970).
 """
 
 from __future__ import annotations
@@ -14,32 +15,14 @@ from ansible.module_utils.basic import AnsibleModule
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "work_dir": {"type": "path", "required": True},
-            "run_id": {"type": "str", "default": ""},
-            "going_on": {"type": "bool", "default": False},
-            "host": {"type": "str", "required": True},
-        },
-        supports_check_mode=True,
-    )
-    work_dir, run_id = Path(module.params["work_dir"]), module.params["run_id"]
-    runs = find(work_dir)
-    candidates = [
-        run for run in runs if run_id in ("", run["id"]) and (run["alive"] or not module.params["going_on"])
-    ]
-    if not candidates:
-        which = f"Run {run_id} was not found" if run_id else "No run was found"
-        which += " going on" if module.params["going_on"] else ""
-        known = ", ".join(run["id"] for run in runs[:3]) or "nothing"
-        module.fail_json(msg=f"{which} on {module.params['host']}: {work_dir} holds {known}")
-    module.exit_json(run=candidates[0])
+    module = AnsibleModule(argument_spec={"work_dir": {"type": "path", "required": True}}, supports_check_mode=True)
+    module.exit_json(runs=find(Path(module.params["work_dir"])))
 
 
 def find(work_dir: Path) -> list[dict[str, Any]]:
-    """All runs in a folder, the newest first."""
-    scripts = sorted(work_dir.glob("*/controller_script.py"), key=lambda file: file.stat().st_mtime, reverse=True)
-    return [describe(script.parent) for script in scripts]
+    """All runs in a folder, the newest last."""
+    runs = [describe(script.parent) for script in work_dir.glob("*/controller_script.py")]
+    return sorted(runs, key=lambda run: run["modified"])
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -50,6 +33,7 @@ def describe(folder: Path) -> dict[str, Any]:
     pid = state.get("pid", 0)
     return {
         "id": folder.name,
+        "modified": (folder / "controller_script.py").stat().st_mtime,
         "dir": str(folder),
         "phase": state.get("phase", "starting"),
         "pid": pid,

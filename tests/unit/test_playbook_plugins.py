@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ pack = load_plugin("modules/stampede_pack")
 ports = load_plugin("modules/stampede_ports")
 runs = load_plugin("modules/stampede_runs")
 settings = load_plugin("action/stampede_settings")
+meet = load_plugin("action/stampede_meet")
 
 
 def host(name: str = "h1", **state: Any) -> Any:
@@ -133,7 +135,7 @@ def test_a_port_is_taken_while_something_listens(address: str) -> None:
     assert not ports.is_taken(port)
 
 
-def test_runs_are_found_newest_first(tmp_path: Path) -> None:
+def test_runs_are_found_the_newest_last(tmp_path: Path) -> None:
     for age, (name, state) in enumerate(
         {"new": {"pid": os.getpid(), "phase": "running"}, "old": {"pid": 0, "phase": "done"}}.items()
     ):
@@ -143,9 +145,27 @@ def test_runs_are_found_newest_first(tmp_path: Path) -> None:
         os.utime(script, (time.time() - age, time.time() - age))
         (tmp_path / name / "state.json").write_text(json.dumps(state))
     found = runs.find(tmp_path)
-    assert [(run["id"], run["phase"]) for run in found] == [("new", "running"), ("old", "done")]
+    assert [(run["id"], run["phase"]) for run in found] == [("old", "done"), ("new", "running")]
     # This process lives, but its command line does not name the run: the number is another process's by now.
     assert not any(run["alive"] for run in found)
+
+
+def test_a_clock_is_compared_by_the_answer_that_came_soonest(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter([100.0, 101.0, 200.0, 200.2, 300.0, 309.0, 400.0, 404.0, 500.0, 503.0])
+    monkeypatch.setattr(meet, "time", SimpleNamespace(time=lambda: next(moments)))
+    answers = iter(f"{105.0 + middle} 4" for middle in (100.5, 200.1, 304.5, 402.0, 501.5))
+    offset, uncertainty, cores = meet.compare(lambda: next(answers))
+    assert (round(offset, 6), round(uncertainty, 6), cores) == (105.0, 0.1, 4)
+
+
+def test_a_host_that_does_not_tell_its_time_is_quoted() -> None:
+    with pytest.raises(ValueError, match="it said 'who are you'"):
+        meet.compare(lambda: "who are you")
+
+
+@pytest.mark.parametrize(("value", "right"), [(0, True), ("3", True), (4, False), (-1, False), ("two", False)])
+def test_no_more_hosts_can_be_asked_for_than_there_are(value: object, right: bool) -> None:
+    assert (settings.wrong_min_hosts(value, 3) == []) is right
 
 
 def test_a_results_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
