@@ -175,7 +175,8 @@ class Settings:
         )
         reader.ordered("wait_min", "wait_max")
         reader.ordered("presentations_min", "presentations_max")
-        if settings.wallet_storage == "postgresql" and not settings.postgresql_url:
+        own_server = str(variables.get("stampede_local")).lower() in ("false", "no")  # of a fleet's load host
+        if settings.wallet_storage == "postgresql" and not (settings.postgresql_url or own_server):
             reader.complain(
                 "stampede_postgresql_url is empty but stampede_wallet_storage is postgresql; "
                 "give postgresql://USER@HOST:PORT (the password as stampede_secrets.postgresql_password)"

@@ -7,8 +7,8 @@ Runs on the control node. ``verb`` is one of
 - ``probe``: the services and the mediator answer over trusted TLS.
 - ``dry_run``: print what load the settings would make.
 - ``shares``: share the holders out over the hosts by ``weights``; returns ``shares``, by host.
-- ``render``: return the controller ``script`` of this host with its ``share``. With ``ca_dir``, a folder of the
-  host's, also the ``ca_files`` of the control node that must be copied there, by name.
+- ``render``: return the controller ``script`` of this host with its ``share`` and its ``postgresql_url``. With
+  ``ca_dir``, a folder of the host's, also the ``ca_files`` of the control node that must be copied there, by name.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ STOP_MARGIN = 20.0
 class ActionModule(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
-    _VALID_ARGS = frozenset({"verb", "run_id", "weights", "share", "ca_dir"})
+    _VALID_ARGS = frozenset({"verb", "run_id", "weights", "share", "ca_dir", "postgresql_url"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -112,6 +112,7 @@ class ActionModule(ActionBase):
         share = self._task.args.get("share") or {}
         if share:
             variables |= {"stampede_holders": share["holders"], "stampede_first_holder": share["first"]}
+        variables["stampede_postgresql_url"] = self._task.args.get("postgresql_url") or ""
         ca_dir = self._task.args.get("ca_dir")
         files = move_ca_files(variables, ca_dir) if ca_dir else {}
         return {"script": rendered(variables), "ca_files": files}

@@ -81,9 +81,22 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
             self._display.display(str(result.result["msg"]))
 
     def v2_runner_on_failed(self, result: CallbackTaskResult, ignore_errors: bool = False) -> None:
-        if self._tells_all() or (result.task.loop and "results" in result.result):
+        if self._tells_all():
             super().v2_runner_on_failed(result, ignore_errors)
-            return
+        elif not (result.task.loop and "results" in result.result):  # of a loop each item has told its own
+            self._tell_failure(result)
+
+    def v2_runner_item_on_ok(self, result: CallbackTaskResult) -> None:
+        if self._tells_all():
+            super().v2_runner_item_on_ok(result)
+
+    def v2_runner_item_on_failed(self, result: CallbackTaskResult) -> None:
+        if self._tells_all():
+            super().v2_runner_item_on_failed(result)
+        else:
+            self._tell_failure(result)
+
+    def _tell_failure(self, result: CallbackTaskResult) -> None:
         self._tell(result.task)
         host = result.host.get_name()
         for line in self._sentences(result.result):

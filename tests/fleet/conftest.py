@@ -25,7 +25,7 @@ def fleet() -> Iterator[Fleet]:
         if os.environ.get("STAMPEDE_REQUIRE_FLEET") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
-    for left in (cache_folder() / "fleets").glob("t*"):  # of a session that was killed
+    for left in (cache_folder() / "fleets").glob("[tu]*"):  # of a session that was killed
         if left.name[1:].isdigit() and not Path("/proc", left.name[1:]).exists():
             down(left.name)
     fleet = Fleet(NAME)
