@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from fleet_views import NOW, STATE, host, look
+from plugin_files import load_plugin
 
 from controller.fleet import view as fleet_view
 from controller.fleet.lookers import Lookers
@@ -178,3 +179,23 @@ class TestLooking:
         (fault,) = views["h4"].pass_time(time.time() + fleet_view.UNREACHED_AFTER + 1)
         assert "KeyError" in fault.text
         hang.set()
+
+
+def test_a_host_that_does_not_arm_is_noted_and_the_others_are_awaited(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plugin = load_plugin("action/stampede_watch")
+    arming = iter(["starting", "arming", "arming"])
+    looks = {
+        "ready": lambda: look(phase=next(arming, "armed")),
+        "broken": lambda: look(phase="failed", phase_since=NOW, message="No agent came up"),
+        "slow": lambda: look(phase="arming"),
+    }
+    views = {name: HostView(name, "see its logs", time.time()) for name in looks}
+    plugin.watch(list(views.values()), Lookers(looks, views, 0.01), "armed", 60, 1)
+    assert views["ready"].phase == "armed" and views["ready"].obituary == ""
+    assert views["broken"].obituary == "The controller on broken failed: No agent came up"
+    assert views["slow"].obituary == "slow was still arming after 1 s; see its logs"
+    told = capsys.readouterr().out
+    assert views["broken"].obituary in told and views["slow"].obituary in told
+    assert "3 load hosts: " in told

@@ -85,6 +85,12 @@ def test_plain_http_is_for_loopback(variables: dict[str, Any]) -> None:
     assert check_variables(variables | {"stampede_services": services}) == []
 
 
+def test_load_hosts_of_a_fleet_may_have_a_postgresql_of_their_own(variables: dict[str, Any]) -> None:
+    without_url = variables | {"stampede_wallet_storage": "postgresql"}
+    assert check_variables(without_url | {"stampede_local": False}) == []
+    assert len(check_variables(without_url | {"stampede_local": True})) == 1
+
+
 def test_all_problems_are_told_at_once(variables: dict[str, Any]) -> None:
     assert len(check_variables(variables | {"stampede_holders": 0, "stampede_seed": "x"})) == 2
     assert len(check_variables({})) == len(variables) - 1  # but for stampede_secrets, which may be missing
