@@ -36,6 +36,15 @@ from controller.settings import Settings, check_variables, seconds
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PREFIX = "stampede_"
+DURATIONS = frozenset(
+    {
+        "stampede_arm_timeout",
+        "stampede_max_clock_offset",
+        "stampede_reference_timeout",
+        "stampede_watch_interval",
+    }
+)
+"""Variables of the control node alone; those of the load hosts are checked by ``check_variables``."""
 STOP_MARGIN = 20.0
 """Seconds that a controller may take, beyond its drain, to end when it is asked to."""
 
@@ -71,7 +80,7 @@ class ActionModule(ActionBase):
         problems = unknown_names(self._names_on_all_hosts(), known_names(REPOSITORY / "roles"))
         problems += check_variables(variables)
         start_delay = duration(variables, "stampede_start_delay", problems)
-        for name in ("stampede_arm_timeout", "stampede_watch_interval", "stampede_max_clock_offset"):
+        for name in sorted(DURATIONS & variables.keys()):
             duration(variables, name, problems)
         problems += wrong_min_hosts(variables["stampede_min_hosts"], len(self._all_vars["ansible_play_hosts_all"]))
         results = results_folder(variables)
