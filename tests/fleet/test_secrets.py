@@ -200,14 +200,14 @@ def unpacked(file: Path) -> bytes:
 def test_secrets_that_a_killed_playbook_left_are_removed_by_the_next(fleet: Fleet, tmp_path: Path) -> None:
     """It left them when it was killed after it had handed them over, and before the controller had started."""
     host, runs, results = HostInside(fleet, fleet["load-1"]), "/var/lib/stampede/runs", str(tmp_path / "results")
-    host.sudo(f"install -d -o stampede -m 700 {runs}/left-1 {runs}/left-1/logs {runs}/left-2")
+    host.sudo(f"install -d -m 700 {runs}/left-1 {runs}/left-1/logs {runs}/left-2")
     host.sudo(f"touch {runs}/left-1/controller_script.py {runs}/left-1/secrets.json")
     host.sudo(f"touch -d '11 minutes ago' {runs}/left-2/secrets.json")
     collected = play(fleet, "collect", "--limit", "load-1", run_id="left-1", results_dir=results)
     assert "secrets.json" not in host.sudo(f"ls {runs}/left-1"), collected.output
 
     script = tmp_path / "brief.py"
-    script.write_text("async def script(holder):\n    await holder.wait(0.1)\n")
+    script.write_text("async def script(holder):\n    await holder.request_invitation('issuer')\n")
     settings = {"run_id": "left-3", "results_dir": results, "holders": 1, "script": str(script)}
     run = play(fleet, "run-test", "--limit", "load-1", **settings)
     assert run.code == 0, run.output
