@@ -125,7 +125,7 @@ def cells(its: Mapping[str, Any]) -> list[Text]:
     waits = not steps["ok"] and not steps["failed"] and holders["active"] in (0, None)
     busy = holders["ready"] if waits else holders["active"]
     return [
-        Text("-" if busy is None else f"{busy}/{holders['total']}"),
+        Text("-" if busy is None or not holders["total"] else f"{busy}/{holders['total']}"),
         Text(shown(steps["per_s"], "{:.1f}")),
         Text(str(steps["failed"]), "red" if steps["failed"] else ""),
         Text(f"{slowest[0][1]:.2f}" if slowest else "-"),

@@ -65,14 +65,14 @@ def test_wallets_in_the_load_hosts_own_postgresql(fleet: Fleet, tmp_path: Path) 
 
 def test_a_second_time_changes_nothing_but_clears_away_what_killed_runs_left(fleet: Fleet) -> None:
     host = fleet["load-1"]
-    words = ("provision", "--limit", "load-1", "--diff")
+    words = ("provision", "--limit", "load-1", "--diff", "--tags", "load_host,controller,postgresql")
     first = play(fleet, *words, wallet_storage="postgresql")
     assert first.code == 0, first.output
     second = play(fleet, *words, recap=True, wallet_storage="postgresql")
     assert second.code == 0 and second.changed == {"load-1": 0}, second.output
 
     psql(fleet, host, "create database stampede_left owner stampede")
-    third = play(fleet, *words, "--tags", "postgresql", recap=True, wallet_storage="postgresql")
+    third = play(fleet, *words, recap=True, wallet_storage="postgresql")
     assert third.code == 0 and third.changed == {"load-1": 1}, third.output
     assert databases(fleet, host) == ["postgres", "template0", "template1"]
 
