@@ -103,9 +103,13 @@ def phases(journal: Path) -> dict[str, float]:
 
 
 def slowest_tasks(run: Played, count: int = 8) -> list[tuple[float, str]]:
-    """The output names a task when it has ended on a first host."""
-    named = [(moment, line[2:]) for moment, line in [(0.0, "* "), *run.lines] if line.startswith("* ")]
-    took = [(after - before, name) for (before, _), (after, name) in itertools.pairwise(named)]
+    """The output names a task when it has ended on a first host; one that tells its progress, when it begins."""
+    took: list[tuple[float, str]] = []
+    moment, going_on = 0.0, ""
+    for (now, line), (_, next_line) in itertools.pairwise([*run.lines, (0.0, "")]):
+        if line.startswith("* "):
+            took.append((now - moment, going_on or line[2:]))
+            moment, going_on = now, line[2:] if next_line.startswith("  ") else ""
     return sorted(took, reverse=True)[:count]
 
 
