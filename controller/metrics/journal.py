@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -63,7 +64,7 @@ class Journal:
             if written < len(record):
                 with contextlib.suppress(OSError):
                     os.ftruncate(self._file, os.fstat(self._file).st_size - written)
-                self._trouble("no space left on device")
+                self._trouble(os.strerror(errno.ENOSPC))
                 return
             self._held.popleft()
         self.problem = ""

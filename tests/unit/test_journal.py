@@ -75,7 +75,7 @@ def test_a_full_disk_is_told_and_nothing_is_torn_or_lost(tmp_path: Path, monkeyp
     assert journal.problem == ""
     journal.close()
     assert [line.split(" ")[1] for line in (tmp_path / "j").read_text().splitlines()] == ["n=0i", "n=1i", "n=2i"]
-    assert problems == [f"the journal {tmp_path / 'j'} cannot be written: no space left on device"]
+    assert problems == [f"the journal {tmp_path / 'j'} cannot be written: No space left on device"]
     assert journal.lost == 0
 
 
