@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,13 +27,21 @@ class Journal:
 
     def __init__(self, path: Path, tags: Mapping[str, str], on_problem: Callable[[str], None] | None = None) -> None:
         self.path = path
-        self.problem = ""
         self.lost = 0
+        self._trouble = ""
         self._tags = ",".join(f"{key}={line_protocol.tag(value)}" for key, value in tags.items())
         self._last: dict[str, int] = {}
         self._held: deque[bytes] = deque()
         self._on_problem = on_problem
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+
+    @property
+    def problem(self) -> str:
+        """Why the journal cannot be written, since when, and how many records that concerns; empty when it can."""
+        if not self._trouble:
+            return ""
+        missing = f"records not in it yet: {len(self._held)}" + (f", lost: {self.lost}" if self.lost else "")
+        return f"the journal {self.path} cannot be written {self._trouble}; {missing}"
 
     def series(self, measurement: str, **tags: str) -> str:
         """A measurement with the run's tags and ``tags``; keep it for records that come often."""
@@ -45,7 +54,7 @@ class Journal:
         timestamp = timestamp if timestamp > last else last + 1
         self._last[series] = timestamp
         self._held.append(line_protocol.line(series, fields, timestamp).encode())
-        if self.problem:
+        if self._trouble:
             if len(self._held) > MAX_HELD:
                 self._held.popleft()
                 self.lost += 1
@@ -59,24 +68,26 @@ class Journal:
             try:
                 written = os.write(self._file, record)
             except OSError as error:
-                self._trouble(error.strerror or str(error))
+                self._complain(error.strerror or str(error))
                 return
             if written < len(record):
                 with contextlib.suppress(OSError):
                     os.ftruncate(self._file, os.fstat(self._file).st_size - written)
-                self._trouble(os.strerror(errno.ENOSPC))
+                self._complain(os.strerror(errno.ENOSPC))
                 return
             self._held.popleft()
-        self.problem = ""
+        self._trouble = ""
 
     def sync(self) -> None:
         """Have the disk hold it too, against a power cut."""
         with contextlib.suppress(OSError):
             os.fdatasync(self._file)
 
-    def _trouble(self, reason: str) -> None:
-        first, self.problem = not self.problem, f"the journal {self.path} cannot be written: {reason}"
-        if first and self._on_problem:
+    def _complain(self, reason: str) -> None:
+        if self._trouble:
+            return
+        self._trouble = f"since {time.strftime('%H:%M:%S', time.gmtime())} UTC: {reason}"
+        if self._on_problem:
             self._on_problem(self.problem)
 
     def close(self) -> None:

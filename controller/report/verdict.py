@@ -95,7 +95,7 @@ def _hosts(summary: dict[str, Any]) -> list[str]:
     for name, host in summary["hosts"].items():
         if not host["faults"] and host["phase"] == "stopped":
             stopped.append(name)
-        elif host["faults"] or (host["took_part"] and not host["finished"]):
+        elif host["faults"] or host["message"] or (host["took_part"] and not host["finished"]):
             texts.append(_host(name, host, summary))
     if len(texts) > MOST_HOSTS:
         more = wording.number(len(texts) - MOST_HOSTS, "more host")
@@ -114,6 +114,8 @@ def _host(name: str, host: dict[str, Any], summary: dict[str, Any]) -> str:
     if not host["faults"]:
         if host["phase"] == "failed":
             return f"Host {name} failed{_bracketed(message)}."
+        if host["finished"]:
+            return f"Host {name} came to its end, but it said: {message}."
         if host["phase"] == "missing":
             return f"From host {name} nothing was collected."
         return f"Host {name} did not come to the end: the last that is known of it is that it was {host['phase']}."

@@ -144,10 +144,11 @@ def test_a_disk_that_is_full(fleet: Fleet, begin: Begin, tmp_path: Path) -> None
         fleet.ssh(host, f"sudo head -c 20M /dev/zero | sudo tee {folder}/filled >/dev/null")
         played = going.end()
         told = " ".join(played.output.split())
-        assert f"load-2: the journal {folder}/full/journal.lp cannot be written: No space left on device" in told
+        assert f"load-2: the journal {folder}/full/journal.lp cannot be written since " in told
         results = Results(tmp_path / "full")
         assert {"load-1", "load-3"} <= set(results.finished()) and results.steps("load-2") > 5
-        assert "No space left on device" in results.hosts["load-2"]["message"]
+        assert "Host load-2 came to its end, but it said: the journal" in results.findings
+        assert "UTC: No space left on device; " in results.findings
     finally:
         fleet.ssh(host, f"sudo umount {folder}")
 
