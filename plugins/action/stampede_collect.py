@@ -15,7 +15,6 @@ import hashlib
 import os
 import shlex
 import shutil
-import signal
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +24,8 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
+
+from controller.processes import cleaning_up_when_interrupted
 
 PLACES = ("/var/tmp", "/tmp", "/dev/shm")  # noqa: S108 (folders of unforeseeable names are made in them)
 """Where a host may pass files to the user of the connection. One of them has room though its disk is full."""
@@ -110,38 +111,6 @@ class ActionModule(ActionBase):
 
 class NotCollected(Exception):
     """Files could not be brought home; the message says which and why."""
-
-
-class Interrupted(BaseException):
-    """The worker is to end, by this signal."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-
-@contextmanager
-def cleaning_up_when_interrupted() -> Iterator[None]:
-    """Let a signal that ends this worker unwind it first, so that nothing half done is left here nor on the host."""
-    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def interrupt(number: int, frame: object) -> None:
-        for each in former:  # ansible-playbook sends its workers the one, and the other at once after it
-            signal.signal(each, signal.SIG_IGN)
-        raise Interrupted(number)
-
-    for number in former:
-        signal.signal(number, interrupt)
-    interrupted = 0
-    try:
-        yield
-    except Interrupted as interruption:
-        interrupted = interruption.number
-        raise
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
-        if interrupted:
-            os.kill(os.getpid(), interrupted)
 
 
 @contextmanager

@@ -13,6 +13,8 @@ awaited. The task itself does not fail. Returns the ``states`` and the ``died`` 
 from __future__ import annotations
 
 import os
+import shlex
+import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -30,9 +32,12 @@ from controller.fleet.inventory import chosen
 from controller.fleet.lookers import Lookers
 from controller.fleet.looks import Look, Unreachable, look_at_process, look_at_unit
 from controller.fleet.view import ENDED, Fault, HostView
+from controller.processes import Interrupted, cleaning_up_when_interrupted
 from controller.settings import seconds
 
 POLL_EVERY = 0.5
+STOP_LIMIT = 10.0
+"""Seconds for asking all hosts to end the run, when ansible-playbook is interrupted."""
 REACHED = {
     "armed": frozenset({"armed", "running", "draining"}) | ENDED,
     "draining": ENDED | {"draining"},
@@ -54,7 +59,13 @@ class ActionModule(ActionBase):
             hosts[name], looks[name] = self._host(str(name), entry, task_vars or {})
         pause = 2 * POLL_EVERY if any(entry.get("unit") for entry in args["hosts"].values()) else POLL_EVERY
         lookers = Lookers(looks, hosts, pause)
-        watch(list(hosts.values()), lookers, until, seconds(args.get("interval", 5)), seconds(args.get("timeout", 0)))
+        interval, timeout = seconds(args.get("interval", 5)), seconds(args.get("timeout", 0))
+        with cleaning_up_when_interrupted():
+            try:
+                watch(list(hosts.values()), lookers, until, interval, timeout)
+            except Interrupted:
+                self._stop(args["hosts"], task_vars or {})
+                raise
         faults = [fault for host in hosts.values() for fault in host.faults]
         if until == "armed":
             faults = [fault for fault in faults if not hosts[fault.host].obituary]
@@ -62,6 +73,26 @@ class ActionModule(ActionBase):
         result["died"] = {name: host.obituary for name, host in hosts.items() if host.obituary}
         result["faults"] = [fault.as_dict() for fault in faults]
         return result
+
+    def _stop(self, entries: Mapping[str, Any], task_vars: Mapping[str, Any]) -> None:
+        """Ask controllers on other hosts to end, as those of this machine do by themselves, with ansible-playbook."""
+        asked = []
+        for name, entry in entries.items():
+            if entry.get("unit"):
+                command = f"touch {shlex.quote(entry['dir'])}/stop"
+                connection = Connection(self, name, task_vars["hostvars"][name])
+                asked.append(threading.Thread(target=connection.output, args=(command,), daemon=True))
+        if not asked:
+            return
+        Display().display(
+            "Interrupted: the load hosts are asked to end the run, and give steps in flight their time; "
+            "playbooks/collect.yml then brings the results home."
+        )
+        for thread in asked:
+            thread.start()
+        deadline = time.monotonic() + STOP_LIMIT
+        for thread in asked:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _host(
         self, name: str, entry: Mapping[str, Any], task_vars: Mapping[str, Any]

@@ -74,6 +74,10 @@ class Playing:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
+    def interrupt(self) -> None:
+        """Press Ctrl-C in its terminal."""
+        os.killpg(self._process.pid, signal.SIGINT)
+
     @property
     def ended(self) -> bool:
         return self._process.poll() is not None

@@ -71,6 +71,14 @@ class Results:
         return fault
 
 
+def until_ended(fleet: Fleet) -> None:
+    """Return when no controller runs on any host."""
+    deadline = time.monotonic() + 90
+    while any("controller_script.py" in line for line in left_running(fleet)):
+        assert time.monotonic() < deadline
+        time.sleep(1)
+
+
 # ------------------------------------------------------------------ in mid-run
 
 
@@ -159,10 +167,7 @@ def test_the_control_node_is_lost_and_the_run_is_collected_later(fleet: Fleet, b
     going.kill()
     refused = play(fleet, "collect", run_id="orphan", results_dir=str(tmp_path))
     assert refused.code != 0 and "Run orphan still goes on on load-1" in refused.output
-    deadline = time.monotonic() + 90
-    while any(fleet.ssh(host, "pgrep -f controller_script.py").stdout for host in fleet.hosts[:3]):
-        assert time.monotonic() < deadline
-        time.sleep(1)
+    until_ended(fleet)
     collected = play(fleet, "collect", results_dir=str(tmp_path))
     assert collected.code == 0, collected.output
     results = Results(tmp_path / "orphan")
@@ -180,6 +185,18 @@ def test_a_run_is_stopped_from_elsewhere(fleet: Fleet, begin: Begin, tmp_path: P
     results = Results(tmp_path / "stopped")
     assert results.summary["run"]["outcome"] == "stopped"
     assert {host["phase"] for host in results.hosts.values()} == {"stopped"}
+
+
+def test_a_run_is_ended_by_ctrl_c(fleet: Fleet, begin: Begin, tmp_path: Path) -> None:
+    going = begin("interrupted", duration=300)
+    going.until(f"load-3 +{RUNNING}")
+    going.interrupt()
+    assert going.end().code != 0
+    assert "Interrupted: the load hosts are asked to end the run" in going.output
+    until_ended(fleet)
+    collected = play(fleet, "collect", results_dir=str(tmp_path))
+    assert collected.code == 0, collected.output
+    assert {host["phase"] for host in Results(tmp_path / "interrupted").hosts.values()} == {"stopped"}
 
 
 # -------------------------------------------------------------- before the start

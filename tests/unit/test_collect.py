@@ -21,6 +21,8 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.testing import patch_module_args
 from plugin_files import load_plugin
 
+from controller import processes
+
 collect = load_plugin("action/stampede_collect")
 pack = load_plugin("modules/stampede_pack")
 
@@ -239,7 +241,7 @@ def test_an_interrupted_collection_leaves_nothing(host: Host, number: int) -> No
     former = signal.signal(number, lambda number, _: got.append(number))
     host.fetch = lambda *_: os.kill(os.getpid(), number)
     try:
-        with pytest.raises(collect.Interrupted), collect.cleaning_up_when_interrupted():
+        with pytest.raises(processes.Interrupted), processes.cleaning_up_when_interrupted():
             host.collect(remove=True)
     finally:
         signal.signal(number, former)
