@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .fleet import Fleet
-from .playbooks import Playing, host_variables, left_running, play
-
-type Begin = Callable[..., Playing]
+from .playbooks import Played, Playing, host_variables, left_running, play
 
 RUNNING = r"running +\d"
 """What the table says of a host on which the run goes on."""
@@ -31,23 +29,24 @@ def provisioned(fleet: Fleet) -> None:
 def nothing_left(fleet: Fleet, provisioned: None) -> Iterator[None]:
     yield
     for host in fleet.hosts:
-        if not host.managers():  # a test failed before it could
+        if not host.managers():  # its power was cut
             host.boot()
     fleet.wait_until_booted()
     assert left_running(fleet) == []
 
 
-@pytest.fixture
-def begin(fleet: Fleet, nothing_left: None, tmp_path: Path) -> Iterator[Begin]:
-    """Begins a run of some seconds; what goes on at the test's end is killed."""
+def begin(fleet: Fleet, run: str, results: Path, **variables: Any) -> Playing:
+    """A run of some seconds."""
     usual = {"duration": 25, "ramp_up": 2, "drain": 5, "watch_interval": 2, "step_timeout": 15}
-    with ExitStack() as stack:
+    return Playing(fleet, "run-test", **{"run_id": run, "results_dir": str(results)} | usual | variables)
 
-        def begin(run: str, **variables: Any) -> Playing:
-            settings = {"run_id": run, "results_dir": str(tmp_path)} | usual | variables
-            return stack.enter_context(Playing(fleet, "run-test", **settings))
 
-        yield begin
+def until_ended(fleet: Fleet) -> None:
+    """Return when no controller runs on any host."""
+    deadline = time.monotonic() + 90
+    while any("controller_script.py" in line for line in left_running(fleet)):
+        assert time.monotonic() < deadline
+        time.sleep(1)
 
 
 class Results:
@@ -61,7 +60,7 @@ class Results:
         self.findings = " ".join(finding["text"] for finding in self.summary["run"]["findings"])
 
     def finished(self) -> list[str]:
-        return [name for name, host in self.hosts.items() if host["finished"]]
+        return sorted(name for name, host in self.hosts.items() if host["finished"])
 
     def steps(self, host: str) -> int:
         return sum(self.hosts[host]["steps"].values())
@@ -71,128 +70,143 @@ class Results:
         return fault
 
 
-def until_ended(fleet: Fleet) -> None:
-    """Return when no controller runs on any host."""
-    deadline = time.monotonic() + 90
-    while any("controller_script.py" in line for line in left_running(fleet)):
-        assert time.monotonic() < deadline
-        time.sleep(1)
+@dataclass
+class Faulty:
+    """A run in which something happened, ``at`` epoch seconds."""
+
+    at: float
+    folder: Path
+    played: Played
+
+    @property
+    def output(self) -> str:
+        """What the terminal showed, without its line breaks."""
+        return " ".join(self.played.output.split())
+
+    @property
+    def results(self) -> Results:
+        return Results(self.folder)
 
 
-# ------------------------------------------------------------------ in mid-run
+# ----------------------------------------------------------- cables and power
 
 
-def test_a_host_whose_power_is_cut(fleet: Fleet, begin: Begin, tmp_path: Path) -> None:
-    going = begin("power")
-    going.until(f"load-3 +{RUNNING}")
-    time.sleep(6)
-    at = time.time()
-    fleet["load-3"].cut_power()
-    played = going.end()
-    assert played.code != 0
-    assert "load-3 was lost while running: not reached since" in played.output
-    results = Results(tmp_path / "power")
+@pytest.fixture(scope="module")
+def cut(fleet: Fleet, provisioned: None, tmp_path_factory: pytest.TempPathFactory) -> Faulty:
+    """The cable of load-2 is pulled for 20 s, the power of load-3 is cut."""
+    folder = tmp_path_factory.mktemp("cut")
+    with begin(fleet, "cut", folder, duration=50) as going:
+        going.until(f"load-3 +{RUNNING}")
+        time.sleep(6)
+        at = time.time()
+        fleet["load-2"].cut_network()
+        fleet["load-3"].cut_power()
+        time.sleep(20)
+        fleet["load-2"].mend_network()
+        return Faulty(at, folder / "cut", going.end())
+
+
+def test_a_host_whose_power_is_cut_is_lost_and_the_others_finish(cut: Faulty) -> None:
+    assert cut.played.code != 0
+    assert "load-3 was lost while running: not reached since" in cut.output
+    assert "collect.yml -e stampede_run_id=cut" in cut.output
+    results = cut.results
     assert results.finished() == ["load-1", "load-2"] and min(map(results.steps, results.finished())) > 10
     fault = results.fault("load-3")
-    assert fault["kind"] == "lost" and abs(fault["since"] - at) < 5 and fault["until"] is None
-    assert "load-3 was lost" in results.findings and results.summary["run"]["outcome"] in ("broken_off", "failed")
-    assert "-e stampede_run_id=power" in played.output
-    assert results.steps("load-3") == 0
+    assert fault["kind"] == "lost" and abs(fault["since"] - cut.at) < 5 and fault["until"] is None
+    assert "load-3 was lost" in results.findings and results.steps("load-3") == 0
 
-    fleet["load-3"].boot()
-    fleet.wait_until_booted()
-    collected = play(fleet, "collect", run_id="power", results_dir=str(tmp_path))
+
+def test_what_it_had_journaled_comes_home_when_it_is_back(fleet: Fleet, cut: Faulty) -> None:
+    collected = play(fleet, "collect", run_id="cut", results_dir=str(cut.folder.parent))
     assert collected.code == 0, collected.output
-    results = Results(tmp_path / "power")
+    results = cut.results
     assert results.steps("load-3") > 10 and results.finished() == ["load-1", "load-2"]
     assert "load-3 was lost" in results.findings
 
 
-def test_a_host_whose_network_is_cut_and_comes_back(fleet: Fleet, begin: Begin, tmp_path: Path) -> None:
-    going = begin("network", duration=50, fail_on_errors=False)
-    going.until(f"load-2 +{RUNNING}")
-    time.sleep(4)
-    at = time.time()
-    fleet["load-2"].cut_network()
-    time.sleep(20)
-    fleet["load-2"].mend_network()
-    played = going.end()
-    assert played.code == 0, played.output
-    assert "load-2 is not reached since" in played.output and "load-2 could not be reached from" in played.output
-    results = Results(tmp_path / "network")
-    assert sorted(results.finished()) == ["load-1", "load-2", "load-3"]
+def test_a_host_whose_network_is_cut_for_a_while_finishes_too(cut: Faulty) -> None:
+    assert "load-2 is not reached since" in cut.output and "load-2 could not be reached from" in cut.output
+    results = cut.results
+    assert results.hosts["load-2"]["finished"] and results.steps("load-2") > 10
     fault = results.fault("load-2")
-    assert fault["kind"] == "unreachable" and abs(fault["since"] - at) < 5 and 18 < fault["until"] - at < 40
-    assert "load-2 could not be reached from" in results.findings and fault["text"] in results.page
+    assert fault["kind"] == "unreachable"
+    assert abs(fault["since"] - cut.at) < 5 and 18 < fault["until"] - cut.at < 40
+    assert fault["text"] in results.findings and fault["text"] in results.page
 
 
-def test_a_controller_that_is_killed(fleet: Fleet, begin: Begin, tmp_path: Path) -> None:
-    going = begin("killed")
-    going.until(f"load-1 +{RUNNING}")
-    time.sleep(6)
-    at = time.time()
-    fleet.ssh(fleet["load-1"], "sudo pkill -KILL -u stampede -f controller_script.py")
-    going.until("The controller on load-1 .* died while running", 10)
-    played = going.end()
-    assert played.code != 0
-    results = Results(tmp_path / "killed")
-    assert results.finished() == ["load-2", "load-3"] and results.steps("load-1") > 5
+# ------------------------------------------------------- controllers and disks
+
+
+@pytest.fixture(scope="module")
+def broken(fleet: Fleet, provisioned: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
+    """The controller on load-1 is killed, the disk of load-2 fills and stays full."""
+    folder, runs, full = tmp_path_factory.mktemp("broken"), "/var/lib/stampede/runs", fleet["load-2"]
+    fleet.ssh(full, f"sudo mount -t tmpfs -o size=8m,uid=stampede,gid=stampede,mode=750 tmpfs {runs}")
+    try:
+        with begin(fleet, "broken", folder) as going:
+            going.until(f"load-2 +{RUNNING}")
+            time.sleep(6)
+            at = time.time()
+            fleet.ssh(fleet["load-1"], "sudo pkill -KILL -u stampede -f controller_script.py")
+            fleet.ssh(full, f"sudo head -c 20M /dev/zero | sudo tee {runs}/filled >/dev/null")
+            going.until("The controller on load-1 .* died while running", 10)
+            yield Faulty(at, folder / "broken", going.end())
+    finally:
+        fleet.ssh(full, f"sudo umount {runs}")
+
+
+def test_a_controller_that_is_killed(broken: Faulty) -> None:
+    assert broken.played.code != 0
+    results = broken.results
+    assert "load-3" in results.finished() and "load-1" not in results.finished() and results.steps("load-1") > 5
     fault = results.fault("load-1")
-    assert fault["kind"] == "died" and abs(fault["since"] - at) < 5
+    assert fault["kind"] == "died" and abs(fault["since"] - broken.at) < 5
     assert "The controller on load-1" in results.findings
 
 
-def test_a_disk_that_is_full(fleet: Fleet, begin: Begin, tmp_path: Path) -> None:
-    host, folder = fleet["load-2"], "/var/lib/stampede/runs"
-    fleet.ssh(host, f"sudo mount -t tmpfs -o size=8m,uid=stampede,gid=stampede,mode=750 tmpfs {folder}")
-    try:
-        going = begin("full", fail_on_errors=False)
-        going.until(f"load-2 +{RUNNING}")
-        time.sleep(6)
-        fleet.ssh(host, f"sudo head -c 20M /dev/zero | sudo tee {folder}/filled >/dev/null")
-        played = going.end()
-        told = " ".join(played.output.split())
-        assert f"load-2: the journal {folder}/full/journal.lp cannot be written since " in told
-        results = Results(tmp_path / "full")
-        assert {"load-1", "load-3"} <= set(results.finished()) and results.steps("load-2") > 5
-        assert "Host load-2 came to its end, but it said: the journal" in results.findings
-        assert "UTC: No space left on device; " in results.findings
-    finally:
-        fleet.ssh(host, f"sudo umount {folder}")
+def test_a_disk_that_is_full(broken: Faulty) -> None:
+    assert "load-2: the journal /var/lib/stampede/runs/broken/journal.lp cannot be written since " in broken.output
+    results = broken.results
+    assert {"load-2", "load-3"} <= set(results.finished()) and results.steps("load-2") > 5
+    assert "Host load-2 came to its end, but it said: the journal" in results.findings
+    assert "UTC: No space left on device; records not in it yet: " in results.findings
 
 
-def test_the_control_node_is_lost_and_the_run_is_collected_later(fleet: Fleet, begin: Begin, tmp_path: Path) -> None:
-    going = begin("orphan")
-    going.until(f"load-3 +{RUNNING}")
-    going.kill()
+# ------------------------------------------------------------ the control node
+
+
+def test_the_control_node_is_lost_and_the_run_is_collected_later(fleet: Fleet, tmp_path: Path) -> None:
+    with begin(fleet, "orphan", tmp_path) as going:
+        going.until(f"load-3 +{RUNNING}")
     refused = play(fleet, "collect", run_id="orphan", results_dir=str(tmp_path))
     assert refused.code != 0 and "Run orphan still goes on on load-1" in refused.output
     until_ended(fleet)
     collected = play(fleet, "collect", results_dir=str(tmp_path))
     assert collected.code == 0, collected.output
     results = Results(tmp_path / "orphan")
-    assert sorted(results.finished()) == ["load-1", "load-2", "load-3"]
+    assert results.finished() == ["load-1", "load-2", "load-3"]
     assert min(map(results.steps, results.hosts)) > 10 and results.summary["load"]["failed"] == 0
 
 
-def test_a_run_is_stopped_from_elsewhere(fleet: Fleet, begin: Begin, tmp_path: Path) -> None:
-    going = begin("stopped", duration=300)
-    going.until(f"load-3 +{RUNNING}")
-    stopped = play(fleet, "stop", results_dir=str(tmp_path))
-    assert stopped.code == 0, stopped.output
-    played = going.end()
+def test_a_run_is_stopped_from_elsewhere(fleet: Fleet, tmp_path: Path) -> None:
+    with begin(fleet, "stopped", tmp_path, duration=300) as going:
+        going.until(f"load-3 +{RUNNING}")
+        stopped = play(fleet, "stop", results_dir=str(tmp_path))
+        assert stopped.code == 0, stopped.output
+        played = going.end()
     assert played.code == 0, played.output
     results = Results(tmp_path / "stopped")
     assert results.summary["run"]["outcome"] == "stopped"
     assert {host["phase"] for host in results.hosts.values()} == {"stopped"}
 
 
-def test_a_run_is_ended_by_ctrl_c(fleet: Fleet, begin: Begin, tmp_path: Path) -> None:
-    going = begin("interrupted", duration=300)
-    going.until(f"load-3 +{RUNNING}")
-    going.interrupt()
-    assert going.end().code != 0
-    assert "Interrupted: the load hosts are asked to end the run" in going.output
+def test_a_run_is_ended_by_ctrl_c(fleet: Fleet, tmp_path: Path) -> None:
+    with begin(fleet, "interrupted", tmp_path, duration=300) as going:
+        going.until(f"load-3 +{RUNNING}")
+        going.interrupt()
+        assert going.end().code != 0
+        assert "Interrupted: the load hosts are asked to end the run" in going.output
     until_ended(fleet)
     collected = play(fleet, "collect", results_dir=str(tmp_path))
     assert collected.code == 0, collected.output
@@ -202,7 +216,7 @@ def test_a_run_is_ended_by_ctrl_c(fleet: Fleet, begin: Begin, tmp_path: Path) ->
 # -------------------------------------------------------------- before the start
 
 
-RATHER_FEWER = {"holders": 5, "duration": 0, "min_hosts": 1}
+FEW = {"holders": 5, "duration": 0, "min_hosts": 1}
 """A short run on the hosts that can take part."""
 
 
@@ -217,15 +231,14 @@ def refused(fleet: Fleet) -> Iterator[str]:
     fleet.wait_until_booted()
 
 
-def test_a_host_that_refuses_ssh(fleet: Fleet, begin: Begin, refused: str, tmp_path: Path) -> None:
-    called_off = begin("all").end()
+def test_a_host_that_refuses_ssh_and_one_that_does_not_arm(fleet: Fleet, refused: str, tmp_path: Path) -> None:
+    called_off = begin(fleet, "all", tmp_path).end()
     assert called_off.code != 0 and f"{refused} cannot be reached: " in called_off.output
     assert f"The run is called off: {refused} cannot take part, and stampede_min_hosts is 0" in called_off.output
     assert not (tmp_path / "all").exists()
 
-    # A second one can be reached, but does not arm: the third gets all holders.
     with host_variables(fleet, "load-1", agent_args=["--no-such-argument"]):
-        played = begin("rest", **RATHER_FEWER).end()
+        played = begin(fleet, "rest", tmp_path, **FEW).end()
     assert played.code == 0, played.output
     results = Results(tmp_path / "rest")
     assert results.finished() == ["load-2"] and results.hosts["load-2"]["holders"] == 5
@@ -247,9 +260,9 @@ def wrong_clock(fleet: Fleet) -> Iterator[str]:
     fleet.ssh(host, "sudo rm /etc/ld.so.preload /etc/faketimerc /dev/shm/*faketime*")
 
 
-def test_a_wrong_clock_and_a_wrong_python(fleet: Fleet, begin: Begin, wrong_clock: str, tmp_path: Path) -> None:
+def test_a_wrong_clock_and_a_wrong_python(fleet: Fleet, wrong_clock: str, tmp_path: Path) -> None:
     with host_variables(fleet, "load-1", host_python="/usr/bin/python2"):
-        played = begin("odd", **RATHER_FEWER).end()
+        played = begin(fleet, "odd", tmp_path, **FEW).end()
     assert played.code == 0, played.output
     assert f"The clock of {wrong_clock} is 5.0" in played.output and "stampede_max_clock_offset" in played.output
     assert "load-1: stampede_host_python is /usr/bin/python2, which on load-1 is no Python" in played.output
