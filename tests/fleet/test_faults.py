@@ -139,7 +139,7 @@ def test_a_host_whose_network_is_cut_for_a_while_finishes_too(cut: Faulty) -> No
 
 
 @pytest.fixture(scope="module")
-def broken(fleet: Fleet, provisioned: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
+def broken(fleet: Fleet, provisioned: None, tmp_path_factory: pytest.TempPathFactory) -> Faulty:
     """The controller on load-1 is killed, the disk of load-2 fills and stays full."""
     folder, runs, full = tmp_path_factory.mktemp("broken"), "/var/lib/stampede/runs", fleet["load-2"]
     fleet.ssh(full, f"sudo mount -t tmpfs -o size=8m,uid=stampede,gid=stampede,mode=750 tmpfs {runs}")
@@ -151,7 +151,7 @@ def broken(fleet: Fleet, provisioned: None, tmp_path_factory: pytest.TempPathFac
             fleet.ssh(fleet["load-1"], "sudo pkill -KILL -u stampede -f controller_script.py")
             fleet.ssh(full, f"sudo head -c 20M /dev/zero | sudo tee {runs}/filled >/dev/null")
             going.until("The controller on load-1 .* died while running", 10)
-            yield Faulty(at, folder / "broken", going.end())
+            return Faulty(at, folder / "broken", going.end())
     finally:
         fleet.ssh(full, f"sudo umount {runs}")
 
