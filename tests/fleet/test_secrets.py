@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import os
 import re
 import stat
@@ -19,6 +18,7 @@ import yaml
 from .fleet import Fleet
 from .host import Host
 from .playbooks import Playing, play
+from .test_run import unpacked
 
 RUN = "secrets-1"
 FOLDER = Path("var/lib/stampede/runs") / RUN
@@ -183,18 +183,15 @@ def check_files(host: HostInside) -> None:
     folder = host.root / FOLDER
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert not (folder / "secrets.json").exists()
-    wallets = [path for path in (host.root / "dev/shm").iterdir() if path.is_dir()]
+    controllers = host.processes("controller_script.py")
+    wallets = [path for process in controllers for path in (process / "root/dev/shm").iterdir()]
+    assert len(wallets) == len(controllers)
     for path in wallets:
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
     for parent in (folder, *wallets):
         for file in (parent, *parent.rglob("*")):
             with contextlib.suppress(FileNotFoundError):
                 assert file.stat().st_uid in (0, host.uid) and not file.stat().st_mode & 0o007, file
-
-
-def unpacked(file: Path) -> bytes:
-    content = file.read_bytes()
-    return gzip.decompress(content) if file.suffix == ".gz" else content
 
 
 def test_secrets_that_a_killed_playbook_left_are_removed_by_the_next(fleet: Fleet, tmp_path: Path) -> None:
