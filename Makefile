@@ -36,7 +36,7 @@ fleet-down: setup  ## take the test hosts down, without a trace
 	@.venv/bin/python -m tests.fleet down $(ARGS)
 
 test: lint  ## run the linters and all tests; ARGS="tests/unit -x" goes to pytest
-	@.venv/bin/pytest -n 2 --dist loadgroup $(ARGS)
+	@.venv/bin/pytest -n 2 $(ARGS)
 
 lint: setup-dev  ## check style, types, YAML and playbooks
 	@.venv/bin/ruff check

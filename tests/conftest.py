@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-FLEET = Path(__file__).with_name("fleet")
+
+class SideBySide(LoadScopeScheduling):
+    """Two lots, each in its order on a worker of its own: what shares a fleet, and what shares ports."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "fleet" if nodeid.startswith("tests/fleet/") else "others"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two groups for pytest-xdist, each in its order: what shares ports, and what shares a fleet."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("fleet" if FLEET in item.path.parents else "others"))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SideBySide:
+    return SideBySide(config, log)
