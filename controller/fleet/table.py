@@ -89,7 +89,12 @@ def table(hosts: Sequence[HostView], now: float, rows: int = MOST_ROWS) -> Rende
     drawn.add_row(Text("fleet"), "", *cells(all_of_them), style="bold")
     counts = ", ".join(f"{count} {condition}" for condition, count in all_of_them["hosts"].items())
     ok = f"{all_of_them['steps'].get('ok', 0)} steps ok"
-    head = [clock(now), f"{len(hosts)} load hosts: {counts}", ok, time_left(all_of_them["seconds_left"])]
+    head = [
+        clock(now),
+        f"{len(hosts)} load host{'s' * (len(hosts) != 1)}: {counts}",
+        ok,
+        time_left(all_of_them["seconds_left"]),
+    ]
     return Group(Text(" | ".join(filter(None, head))), drawn, notes(hosts, now))
 
 

@@ -78,8 +78,8 @@ def watch(work_dir: Path, *options: str) -> subprocess.CompletedProcess[str]:
 def test_one_look_at_the_run_that_goes_on(work_dir: Path, run: FakeRun) -> None:
     done = watch(work_dir, "--once")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "1 load hosts: 1 running | 1000 steps ok" in done.stdout
-    assert "local  running     8/10      4.0       1   0.50  connect" in done.stdout
+    assert "1 load host: 1 running | 1000 steps ok" in done.stdout
+    assert "local running 8/10 4.0 1 0.50 connect" in " ".join(done.stdout.split())
 
 
 def test_json_until_all_have_ended(work_dir: Path, run: FakeRun) -> None:
