@@ -100,7 +100,7 @@ def test_json_until_all_have_ended(work_dir: Path, run: FakeRun) -> None:
 def test_a_run_that_has_ended_is_shown_once(work_dir: Path, run: FakeRun) -> None:
     run.end(phase="done")
     done = watch(work_dir)
-    assert done.returncode == 0 and done.stdout.count("local ") == 1 and "1 load hosts: 1 done" in done.stdout
+    assert done.returncode == 0 and done.stdout.count("local ") == 1 and "1 load host: 1 done" in done.stdout
 
 
 def test_a_run_is_chosen_by_name_or_by_its_going_on(work_dir: Path, run: FakeRun) -> None:
