@@ -120,7 +120,10 @@ def host_variables(fleet: Fleet, host: str, **variables: Any) -> Iterator[None]:
 
 def left_running(fleet: Fleet, *hosts: Host) -> list[str]:
     """What of a run is left on hosts, on all of the fleet unless they are named."""
-    asked = "pgrep -u stampede -a 2>/dev/null; systemctl list-units --no-legend 'stampede-*'; ls -A -I 'PostgreSQL.*' /dev/shm"
+    asked = (
+        "pgrep -u stampede -a 2>/dev/null; systemctl list-units --no-legend 'stampede-*'; "
+        "ls -A -I 'PostgreSQL.*' /dev/shm"
+    )
     left = []
     for host in hosts or fleet.hosts:
         done = fleet.ssh(host, asked)
