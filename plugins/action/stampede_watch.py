@@ -1,8 +1,8 @@
 """Watch the controllers of all load hosts until they have come to a phase, telling how it goes.
 
 ``hosts`` maps each host to its run folder ``dir`` and its controller: a process of this machine with a ``pid``,
-or a ``unit`` of systemd on a host that is looked at over its own connection. ``until`` is ``armed``, ``draining``
-or ``ended``. Progress is printed every ``interval`` seconds: a line about one host, a table of several.
+or a ``unit`` of systemd on a host that is looked at over its own connection. ``until`` is ``armed`` or
+``ended``. Progress is printed every ``interval`` seconds: a line about one host, a table of several.
 
 A host whose controller dies or fails, or that cannot be reached for a minute, is told of at once, is noted in
 ``died`` with its sentence, and the others go on; so is one that is not armed after ``timeout`` seconds, where that is
@@ -40,7 +40,6 @@ STOP_LIMIT = 10.0
 """Seconds for asking all hosts to end the run, when ansible-playbook is interrupted."""
 REACHED = {
     "armed": frozenset({"armed", "running", "draining"}) | ENDED,
-    "draining": ENDED | {"draining"},
     "ended": ENDED,
 }
 COLOURS = {"died": "red", "lost": "red", "unreachable": "yellow"}
