@@ -81,12 +81,6 @@ class ActionModule(ActionBase):
                 command = f"touch {shlex.quote(entry['dir'])}/stop"
                 connection = Connection(self, name, task_vars["hostvars"][name])
                 asked.append(threading.Thread(target=connection.output, args=(command,), daemon=True))
-        if not asked:
-            return
-        Display().display(
-            "Interrupted: the load hosts are asked to end the run, and give steps in flight their time; "
-            "playbooks/collect.yml then brings the results home."
-        )
         for thread in asked:
             thread.start()
         deadline = time.monotonic() + STOP_LIMIT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from typing import TYPE_CHECKING, Any
 
 from ansible import constants as C
@@ -25,6 +26,11 @@ DOCUMENTATION = """
 """
 
 
+INTERRUPTED = (
+    "Interrupted: the controllers are asked to end the run; playbooks/collect.yml then brings the results home."
+)
+
+
 class CallbackModule(DefaultCallback):  # type: ignore[misc]
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
@@ -34,6 +40,13 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
         super().__init__()
         self._told = ""
         self._said: set[tuple[str, str]] = set()
+        self._watching = False
+        # What a worker says when it is interrupted is lost when ansible-playbook has stopped listening before.
+        atexit.register(self._take_leave)
+
+    def _take_leave(self) -> None:
+        if self._watching:
+            self._display.display(INTERRUPTED)
 
     def _tells_all(self) -> bool:
         return bool(self._display.verbosity)
@@ -60,6 +73,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
         self._display.display(play.get_name().strip())
 
     def v2_playbook_on_task_start(self, task: Task, is_conditional: bool) -> None:
+        self._watching = task.action == "stampede_watch"
         if self._tells_all():
             super().v2_playbook_on_task_start(task, is_conditional)
         elif self._prints_itself(task) and not task.when:
@@ -112,5 +126,6 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
         return [line for line in text.splitlines() if line.strip()]
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
+        self._watching = False
         if self._tells_all():
             super().v2_playbook_on_stats(stats)
