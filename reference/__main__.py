@@ -14,6 +14,8 @@ if sys.version_info < (3, 13):  # noqa: UP036 - who runs this may not have insta
 try:
     import psutil
 
+    from controller.settings import seconds
+
     from .agent import AgentError
     from .services import Options, Services, StartError
 except ModuleNotFoundError as err:
@@ -59,6 +61,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="N",
         help="credentials in one revocation registry, 4 to 32768; a full one is followed by the next (default: 1000)",
     )
+    parser.add_argument(
+        "--verifier-delay",
+        type=_delay,
+        default=0.0,
+        metavar="DURATION",
+        help="hold up each DIDComm message to the verifier, to see what a slow one looks like (default: 0)",
+    )
     return parser.parse_args(arguments)
 
 
@@ -74,13 +83,22 @@ def _registry_size(text: str) -> int:
     return int(text)
 
 
+def _delay(text: str) -> float:
+    try:
+        return seconds(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a duration such as 0.5 or 2s") from None
+
+
 async def run(arguments: argparse.Namespace) -> int:
     """Run until a signal, the end of --die-with's process, or an agent's death; answers the exit code."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    options = Options(arguments.dir, arguments.port, arguments.public_host, arguments.registry_size)
+    options = Options(
+        arguments.dir, arguments.port, arguments.public_host, arguments.registry_size, arguments.verifier_delay
+    )
     try:
         services = Services(options, lambda line: print(line, flush=True))
     except OSError as err:

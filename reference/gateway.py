@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import aiohttp
@@ -19,9 +19,11 @@ EventHandler = Callable[[str, dict[str, Any]], None]
 class Gateway:
     """Ends TLS, serves the services' routes, and passes DIDComm messages on to the agents."""
 
-    def __init__(self, port: int) -> None:
-        """`port` is where HTTPS is served, on all interfaces."""
+    def __init__(self, port: int, delays: Mapping[str, float]) -> None:
+        """`port` is where HTTPS is served, on all interfaces; `delays` are the seconds for which an agent's DIDComm
+        messages are held up, by its name."""
         self._port = port
+        self._delays = delays
         self._runners: list[web.AppRunner] = []
         self._session: aiohttp.ClientSession | None = None
         self._handlers: dict[str, EventHandler] = {}
@@ -64,9 +66,12 @@ class Gateway:
 
     def _didcomm_handler(self, agent: Agent) -> Callable[[web.Request], Any]:
         url = f"http://127.0.0.1:{agent.inbound_port}/"
+        delay = self._delays.get(agent.name, 0.0)
 
         async def pass_on(request: web.Request) -> web.StreamResponse:
             body = await request.read()
+            if delay:
+                await asyncio.sleep(delay)
             headers = {"Content-Type": request.headers.get("Content-Type", "application/didcomm-envelope-enc")}
             try:
                 async with self._session.post(url, data=body, headers=headers) as answer:

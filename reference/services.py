@@ -39,6 +39,8 @@ class Options:
     port: int = 9443
     public_host: str = "localhost"
     registry_size: int = 1000
+    verifier_delay: float = 0.0
+    """Seconds for which DIDComm messages to the verifier are held up."""
 
 
 class Services:
@@ -53,7 +55,7 @@ class Services:
         self.url = f"https://{options.public_host}:{options.port}"
         self._authority = Authority(self._folder, options.public_host)
         self._token = secrets.token_urlsafe(24)
-        self._gateway = Gateway(options.port)
+        self._gateway = Gateway(options.port, {Verifier.NAME: options.verifier_delay})
         documents = DidDocuments(options.public_host, options.port)
         registry = Registry(self._folder / "registry", self._token)
         tails = TailsFiles(self._folder / "tails")

@@ -41,6 +41,7 @@ DURATIONS = frozenset(
         "stampede_arm_timeout",
         "stampede_max_clock_offset",
         "stampede_reference_timeout",
+        "stampede_reference_verifier_delay",
         "stampede_watch_interval",
     }
 )
