@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
 
+from controller.metrics.influxdb import complaint, connect
 from controller.services import MAX_REDIRECTS
-from controller.settings import Settings
+from controller.settings import Influxdb, Settings
 from controller.targets import Targets, did_web_url, endpoints
 
 TIMEOUT = 10.0
@@ -38,10 +40,34 @@ def probe(settings: Settings) -> list[str]:
     return problems
 
 
+def probe_influxdb(target: Influxdb, secret: str) -> tuple[list[str], list[str]]:
+    """What keeps points from being pushed, and what may do so: a sentence each. No point is written."""
+    if not target.url:
+        return ["stampede_metrics is install, but role influxdb has not said where its server is"], []
+    if problems := _unreadable_files({"stampede_influxdb_ca_file": target.ca_file}):
+        return problems, []
+    answer = connect(target, secret).write(b"\n")
+    if answer.ok or answer.status == 400:  # InfluxDB 2 says so of no points, when all else is right
+        return [], []
+    if answer.untrusted:
+        advice = "name the CA's PEM file in stampede_influxdb_ca_file"
+        return [f"stampede_influxdb_url cannot be used: {complaint(target, answer)}; {advice}"], []
+    if not answer.status or answer.status >= 500:
+        return [], [
+            f"{complaint(target, answer)}. The run goes on without it, and its points are pushed when it can be "
+            "reached, or afterwards by playbooks/replay.yml"
+        ]
+    return [f"Points cannot be pushed: {complaint(target, answer)}"], []
+
+
 def _unreadable(settings: Settings) -> list[str]:
-    files = {"stampede_ca_file": settings.ca_file} | {
-        f"stampede_services.{service.name}.ca_file": service.ca_file for service in settings.services.values()
-    }
+    return _unreadable_files(
+        {"stampede_ca_file": settings.ca_file}
+        | {f"stampede_services.{service.name}.ca_file": service.ca_file for service in settings.services.values()}
+    )
+
+
+def _unreadable_files(files: Mapping[str, str]) -> list[str]:
     return [
         f"{variable} is {file!r}; it must be a PEM file that can be read"
         for variable, file in files.items()

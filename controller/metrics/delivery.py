@@ -1,0 +1,69 @@
+"""One batch of lines on its way to InfluxDB."""
+
+from __future__ import annotations
+
+import re
+
+from controller.metrics.influxdb import Answer, Server
+
+TOO_LARGE = 413
+NOT_UNDERSTOOD = frozenset({400, 422})
+"""Answers about what was sent, and not about the server, the user or the database."""
+
+
+class Delivery:
+    """Brings a batch to the server, in parts where it does not take it whole; what it never takes is counted.
+
+    To bring lines that the server has already changes nothing there: they are the same points.
+    """
+
+    def __init__(self, server: Server, batch: bytes) -> None:
+        self.points = 0
+        self.rejected = 0
+        self.first_rejected = ""
+        """What the server said of the first lines that it rejected."""
+        self.too_large = False
+        """Whether the batch had to be parted because of its size."""
+        self._server = server
+        self._parts = [batch]
+
+    def go_on(self) -> Answer | None:
+        """None: all of it is delivered, or rejected for good. Else why not, now: try again later."""
+        while self._parts:
+            part = self._parts.pop()
+            answer = self._server.write(part)
+            if answer.ok:
+                self.points += part.count(b"\n")
+            elif answer.status in NOT_UNDERSTOOD and (lost := _lost_of_partial_write(answer.words)):
+                self._reject(min(lost, part.count(b"\n")), answer)
+                self.points += max(0, part.count(b"\n") - lost)
+            elif answer.status == TOO_LARGE or answer.status in NOT_UNDERSTOOD:
+                self.too_large |= answer.status == TOO_LARGE
+                halves = _halved(part)
+                if halves:
+                    self._parts += reversed(halves)
+                else:
+                    self._reject(1, answer)
+            else:
+                self._parts.append(part)
+                return answer
+        return None
+
+    def _reject(self, lines: int, answer: Answer) -> None:
+        self.rejected += lines
+        self.first_rejected = self.first_rejected or f"{answer.status}: {answer.in_short}"
+
+
+def _lost_of_partial_write(words: str) -> int:
+    """How many lines of a batch the server did not take, when it took the others; 0 when it says no such thing."""
+    if "partial write" not in words:
+        return 0
+    dropped = re.search(r"dropped=(\d+)", words)
+    return int(dropped[1] if dropped else 0) + words.count("unable to parse")
+
+
+def _halved(part: bytes) -> tuple[bytes, bytes] | None:
+    """Two parts of about the same size, each of whole lines; None when it is a single line."""
+    middle = len(part) // 2
+    cut = part.rfind(b"\n", 0, middle) + 1 or part.find(b"\n", middle) + 1
+    return (part[:cut], part[cut:]) if 0 < cut < len(part) else None
