@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import re
 
 from controller.metrics.influxdb import Answer, Server
 
+MOST_LINES = 5000
+"""Of a batch."""
+FIRST_RETRY, LAST_RETRY = 0.5, 30.0
+"""Seconds between attempts; each takes about twice as long as the one before."""
+AGAIN_LATER = frozenset({0, 429, 500, 502, 503, 504})
+"""Answers that may soon be others by themselves. For the others somebody must do something."""
 TOO_LARGE = 413
 NOT_UNDERSTOOD = frozenset({400, 422})
 """Answers about what was sent, and not about the server, the user or the database."""
@@ -52,6 +59,15 @@ class Delivery:
     def _reject(self, lines: int, answer: Answer) -> None:
         self.rejected += lines
         self.first_rejected = self.first_rejected or f"{answer.status}: {answer.in_short}"
+
+
+def pause(answer: Answer, failures: int, chance: random.Random) -> float:
+    """Seconds until the next attempt after that answer; ``failures``: how many attempts failed before it."""
+    if answer.retry_after:
+        return answer.retry_after
+    if answer.status not in AGAIN_LATER:
+        return LAST_RETRY
+    return min(LAST_RETRY, FIRST_RETRY * 2.0 ** min(failures, 10)) * chance.uniform(0.5, 1.0)
 
 
 def _lost_of_partial_write(words: str) -> int:

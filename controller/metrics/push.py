@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from controller.files import read_json, write_json_anyway
-from controller.metrics.delivery import Delivery
+from controller.metrics.delivery import MOST_LINES, Delivery, pause
 from controller.metrics.influxdb import Answer, Server, complaint, connect, describe
 from controller.metrics.tail import Tail
 from controller.processes import die_with_parent, give_way
@@ -32,14 +32,8 @@ from controller.settings import Influxdb
 
 LOGGER = logging.getLogger(__name__)
 
-MOST_LINES = 5000
-"""Of a batch."""
 PAUSE = 1.0
 """Seconds between two batches when there is no whole batch to push."""
-FIRST_RETRY, LAST_RETRY = 0.5, 30.0
-"""Seconds between attempts; each takes about twice as long as the one before."""
-AGAIN_LATER = frozenset({0, 429, 500, 502, 503, 504})
-"""Answers that may soon be others. Those that somebody must do something about are asked for less often."""
 PUSH_FILE = "push.json"
 
 
@@ -170,7 +164,7 @@ class Pusher:
             self._progress.failed(self._complain(answer))
             self._write()
             was_heard = self._ending.heard
-            self._ending.wait(self._pause(answer, failures))
+            self._ending.wait(pause(answer, failures, self._chance))
             if self._ending.too_late:
                 return False
             failures = 0 if self._ending.heard != was_heard else failures + 1
@@ -180,13 +174,6 @@ class Pusher:
         self._progress.passed(batch, delivery)
         self._write()
         return True
-
-    def _pause(self, answer: Answer, failures: int) -> float:
-        if answer.retry_after:
-            return answer.retry_after
-        if answer.status not in AGAIN_LATER:
-            return LAST_RETRY
-        return min(LAST_RETRY, FIRST_RETRY * 2.0 ** min(failures, 10)) * self._chance.uniform(0.5, 1.0)
 
     def _write(self) -> None:
         self._progress.behind = self._tail.behind

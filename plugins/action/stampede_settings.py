@@ -113,10 +113,9 @@ class ActionModule(ActionBase):
         settings = Settings.from_variables(variables)
         problems, warnings = probe(settings), []
         if target := settings.influxdb:
-            secrets = variables["stampede_secrets"] | self._templar.template(
-                self._all_vars["controller_made_secrets"]
-            )
-            found, warnings = probe_influxdb(target, str(secrets.get(target.secret, "")).strip())
+            made = self._templar.template(self._all_vars["controller_made_secrets"])
+            secret = (variables["stampede_secrets"] | made).get(target.secret, "")
+            found, warnings = probe_influxdb(target, str(secret).strip())
             problems += found
         if problems:
             raise Problems(problems)
