@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
 
+from controller.errors import BadInput
 from controller.metrics.influxdb import complaint, connect
 from controller.services import MAX_REDIRECTS
 from controller.settings import Influxdb, Settings
@@ -44,9 +44,10 @@ def probe_influxdb(target: Influxdb, secret: str) -> tuple[list[str], list[str]]
     """What keeps points from being pushed, and what may do so: a sentence each. No point is written."""
     if not target.url:
         return ["stampede_metrics is install, but role influxdb has not said where its server is"], []
-    if problems := _unreadable_files({"stampede_influxdb_ca_file": target.ca_file}):
-        return problems, []
-    answer = connect(target, secret).write(b"\n")
+    try:
+        answer = connect(target, secret).write(b"\n")
+    except BadInput as error:
+        return error.sentences, []
     if answer.ok or answer.status == 400:  # InfluxDB 2 says so of no points, when all else is right
         return [], []
     if answer.untrusted:
@@ -61,13 +62,9 @@ def probe_influxdb(target: Influxdb, secret: str) -> tuple[list[str], list[str]]
 
 
 def _unreadable(settings: Settings) -> list[str]:
-    return _unreadable_files(
-        {"stampede_ca_file": settings.ca_file}
-        | {f"stampede_services.{service.name}.ca_file": service.ca_file for service in settings.services.values()}
-    )
-
-
-def _unreadable_files(files: Mapping[str, str]) -> list[str]:
+    files = {"stampede_ca_file": settings.ca_file} | {
+        f"stampede_services.{service.name}.ca_file": service.ca_file for service in settings.services.values()
+    }
     return [
         f"{variable} is {file!r}; it must be a PEM file that can be read"
         for variable, file in files.items()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 
 from controller.metrics.influxdb import Answer, Server
 
@@ -38,19 +37,16 @@ class Delivery:
         """None: all of it is delivered, or rejected for good. Else why not, now: try again later."""
         while self._parts:
             part = self._parts.pop()
+            lines = part.count(b"\n")
             answer = self._server.write(part)
             if answer.ok:
-                self.points += part.count(b"\n")
-            elif answer.status in NOT_UNDERSTOOD and (lost := _lost_of_partial_write(answer.words)):
-                self._reject(min(lost, part.count(b"\n")), answer)
-                self.points += max(0, part.count(b"\n") - lost)
+                self.points += lines
             elif answer.status == TOO_LARGE or answer.status in NOT_UNDERSTOOD:
                 self.too_large |= answer.status == TOO_LARGE
-                halves = _halved(part)
-                if halves:
-                    self._parts += reversed(halves)
-                else:
-                    self._reject(1, answer)
+                halves = _halved(part) if not _dropped_all(answer, lines) else ()
+                self._parts += reversed(halves)
+                if not halves:
+                    self._reject(max(1, lines), answer)
             else:
                 self._parts.append(part)
                 return answer
@@ -70,16 +66,16 @@ def pause(answer: Answer, failures: int, chance: random.Random) -> float:
     return min(LAST_RETRY, FIRST_RETRY * 2.0 ** min(failures, 10)) * chance.uniform(0.5, 1.0)
 
 
-def _lost_of_partial_write(words: str) -> int:
-    """How many lines of a batch the server did not take, when it took the others; 0 when it says no such thing."""
-    if "partial write" not in words:
-        return 0
-    dropped = re.search(r"dropped=(\d+)", words)
-    return int(dropped[1] if dropped else 0) + words.count("unable to parse")
+def _dropped_all(answer: Answer, lines: int) -> bool:
+    """Whether the server says that it understood all and took none, as it does of what is older than it keeps.
+
+    Where it took some, its count is not to be relied on: it tells one kind of fault.
+    """
+    return "partial write" in answer.words and answer.words.endswith(f"dropped={lines}")
 
 
-def _halved(part: bytes) -> tuple[bytes, bytes] | None:
-    """Two parts of about the same size, each of whole lines; None when it is a single line."""
+def _halved(part: bytes) -> tuple[bytes, ...]:
+    """Two parts of about the same size, each of whole lines; none when it is a single line."""
     middle = len(part) // 2
     cut = part.rfind(b"\n", 0, middle) + 1 or part.find(b"\n", middle) + 1
-    return (part[:cut], part[cut:]) if 0 < cut < len(part) else None
+    return (part[:cut], part[cut:]) if 0 < cut < len(part) else ()

@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 import urllib3
 
+from controller.errors import BadInput
 from controller.settings import Influxdb
 
 CONNECT_LIMIT = 5.0
@@ -64,11 +65,16 @@ class Server(Protocol):
 def connect(target: Influxdb, secret: str) -> Server:
     """The server, by the API that its settings say; ``secret`` is the password or the token. Sends nothing yet.
 
-    Raises OSError when the CA file cannot be read.
+    Raises BadInput when the CA file cannot be used.
     """
     context = ssl.create_default_context()
     if target.ca_file:
-        context.load_verify_locations(target.ca_file)
+        try:
+            context.load_verify_locations(target.ca_file)
+        except OSError:
+            raise BadInput(
+                f"stampede_influxdb_ca_file is {target.ca_file!r}; it must be a PEM file that can be read"
+            ) from None
     return InfluxdbV2(target, secret, context) if target.bucket else InfluxdbV1(target, secret, context)
 
 
