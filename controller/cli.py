@@ -111,7 +111,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="SECONDS",
         help="between two tables (default: 1 in a terminal, where the table is redrawn in place, else 10)",
     )
+    replay = verbs.add_parser(
+        "replay",
+        help="push the collected journals of a run to InfluxDB",
+        description="Pushes the collected journals of a run to InfluxDB: what could not be pushed while it went on, "
+        "or all of it to another server. Nothing is there twice, however often it is pushed. Without --url the "
+        "server is that of the run's own settings. The password is read from the environment variable "
+        "STAMPEDE_INFLUXDB_PASSWORD, the token from STAMPEDE_INFLUXDB_TOKEN. Exit codes: 0 all points are in "
+        "InfluxDB, 1 they are not, 2 bad input.",
+    )
+    replay.add_argument("results", type=Path, metavar="RESULTS_DIR", help="such as results/RUN_ID")
+    replay.add_argument("--url", help="such as https://influx.example.org:8086")
+    replay.add_argument("--database", help="of an InfluxDB 1")
+    replay.add_argument("--user", help="of an InfluxDB 1, who may write to the database")
+    replay.add_argument("--org", help="organization of the bucket")
+    replay.add_argument("--bucket", help="of an InfluxDB 2 or 3: uses the v2 write API")
+    replay.add_argument("--ca-file", metavar="FILE", help="PEM file with further certificate authorities to trust")
+    replay.add_argument("--dry-run", action="store_true", help="say what would be pushed, and push nothing")
     arguments = parser.parse_args(argv)
+    if arguments.verb == "replay":
+        from controller.replay import main as replay_results
+
+        return replay_results(arguments)
     if arguments.verb == "watch":
         from controller.fleet.watch import watch as watch_fleet
 

@@ -29,6 +29,7 @@ from controller.files import read_json, write_json, write_json_anyway
 from controller.load.garbage import keep_pauses_short
 from controller.metrics.journal import Journal
 from controller.metrics.monitor import Monitor, Sample, load_fields
+from controller.metrics.push_process import PushProcess
 from controller.run import Run, Script
 from controller.services import HttpServices
 from controller.settings import Settings
@@ -37,6 +38,9 @@ LOGGER = logging.getLogger(__name__)
 
 AGENT_SAMPLES = 5
 """An ``agent`` record each so many seconds."""
+PUSHING = "pushing"
+"""The phase in which nothing is left to do but to wait for InfluxDB."""
+ENDED = frozenset({"done", "stopped", "failed"})
 GO_MARGIN = 60.0
 """Seconds for which an armed host waits for the word to start, beyond the time in which all hosts must arm."""
 
@@ -57,8 +61,10 @@ class HostRun:
         self._run: Run | None = None
         self._pool: AgentPool | None = None
         self._journal: Journal | None = None
+        self._push: PushProcess | None = None
         self._last_steps = 0
         self._ending = asyncio.Event()
+        self._aborted = asyncio.Event()
 
     async def go_through(self) -> int:
         """Arm, wait for go, run and drain; returns the exit code (see ``controller.cli``)."""
@@ -69,9 +75,17 @@ class HostRun:
             "host": self._settings.host_name,
             "scenario": self._settings.scenario,
         }
-        with Journal(self._dir / "journal.lp", tags, self._on_journal_problem) as self._journal:
+        async with contextlib.AsyncExitStack() as stack:
+            self._journal = stack.enter_context(Journal(self._dir / "journal.lp", tags, self._on_journal_problem))
             try:
-                return await self._armed_run(self._take_secrets())
+                secret_values = self._take_secrets()
+                if server := self._settings.influxdb:
+                    secret = secret_values.get(server.secret, "").strip()
+                    self._push = PushProcess(server, secret, self._settings.influxdb_flush, self._dir)
+                    await stack.enter_async_context(self._push)
+                code = await self._armed_run(secret_values)
+                await self._push_the_rest()
+                return code
             except BadInput as error:
                 self._fail(str(error))
                 return 2
@@ -129,8 +143,8 @@ class HostRun:
     # ------------------------------------------------------------- stop and go
 
     def stop(self) -> None:
-        """End gracefully: no new steps, those in flight drain. Called twice: at once."""
-        if self._stopping:
+        """End gracefully: no new steps, those in flight drain. Called twice, or when only pushing: at once."""
+        if self._stopping or self._phase == PUSHING:
             self.abort()
             return
         self._stopping = True
@@ -143,6 +157,7 @@ class HostRun:
         """End without draining."""
         self._stopping = True
         self._ending.set()
+        self._aborted.set()
         if self._run:
             self._run.abort()
 
@@ -159,10 +174,29 @@ class HostRun:
                 self._ending.set()
             if not self._stopping and (self._dir / "stop").exists():
                 self.stop()
-            if self._die_with and not self._die_with.is_running():
+            if self._is_orphaned():
                 self._message = "the process that started this run is gone"
                 self.abort()
                 return
+
+    def _is_orphaned(self) -> bool:
+        return self._die_with is not None and not self._die_with.is_running()
+
+    async def _push_the_rest(self) -> None:
+        """Let what was recorded last come into InfluxDB too, as far as it is to be waited for."""
+        if not self._push or self._aborted.is_set():
+            return
+        ended, self._phase = self._phase, PUSHING  # in the state alone: the journal has had its last word
+        tasks = [asyncio.create_task(self._push.finish()), asyncio.create_task(self._aborted.wait())]
+        try:
+            while not any(task.done() for task in tasks) and not self._is_orphaned():
+                self._write_state(Sample())
+                await asyncio.wait(tasks, timeout=1, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._phase = ended
 
     async def _until_stopped(self, work: Any) -> bool:
         """Await ``work``; False when the run was asked to stop before it was done."""
@@ -272,7 +306,7 @@ class HostRun:
             "time": time.time(),
             "start_at": self._start_at,
             "ends_at": ends_at,
-            "message": self._message or (self._journal.problem if self._journal else ""),
+            "message": self._message or self._problem(),
             "holders": {
                 "total": settings.holders,
                 "ready": pool.ready if pool else 0,
@@ -305,9 +339,16 @@ class HostRun:
             "host_cpu": sample.host_cpu,
             "host_cores": sample.host_cores,
             "host_memory_used": sample.host_memory_used,
+            "push": self._push.state() if self._push else None,
         }
         with contextlib.suppress(OSError):  # the disk is full; the journal complains of it
             write_json_anyway(self._dir / "state.json", state)
+
+    def _problem(self) -> str:
+        """What does not stop the run, but somebody may want to do something about now."""
+        if self._journal and self._journal.problem:
+            return self._journal.problem
+        return self._push.problem if self._push and self._phase not in ENDED else ""
 
     def _write_run_file(self) -> None:
         write_json(

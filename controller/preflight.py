@@ -8,8 +8,10 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
+from controller.errors import BadInput
+from controller.metrics.influxdb import complaint, connect
 from controller.services import MAX_REDIRECTS
-from controller.settings import Settings
+from controller.settings import Influxdb, Settings
 from controller.targets import Targets, did_web_url, endpoints
 
 TIMEOUT = 10.0
@@ -36,6 +38,27 @@ def probe(settings: Settings) -> list[str]:
     if settings.mediator_did and (problem := _resolve(settings)):
         problems.append(f"stampede_mediator_did is {settings.mediator_did!r}, which cannot be used: {problem}")
     return problems
+
+
+def probe_influxdb(target: Influxdb, secret: str) -> tuple[list[str], list[str]]:
+    """What keeps points from being pushed, and what may do so: a sentence each. No point is written."""
+    if not target.url:
+        return ["stampede_metrics is install, but role influxdb has not said where its server is"], []
+    try:
+        answer = connect(target, secret).write(b"\n")
+    except BadInput as error:
+        return error.sentences, []
+    if answer.ok or answer.status == 400:  # InfluxDB 2 says so of no points, when all else is right
+        return [], []
+    if answer.untrusted:
+        advice = "name the CA's PEM file in stampede_influxdb_ca_file"
+        return [f"stampede_influxdb_url cannot be used: {complaint(target, answer)}; {advice}"], []
+    if not answer.status or answer.status >= 500:
+        return [], [
+            f"{complaint(target, answer)}. The run goes on without it, and its points are pushed when it can be "
+            "reached, or afterwards by playbooks/replay.yml"
+        ]
+    return [f"Points cannot be pushed: {complaint(target, answer)}"], []
 
 
 def _unreadable(settings: Settings) -> list[str]:

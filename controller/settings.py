@@ -89,6 +89,34 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class Influxdb:
+    """The InfluxDB to which points are pushed: with a bucket by the v2 write API, without by that of InfluxDB 1."""
+
+    url: str
+    database: str = ""
+    user: str = ""
+    org: str = ""
+    bucket: str = ""
+    ca_file: str = ""
+
+    @property
+    def secret(self) -> str:
+        """The name, in ``stampede_secrets``, of the password or token that goes with these; empty: none does."""
+        if self.bucket:
+            return "influxdb_token"
+        return "influxdb_password" if self.user else ""
+
+    @classmethod
+    def from_variables(cls, variables: Mapping[str, Any]) -> Influxdb:
+        """Read the ``stampede_influxdb_*`` variables alone. Raises BadInput with all problems found."""
+        reader = _Reader({"stampede_ca_file": "", **variables})
+        server = reader.influxdb()
+        if reader.problems:
+            raise BadInput(*reader.problems)
+        return server
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a run needs to know. Times in seconds; see the argument specs for the meanings."""
 
@@ -123,6 +151,9 @@ class Settings:
     arm_timeout: float
     wallet_storage: str
     postgresql_url: str
+    influxdb: Influxdb | None
+    """None: points are not pushed."""
+    influxdb_flush: float
     host_name: str
 
     @property
@@ -171,6 +202,8 @@ class Settings:
             arm_timeout=reader.duration("arm_timeout"),
             wallet_storage=reader.choice("wallet_storage", "sqlite", "postgresql"),
             postgresql_url=reader.text("postgresql_url"),
+            influxdb=reader.metrics(),
+            influxdb_flush=reader.duration("influxdb_flush"),
             host_name=reader.matching("host_name", r"[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ -"),
         )
         reader.ordered("wait_min", "wait_max")
@@ -327,6 +360,63 @@ class _Reader:
             return text
 
         return self._read(name, read, "", "a URL such as https://ledger.example.org/genesis, or empty")
+
+    def metrics(self) -> Influxdb | None:
+        kind = self.choice("metrics", "none", "existing", "install")
+        if kind not in ("existing", "install"):
+            return None
+        if kind == "install" and not self._variables.get("stampede_influxdb_url"):
+            return Influxdb("")  # not installed yet
+        server = self.influxdb()
+        secrets = self._variables.get("stampede_secrets") or {}
+        if kind == "existing" and server.secret and server.secret not in secrets:
+            named = (
+                f"stampede_influxdb_bucket is {server.bucket!r}"
+                if server.bucket
+                else f"stampede_influxdb_user is {server.user!r}"
+            )
+            self.complain(f"{named}, but stampede_secrets has no {server.secret}; put it there")
+        return server
+
+    def influxdb(self) -> Influxdb:
+        server = Influxdb(
+            url=self.text("influxdb_url").rstrip("/"),
+            database=self.text("influxdb_database"),
+            user=self.text("influxdb_user"),
+            org=self.text("influxdb_org"),
+            bucket=self.text("influxdb_bucket"),
+            ca_file=self.text("influxdb_ca_file") or self.text("ca_file"),
+        )
+        self._check_influxdb_url(server)
+        if not (server.bucket or server.database):
+            self.complain(
+                "stampede_influxdb_database and stampede_influxdb_bucket are both empty; one must name where points "
+                "go, the database for InfluxDB 1, the bucket for InfluxDB 2 or 3"
+            )
+        if server.bucket and not server.org:
+            self.complain(
+                f"stampede_influxdb_org is empty, but stampede_influxdb_bucket is {server.bucket!r}; it must be the "
+                "organization's name (InfluxDB 1.8 and 3 take any, such as -)"
+            )
+        return server
+
+    def _check_influxdb_url(self, server: Influxdb) -> None:
+        variable, url = "stampede_influxdb_url", server.url
+        if any(sign in url for sign in "@?#"):
+            self.complain(
+                f"{variable} holds more than a server's address; the user belongs into stampede_influxdb_user, "
+                "password or token into stampede_secrets as influxdb_password or influxdb_token"
+            )
+            return
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            parts, host = urlsplit(""), None
+        if parts.scheme not in ("http", "https") or not host:
+            self.complain(f"{variable} is {url!r}; it must be a URL such as https://influx.example.org:8086")
+        elif parts.scheme == "http" and host not in _LOOPBACK and server.secret:
+            self.complain(f"{variable} is {url!r}; it must start with https://, or {server.secret} would go in clear")
 
     def services(self, name: str) -> dict[str, Service]:
         variable = f"stampede_{name}"

@@ -9,43 +9,16 @@ may not be loaded.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import gc
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 
 from controller.agents import remedies, sqlite
 from controller.agents.guard import stand_guard
+from controller.processes import die_with_parent, give_way
 from controller.targets import Targets
-
-PR_SET_PDEATHSIG = 1
-NICE = 5
-"""With it the schedule lag's p99, on cores that the agents keep busy, was 5 to 15 ms; without, 20 to 50 ms."""
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends (Linux, prctl(2))."""
-    parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if parent == 1 or os.getppid() != parent:
-        sys.exit("the controller is gone")
-
-
-def give_way() -> None:
-    """Take a lower priority than the controller's, which takes the times and needs little of the CPU.
-
-    Where Linux schedules by session (autogroups, sched(7)), a process's own niceness counts within its session
-    only, and the session has one too.
-    """
-    os.nice(NICE)
-    if os.getsid(0) == os.getpid():
-        with contextlib.suppress(OSError):
-            Path("/proc/self/autogroup").write_text(str(NICE), encoding="ascii")
 
 
 def main() -> None:

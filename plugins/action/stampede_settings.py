@@ -4,7 +4,8 @@ Runs on the control node. ``verb`` is one of
 
 - ``check``: every variable is known and right, the script renders and passes, results can be written.
   Touches nothing. Returns the run's ``id``, its folder ``dir`` on the load hosts, and ``results``.
-- ``probe``: the services and the mediator answer over trusted TLS.
+- ``probe``: the services and the mediator answer over trusted TLS, and InfluxDB takes points where they are to be
+  pushed; when it cannot be reached now, that is a warning.
 - ``dry_run``: print what load the settings would make.
 - ``shares``: share the holders out over the hosts by ``weights``; returns ``shares``, by host.
 - ``render``: return the controller ``script`` of this host with its ``share`` and its ``postgresql_url``. With
@@ -30,7 +31,7 @@ from ansible.utils.display import Display
 
 from controller.errors import BadInput
 from controller.load.shares import shares
-from controller.preflight import probe
+from controller.preflight import probe, probe_influxdb
 from controller.rendering import render_script, try_script
 from controller.settings import Settings, check_variables, seconds
 
@@ -46,8 +47,9 @@ DURATIONS = frozenset(
     }
 )
 """Variables of the control node alone; those of the load hosts are checked by ``check_variables``."""
+LAST_WORK = ("stampede_drain", "stampede_influxdb_flush")
 STOP_MARGIN = 20.0
-"""Seconds that a controller may take, beyond its drain, to end when it is asked to."""
+"""Seconds that a controller may take, beyond its last work, to end when it is asked to."""
 
 
 class ActionModule(ActionBase):
@@ -97,7 +99,7 @@ class ActionModule(ActionBase):
             "dir": str(folder),
             "results": str(results / run_id),
             "start_delay": start_delay,
-            "stop_timeout": seconds(variables["stampede_drain"]) + STOP_MARGIN,
+            "stop_timeout": sum(seconds(variables[name]) for name in LAST_WORK) + STOP_MARGIN,
             "versions": {name: version(name) for name in ("stampede-vc", "ansible-core")},
             "settings": {name: value for name, value in sorted(variables.items()) if name != "stampede_secrets"},
         }
@@ -109,9 +111,16 @@ class ActionModule(ActionBase):
         return {name for name in names | set(self._all_vars) if name.startswith(PREFIX)}
 
     def _probe(self, variables: dict[str, Any]) -> dict[str, Any]:
-        if problems := probe(Settings.from_variables(variables)):
+        settings = Settings.from_variables(variables)
+        problems, warnings = probe(settings), []
+        if target := settings.influxdb:
+            made = self._templar.template(self._all_vars["controller_made_secrets"])
+            secret = (variables["stampede_secrets"] | made).get(target.secret, "")
+            found, warnings = probe_influxdb(target, str(secret).strip())
+            problems += found
+        if problems:
             raise Problems(problems)
-        return {}
+        return {"warnings": warnings}
 
     def _dry_run(self, variables: dict[str, Any]) -> dict[str, Any]:
         text = dry_run(variables)
@@ -162,8 +171,9 @@ def absolute_ca_files(variables: dict[str, Any]) -> None:
     def absolute(value: Any) -> Any:
         return str(REPOSITORY / Path(value).expanduser()) if isinstance(value, str) and value else value
 
-    if "stampede_ca_file" in variables:
-        variables["stampede_ca_file"] = absolute(variables["stampede_ca_file"])
+    for name in ("stampede_ca_file", "stampede_influxdb_ca_file"):
+        if name in variables:
+            variables[name] = absolute(variables[name])
     services = variables.get("stampede_services")
     for service in services.values() if isinstance(services, dict) else ():
         if isinstance(service, dict) and "ca_file" in service:
@@ -180,6 +190,7 @@ def move_ca_files(variables: dict[str, Any], folder: str) -> dict[str, str]:
             holder[key] = f"{folder}/{name}"
 
     moved(variables, "stampede_ca_file", "ca.pem")
+    moved(variables, "stampede_influxdb_ca_file", "ca-influxdb.pem")
     for name, service in variables["stampede_services"].items():
         moved(service, "ca_file", f"{name}-ca.pem")
     return files

@@ -58,6 +58,8 @@ def variables() -> dict[str, Any]:
         "stampede_arm_timeout": "5m",
         "stampede_wallet_storage": "sqlite",
         "stampede_postgresql_url": "",
+        "stampede_metrics": "none",
+        "stampede_influxdb_flush": "30s",
         "stampede_host_name": "local",
     }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controller.settings import Settings, check_variables, fill_in, seconds
+from controller.settings import Influxdb, Settings, check_variables, fill_in, seconds
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,7 @@ def test_right_settings_are_read(variables: dict[str, Any]) -> None:
         ({"agent_port": 70000}, "stampede_agent_port is 70000; it must be a whole number from 1 to 65535"),
         ({"agent_plugins": "one"}, "stampede_agent_plugins is 'one'; it must be a list of texts"),
         ({"genesis_url": "ledger"}, "stampede_genesis_url is 'ledger'; it must be a URL"),
+        ({"metrics": "some"}, "stampede_metrics is 'some'; it must be one of none, existing, install"),
         ({"wallet_storage": "postgresql"}, "stampede_postgresql_url is empty"),
         ({"postgresql_url": "postgresql://u:hush@db.example.org"}, "stampede_postgresql_url holds a password"),
     ],
@@ -54,6 +55,60 @@ def test_wrong_settings(variables: dict[str, Any], change: dict[str, Any], sente
     sentences = check_variables(wrong)
     assert len(sentences) == 1
     assert sentence in sentences[0]
+
+
+INFLUXDB = {
+    "stampede_metrics": "existing",
+    "stampede_influxdb_url": "https://influx.example.org:8086/",
+    "stampede_influxdb_database": "stampede",
+    "stampede_influxdb_user": "",
+    "stampede_influxdb_org": "",
+    "stampede_influxdb_bucket": "",
+    "stampede_influxdb_ca_file": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"url": ""}, "stampede_influxdb_url is ''; it must be a URL such as https://influx.example.org:8086"),
+        ({"url": "influx:8086"}, "stampede_influxdb_url is 'influx:8086'; it must be a URL"),
+        ({"url": "https://i:x"}, "stampede_influxdb_url is 'https://i:x'; it must be a URL"),
+        ({"url": "https://w:hush@i.example.org"}, "stampede_influxdb_url holds more than a server's address"),
+        ({"url": "https://i.example.org/?p=hush"}, "stampede_influxdb_url holds more than a server's address"),
+        ({"database": ""}, "stampede_influxdb_database and stampede_influxdb_bucket are both empty"),
+        ({"user": "w"}, "stampede_influxdb_user is 'w', but stampede_secrets has no influxdb_password"),
+        (
+            {"bucket": "b", "org": "o"},
+            "stampede_influxdb_bucket is 'b', but stampede_secrets has no influxdb_token",
+        ),
+        ({"flush": "later"}, "stampede_influxdb_flush is 'later'; it must be a number of seconds"),
+    ],
+)
+def test_wrong_influxdb(variables: dict[str, Any], change: dict[str, str], sentence: str) -> None:
+    wrong = variables | INFLUXDB | {f"stampede_influxdb_{name}": value for name, value in change.items()}
+    (found,) = check_variables(wrong)
+    assert sentence in found
+    assert "hush" not in found
+
+
+def test_an_influxdb_beyond_this_machine_gets_its_secret_over_tls_only(variables: dict[str, Any]) -> None:
+    named = variables | INFLUXDB | {"stampede_secrets": {"influxdb_password": "hush"}}
+    plain = named | {"stampede_influxdb_url": "http://influx.example.org:8086"}
+    assert check_variables(plain) == []
+    (found,) = check_variables(plain | {"stampede_influxdb_user": "w"})
+    assert "it must start with https://, or influxdb_password would go in clear" in found
+
+
+def test_the_influxdb_that_points_go_to(variables: dict[str, Any]) -> None:
+    assert Settings.from_variables(variables).influxdb is None
+    server = Settings.from_variables(variables | INFLUXDB | {"stampede_ca_file": "/ca.pem"}).influxdb
+    assert server == Influxdb("https://influx.example.org:8086", "stampede", ca_file="/ca.pem")
+    own = INFLUXDB | {"stampede_influxdb_ca_file": "/own.pem"}
+    server = Settings.from_variables(variables | own | {"stampede_ca_file": "/ca.pem"}).influxdb
+    assert server is not None and server.ca_file == "/own.pem"
+    to_be_installed = INFLUXDB | {"stampede_metrics": "install", "stampede_influxdb_url": ""}
+    assert Settings.from_variables(variables | to_be_installed).influxdb == Influxdb("")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,112 @@
+"""The controller's hold on the process that pushes its journal to InfluxDB (see ``push``)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import logging
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from controller.files import read_json
+from controller.metrics.push import PUSH_FILE
+from controller.settings import Influxdb
+
+LOGGER = logging.getLogger(__name__)
+
+FAREWELL = 2.0
+"""Seconds in which a pusher that is told to end, or that is out of time, ends by itself."""
+FIRST_RESTART, LAST_RESTART = 1.0, 60.0
+"""Seconds until a pusher that died is started again; each time twice as long."""
+
+
+class PushProcess:
+    """Keeps a pusher running beside the run: ``async with PushProcess(...) as push``. It ends no later than that."""
+
+    def __init__(self, server: Influxdb, secret: str, flush: float, run_dir: Path) -> None:
+        """``flush``: seconds that the pusher has after the journal's end."""
+        self._given = {"influxdb": dataclasses.asdict(server), "secret": secret, "flush": flush}
+        self._flush = flush
+        self._dir = run_dir
+        self._process: asyncio.subprocess.Process | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._launch()
+        self._watcher = asyncio.create_task(self._watch())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._end_within(FAREWELL)
+
+    async def finish(self) -> None:
+        """The journal has ended: return when all of it is pushed, or the time for that is over."""
+        await self._stop_watching()
+        if self._process is None or self._process.returncode is not None:
+            await self._launch()
+        await self._end_within(self._flush + FAREWELL)
+
+    def state(self) -> dict[str, Any]:
+        """What ``push.json`` says, in short."""
+        known = self._read()
+        return {name: known.get(name) for name in ("points", "behind", "rejected", "error", "complete")}
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be pushed now; empty when it can."""
+        return str(self._read().get("error") or "")
+
+    def _read(self) -> dict[str, Any]:
+        known = read_json(self._dir / PUSH_FILE)
+        return known if isinstance(known, dict) else {}
+
+    async def _launch(self) -> None:
+        with (self._dir / "logs" / "push.log").open("ab") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "controller.metrics.push", str(self._dir)),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                cwd=self._dir,
+                start_new_session=True,
+            )
+        assert self._process.stdin is not None
+        with contextlib.suppress(ConnectionError):  # it died at once; the watcher sees that
+            self._process.stdin.write(json.dumps(self._given).encode() + b"\n")
+            await self._process.stdin.drain()
+
+    async def _watch(self) -> None:
+        """Start the pusher again whenever it ends: it is not to end before its input does."""
+        pause = FIRST_RESTART
+        while True:
+            assert self._process is not None
+            code = await self._process.wait()
+            LOGGER.warning("the pusher ended with code %s; it is started again in %g s", code, pause)
+            await asyncio.sleep(pause)
+            pause = min(LAST_RESTART, 2 * pause)
+            await self._launch()
+
+    async def _stop_watching(self) -> None:
+        if self._watcher:
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
+
+    async def _end_within(self, seconds: float) -> None:
+        """Close the pusher's input, and end it when it has not ended by itself so many seconds later."""
+        await self._stop_watching()
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), seconds)
+        except TimeoutError:
+            process.kill()
+            await process.wait()

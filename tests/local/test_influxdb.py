@@ -1,0 +1,386 @@
+"""Points in a real InfluxDB, and in a server that speaks the v2 write API, equal the journal's."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from conftest import REPOSITORY, Playbook
+from influxdb_servers import PASSWORD, Influxd, VictoriaMetrics
+
+from controller.metrics.journal import Journal
+from controller.metrics.push_process import PushProcess
+from controller.metrics.recorder import Recorder
+from controller.settings import Influxdb
+
+LINE = re.compile(r"^(\w+),(\S+) (.*) \d+$")
+SHORT = {"holders": 2, "iterations": 1, "wait_min": 0.1, "wait_max": 0.3, "presentations_max": 2}
+
+
+@pytest.fixture
+def influxd() -> Iterator[Influxd]:
+    server = Influxd()
+    server.start()
+    server.set_up()
+    yield server
+    server.stop()
+    shutil.rmtree(server.folder)
+
+
+@pytest.fixture
+def victoria_metrics() -> Iterator[VictoriaMetrics]:
+    server = VictoriaMetrics()
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(server.folder)
+
+
+class WallClock:
+    """The time of day as a run's clock."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def epoch_ns(self, moment: float) -> int:
+        return int(moment * 1e9)
+
+
+class Writer:
+    """Records steps in a journal, as a run does."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "logs").mkdir()
+        self.folder = folder
+        self.journal = Journal(folder / "journal.lp", {"run": "r 1", "host": "load-1", "scenario": "s"})
+        self._recorder = Recorder(WallClock(), self.journal)
+
+    def steps(self, count: int) -> None:
+        for number in range(count):
+            now = time.time()
+            more = {"error": "timeout", "detail": 'no "answer", \\ none'} if number % 10 == 0 else {}
+            self._recorder.step(
+                ("connect", "present_proof")[number % 2],
+                "failed" if more else "ok",
+                start=now - 0.001 * (number % 97),
+                due=now - 0.002 * (number % 89),
+                holder=number,
+                iteration=0,
+                attempt=0,
+                **more,
+            )
+        self._recorder.event("phase", "done")
+
+    def push(self, server: Influxdb, secret: str = PASSWORD, flush: float = 20) -> PushProcess:
+        return PushProcess(server, secret, flush, self.folder)
+
+    def said(self) -> dict[str, Any]:
+        return json.loads((self.folder / "push.json").read_text())
+
+    async def until(self, condition: Any) -> None:
+        """Return as soon as push.json satisfies the condition."""
+        async with asyncio.timeout(60):
+            while not ((self.folder / "push.json").exists() and condition(self.said())):
+                await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Writer:
+    return Writer(tmp_path)
+
+
+def journal_lines(file: Path) -> list[str]:
+    with gzip.open(file, "rt") if file.suffix == ".gz" else file.open() as lines:
+        return list(lines)
+
+
+def expected(files: list[Path], measurement: str, field: str, *tags: str) -> dict[tuple[str, ...], tuple[int, float]]:
+    """Count and sum of a field in journals, by tags. The sum of what is no number is 0."""
+    found: dict[tuple[str, ...], list[float]] = defaultdict(list)
+    for file in files:
+        for line in journal_lines(file):
+            match = LINE.match(line.replace(r"\ ", "_"))
+            assert match, line
+            if match[1] == measurement:
+                known = dict(pair.split("=") for pair in match[2].split(","))
+                value = re.search(rf"(?:^|,){field}=([-+.\de]+|\")", match[3])
+                assert value, line
+                found[tuple(known[tag] for tag in tags)].append(0.0 if value[1] == '"' else float(value[1]))
+    return {key: (len(values), sum(values)) for key, values in found.items()}
+
+
+def has_all_of(influxd: Influxd, *files: Path) -> None:
+    """Counts are exactly the journals', sums but for the last bits that depend on the order of summing."""
+    for measurement, field, tags in (
+        ("step", "service_time", ("step", "outcome", "host")),
+        ("step", "response_time", ("step", "outcome", "host")),
+        ("load", "active", ("host",)),
+        ("agent", "cpu", ("agent", "host")),
+    ):
+        journaled = expected(list(files), measurement, field, *tags)
+        found = influxd.totals(measurement, field, *tags)
+        assert {key: count for key, (count, _) in found.items()} == {
+            key: count for key, (count, _) in journaled.items()
+        }, measurement
+        for key, (_, total) in journaled.items():
+            assert found[key][1] == pytest.approx(total, rel=1e-9), (measurement, field, key)
+    events = {key: count for key, (count, _) in expected(list(files), "event", "text", "kind", "host").items()}
+    assert influxd.counts("event", "text", "kind", "host") == events
+
+
+def at(server: Influxd, **changes: str) -> Influxdb:
+    return Influxdb(**{"url": server.url, "database": "stampede", "user": "writer"} | changes)
+
+
+def replay(folder: Path, server: Influxd, *options: str, password: str = PASSWORD) -> tuple[int, str]:
+    """Exit code and output of ``stampede replay``."""
+    done = subprocess.run(
+        [
+            *(Path(sys.executable).with_name("stampede"), "replay", folder),
+            *("--url", server.url, "--database", "stampede", "--user", "writer", *options),
+        ],
+        env=os.environ | {"STAMPEDE_INFLUXDB_PASSWORD": password},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+async def test_influxdb_goes_away_in_mid_run_and_comes_back(writer: Writer, influxd: Influxd) -> None:
+    with writer.journal:
+        async with writer.push(at(influxd)) as push:
+            writer.steps(7000)
+            await writer.until(lambda said: said["points"] == 7001)
+            influxd.stop()
+            writer.steps(3000)
+            await writer.until(lambda said: said["error"])
+            assert "Connection refused" in push.problem and push.state()["behind"] > 0
+            influxd.start()
+            writer.steps(2000)
+            await push.finish()
+    said = writer.said()
+    assert said["complete"] and said["points"] == 12003 and not said["error"] and said["behind"] == 0
+    has_all_of(influxd, writer.folder / "journal.lp")
+
+
+async def test_down_to_the_end_it_is_replayed_and_no_point_made_twice(writer: Writer, influxd: Influxd) -> None:
+    influxd.stop()
+    with writer.journal:
+        async with writer.push(at(influxd), flush=0.5) as push:
+            writer.steps(6000)
+            await push.finish()
+    assert not writer.said()["complete"] and writer.said()["behind"] == (writer.folder / "journal.lp").stat().st_size
+    with (writer.folder / "journal.lp").open("a") as journal:
+        journal.write("step,run=r,host=load-1,scenario=s,step=torn")  # as kill -9 leaves it
+    influxd.start()
+
+    code, output = replay(writer.folder, influxd, "--dry-run")
+    assert code == 0 and "6,001 points would be pushed" in output
+    assert influxd.query("SELECT count(service_time) FROM step") == []
+    results = writer.folder / "collected"
+    (results / "load-1").mkdir(parents=True)
+    packed = results / "load-1/journal.lp.gz"
+    packed.write_bytes(gzip.compress((writer.folder / "journal.lp").read_bytes()))
+    journal_file = writer.folder / "whole.lp"
+    journal_file.write_text("".join(line for line in journal_lines(packed) if line.endswith("\n")))
+    for folder in (writer.folder, results):
+        code, output = replay(folder, influxd)
+        assert code == 0 and "6,001 points of 1 host are in InfluxDB" in output
+        has_all_of(influxd, journal_file)
+
+    code, output = replay(results, influxd, password="wrong")
+    assert code == 1 and "answered 401: user, password or token is wrong" in output
+    code, output = replay(results / "nowhere", influxd)
+    assert code == 2 and "does not exist" in output
+
+
+async def test_a_pusher_that_is_killed_is_started_again_and_goes_on(writer: Writer, influxd: Influxd) -> None:
+    with writer.journal:
+        async with writer.push(at(influxd)) as push:
+            writer.steps(5000)
+            await writer.until(lambda said: said["points"] == 5001)
+            (process,) = pushers(writer.folder)
+            assert PASSWORD not in " ".join(process.cmdline()) and PASSWORD not in str(process.environ())
+            process.kill()
+            writer.steps(1000)
+            await writer.until(lambda said: said["points"] == 6002)
+            await push.finish()
+    assert writer.said()["complete"]
+    assert pushers(writer.folder) == []
+    has_all_of(influxd, writer.folder / "journal.lp")
+    for file in writer.folder.rglob("*"):
+        assert file.is_dir() or PASSWORD not in file.read_text(), file
+
+
+def pushers(folder: Path) -> list[psutil.Process]:
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if "controller.metrics.push" in (process.info["cmdline"] or ()) and str(folder) in process.info["cmdline"]
+    ]
+
+
+def test_no_pusher_outlives_its_controller(tmp_path: Path, influxd: Influxd) -> None:
+    (tmp_path / "logs").mkdir()
+    controller = textwrap.dedent(f"""
+        import asyncio, os, signal
+        from pathlib import Path
+        from controller.metrics.push_process import PushProcess
+        from controller.settings import Influxdb
+        async def main():
+            Path("journal.lp").touch()
+            async with PushProcess(Influxdb({influxd.url!r}, "stampede"), "", 60, Path.cwd()):
+                while not Path("push.json").exists():
+                    await asyncio.sleep(0.05)
+                os.kill(os.getpid(), signal.SIGKILL)
+        asyncio.run(main())
+        """)
+    (tmp_path / "journal.lp").write_text("event,run=r x=1 1\n")
+    done = subprocess.run([sys.executable, "-c", controller], cwd=tmp_path, check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    deadline = time.monotonic() + 10
+    while pushers(tmp_path):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+async def test_bad_lines_cost_nothing_but_themselves(writer: Writer, influxd: Influxd) -> None:
+    with writer.journal:
+        async with writer.push(at(influxd)) as push:
+            writer.steps(100)
+            with (writer.folder / "journal.lp").open("a") as journal:
+                journal.write("garbage\n")
+                text = 'step,run=r,host=load-1,scenario=s,step=x,outcome=ok service_time="text"'
+                journal.write(f"{text} {time.time_ns()}\n")  # of another type than the field has
+            writer.steps(100)
+            await push.finish()
+    said = writer.said()
+    assert said["points"] == 202 and said["rejected"] == 2 and not said["complete"] and said["behind"] == 0
+    assert "garbage" in said["first_rejected"]
+    lines = [line for line in journal_lines(writer.folder / "journal.lp") if not re.match('garbage|.*="text"', line)]
+    (writer.folder / "good.lp").write_text("".join(lines))
+    has_all_of(influxd, writer.folder / "good.lp")
+
+
+async def test_the_v2_write_api(writer: Writer, victoria_metrics: VictoriaMetrics) -> None:
+    target = Influxdb(victoria_metrics.url, org="-", bucket="stampede")
+    with writer.journal:
+        async with writer.push(target, "a-token") as push:
+            writer.steps(2000)
+            await writer.until(lambda said: said["points"] == 2001)
+            victoria_metrics.stop()
+            writer.steps(5000)
+            await writer.until(lambda said: said["error"])
+            victoria_metrics.start()
+            await push.finish()
+    assert writer.said()["complete"] and writer.said()["points"] == 7002
+    journaled = expected([writer.folder / "journal.lp"], "step", "service_time", "step", "outcome")
+    found = victoria_metrics.values("step_service_time")
+    assert found.keys() == journaled.keys()
+    for key, (count, total) in journaled.items():
+        assert len(found[key]) == count
+        assert sum(found[key]) == pytest.approx(total, rel=1e-9)
+
+
+def play(playbook: Playbook, name: str, **variables: Any) -> tuple[int, str]:
+    """Exit code and output of another playbook."""
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("ansible-playbook"),
+            *("-i", "inventory/local", f"playbooks/{name}.yml", "-e", json.dumps(variables)),
+        ],
+        cwd=REPOSITORY,
+        env=os.environ | {"ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_run_and_its_replay(playbook: Playbook, influxd: Influxd) -> None:
+    settings = {
+        "metrics": "existing",
+        "influxdb_url": influxd.url,
+        "influxdb_user": "writer",
+        "secrets": {"influxdb_password": PASSWORD},
+    }
+    code, output = playbook.run(**SHORT, **settings)
+    assert code == 0, output
+    files = list(playbook.results.glob("*/journal.lp.gz"))
+    assert json.loads((playbook.results / "local/push.json").read_text())["complete"]
+    has_all_of(influxd, *files)
+
+    code, replayed = play(
+        playbook,
+        "replay",
+        stampede_run_dir=str(playbook.results),
+        stampede_influxdb_url=influxd.url,
+        stampede_influxdb_user="writer",
+        stampede_secrets=settings["secrets"],
+    )
+    assert code == 0, replayed
+    has_all_of(influxd, *files)
+
+    assert PASSWORD not in output + replayed
+    for folder in (playbook.results, playbook.run_dir):
+        for file in folder.rglob("*"):
+            if file.is_file():
+                text = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+                assert PASSWORD.encode() not in text, file
+
+
+def test_a_run_without_its_influxdb_is_fine_and_replayed(playbook: Playbook, influxd: Influxd) -> None:
+    influxd.stop()
+    settings = {
+        "stampede_influxdb_url": influxd.url,
+        "stampede_influxdb_user": "writer",
+        "stampede_secrets": {"influxdb_password": PASSWORD},
+    }
+    short = {name.removeprefix("stampede_"): value for name, value in settings.items()}
+    code, output = playbook.run(**SHORT, metrics="existing", influxdb_flush="0.5s", **short)
+    assert code == 0, output
+    assert "[WARNING]" in output and "cannot be reached: Connection refused" in output
+    assert "Passed: no step failed" in output and "playbooks/replay.yml" in output
+    influxd.start()
+    code, output = play(playbook, "replay", stampede_run_dir=str(playbook.results), **settings)
+    assert code == 0, output
+    has_all_of(influxd, *playbook.results.glob("*/journal.lp.gz"))
+    assert playbook.left_running() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"influxdb_database": "other"}, "(database other) answered 404: there is no such database"),
+        ({"secrets": {"influxdb_password": "other"}}, "answered 401: user, password or token is wrong"),
+    ],
+)
+def test_a_run_is_refused_when_points_cannot_be_pushed(
+    playbook: Playbook, influxd: Influxd, changes: dict[str, Any], sentence: str
+) -> None:
+    settings = {"influxdb_url": influxd.url, "influxdb_user": "writer", "secrets": {"influxdb_password": PASSWORD}}
+    code, output = playbook.run(**SHORT, metrics="existing", **settings | changes)
+    assert code != 0
+    (error,) = re.findall(r"^\[ERROR\] local: (.*)$", output, re.MULTILINE)
+    assert error.startswith("Points cannot be pushed: InfluxDB at") and sentence in error
+    assert not playbook.run_dir.exists()
