@@ -1,0 +1,175 @@
+"""The thresholds of a run, judged exactly: over the raw records of all hosts together.
+
+The figures are those of summary.json: times of the steps that were ok, failed steps as a share of those that were ok
+or failed, steps that were ok per second. What was cut off at the end counts as neither.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller import thresholds
+from controller.report import wording
+from controller.report.journal import FAILED, OK, Journal
+from controller.report.results_folder import ResultsFolder
+from controller.report.window import SECOND, Window
+from controller.settings import seconds
+from controller.thresholds import Threshold
+
+type Floats = NDArray[np.float64]
+type Truths = NDArray[np.bool_]
+
+
+def judge(results: ResultsFolder, journal: Journal, window: Window | None) -> list[dict[str, Any]]:
+    """The `thresholds` part of summary.json: each threshold with its figure, and since when it is crossed.
+
+    Settings that are no thresholds are passed over with a note in `results`.
+    """
+    settings = _settings(results)
+    judged = []
+    for text in settings["thresholds"]:
+        try:
+            judged.append(_judge(thresholds.parse(text), settings, journal, window))
+        except (ValueError, AttributeError) as error:
+            results.notes.append(f"The threshold {text!r} was passed over: {error}.")
+    return judged
+
+
+def unjudged_failures(summary: dict[str, Any]) -> int:
+    """How many steps failed that no threshold on errors is about.
+
+    A threshold on errors, of whatever phase, decides on all failures of its step, or of all steps.
+    """
+    about = {its["step"] for its in summary["thresholds"] if its["metric"] == thresholds.ERRORS}
+    return 0 if None in about else sum(its["failed"] for name, its in summary["steps"].items() if name not in about)
+
+
+def _settings(results: ResultsFolder) -> dict[str, Any]:
+    """`thresholds`, and `ramp_up` and `duration` in seconds, as run.json or else a host has them."""
+    noted: dict[str, Any] = results.run.get("settings") or next(
+        (host.run["settings"] for host in results.hosts if isinstance(host.run.get("settings"), dict)), {}
+    )
+    found: dict[str, Any] = {name: noted.get(f"stampede_{name}", noted.get(name)) for name in ("ramp_up", "duration")}
+    for name, value in found.items():
+        try:
+            found[name] = seconds(value or 0)
+        except ValueError:
+            found[name] = 0.0
+            results.notes.append(f"The {name} {value!r} of the settings was passed over: it is no duration.")
+    texts = noted.get("stampede_thresholds", noted.get("thresholds")) or []
+    return {**found, "thresholds": texts if isinstance(texts, list) else [texts]}
+
+
+def _judge(threshold: Threshold, settings: dict[str, Any], journal: Journal, window: Window | None) -> dict[str, Any]:
+    found = _figure(threshold, settings, journal, window) if window else None
+    passed = None if found is None else threshold.is_kept_by(found.value)
+    crossed_after = found.crossed_after if found and not passed else None
+    crossed_at = window.start / SECOND + crossed_after if window and crossed_after is not None else None
+    return {
+        "text": threshold.text,
+        "step": threshold.step,
+        "metric": threshold.metric,
+        "time": threshold.time,
+        "operator": threshold.operator,
+        "limit": threshold.limit,
+        "unit": threshold.unit,
+        "phase": threshold.phase,
+        "value": found.value if found else None,
+        "passed": passed,
+        "crossed_at": wording.moment(crossed_at),
+        "crossed_after": crossed_after,
+        "sentence": _sentence(threshold, found, passed, crossed_at),
+    }
+
+
+def _sentence(threshold: Threshold, found: _Figure | None, passed: bool | None, crossed_at: float | None) -> str:
+    if found is None:
+        return f"{threshold.what} could not be judged, no step was there for it; the threshold is {threshold.asked}."
+    text = f"{threshold.what} was {threshold.shown(found.value)}, the threshold is {threshold.asked}"
+    if passed or crossed_at is None:
+        return f"{text}."
+    after = wording.duration(found.crossed_after)
+    return f"{text}; crossed since {wording.time_of_day(crossed_at)} UTC, {after} after the start."
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A figure at the end of its phase, and since when, if at all, it was beyond the limit without a break.
+
+    At each moment the figure is that of the phase until then. `crossed_after` is in seconds from the run's start.
+    """
+
+    value: float
+    crossed_after: float
+
+
+def _figure(threshold: Threshold, settings: dict[str, Any], journal: Journal, window: Window) -> _Figure | None:
+    """None when there was nothing to judge."""
+    steps = journal.steps
+    drains = [event.time for event in journal.events if event.kind == "phase" and event.text == "draining"]
+    ends = [window.after(min(drains))] if drains else []
+    if settings["duration"]:
+        ends.append(settings["duration"])
+    spans = thresholds.spans(settings["ramp_up"], min(ends, default=None), window.seconds)
+    since, until = spans[threshold.phase]
+    end = (np.asarray(steps.end) - window.start) / SECOND
+    its: Truths = (end >= since) & ((end < until) | (until == window.seconds))
+    if threshold.step is not None:
+        names = journal.step_names.list
+        its &= np.asarray(steps.step) == (names.index(threshold.step) if threshold.step in names else -1)
+    outcome = np.asarray(steps.outcome)
+    ok, failed = its & (outcome == OK), its & (outcome == FAILED)
+    if threshold.metric == thresholds.THROUGHPUT:
+        return _throughput(threshold, np.sort(end[ok]), since, until)
+    judged = ok | failed if threshold.metric == thresholds.ERRORS else ok
+    if not judged.any():
+        return None
+    in_order = np.flatnonzero(judged)[np.argsort(end[judged], kind="stable")]
+    if threshold.metric == thresholds.ERRORS:
+        value, beyond = _errors(threshold, failed[in_order])
+    else:
+        column = steps.service_time if threshold.time == thresholds.SERVICE_TIME else steps.response_time
+        value, beyond = _times(threshold, np.asarray(column)[in_order])
+    return _Figure(value, float(end[in_order][_since(beyond)]))
+
+
+def _since(beyond: Truths) -> int:
+    """The first record from which on the figure is beyond the limit; the last record if it only just comes to be."""
+    within = np.flatnonzero(~beyond)
+    return min(int(within[-1]) + 1 if within.size else 0, len(beyond) - 1)
+
+
+def _errors(threshold: Threshold, failed: Truths) -> tuple[float, Truths]:
+    """The share or number of failures, and after which records it was beyond the limit."""
+    figures = np.cumsum(failed, dtype=np.float64)
+    if threshold.unit:
+        figures *= 100 / np.arange(1, len(failed) + 1)
+    return float(figures[-1]), ~threshold.is_kept_by(figures)
+
+
+def _times(threshold: Threshold, times: Floats) -> tuple[float, Truths]:
+    """A mean, maximum or percentile, and after which records it was beyond the limit."""
+    if threshold.metric == thresholds.MAX:
+        figures = np.maximum.accumulate(times)
+        return float(figures[-1]), ~threshold.is_kept_by(figures)
+    counts = np.arange(1, len(times) + 1)
+    if threshold.quantile is None:
+        return float(times.mean()), ~threshold.is_kept_by(np.cumsum(times) / counts)
+    # A percentile is beyond the limit when the record of its rank is; that needs no sorting at each moment.
+    rank = np.floor((counts - 1) * threshold.quantile)
+    within = np.cumsum(threshold.is_kept_by(times))
+    return float(np.percentile(times, 100 * threshold.quantile)), rank >= within
+
+
+def _throughput(threshold: Threshold, ends: Floats, since: float, until: float) -> _Figure | None:
+    """Between two steps the throughput sinks, so it may come to be too low at any moment."""
+    if until <= since:
+        return None
+    at_ends = np.arange(1, len(ends) + 1) / np.maximum(ends - since, 1e-9)
+    reached = np.flatnonzero(threshold.is_kept_by(at_ends))
+    enough_for = (int(reached[-1]) + 1) / threshold.limit if reached.size else 0.0
+    return _Figure(len(ends) / (until - since), min(since + enough_for, until))
