@@ -133,7 +133,7 @@ def try_script(variables: dict[str, Any], templates_dir: Path, base_dir: Path | 
         steps |= _steps_of(script, trial, path)
         if not (thresholds.steps_in(settings.thresholds) & STEPS) - steps:
             break
-    thresholds.check_steps(settings.thresholds, steps)
+    thresholds.check_steps(settings.thresholds, sorted(steps))
 
 
 def _steps_of(script: Script, settings: Settings, path: Path) -> set[str]:

@@ -142,7 +142,7 @@ def _limit(metric: str, comparison: str, text: str) -> tuple[float, str]:
         never = number == 0 and comparison == "<"
         if unit not in ("%", "") or math.isnan(number) or never or comparison in (">", ">="):
             raise ValueError(
-                "errors must be followed by < or <= and a share or a count, such as < 1 % or <= 3, or = 0"
+                "errors must be followed by < or <= and a share or a count, such as < 1 % or <= 3, or by = 0"
             )
         if comparison == "=" and number:
             raise ValueError(f"errors can be = 0 only; it must be <= {text}")

@@ -38,7 +38,9 @@ class Standing:
         """How it stands, in words."""
         if self.value is None:
             return f"{self.threshold.what}: too little to judge yet, the threshold is {self.threshold.asked}"
-        return f"{self.threshold.what} is {self.threshold.shown(self.value)}, the threshold is {self.threshold.asked}"
+        verb = "are" if self.threshold.metric == thresholds.ERRORS else "is"
+        shown = self.threshold.shown(self.value)
+        return f"{self.threshold.what} {verb} {shown}, the threshold is {self.threshold.asked}"
 
     def as_dict(self) -> dict[str, Any]:
         return {

@@ -7,7 +7,6 @@ to within 1 %. The limit itself is such a bound: on which side of it a percentil
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
@@ -15,7 +14,7 @@ from controller import thresholds
 from controller.thresholds import Threshold
 
 GROWTH = 1.02
-_LOG_GROWTH = math.log(GROWTH)
+_SCALE = 1 / math.log(GROWTH)
 _SHORTEST = 1e-6
 """Seconds; shorter steps count as this long."""
 
@@ -23,16 +22,16 @@ _SHORTEST = 1e-6
 class Tally:
     """What has been counted for one threshold; times in seconds."""
 
-    __slots__ = ("_by_quantile", "buckets", "failed", "most", "ok", "threshold", "total")
+    __slots__ = ("_at_limit", "buckets", "failed", "most", "ok", "threshold", "total")
 
     def __init__(self, threshold: Threshold) -> None:
         self.threshold = threshold
         self.ok = self.failed = 0
         self.total = self.most = 0.0
         """Sum and maximum of the times of steps that were ok."""
-        self.buckets: Counter[int] = Counter()
+        self.buckets: dict[int, int] = {}
         """Steps that were ok, by bucket; those above 0 lie beyond the limit. Kept for percentiles alone."""
-        self._by_quantile = threshold.quantile is not None
+        self._at_limit = None if threshold.quantile is None else math.log(threshold.limit) * _SCALE
 
     def count(self, seconds: float) -> None:
         """Count a step that was ok."""
@@ -40,9 +39,9 @@ class Tally:
         self.total += seconds
         if seconds > self.most:
             self.most = seconds
-        if self._by_quantile:
-            ratio = max(seconds, _SHORTEST) / self.threshold.limit
-            self.buckets[math.ceil(math.log(ratio) / _LOG_GROWTH)] += 1
+        if self._at_limit is not None:
+            bucket = math.ceil(math.log(seconds if seconds > _SHORTEST else _SHORTEST) * _SCALE - self._at_limit)
+            self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
 
     def beyond(self) -> int:
         """How many of the steps that were ok took longer than the limit."""
@@ -64,7 +63,8 @@ class Tally:
         self.failed += other.failed
         self.total += other.total
         self.most = max(self.most, other.most)
-        self.buckets.update(other.buckets)
+        for bucket, count in other.buckets.items():
+            self.buckets[bucket] = self.buckets.get(bucket, 0) + count
 
     def as_dict(self) -> dict[str, Any]:
         """As plain JSON values, for ``read``."""
@@ -83,7 +83,7 @@ class Tally:
         tally = cls(thresholds.parse(values["text"]))
         tally.ok, tally.failed = int(values["ok"]), int(values["failed"])
         tally.total, tally.most = float(values["total"]), float(values["most"])
-        tally.buckets.update({int(bucket): int(count) for bucket, count in values["buckets"]})
+        tally.buckets = {int(bucket): int(count) for bucket, count in values["buckets"]}
         return tally
 
 

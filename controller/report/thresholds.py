@@ -89,7 +89,8 @@ def _judge(threshold: Threshold, settings: dict[str, Any], journal: Journal, win
 def _sentence(threshold: Threshold, found: _Figure | None, passed: bool | None, crossed_at: float | None) -> str:
     if found is None:
         return f"{threshold.what} could not be judged, no step was there for it; the threshold is {threshold.asked}."
-    text = f"{threshold.what} was {threshold.shown(found.value)}, the threshold is {threshold.asked}"
+    verb = "were" if threshold.metric == thresholds.ERRORS else "was"
+    text = f"{threshold.what} {verb} {threshold.shown(found.value)}, the threshold is {threshold.asked}"
     if passed or crossed_at is None:
         return f"{text}."
     after = wording.duration(found.crossed_after)
@@ -159,10 +160,25 @@ def _times(threshold: Threshold, times: Floats) -> tuple[float, Truths]:
     counts = np.arange(1, len(times) + 1)
     if threshold.quantile is None:
         return float(times.mean()), ~threshold.is_kept_by(np.cumsum(times) / counts)
-    # A percentile is beyond the limit when the record of its rank is; that needs no sorting at each moment.
-    rank = np.floor((counts - 1) * threshold.quantile)
-    within = np.cumsum(threshold.is_kept_by(times))
-    return float(np.percentile(times, 100 * threshold.quantile)), rank >= within
+    return float(np.percentile(times, 100 * threshold.quantile)), _percentile_beyond(threshold, threshold.quantile, times)
+
+
+def _percentile_beyond(threshold: Threshold, quantile: float, times: Floats) -> Truths:
+    """After which records a percentile was beyond the limit, without sorting at each of them.
+
+    It lies between the records of two ranks. When both are on one side of the limit, so is the percentile; else they
+    are the longest time within the limit and the shortest beyond it, and it is interpolated between these.
+    """
+    kept = threshold.is_kept_by(times)
+    within = np.cumsum(kept)
+    rank, share = np.divmod(np.arange(len(times)) * quantile, 1)
+    longest = np.maximum.accumulate(np.where(kept, times, 0.0))
+    shortest = np.minimum.accumulate(np.where(kept, np.inf, times))
+    between = (rank == within - 1) & (share > 0) & np.isfinite(shortest)
+    shortest = np.where(between, shortest, 0.0)
+    interpolated = longest + share * (shortest - longest)
+    beyond: Truths = (rank >= within) | (between & ~threshold.is_kept_by(interpolated))
+    return beyond
 
 
 def _throughput(threshold: Threshold, ends: Floats, since: float, until: float) -> _Figure | None:
