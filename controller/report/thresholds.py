@@ -160,7 +160,9 @@ def _times(threshold: Threshold, times: Floats) -> tuple[float, Truths]:
     counts = np.arange(1, len(times) + 1)
     if threshold.quantile is None:
         return float(times.mean()), ~threshold.is_kept_by(np.cumsum(times) / counts)
-    return float(np.percentile(times, 100 * threshold.quantile)), _percentile_beyond(threshold, threshold.quantile, times)
+    return float(np.percentile(times, 100 * threshold.quantile)), _percentile_beyond(
+        threshold, threshold.quantile, times
+    )
 
 
 def _percentile_beyond(threshold: Threshold, quantile: float, times: Floats) -> Truths:
