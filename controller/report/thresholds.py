@@ -30,10 +30,16 @@ def judge(results: ResultsFolder, journal: Journal, window: Window | None) -> li
     Settings that are no thresholds are passed over with a note in `results`.
     """
     settings = _settings(results)
+    if not settings["thresholds"]:
+        return []
+    spans = _spans(settings, journal, window) if window else {}
+    records = _Records(journal, window) if window else None
     judged = []
     for text in settings["thresholds"]:
         try:
-            judged.append(_judge(thresholds.parse(text), settings, journal, window))
+            threshold = thresholds.parse(text)
+            found = _figure(threshold, records, *spans[threshold.phase]) if records else None
+            judged.append(_judged(threshold, found, window))
         except (ValueError, AttributeError) as error:
             results.notes.append(f"The threshold {text!r} was passed over: {error}.")
     return judged
@@ -64,8 +70,16 @@ def _settings(results: ResultsFolder) -> dict[str, Any]:
     return {**found, "thresholds": texts if isinstance(texts, list) else [texts]}
 
 
-def _judge(threshold: Threshold, settings: dict[str, Any], journal: Journal, window: Window | None) -> dict[str, Any]:
-    found = _figure(threshold, settings, journal, window) if window else None
+def _spans(settings: dict[str, Any], journal: Journal, window: Window) -> dict[str, tuple[float, float]]:
+    """From when to when each phase lasted, in seconds from the start."""
+    drains = [event.time for event in journal.events if event.kind == "phase" and event.text == "draining"]
+    ends = [window.after(min(drains))] if drains else []
+    if settings["duration"]:
+        ends.append(settings["duration"])
+    return thresholds.spans(settings["ramp_up"], min(ends, default=None), window.seconds)
+
+
+def _judged(threshold: Threshold, found: _Figure | None, window: Window | None) -> dict[str, Any]:
     passed = None if found is None else threshold.is_kept_by(found.value)
     crossed_after = found.crossed_after if found and not passed else None
     crossed_at = window.start / SECOND + crossed_after if window and crossed_after is not None else None
@@ -108,34 +122,43 @@ class _Figure:
     crossed_after: float
 
 
-def _figure(threshold: Threshold, settings: dict[str, Any], journal: Journal, window: Window) -> _Figure | None:
+class _Records:
+    """The steps of all hosts in the order in which they ended; `end` in seconds from the start of the run."""
+
+    def __init__(self, journal: Journal, window: Window) -> None:
+        steps = journal.steps
+        end = np.asarray(steps.end)
+        order = np.argsort(end, kind="stable")
+        self.last = window.seconds
+        self.end: Floats = (end[order] - window.start) / SECOND
+        self.outcome = np.asarray(steps.outcome)[order]
+        self.times = {
+            thresholds.SERVICE_TIME: np.asarray(steps.service_time)[order],
+            thresholds.RESPONSE_TIME: np.asarray(steps.response_time)[order],
+        }
+        self._step = np.asarray(steps.step)[order]
+        self._numbers = {name: number for number, name in enumerate(journal.step_names.list)}
+
+    def of(self, step: str | None, since: float, until: float) -> Truths:
+        """Which records are of a step, or of any, and ended in a span. The last one belongs to the run."""
+        its: Truths = (self.end >= since) & ((self.end < until) | (until == self.last))
+        return its if step is None else its & (self._step == self._numbers.get(step, -1))
+
+
+def _figure(threshold: Threshold, records: _Records, since: float, until: float) -> _Figure | None:
     """None when there was nothing to judge."""
-    steps = journal.steps
-    drains = [event.time for event in journal.events if event.kind == "phase" and event.text == "draining"]
-    ends = [window.after(min(drains))] if drains else []
-    if settings["duration"]:
-        ends.append(settings["duration"])
-    spans = thresholds.spans(settings["ramp_up"], min(ends, default=None), window.seconds)
-    since, until = spans[threshold.phase]
-    end = (np.asarray(steps.end) - window.start) / SECOND
-    its: Truths = (end >= since) & ((end < until) | (until == window.seconds))
-    if threshold.step is not None:
-        names = journal.step_names.list
-        its &= np.asarray(steps.step) == (names.index(threshold.step) if threshold.step in names else -1)
-    outcome = np.asarray(steps.outcome)
-    ok, failed = its & (outcome == OK), its & (outcome == FAILED)
+    its = records.of(threshold.step, since, until)
+    ok, failed = its & (records.outcome == OK), its & (records.outcome == FAILED)
     if threshold.metric == thresholds.THROUGHPUT:
-        return _throughput(threshold, np.sort(end[ok]), since, until)
-    judged = ok | failed if threshold.metric == thresholds.ERRORS else ok
+        return _throughput(threshold, records.end[ok], since, until)
+    judged = ok | failed if threshold.time is None else ok
     if not judged.any():
         return None
-    in_order = np.flatnonzero(judged)[np.argsort(end[judged], kind="stable")]
-    if threshold.metric == thresholds.ERRORS:
-        value, beyond = _errors(threshold, failed[in_order])
+    if threshold.time is None:
+        value, beyond = _errors(threshold, failed[judged])
     else:
-        column = steps.service_time if threshold.time == thresholds.SERVICE_TIME else steps.response_time
-        value, beyond = _times(threshold, np.asarray(column)[in_order])
-    return _Figure(value, float(end[in_order][_since(beyond)]))
+        value, beyond = _times(threshold, records.times[threshold.time][judged])
+    return _Figure(value, float(records.end[judged][_since(beyond)]))
 
 
 def _since(beyond: Truths) -> int:
@@ -160,9 +183,8 @@ def _times(threshold: Threshold, times: Floats) -> tuple[float, Truths]:
     counts = np.arange(1, len(times) + 1)
     if threshold.quantile is None:
         return float(times.mean()), ~threshold.is_kept_by(np.cumsum(times) / counts)
-    return float(np.percentile(times, 100 * threshold.quantile)), _percentile_beyond(
-        threshold, threshold.quantile, times
-    )
+    beyond = _percentile_beyond(threshold, threshold.quantile, times)
+    return float(np.percentile(times, 100 * threshold.quantile)), beyond
 
 
 def _percentile_beyond(threshold: Threshold, quantile: float, times: Floats) -> Truths:
