@@ -151,17 +151,46 @@ def test_a_run_can_be_stopped_and_still_reports(playbook: Any) -> None:
     assert leaves_nothing_running(playbook)
 
 
-def test_failed_steps_fail_the_playbook(playbook: Any, tmp_path: Path) -> None:
+def test_a_run_without_hope_is_ended_when_that_is_asked_for(playbook: Any) -> None:
+    thresholds = ["present_proof p95 < 10 s", "connect max < 1 ms"]
+    code, output = playbook.run(**LONG, thresholds=thresholds, abort_on_thresholds=True)
+    assert code == 2
+    assert re.search(
+        r"^connect max response_time is .*, the threshold is < 1 ms; crossed since ", output, re.MULTILINE
+    )
+    assert "The run is ended, because connect max response_time is " in output
+    (error,) = errors(output)
+    assert error.startswith("connect max response_time was ") and "the threshold is < 1 ms; crossed since " in error
+    assert json.loads((playbook.results / "local/state.json").read_text())["phase"] == "stopped"
+    assert (playbook.results / "report.html").is_file()
+
+    summary = playbook.summary()
+    kept, crossed = summary["thresholds"]
+    assert crossed["passed"] is False and crossed["value"] == summary["steps"]["connect"]["response_time"]["max"]
+    assert kept["passed"] is not False
+    assert summary["run"]["outcome"] == "thresholds" and summary["run"]["duration"] < 300
+    (asked,) = [event for event in playbook.journal("event") if event["kind"] == "stop_requested"]
+    assert asked["text"].startswith("the run was asked to stop: connect max response_time is ")
+    assert leaves_nothing_running(playbook)
+
+
+def test_failed_steps_and_crossed_thresholds_fail_the_playbook(playbook: Any, tmp_path: Path) -> None:
     script = tmp_path / "failing.py"
     script.write_text(
         "async def script(holder):\n"
         "    await holder.connect('issuer')\n"
         "    await holder.present_proof('verifier')\n"  # without a credential
     )
-    code, output = playbook.run(script=str(script), iterations=1, holders=1, step_timeout=3, mediator_did="")
+    thresholds = ["connect p95 < 1 ms", "connect errors = 0", "present_proof p95 < 2 s"]
+    code, output = playbook.run(
+        script=str(script), iterations=1, holders=1, step_timeout=3, mediator_did="", thresholds=thresholds
+    )
     assert code == 2
-    (error,) = errors(output)
-    assert re.match(r"\d+ of \d+ steps failed \(.*present_proof", error), error
+    crossed, not_judged, failed = errors(output)
+    assert re.match(r"connect p95 response_time was .*; crossed since ..:..:.. UTC, .* after the start\.$", crossed)
+    assert not_judged.startswith("present_proof p95 response_time could not be judged, ")
+    assert re.match(r"\d+ of \d+ steps failed \(.*present_proof", failed), failed
+    assert "✓ connect errors were 0, the threshold is = 0." in output
     assert (playbook.results / "report.html").is_file()
 
 
