@@ -16,7 +16,7 @@ PACKAGES = (
     "acl,ca-certificates,dbus,iproute2,libfaketime,openssh-server,procps,python3,python3-apt,python3-venv,"
     "sudo,systemd,systemd-sysv"
 )
-DEBS = ("chrony", "postgresql")
+DEBS = ("chrony", "influxdb", "postgresql")
 """What the roles install: in an APT repository that each host has on its own disk, as it reaches no other."""
 ADMIN = "admin"
 """The hosts' user, who may become root."""

@@ -1,0 +1,27 @@
+"""``python -m dashboards`` writes the dashboards' JSON anew; ``--check`` only compares."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from . import compare, hosts, run
+
+
+def main() -> int:
+    stale = []
+    for module in (run, hosts, compare):
+        file = Path(__file__).with_name(f"{module.__name__.rpartition('.')[2]}.json")
+        text = json.dumps(module.dashboard(), indent=1) + "\n"
+        if not file.exists() or file.read_text() != text:
+            stale.append(file.name)
+            if "--check" not in sys.argv:
+                file.write_text(text)
+    for name in stale:
+        print(f"dashboards/{name} was not up to date with the code beside it")
+    return int(bool(stale) and "--check" in sys.argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

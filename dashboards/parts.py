@@ -1,0 +1,40 @@
+"""Variables, annotations and columns that the dashboards have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .grafana import Json, annotation, variable
+from .influxql import during, run
+
+SECONDS: dict[str, Any] = {"unit": "s", "decimals": 3}
+COUNT: dict[str, Any] = {"unit": "short", "decimals": 0}
+BUSY = 0.9
+"""Share of a core, or of all cores of a host, above which the generator is the bottleneck, as in the report."""
+LATE = 0.1
+"""Seconds of schedule lag above which it is."""
+OUTCOMES = {"ok": "green", "failed": "red", "interrupted": "text"}
+
+
+def which_run(name: str = "run", label: str = "Run") -> Json:
+    """The newest run first."""
+    return variable(name, label, 'SHOW TAG VALUES FROM "load" WITH KEY = "run"', sort=2)
+
+
+def which_hosts() -> Json:
+    return variable("host", "Load host", f'SHOW TAG VALUES FROM "load" WITH KEY = "host" WHERE {run()}', many=True)
+
+
+def which_steps() -> Json:
+    return variable("step", "Step", f'SHOW TAG VALUES FROM "step" WITH KEY = "step" WHERE {run()}', many=True)
+
+
+def events(*conditions: str) -> list[Json]:
+    """Annotations: the run's phases, and what went wrong in it."""
+    selected = 'SELECT "text", "host", "kind" FROM "event"'
+    phases = during(run(), *conditions, "\"kind\" = 'phase'", '"text" =~ /^(running|draining|done|stopped)$/')
+    faults = during(run(), *conditions, "(\"kind\" != 'phase' OR \"text\" = 'failed')")
+    return [
+        annotation("Phases", f"{selected} {phases}", "blue"),
+        annotation("Faults", f"{selected} {faults}", "red"),
+    ]

@@ -1,0 +1,287 @@
+"""*Run*: how a run goes, or went. What a performance engineer looks at first stands first."""
+
+from __future__ import annotations
+
+from .grafana import Json, chart, color, override, panel, query, row, stat, table
+from .grafana import dashboard as grafana_dashboard
+from .influxql import (
+    BY_TIME,
+    COMPLETE,
+    HOSTS,
+    OK,
+    STEPS,
+    during,
+    error_classes,
+    percentiles,
+    rate,
+    run,
+    total,
+    where,
+)
+from .parts import BUSY, COUNT, LATE, OUTCOMES, SECONDS, events, which_hosts, which_run, which_steps
+
+CHOSEN = (run(), HOSTS, STEPS)
+"""The steps that are chosen above the dashboard."""
+ON_HOSTS = (run(), HOSTS)
+SAMPLES = "2s"
+"""Hosts measure themselves once a second, at a moment of their own: two seconds have a sample of each."""
+
+
+def dashboard() -> Json:
+    return grafana_dashboard(
+        "stampede-run",
+        "Stampede: Run",
+        "How a run goes, or went: load, latency, errors, and whether the generator can be trusted.",
+        [*figures(), *load(), *latency(), *errors(), *details()],
+        variables=[which_run(), which_hosts(), which_steps()],
+        annotations=events(HOSTS),
+    )
+
+
+def figures() -> list[Json]:
+    """The whole at a glance."""
+    ok = f'SELECT {rate("service_time")} FROM "step" {during(*CHOSEN, OK)} {BY_TIME} fill(0)'
+    share = 'SELECT count("error") / count("service_time") FROM "step"'
+    lag = f'SELECT "response_time" - "service_time" AS "lag" FROM "step" {during(*CHOSEN)}'
+    busy = f'SELECT "host_cpu" / "host_cores" AS "busy" FROM "load" {during(*ON_HOSTS)}'
+    restarts = f'SELECT max("restarts") AS "restarts" FROM "agent" {during(*ON_HOSTS)} GROUP BY "host", "agent"'
+    return [
+        stat(
+            "Throughput",
+            "Steps that ended ok, per second: the mean over the time range.",
+            [query(ok)],
+            unit="ops",
+            reduce="mean",
+            decimals=1,
+        ),
+        stat(
+            "Failed steps",
+            "Share of the steps that failed; those that the end of the run cut off are not counted.",
+            [query(f"{share} {during(*CHOSEN, COMPLETE)}")],
+            unit="percentunit",
+            levels=(("green", None), ("orange", 0.0001), ("red", 0.01)),
+            none="0 %",
+            graph=False,
+        ),
+        stat(
+            "Active holders",
+            "Holders that are in their script now, on all chosen hosts.",
+            [query(total("active", "load", *ON_HOSTS))],
+            unit="short",
+            decimals=0,
+            interval=SAMPLES,
+        ),
+        stat(
+            "Response time, p95",
+            "Of 100 chosen steps that ended ok, 95 took at most this long from the moment they were due.",
+            [query(f'SELECT {percentiles("response_time", 95)} FROM "step" {during(*CHOSEN, OK)}')],
+            unit="s",
+            graph=False,
+        ),
+        stat(
+            "Response time, p99",
+            "Of 100 chosen steps that ended ok, 99 took at most this long from the moment they were due.",
+            [query(f'SELECT {percentiles("response_time", 99)} FROM "step" {during(*CHOSEN, OK)}')],
+            unit="s",
+            graph=False,
+        ),
+        stat(
+            "Schedule lag, p99",
+            "By how much steps began later than they were due. Above 0.1 s the generator was late: look at Hosts.",
+            [query(f"SELECT {percentiles('lag', 99)} FROM ({lag})")],
+            unit="s",
+            levels=(("green", None), ("red", LATE)),
+            graph=False,
+        ),
+        stat(
+            "Busiest load host",
+            "The most that a load host's processors were used, of all its cores. Near 100 % the generator, and not "
+            "the services, may be what is measured.",
+            [query(f'SELECT max("busy") FROM ({busy}) {during()} {BY_TIME} fill(none)')],
+            unit="percentunit",
+            reduce="max",
+            levels=(("green", None), ("orange", 0.75), ("red", BUSY)),
+        ),
+        stat(
+            "Agents' restarts",
+            "How often holders' agents had to be started again.",
+            [query(f'SELECT sum("restarts") FROM ({restarts})')],
+            unit="short",
+            levels=(("green", None), ("red", 1)),
+            none="0",
+            graph=False,
+        ),
+    ]
+
+
+def load() -> list[Json]:
+    by_outcome = f'SELECT {rate("service_time")} FROM "step" {during(*CHOSEN)} {BY_TIME}, "outcome" fill(0)'
+    arrivals = f'SELECT sum("arrivals") * 1000 / $__interval_ms FROM "load" {during(*ON_HOSTS)} {BY_TIME} fill(none)'
+    return [
+        row("Load"),
+        chart(
+            "Throughput",
+            "Steps that ended, per second: ok, failed, and interrupted, which the end of the run cut off.",
+            [query(by_outcome, "$tag_outcome")],
+            unit="ops",
+            overrides=[color(outcome, shade) for outcome, shade in OUTCOMES.items()],
+        ),
+        chart(
+            "Holders",
+            "Holders in their script, steps under way, and holders that arrive per second (right axis). Steps under "
+            "way that keep rising under a steady load mean that a service falls behind.",
+            [
+                query(total("active", "load", *ON_HOSTS), "active holders"),
+                query(total("in_flight", "load", *ON_HOSTS), "steps in flight"),
+                query(arrivals, "arrivals"),
+            ],
+            unit="short",
+            interval=SAMPLES,
+            overrides=[override("arrivals", unit="ops", custom__axisPlacement="right")],
+        ),
+    ]
+
+
+def latency() -> list[Json]:
+    steps_ok = f'FROM "step" {during(*CHOSEN, OK)}'
+    both = 'percentile("service_time", 95) AS "service time", percentile("response_time", 95) AS "response time"'
+    lag = f'SELECT "response_time" - "service_time" AS "lag" FROM "step" {during(*CHOSEN)}'
+    shown = {
+        50: "the median: half of the steps took at most this long.",
+        95: "of 100 steps, 95 took at most this long.",
+        99: "of 100 steps, 99 took at most this long. With fewer than some hundred steps it is nearly the maximum.",
+    }
+    return [
+        row("Latency"),
+        *(
+            chart(
+                f"Response time by step, p{share}",
+                f"From the moment a step was due to its end, of those that ended ok; {meaning}",
+                [query(f'SELECT percentile("response_time", {share}) {steps_ok} {BY_TIME}, "step"', "$tag_step")],
+                unit="s",
+                size=(8, 10),
+            )
+            for share, meaning in shown.items()
+        ),
+        chart(
+            "Response time against service time, p95",
+            "Service time begins when the step does, response time when it was due. Where they part, the generator "
+            "came late, and the service times look better than what holders saw (coordinated omission).",
+            [query(f"SELECT {both} {steps_ok} {BY_TIME}", "$col")],
+            unit="s",
+        ),
+        chart(
+            "Schedule lag",
+            "By how much steps began later than they were due: is the generator healthy? Above 0.1 s it is not.",
+            [
+                query(
+                    f'SELECT {percentiles("lag", 50, 99)}, max("lag") AS "max" FROM ({lag}) {during()} {BY_TIME}',
+                    "$col",
+                )
+            ],
+            unit="s",
+            limit=LATE,
+        ),
+    ]
+
+
+def errors() -> list[Json]:
+    def of_class(name: str) -> Json:
+        chosen = during(*CHOSEN, f"\"error\" = '{name}'")
+        return query(f'SELECT {rate("service_time")} FROM "step" {chosen} {BY_TIME} fill(0)', name)
+
+    by_step = f'SELECT {rate("error")} FROM "step" {during(*CHOSEN)} {BY_TIME}, "step" fill(0)'
+    return [
+        row("Errors"),
+        chart(
+            "Errors by class",
+            "Steps that failed, per second, by what went wrong. What failed first is often the cause of the rest.",
+            [of_class(name) for name in error_classes()],
+            unit="ops",
+            stacked=True,
+            bars=True,
+            size=(12, 9),
+        ),
+        chart(
+            "Errors by step",
+            "Steps that failed, per second, by step.",
+            [query(by_step, "$tag_step")],
+            unit="ops",
+            stacked=True,
+            bars=True,
+            size=(12, 9),
+        ),
+    ]
+
+
+def details() -> list[Json]:
+    measured = (
+        f'count("service_time") AS "ok", mean("response_time") AS "mean", {percentiles("response_time", 50, 95, 99)}'
+    )
+    times = f'SELECT {measured}, max("response_time") AS "max" FROM "step" {during(*CHOSEN, OK)} GROUP BY "step"'
+    failed = f'SELECT count("error") AS "failed" FROM "step" {during(*CHOSEN)} GROUP BY "step"'
+    happened = during(run(), HOSTS)
+    return [
+        row("Details"),
+        table(
+            "Steps",
+            "Each step in the time range: how many ended ok and failed; response times of those that ended ok.",
+            [query(times, table=True), query(failed, table=True)],
+            by="step",
+            columns={
+                "step": ("Step", {}),
+                "ok": ("Ok", COUNT),
+                "failed": ("Failed", COUNT),
+                "mean": ("Mean", SECONDS),
+                "p50": ("p50", SECONDS),
+                "p95": ("p95", SECONDS),
+                "p99": ("p99", SECONDS),
+                "max": ("Max", SECONDS),
+            },
+            unit="s",
+            size=(14, 10),
+        ),
+        table(
+            "Events",
+            "The run's phases, and agents that died or came back, disks that were full: what the annotations show.",
+            [
+                query(
+                    f'SELECT "host", "kind", "text" FROM "event" {happened} ORDER BY time DESC LIMIT 200', table=True
+                )
+            ],
+            columns={"Time": ("Time", {}), "host": ("Host", {}), "kind": ("Kind", {}), "text": ("What happened", {})},
+            hidden=(),
+            unit="string",
+            size=(10, 10),
+        ),
+        runs(),
+    ]
+
+
+def runs() -> Json:
+    """All runs; a press on one shows it over its own time."""
+    began = where("\"kind\" = 'phase'", "\"text\" = 'running'")
+    link = {
+        "title": "Show this run",
+        "url": "/d/stampede-run?${datasource:queryparam}&var-run=${__data.fields[0]}"
+        "&from=${__data.fields[1].numeric}&to=${__data.fields[2].numeric}",
+    }
+    return panel(
+        "table",
+        "Runs",
+        "All runs that the database holds, with their first and last moment. Press one to see it over its own time.",
+        [
+            query(f'SELECT first("value") AS "began" FROM "event" {began} GROUP BY "run"', table=True),
+            query('SELECT last("in_flight") AS "ended" FROM "load" GROUP BY "run"', table=True),
+        ],
+        unit="string",
+        size=(24, 8),
+        custom={"align": "auto", "filterable": True},
+        options={"showHeader": True, "cellHeight": "sm"},
+        overrides=[override("run", links=[link])],
+        transformations=[
+            {"id": "joinByField", "options": {"byField": "run", "mode": "outer"}},
+            {"id": "organize", "options": {"excludeByName": {"began": True, "ended": True}}},
+            {"id": "sortBy", "options": {"sort": [{"field": "run", "desc": True}]}},
+        ],
+    )
