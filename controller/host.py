@@ -187,6 +187,8 @@ class HostRun:
         """Let what was recorded last come into InfluxDB too, as far as it is to be waited for."""
         if not self._push or self._aborted.is_set():
             return
+        assert self._journal is not None
+        self._journal.flush()  # what a full disk held up
         ended, self._phase = self._phase, PUSHING  # in the state alone: the journal has had its last word
         tasks = [asyncio.create_task(self._push.finish()), asyncio.create_task(self._aborted.wait())]
         try:

@@ -67,15 +67,20 @@ class PushProcess:
         return known if isinstance(known, dict) else {}
 
     async def _launch(self) -> None:
-        with (self._dir / "logs" / "push.log").open("ab") as output:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "controller.metrics.push", str(self._dir)),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                cwd=self._dir,
-                start_new_session=True,
-            )
+        """Start the pusher; where that fails, as when there is no memory or disk for it, there is none."""
+        try:
+            with (self._dir / "logs" / "push.log").open("ab") as output:
+                self._process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "controller.metrics.push", str(self._dir)),
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=output,
+                    stderr=output,
+                    cwd=self._dir,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            LOGGER.warning("the pusher cannot be started: %s", error)
+            return
         assert self._process.stdin is not None
         with contextlib.suppress(ConnectionError):  # it died at once; the watcher sees that
             self._process.stdin.write(json.dumps(self._given).encode() + b"\n")
@@ -85,9 +90,9 @@ class PushProcess:
         """Start the pusher again whenever it ends: it is not to end before its input does."""
         pause = FIRST_RESTART
         while True:
-            assert self._process is not None
-            code = await self._process.wait()
-            LOGGER.warning("the pusher ended with code %s; it is started again in %g s", code, pause)
+            if self._process:
+                code = await self._process.wait()
+                LOGGER.warning("the pusher ended with code %s; it is started again in %g s", code, pause)
             await asyncio.sleep(pause)
             pause = min(LAST_RESTART, 2 * pause)
             await self._launch()

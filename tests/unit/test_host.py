@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +14,7 @@ import pytest
 from controller import host
 from controller.agents.guard import REFUSED
 from controller.host import HostRun
-from controller.settings import Settings
+from controller.settings import Influxdb, Settings
 
 
 class NoAgents:
@@ -28,6 +31,9 @@ class NoAgents:
         pass
 
     async def start(self) -> None:
+        pass
+
+    def get(self, number: int) -> None:
         pass
 
 
@@ -54,6 +60,51 @@ async def test_an_armed_host_that_is_never_told_to_start_ends_by_itself(host_run
         "local was armed for 2 s and was not told to start, so it ended; run-test.yml may have been ended on the "
         "control node"
     )
+
+
+class EndlessPush:
+    """Stands in for a pusher whose InfluxDB is away."""
+
+    problem = "InfluxDB cannot be reached"
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def finish(self) -> None:
+        await asyncio.Event().wait()
+
+    def state(self) -> dict[str, Any]:
+        return {"complete": False}
+
+
+async def test_one_need_not_wait_for_influxdb_at_the_end(
+    variables: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host_run: HostRun
+) -> None:
+    async def script(holder: Any) -> None:
+        pass
+
+    monkeypatch.setattr(host, "PushProcess", EndlessPush)
+    settings = replace(
+        Settings.from_variables(variables), influxdb=Influxdb("https://i.example.org", "d"), ramp_up=0.0
+    )
+    run = HostRun(script, settings, tmp_path)
+    (tmp_path / "go.json").write_text(json.dumps({"start_at": time.time()}))
+    going = asyncio.create_task(run.go_through())
+    async with asyncio.timeout(30):
+        while not (tmp_path / "state.json").exists() or state(tmp_path)["phase"] != "pushing":
+            await asyncio.sleep(0.05)
+    assert not going.done()
+    run.stop()
+    assert await going == 0
+    ended = state(tmp_path)
+    assert (ended["phase"], ended["message"], ended["push"]) == ("done", "", {"complete": False})
+    assert "stop_requested" not in (tmp_path / "journal.lp").read_text()
 
 
 async def test_a_host_that_an_agent_was_kept_from_ends_the_run(host_run: HostRun, tmp_path: Path) -> None:

@@ -104,3 +104,20 @@ def test_a_results_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     assert sentence.startswith(f"stampede_results_dir is '{folder}', but {folder} cannot be written (")
     assert settings.cannot_write(tmp_path / "new" / "results", "stampede_results_dir", "new/results") == []
     assert not (tmp_path / "new").exists()
+
+
+def test_ca_files_have_names_of_their_own_on_the_host() -> None:
+    variables = {
+        "stampede_ca_file": "/here/ca.pem",
+        "stampede_influxdb_ca_file": "/here/influx.pem",
+        "stampede_services": {"influxdb": {"ca_file": "/here/service.pem"}, "issuer": {}},
+    }
+    files = settings.move_ca_files(variables, "/there")
+    assert files == {
+        "ca.pem": "/here/ca.pem",
+        "ca-influxdb.pem": "/here/influx.pem",
+        "influxdb-ca.pem": "/here/service.pem",
+    }
+    assert variables["stampede_ca_file"] == "/there/ca.pem"
+    assert variables["stampede_influxdb_ca_file"] == "/there/ca-influxdb.pem"
+    assert variables["stampede_services"]["influxdb"]["ca_file"] == "/there/influxdb-ca.pem"

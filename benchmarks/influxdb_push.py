@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+"""Does pushing to InfluxDB make holders late, is anything lost on the way, and what does it cost?
+
+Simulated holders record 2,000 steps a second; pacer, recorder, journal on disk, event loop and pusher are those of a
+real run, and so is InfluxDB (Debian: apt install influxdb), which is started for it on this machine. Rounds without
+and with push follow each other. Lag is the time between the moment a holder was due and the moment it went on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import requests
+from local_run import MeasurementFailed, cpu_seconds, exit_code, verdict
+from pacing import quantile, waited_for_core
+
+from controller.load.clock import Clock
+from controller.load.garbage import keep_pauses_short
+from controller.load.pacing import EndOfRun, Pacer
+from controller.metrics.journal import Journal
+from controller.metrics.push import PUSH_FILE
+from controller.metrics.push_process import PushProcess
+from controller.metrics.recorder import Recorder
+from controller.ports import free_ports
+from controller.settings import Influxdb
+
+TARGET = 1.2
+"""Lag's 99th percentile with push over that without is to be at most this."""
+FLUSH = 30.0
+STEPS = ("connect", "receive_credential", "present_proof", "request_revocation")
+CONFIGURATION = """
+reporting-disabled = true
+bind-address = "127.0.0.1:{rpc}"
+[meta]
+dir = "{folder}/meta"
+[data]
+dir = "{folder}/data"
+wal-dir = "{folder}/wal"
+[http]
+bind-address = "127.0.0.1:{port}"
+log-enabled = false
+"""
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=int, default=2000, help="steps a second (default: 2000)")
+    parser.add_argument("--seconds", type=float, default=20, help="of each round (default: 20)")
+    parser.add_argument("--pairs", type=int, default=4, help="of rounds without and with push (default: 4)")
+    return parser.parse_args(argv)
+
+
+@dataclass
+class Round:
+    """What one round came to. Seconds, and bytes."""
+
+    lags: list[float]
+    steps: int
+    journal: int
+    core_wait: float
+    pusher_cpu: float = 0.0
+    pusher_rss: int = 0
+    behind: float = 0.0
+    """From the last step until InfluxDB had all."""
+
+
+@contextlib.contextmanager
+def influxd(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """The URL of an InfluxDB of the benchmark's own, and its process."""
+    port = free_ports(2)
+    folder.mkdir()
+    file = folder / "influxdb.conf"
+    file.write_text(CONFIGURATION.format(folder=folder, port=port, rpc=port + 1), encoding="utf-8")
+    url = f"http://127.0.0.1:{port}"
+    try:
+        process = subprocess.Popen(["influxd", "-config", file], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    except FileNotFoundError:
+        raise MeasurementFailed("influxd is not installed (Debian: apt install influxdb)") from None
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            with contextlib.suppress(requests.ConnectionError):
+                query(url, "CREATE DATABASE stampede", post=True)
+                break
+            if time.monotonic() > deadline:
+                raise MeasurementFailed("influxd does not answer")
+            time.sleep(0.1)
+        yield url, psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def query(url: str, text: str, *, post: bool = False) -> list[dict[str, list[list[float]]]]:
+    """The series that InfluxDB answers with."""
+    answer = requests.request(
+        "POST" if post else "GET", f"{url}/query", params={"db": "stampede", "q": text}, timeout=30
+    )
+    answer.raise_for_status()
+    return answer.json()["results"][0].get("series", [])  # type: ignore[no-any-return]
+
+
+async def holder(number: int, rate: int, end: float, pacer: Pacer, clock: Clock, recorder: Recorder) -> None:
+    """Records a step about once a second."""
+    chance = random.Random(number)
+    due = clock.now() + chance.uniform(0, 1)
+    with contextlib.suppress(EndOfRun):
+        while due < end:
+            await pacer.until(due)
+            now = clock.now()
+            recorder.step(
+                STEPS[number % len(STEPS)],
+                "ok",
+                start=now - chance.uniform(0.05, 2),
+                due=due,
+                holder=number,
+                iteration=1,
+                attempt=0,
+                service="issuer",
+            )
+            due += chance.uniform(0.5, 1.5)
+
+
+async def one_round(arguments: argparse.Namespace, folder: Path, url: str, *, push: bool) -> Round:
+    """Record for a while, with or without a pusher beside it."""
+    (folder / "logs").mkdir(parents=True)
+    target = Influxdb(url, "stampede")
+    with Journal(folder / "journal.lp", {"run": folder.name, "host": "local", "scenario": "benchmark"}) as journal:
+        async with contextlib.AsyncExitStack() as stack:
+            pusher, process = None, None
+            if push:
+                pusher = await stack.enter_async_context(PushProcess(target, "", FLUSH, folder))
+                (child,) = (
+                    child for child in psutil.Process().children() if "controller.metrics.push" in child.cmdline()
+                )
+                process = child
+            await asyncio.sleep(2)  # what starting a process costs is not what is measured
+            clock = Clock()
+            pacer = Pacer(clock)
+            recorder = Recorder(clock, journal)
+            lags: list[float] = []
+            keep_pauses_short()
+            end = clock.now() + arguments.seconds
+            core_wait, cpu, rss = waited_for_core(), cpu_seconds(process) if process else 0.0, 0
+            holders = [
+                asyncio.create_task(holder(number, arguments.rate, end, pacer, clock, recorder))
+                for number in range(arguments.rate)
+            ]
+            while clock.now() < end:
+                await asyncio.sleep(1)
+                await asyncio.to_thread(journal.sync)
+                lags += pacer.take_lags()
+                rss = max(rss, process.memory_info().rss if process else 0)
+            await asyncio.gather(*holders)
+            lags += pacer.take_lags()
+            core_wait = waited_for_core() - core_wait
+            steps = recorder.outcomes.total()
+            found = Round(lags, steps, (folder / "journal.lp").stat().st_size, core_wait)
+            if pusher and process:
+                found.pusher_cpu, found.pusher_rss = cpu_seconds(process) - cpu, rss
+                began = time.monotonic()
+                await pusher.finish()
+                found.behind = time.monotonic() - began
+                check(folder, url, steps)
+    return found
+
+
+def check(folder: Path, url: str, steps: int) -> None:
+    """See that InfluxDB has every step. Raises MeasurementFailed."""
+    said = json.loads((folder / PUSH_FILE).read_text(encoding="utf-8"))
+    (series,) = query(url, f"SELECT count(service_time) FROM step WHERE run = '{folder.name}'")
+    counted = series["values"][0][1]
+    if not said["complete"] or counted != steps or said["points"] != steps:
+        raise MeasurementFailed(f"{steps} steps were recorded, InfluxDB has {counted}; the pusher says {said}")
+
+
+def measure(arguments: argparse.Namespace, folder: Path) -> None:
+    """Run and print."""
+    import uvloop
+
+    ratios, rounds = [], []
+    with influxd(folder / "influxd") as (url, server):
+        print(f"{arguments.rate} steps a second for {arguments.seconds:g} s a round")
+        print("         p50 ms  p99 ms  max ms   steps  waited for a core")
+        server_cpu = 0.0
+        for number in range(arguments.pairs):
+            pair = []
+            for push in (number % 2 == 1, number % 2 == 0):  # each kind comes first as often as the other
+                name = f"{'with' if push else 'without'}-{number}"
+                before = cpu_seconds(server)
+                found = asyncio.run(
+                    one_round(arguments, folder / name, url, push=push), loop_factory=uvloop.new_event_loop
+                )
+                server_cpu += cpu_seconds(server) - before if push else 0.0
+                p50, p99, most = (quantile(found.lags, share) * 1e3 for share in (0.5, 0.99, 1.0))
+                waited = f"{found.core_wait / arguments.seconds:.3f} s a second"
+                print(f"{name:<10}{p50:6.2f}  {p99:6.2f}  {most:6.2f}  {found.steps:6}  {waited}", flush=True)
+                pair.append((push, p99, found))
+            p99s = {push: p99 for push, p99, _ in pair}
+            ratios.append(p99s[True] / p99s[False])
+            rounds += [found for push, _, found in pair if push]
+    seconds, steps = arguments.seconds * len(rounds), sum(found.steps for found in rounds)
+    cpu = sum(found.pusher_cpu for found in rounds)
+    print(f"all {steps} steps of the rounds with push are in InfluxDB, each once")
+    print(f"  pusher         {cpu / seconds:6.3f} cores, {cpu / steps * 1e6:.0f} us a step")
+    print(f"  its memory     {max(found.pusher_rss for found in rounds) / 1e6:6.1f} MB at most")
+    print(f"  last point in  {max(found.behind for found in rounds):6.2f} s after the last step, at most")
+    print(f"  InfluxDB       {server_cpu / seconds:6.3f} cores")
+    print(f"  on disk        {sum(found.journal for found in rounds) / steps:6.0f} bytes a journaled step")
+    print(f"ratios of lag's p99, with push over without: {', '.join(f'{ratio:.2f}' for ratio in ratios)}")
+    ratio = statistics.median(ratios)
+    print(f"median {ratio:.2f}, target {TARGET}: {verdict(ratio, TARGET)}")
+
+
+def main() -> int:
+    """The command."""
+    return exit_code(measure, parse())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
