@@ -7,21 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from controller.files import write_atomically
-from controller.report import (
-    faults,
-    html,
-    journal_reader,
-    junit,
-    results_folder,
-    steps_csv,
-    summary,
-    timeline,
-    window,
-)
+from controller.report import collected, html, junit, steps_csv, timeline
 from controller.report.errors import ReportError
-from controller.report.journal import Journal
 
-__all__ = ["ReportError", "report"]
+__all__ = ["ReportError", "report", "write"]
 
 
 def report(results_dir: Path) -> dict[str, Any]:
@@ -33,27 +22,20 @@ def report(results_dir: Path) -> dict[str, Any]:
     Raises ReportError, with a sentence for the user, when the folder does not exist, holds no journal, or
     cannot be read or written.
     """
-    results = results_folder.find(results_dir)
-    journal = Journal()
-    for host in results.hosts:
-        if host.journal:
-            journal_reader.read(journal, host.journal, host.name)
-    span = window.find(results, journal)
-    found = faults.find(results, journal)
-    journal.events += faults.events(found)
-    summarized = summary.summarize(results, journal, span, found)
-    charts = timeline.chart(journal, span, summarized.get("thresholds", []))
-    scripts = {host.name: host.script for host in results.hosts if host.script}
-    _write(results_dir / "summary.json", json.dumps(summarized, indent=2, allow_nan=False) + "\n")
-    _write(results_dir / "report.html", html.render(summarized, charts, scripts))
-    _write(results_dir / "junit.xml", junit.document(summarized))
+    run = collected.read(results_dir)
+    charts = timeline.chart(run.journal, run.window, run.summary.get("thresholds", []))
+    scripts = {host.name: host.script for host in run.results.hosts if host.script}
+    write(results_dir / "summary.json", json.dumps(run.summary, indent=2, allow_nan=False) + "\n")
+    write(results_dir / "report.html", html.render(run.summary, charts, scripts))
+    write(results_dir / "junit.xml", junit.document(run.summary))
     rows = results_dir / "steps.csv.gz"
     with _named(rows):
-        steps_csv.write(journal, rows)
-    return summarized
+        steps_csv.write(run.journal, rows)
+    return run.summary
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
+    """Writes a file that appears whole or not at all; raises ReportError, which names it."""
     with _named(path):
         write_atomically(path, text.encode(errors="replace").decode(), mode=0o644)
 

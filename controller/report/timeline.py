@@ -36,14 +36,21 @@ EVERYTHING = slice(None)
 type Series = list[float | None]
 
 
-def chart(journal: Journal, window: Window | None, thresholds: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+def chart(
+    journal: Journal,
+    window: Window | None,
+    thresholds: Sequence[dict[str, Any]] = (),
+    *,
+    width: float | None = None,
+) -> dict[str, Any]:
     """What the page's charts draw; empty series when no load was made.
 
     `x` are the middles of the buckets in seconds from the start; rates are per second, times in seconds,
     CPU in cores for processes and as a share of all cores for hosts; null where nothing was recorded.
-    `thresholds` are those of summary.json; where one was crossed, the charts have a mark.
+    `thresholds` are those of summary.json; where one was crossed, the charts have a mark. `width` is that of a
+    bucket in seconds, when it is not to be the one that suits this run.
     """
-    width = _width(journal, window)
+    width = width or bucket_width(journal, window)
     seconds = window.seconds if window else 0.0
     buckets = max(1, int(np.ceil(seconds / width))) if window else 0
     start = window.start if window else 0
@@ -63,7 +70,7 @@ def chart(journal: Journal, window: Window | None, thresholds: Sequence[dict[str
     }
 
 
-def _width(journal: Journal, window: Window | None) -> float:
+def bucket_width(journal: Journal, window: Window | None) -> float:
     """The width of a bucket in seconds: a round number of them."""
     if window is None:
         return 1.0

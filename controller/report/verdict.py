@@ -22,7 +22,6 @@ def of(summary: dict[str, Any]) -> dict[str, Any]:
     outcome = _outcome(summary)
     generator, compared = summary["generator"], summary["comparison"]
     findings = [
-        *(("thresholds", text, warning) for text, warning in _thresholds(summary)),
         ("load", _load(summary), False),
         *(("hosts", text, True) for text in _hosts(summary)),
         ("start", _start(summary), False),
@@ -70,18 +69,6 @@ def _headline(summary: dict[str, Any], outcome: str) -> str:
         case "stopped":
             return "Stopped before its end; until then no step failed"
     return f"Broken off: {wording.listed(list(_unfinished(summary)))} did not come to the end; no step failed"
-
-
-def _thresholds(summary: dict[str, Any]) -> list[tuple[str, bool]]:
-    """The thresholds that were crossed or could not be judged, a sentence each; else that all of them held."""
-    thresholds = summary.get("thresholds", [])
-    told = [(its["sentence"], True) for its in thresholds if not its["passed"]]
-    held = len(thresholds) - len(told)
-    if held and told:
-        told.append((f"{wording.number(held, 'other threshold', 'other thresholds')} held.", False))
-    elif held:
-        told.append((f"{wording.number(held, 'threshold', 'thresholds')} set, all held.", False))
-    return told
 
 
 def _load(summary: dict[str, Any]) -> str:

@@ -154,10 +154,38 @@ function columns(spec) {
   });
 }
 
+/* On a logarithmic axis of times: the powers of ten, and where there are few of them what lies between. */
+function oneTwoFive(_chart, splits) {
+  const known = splits.filter((split) => split !== null);
+  const figures = known.at(-1) / known[0] > 300 ? [1] : [1, 2, 5];
+  return splits.map((split) => (split !== null && figures.includes(Math.round(split / 10 ** Math.floor(Math.log10(split) + 1e-9))) ? split : null));
+}
+
 /* The number with one figure that is at most a value: where a logarithmic axis may begin. */
 function oneFigureBelow(value) {
   const power = 10 ** Math.floor(Math.log10(value));
   return Number((Math.floor(value / power + 1e-9) * power).toPrecision(1));
+}
+
+/* A spec of distributions (see distribution.py), each a curve { its, name, colour, dash, fill }: the share of each bin, or of all that is shorter. */
+function histogram(curves, perDecade, cumulative, marks = []) {
+  const first = Math.min(...curves.map(({ its }) => its.first)), last = Math.max(...curves.map(({ its }) => its.first + its.counts.length));
+  const edges = Array.from({ length: last - first + 1 }, (_, number) => 10 ** ((first + number) / perDecade));
+  const shares = ({ first: from, counts }) => {
+    const all = counts.reduce((sum, count) => sum + count, 0);
+    let shorter = 0;
+    return edges.map((_, number) => {
+      const share = ((counts[first + number - from] || 0) / all) * 100, before = shorter;
+      shorter = Math.min(shorter + share, 100);
+      return cumulative ? before : share;
+    });
+  };
+  const series = curves.map(({ its, fill, ...curve }) => (
+    { ...curve, values: shares(its), step: !cumulative, fill: cumulative ? undefined : fill, width: cumulative ? 2 : 1.4 }));
+  const head = (number) => (cumulative ? "shorter than " + words.seconds(edges[number])
+    : words.seconds(edges[number]) + " to " + words.seconds(edges[number] * 10 ** (1 / perDecade)));
+  return { series, keyed: true, words: words.percent, least: cumulative ? 92 : 0, across: { values: edges, head, marks },
+    axis: (_chart, splits) => splits.map((split) => words.number(split) + " %") };
 }
 
 /* Draws a spec into a plot; returns the uPlot.
@@ -182,7 +210,7 @@ function draw(plot, spec, data, view, width) {
       y: spec.log ? { distr: 3 } : { range: (_chart, _low, high) => [0, Math.max(high || 0, spec.least || 0) * 1.08 || 1] },
     },
     axes: [
-      across ? { ...axis, values: axisLogSeconds, grid: { ...axis.grid, filter: powersOfTen }, space: narrow ? 40 : 50, size: 30, gap: 6 }
+      across ? { ...axis, values: axisLogSeconds, grid: { ...axis.grid, filter: powersOfTen }, filter: oneTwoFive, space: narrow ? 40 : 50, size: 30, gap: 6 }
         : { ...axis, values: (_chart, splits) => splits.map(words.clock), space: narrow ? 60 : 90, size: 30, gap: 6,
         incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400] },
       { ...axis, ...(spec.log ? { grid: { ...axis.grid, filter: powersOfTen } } : {}), values: spec.log ? axisLogSeconds : spec.axis || ((_chart, splits) => splits.map((split) => words.number(split))),

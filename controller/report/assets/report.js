@@ -7,7 +7,7 @@
   const view = { steps: data.steps.map(() => true), percentile: "p95", time: "service", log: false, host: hosts[0], zoom: null,
     detail: data.detail, bandTime: "service", bandLog: false, shape: "share" };
   const colours = 12, dashes = [undefined, [6, 3], [2, 3]];
-  let colour = theme();
+  const colour = theme();
 
   const stepColour = (number) => colour("c" + (number % colours));
   const stepDash = (number) => dashes[Math.floor(number / colours) % dashes.length];
@@ -57,26 +57,13 @@
     distribution() {
       const step = chosen().steps[view.detail];
       if (!step || !step.distribution.service) return null;
-      const { service, response } = step.distribution, perDecade = data.bins_per_decade;
-      const first = Math.min(service.first, response.first);
-      const last = Math.max(service.first + service.counts.length, response.first + response.counts.length);
-      const edges = Array.from({ length: last - first + 1 }, (_, number) => 10 ** ((first + number) / perDecade));
-      const shares = ({ first: from, counts }) => {
-        const all = counts.reduce((sum, count) => sum + count, 0);
-        const share = edges.map((_, number) => ((counts[first + number - from] || 0) / all) * 100);
-        let sum = 0;  // the cumulative curve has at each edge the share of what is shorter
-        return view.shape === "share" ? share : share.map((value) => { const before = sum; sum += value; return Math.min(before, 100); });
-      };
-      const cumulative = view.shape === "cumulative", line = stepColour(view.detail);
-      const series = [
-        { name: "service time", values: shares(service), colour: line, fill: cumulative ? undefined : translucent(line, 0.3), step: !cumulative, width: cumulative ? 2 : 1.4 },
-        { name: "response time", values: shares(response), colour: colour("soft"), dash: [4, 3], step: !cumulative, width: 1.4 },
-      ];
+      const { service, response } = step.distribution, line = stepColour(view.detail), cumulative = view.shape === "cumulative";
       const marks = ["p50", "p95", "p99"].map((name) => ({ at: service[name], kind: "phase", text: name + " " + words.seconds(service[name]) }));
-      const head = (number) => (cumulative ? "shorter than " + words.seconds(edges[number])
-        : words.seconds(edges[number]) + " to " + words.seconds(edges[number] * 10 ** (1 / perDecade)));
-      return { series, keyed: true, words: words.percent, least: cumulative ? 92 : 0, across: { values: edges, head, marks },
-        axis: (_chart, splits) => splits.map((split) => words.number(split) + " %"),
+      const curves = [
+        { its: service, name: "service time", colour: line, fill: translucent(line, 0.3) },
+        { its: response, name: "response time", colour: colour("soft"), dash: [4, 3] },
+      ];
+      return { ...histogram(curves, data.bins_per_decade, cumulative, marks),
         caption: (cumulative ? "Share of " + step.name + " that took less than this" : "Share of " + step.name + " by time, in bins each 12 % wider than the one before")
           + "; lines: percentiles of the service time. Steps that ended ok." };
     },
@@ -122,71 +109,18 @@
     },
   };
 
-  const figures = [...document.querySelectorAll("figure[data-chart]")].map((figure) => (
-    { figure, plot: figure.querySelector(".plot"), name: figure.dataset.chart,
-      caption: figure.querySelector("figcaption p").textContent, chart: null, width: 0 }));
-
-  function key(entry, spec) {
-    entry.figure.querySelector(".key")?.remove();
-    if (!spec.keyed) return;
-    const list = document.createElement("div");
-    list.className = "key";
-    for (const series of spec.series) {
-      const item = document.createElement("span");
-      const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-      const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
-      svg.setAttribute("width", "18");
-      svg.setAttribute("height", "8");
-      svg.setAttribute("aria-hidden", "true");
-      for (const [name, value] of Object.entries({ x1: 0, x2: 18, y1: 4, y2: 4, stroke: series.colour, "stroke-width": spec.stacked ? 8 : Math.max(series.width ?? 1.6, 1.4), "stroke-dasharray": (series.dash || []).join(" ") })) line.setAttribute(name, value);
-      svg.append(line);
-      item.append(svg, series.name);
-      list.append(item);
-    }
-    entry.figure.append(list);
+  function suffix(name) {
+    const ofHost = data.by_host[view.host] || (everyHost && view.host !== everyHost && ["processors", "lag"].includes(name));
+    return ofHost ? " Host " + view.host + "." : "";
   }
 
-  function redraw(entry, width) {
-    const spec = specs[entry.name]();
-    entry.chart?.destroy();
-    entry.chart = null;
-    entry.figure.hidden = spec === null;
-    if (spec === null) return;
-    const ofHost = data.by_host[view.host] || (everyHost && view.host !== everyHost && ["processors", "lag"].includes(entry.name));
-    entry.figure.querySelector("figcaption p").textContent = (spec.caption || entry.caption) + (ofHost ? " Host " + view.host + "." : "");
-    entry.width = width || entry.plot.clientWidth;
-    entry.chart = draw(entry.plot, spec, data, view, entry.width);
-    const canvas = entry.plot.querySelector("canvas");
-    canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", entry.figure.querySelector("h3").textContent + ": " + (spec.series.map((series) => series.name).join(", ") || "nothing chosen"));
-    key(entry, spec);
-    if (!spec.across) zoomed(entry);
-  }
-
-  /* A zoom of one chart is that of all, and outlasts a redraw; the range function of the x scale reads view.zoom. */
-  function zoomed(entry) {
-    entry.chart.over.addEventListener("dblclick", () => { view.zoom = null; rescale(); });
-    entry.chart.hooks.setSelect = [(chart) => {
-      if (!chart.hovered || chart.select.width < 6) return;
-      view.zoom = [chart.posToVal(chart.select.left, "x"), chart.posToVal(chart.select.left + chart.select.width, "x")];
-      rescale();
-    }];
-  }
-
-  function rescale() {
-    for (const { chart } of figures) chart?.setData(chart.data);
-  }
-
-  function redrawAll(names, width) {
-    colour = theme();
-    for (const entry of figures) if (!names || names.includes(entry.name)) redraw(entry, width);
-  }
+  const page = showFigures(document.querySelectorAll("figure[data-chart]"), specs, data, view, suffix);
 
   const chips = [...document.querySelectorAll("[data-step]")];
   function choose(steps) {
     view.steps = steps;
     chips.forEach((chip, number) => chip.setAttribute("aria-pressed", String(view.steps[number])));
-    redrawAll(["throughput", "latency", "failures"]);
+    page.redraw(["throughput", "latency", "failures"]);
   }
   chips.forEach((chip, number) => {
     chip.addEventListener("click", (event) => {
@@ -201,7 +135,7 @@
     if (!detailStep || !data.steps[number].distribution.service) return;
     view.detail = number;
     detailStep.value = String(number);
-    redrawAll(["bands", "distribution"]);
+    page.redraw(["bands", "distribution"]);
   }
   detailStep?.addEventListener("change", () => look(Number(detailStep.value)));
 
@@ -209,7 +143,7 @@
   function chooseHost(name) {
     view.host = name;
     for (const choice of hostChoices) choice.value = name;
-    redrawAll();
+    page.redraw();
   }
   for (const choice of hostChoices) {
     for (const name of hosts) choice.add(new Option(name, name));
@@ -225,7 +159,7 @@
     else if (target.name === "band-scale") view.bandLog = target.value === "log";
     else if (target.name === "shape") view.shape = target.value;
     else return;
-    redrawAll(redrawn[target.name] || ["latency"]);
+    page.redraw(redrawn[target.name] || ["latency"]);
   });
 
   document.getElementById("host-choice").hidden = !everyHost;
@@ -250,13 +184,4 @@
     document.getElementById("detail-host-choice").hidden = !Object.keys(data.by_host).length;
   }
 
-  const resized = new ResizeObserver(() => {
-    if (document.documentElement.classList.contains("printing")) return;
-    for (const entry of figures) if (entry.chart && Math.abs(entry.plot.clientWidth - entry.width) > 1) redraw(entry);
-  });
-  for (const id of ["charts", "detail-charts"]) if (document.getElementById(id)) resized.observe(document.getElementById(id));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redrawAll());
-  addEventListener("beforeprint", () => { document.documentElement.classList.add("printing"); redrawAll(null, 680); });
-  addEventListener("afterprint", () => { document.documentElement.classList.remove("printing"); redrawAll(); });
-  redrawAll();
 })();
