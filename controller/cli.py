@@ -91,6 +91,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     report = verbs.add_parser("report", help="make summary.json and report.html of a run's results again")
     report.add_argument("results", type=Path, metavar="RESULTS_DIR", help="such as results/RUN_ID")
+    compare = verbs.add_parser(
+        "compare",
+        help="put two runs side by side, and say of each step whether the difference is more than noise",
+        description="Puts two runs side by side and says of each step whether the difference is more than noise, and "
+        "by which test. Exit code 0 says that they could be compared, not that they are alike; 2 says bad input.",
+    )
+    compare.add_argument("a", type=Path, metavar="RUN_A", help="results folder of the run before")
+    compare.add_argument("b", type=Path, metavar="RUN_B", help="results folder of the run after")
+    compare.add_argument("--json", action="store_true", help="print JSON")
+    compare.add_argument("--html", type=Path, metavar="FILE", help="also write a page, which opens offline")
     watch = verbs.add_parser(
         "watch",
         help="show how a run on a fleet goes, from any machine that has the inventory",
@@ -139,6 +149,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return watch_fleet(
             arguments.inventory, arguments.run, arguments.interval, as_json=arguments.json, once=arguments.once
         )
+    if arguments.verb == "compare":
+        return _compare(arguments.a, arguments.b, arguments.html, as_json=arguments.json)
     return _report(arguments.results)
 
 
@@ -159,6 +171,30 @@ def _report(results: Path) -> int:
         print(f"stampede report: {error}", file=sys.stderr)
         return 2
     print(f"\nReport: {results / 'report.html'}")
+    return 0
+
+
+def _compare(a: Path, b: Path, page: Path | None, *, as_json: bool) -> int:
+    from rich.console import Console
+
+    from controller.report import ReportError, write
+    from controller.report.compare import compare
+    from controller.report.compare_html import render
+    from controller.report.compare_terminal import text
+
+    try:
+        pair = compare(a, b)
+        if page:
+            write(page, render(pair))
+    except ReportError as error:
+        print(f"stampede compare: {error}", file=sys.stderr)
+        return 2
+    if as_json:
+        print(json.dumps(pair.found, indent=2, allow_nan=False))
+        return 0
+    Console(highlight=False, soft_wrap=True).print(text(pair.found))
+    if page:
+        print(f"\nComparison: {page}")
     return 0
 
 

@@ -157,6 +157,12 @@ def _agents(folder: HostFolder, journal: Journal, number: int) -> dict[str, int]
 
 def peak_active(journal: Journal, window: Window | None) -> int | None:
     """The most holders that were active at once, summed over the hosts second by second."""
+    active = active_by_second(journal, window)
+    return None if active is None else int(active.max())
+
+
+def active_by_second(journal: Journal, window: Window | None) -> NDArray[np.float64] | None:
+    """How many holders were active in each second of the load, on all hosts; None when that was not sampled."""
     if window is None or not len(journal.load.time):
         return None
     seconds = min(int(window.seconds) + 1, LONGEST_FLEET)
@@ -170,7 +176,7 @@ def peak_active(journal: Journal, window: Window | None) -> int | None:
     for number in np.unique(host):
         here = (host == number) & np.isfinite(active)
         total += held(time[here], active[here], edges[1:])
-    return int(total.max())
+    return total
 
 
 def held(time: NDArray[np.int64], values: NDArray[np.float64], at: NDArray[np.int64]) -> NDArray[np.float64]:

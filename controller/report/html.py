@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import json
 import math
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from controller.report import faults, hosts, python_markup, timeline, wording
+from controller.report.distribution import BINS_PER_DECADE
 from controller.report.generator import BUSY, LATE
 
 HERE = Path(__file__).parent
 ASSETS = HERE / "assets"
-SCRIPTS = ("uPlot.iife.min.js", "charts.js", "report.js")
+SCRIPTS = ("uPlot.iife.min.js", "charts.js", "figures.js", "report.js")
 STYLES = ("uPlot.min.css", "report.css")
 COLOURS = 12  # that report.css defines for steps; more steps begin again, dashed
-SPREAD_WIDTH = 110  # of the bar that shows a step's times
+SPREAD_WIDTH = 90  # of the bar that shows a step's times
 
 
 def render(summary: dict[str, Any], charts: dict[str, Any], scripts: dict[str, str]) -> str:
@@ -32,6 +34,42 @@ def render(summary: dict[str, Any], charts: dict[str, Any], scripts: dict[str, s
 
     `summary` is summary.json, `charts` the series of `timeline.chart`, `scripts` the rendered script by host.
     """
+    run, compared = summary["run"], summary["comparison"]
+    p95 = {name: step["service_time"]["p95"] for name, step in summary["steps"].items() if step["ok"]}
+    detail = next((name for name in summary["time_spent"]["steps"] if name in p95), None)
+    stand_out = {
+        host: {"p95 of " + its["step"] if its["step"] else its["figure"] for its in outliers}
+        for host, outliers in (compared["stand_out"] if compared else {}).items()
+    }
+    data = charts | {
+        "limits": {"cpu": BUSY, "lag": LATE},
+        "p95": _p95(summary, stand_out),
+        "detail": list(summary["steps"]).index(detail) if detail else 0,
+        "bins_per_decade": BINS_PER_DECADE,
+    }
+    return page(
+        "report.html.j2",
+        SCRIPTS,
+        data,
+        summary=summary,
+        findings=[(about, list(its)) for about, its in itertools.groupby(run["findings"], lambda its: its["about"])],
+        fault_kinds=timeline.FAULTS,
+        stand_out=stand_out,
+        slowest=max(p95, key=lambda step: p95[step]) if p95 else None,
+        fleet=_fleet(summary),
+        has_charts=bool(charts["x"]) and bool(charts["steps"] or charts["hosts"]),
+        colours={name: number % COLOURS for number, name in enumerate(summary["steps"])},
+        detail=detail,
+        spent_bars=_bars(summary["time_spent"]["steps"]),
+        thresholds=summary.get("thresholds", []),
+        spreads=_spreads(summary["steps"]),
+        spread_width=SPREAD_WIDTH,
+        shown_script=_script(scripts),
+    )
+
+
+def page(template: str, scripts: tuple[str, ...], data: dict[str, Any], **values: Any) -> str:
+    """A page of a template in this folder; style, scripts (of assets/) and the `data` of its charts are inlined."""
     environment = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
@@ -53,32 +91,18 @@ def render(summary: dict[str, Any], charts: dict[str, Any], scripts: dict[str, s
         "ending": ending,
         "value": value,
         "is_long": is_long,
+        "with_unit": with_unit,
+        "unbroken": unbroken,
     }
     licence = (ASSETS / "uPlot.LICENSE").read_text(encoding="utf-8")
-    script = f"/* uPlot:\n{licence}*/\n" + "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    script = f"/* uPlot:\n{licence}*/\n" + "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in scripts)
     style = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
-    run, compared = summary["run"], summary["comparison"]
-    p95 = {name: step["service_time"]["p95"] for name, step in summary["steps"].items() if step["ok"]}
-    stand_out = {
-        host: {"p95 of " + its["step"] if its["step"] else its["figure"] for its in outliers}
-        for host, outliers in (compared["stand_out"] if compared else {}).items()
-    }
-    return environment.get_template("report.html.j2").render(
-        summary=summary,
+    return environment.get_template(template).render(
         policy=f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'",
         script=Markup(script),  # noqa: S704  ours, from assets/
         style=Markup(style),  # noqa: S704
-        data=_json(charts | {"limits": {"cpu": BUSY, "lag": LATE}, "p95": _p95(summary, stand_out)}),
-        findings=[(about, list(its)) for about, its in itertools.groupby(run["findings"], lambda its: its["about"])],
-        fault_kinds=timeline.FAULTS,
-        stand_out=stand_out,
-        slowest=max(p95, key=lambda step: p95[step]) if p95 else None,
-        fleet=_fleet(summary),
-        has_charts=bool(charts["x"]) and bool(charts["steps"] or charts["hosts"]),
-        colours={name: number % COLOURS for number, name in enumerate(summary["steps"])},
-        spreads=_spreads(summary["steps"]),
-        spread_width=SPREAD_WIDTH,
-        shown_script=_script(scripts),
+        data=_json(data),
+        **values,
     )
 
 
@@ -162,6 +186,33 @@ def _spreads(steps: dict[str, Any]) -> dict[str, dict[str, float]]:
     }
 
 
+def _bars(spent: dict[str, Any]) -> list[tuple[str, float, float]]:
+    """Of each step the beginning and the width of its part of a bar that is 1000 wide; none too thin to be seen."""
+    widths = [(name, round(its["share"] * 1000, 1)) for name, its in spent.items()]
+    ends = itertools.accumulate(width for _, width in widths)
+    return [
+        (name, round(end - width, 1), width) for (name, width), end in zip(widths, ends, strict=True) if width >= 1
+    ]
+
+
+def unbroken(text: str) -> str:
+    """The text with its figures held together with what belongs to them: "23 %" and "p < 0.01" stay in one line."""
+    text = re.sub(r"(?<=\d) (?=(?:%|ms|s|min|h|steps/s|MB|GB)(?!\w))", "\u00a0", text)
+    return re.sub(r"\bp ([<=]) (?=\d)", "p\u00a0\\1\u00a0", text)
+
+
+def with_unit(value: float | None, unit: str) -> str:
+    """A threshold's value or limit: "2.31 s", "0.44 %", "66.5/s"."""
+    if value is None:
+        return wording.NONE
+    match unit:
+        case "s":
+            return wording.seconds(value)
+        case "/s":
+            return wording.rate(value)
+    return f"{value:.3g} {unit}".rstrip()
+
+
 def date(moment: str | None) -> str:
     """A day for people: "22 November 2026"."""
     return f"{_datetime(moment):%-d %B %Y}" if moment else wording.NONE
@@ -173,7 +224,7 @@ def time_of_day(moment: str | None) -> str:
 
 
 def _datetime(moment: str) -> datetime:
-    return datetime.strptime(moment, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    return datetime.fromisoformat(moment).astimezone(UTC)
 
 
 def value(setting: Any) -> str:

@@ -1,7 +1,7 @@
 """What the journals of a run's hosts say, as columns.
 
 A journal may be large (a million steps is an ordinary hour), so nothing is kept per record but a few
-machine words in `array` columns: 40 bytes a step. Names are kept once; the words of failures as bounded
+machine words in `array` columns: 53 bytes a step. Names are kept once; the words of failures as bounded
 examples per error class.
 """
 
@@ -59,6 +59,10 @@ class Steps:
     error: array[int] = field(default_factory=lambda: array("i"))  # -1: none
     service_time: array[float] = field(default_factory=lambda: array("d"))
     response_time: array[float] = field(default_factory=lambda: array("d"))
+    service: array[int] = field(default_factory=lambda: array("i"))
+    holder: array[int] = field(default_factory=lambda: array("i"))
+    iteration: array[int] = field(default_factory=lambda: array("i"))
+    attempt: array[int] = field(default_factory=lambda: array("i"))
 
     def __len__(self) -> int:
         return len(self.end)
@@ -138,6 +142,7 @@ class Journal:
     scenarios: Names = field(default_factory=Names)
     step_names: Names = field(default_factory=Names)
     errors: Names = field(default_factory=Names)
+    services: Names = field(default_factory=Names)
     agents: Names = field(default_factory=Names)
     steps: Steps = field(default_factory=Steps)
     load: Samples = field(default_factory=lambda: Samples(LOAD_FIELDS))

@@ -33,7 +33,11 @@ _STRING = rb'"((?:[^"\\]|\\.)*)"'
 _TIME = rb"\d{1,18}|[1-8]\d{18}"  # nanoseconds since 1970 that 64 bits hold
 # The controller writes a step's fields in this order, so one expression reads the line at once.
 _STEP = re.compile(
-    rb"holder=(\d{1,9})i,iteration=\d+i,attempt=\d+i,service=" + _STRING + rb",service_time=(" + _NUMBER + rb")"
+    rb"holder=(\d{1,9})i,iteration=(\d{1,9})i,attempt=(\d{1,9})i,service="
+    + _STRING
+    + rb",service_time=("
+    + _NUMBER
+    + rb")"
     rb",response_time=("
     + _NUMBER
     + rb")(?:,error="
@@ -51,6 +55,7 @@ _FIELD = re.compile(rb"([\w.-]+)=(?:" + _STRING + rb"|(" + _NUMBER + rb")i?|([tT
 type Value = bytes | float
 MISSING = float("nan")
 LONGEST = 1e9  # seconds; what is longer is no time
+MOST_HOLDERS = 2**31  # also of their rounds and attempts; what is more is no count
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,7 @@ class _HostReader:
         self._host_number = journal.hosts.number(host)
         self._reading = reading
         self._known: dict[bytes, _Series] = {}
+        self._services: dict[bytes | None, int] = {}
 
     def take(self, line: bytes) -> bool:
         """Takes one line; False when it is not understood."""
@@ -116,8 +122,7 @@ class _HostReader:
         if series is None:
             return False
         if series.measurement == "step" and (match := _STEP.fullmatch(rest)):
-            holder, service, service_time, response_time, error, detail, time = match.groups()
-            return self._step(series, holder, service, service_time, response_time, error, detail, time)
+            return self._step(series, *match.groups())
         parsed = _fields(rest)
         if parsed is None:
             return False
@@ -127,7 +132,9 @@ class _HostReader:
                 case "step":
                     return self._step(
                         series,
-                        fields.get("holder", b"0"),
+                        fields.get("holder", 0.0),
+                        fields.get("iteration", 0.0),
+                        fields.get("attempt", 0.0),
                         _text(fields, "service"),
                         fields["service_time"],
                         fields.get("response_time", fields["service_time"]),
@@ -180,6 +187,8 @@ class _HostReader:
         self,
         series: _Series,
         holder: Value,
+        iteration: Value,
+        attempt: Value,
         service: bytes | None,
         service_time: Value,
         response_time: Value,
@@ -189,18 +198,23 @@ class _HostReader:
     ) -> bool:
         try:
             seconds, response_seconds = float(service_time), float(response_time)
-            end, holder_number = int(time), int(holder)
+            end, numbers = int(time), (int(holder), int(iteration), int(attempt))
         except (ValueError, OverflowError):
             return False
         if not (0 <= seconds < LONGEST and 0 <= response_seconds < LONGEST):
             return False
+        if min(numbers) < 0 or max(numbers) >= MOST_HOLDERS:
+            return False
+        service_number = self._services.get(service)
+        if service_number is None:
+            service_number = self._services[service] = self._journal.services.number(_plain(service))
         error_number = -1
         if series.outcome == FAILED:
             journal = self._journal
             error_class = _plain(error) or "unknown"
             error_number = journal.errors.number(error_class)
             step = journal.step_names.list[series.step]
-            self._failure(Failure(end, self._host, step, holder_number, _plain(service), error_class, _plain(detail)))
+            self._failure(Failure(end, self._host, step, numbers[0], _plain(service), error_class, _plain(detail)))
         steps = self._journal.steps
         steps.end.append(end)
         steps.host.append(self._host_number)
@@ -209,6 +223,10 @@ class _HostReader:
         steps.error.append(error_number)
         steps.service_time.append(seconds)
         steps.response_time.append(response_seconds)
+        steps.service.append(service_number)
+        steps.holder.append(numbers[0])
+        steps.iteration.append(numbers[1])
+        steps.attempt.append(numbers[2])
         return True
 
     def _failure(self, failure: Failure) -> None:

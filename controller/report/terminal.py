@@ -35,14 +35,14 @@ def table(summary: dict[str, Any], stream: TextIO | None = None) -> str:
         if finding["about"] != "thresholds"  # all of them have a place of their own
     ]
     parts = [
-        [paint(line, BOLD, colour) for line in _wrapped(run["headline"])],
+        [paint(line, BOLD, colour) for line in wrapped(run["headline"])],
         *(lines for of_hosts, lines in findings if of_hosts),  # what happened to a host explains what follows
         _thresholds(summary["thresholds"], paint),
         _steps(summary["steps"], paint),
         _errors(summary["errors"], paint),
         *(lines for of_hosts, lines in findings if not of_hosts),
     ]
-    parts += [[paint(line, FAINT) for line in _wrapped(note)] for note in summary["journal"]["notes"]]
+    parts += [[paint(line, FAINT) for line in wrapped(note)] for note in summary["journal"]["notes"]]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
@@ -55,15 +55,16 @@ class _Paint:
 
 
 def _finding(finding: dict[str, Any], paint: _Paint) -> list[str]:
-    lines = _wrapped(finding["text"])
+    lines = wrapped(finding["text"])
     return [paint(line, YELLOW) for line in lines] if finding["warning"] else lines
 
 
-def _wrapped(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(_printable(text), WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+def wrapped(text: str, indent: str = "") -> list[str]:
+    """The text in lines of 80 columns."""
+    return textwrap.wrap(printable(text), WIDTH, subsequent_indent=indent, break_on_hyphens=False)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """The text without control characters: what a service answered must not steer the terminal."""
     return "".join(character if character.isprintable() else " " for character in text)
 
@@ -84,7 +85,7 @@ def _steps(steps: dict[str, Any], paint: _Paint) -> list[str]:
         service, response = its["service_time"], its["response_time"]
         times = [*(service[figure] for figure in ("p50", "p95", "p99", "max")), response["p95"]]
         cells = [wording.count(its["ok"]), wording.count(its["failed"]), *map(wording.seconds, times)]
-        rows.append((_printable(name), cells, its["failed"] > 0))
+        rows.append((printable(name), cells, its["failed"] > 0))
     header = ["ok", "failed", "p50", "p95", "p99", "max", "p95"]
     widths = [max(len(title), 5, *(len(cells[i]) for _, cells, _ in rows)) for i, title in enumerate(header)]
     room = max(SHORTEST_NAME, WIDTH - sum(width + 1 for width in widths))
@@ -117,8 +118,8 @@ def _errors(errors: dict[str, Any], paint: _Paint) -> list[str]:
         where = wording.listed(list(error["steps"]))
         first = f"first at {wording.clock(error['first']['after'])} on {error['first']['host']}"
         detail = f": {error['first']['detail']}" if error["first"]["detail"] else ""
-        wrapped = _wrapped(f"{wording.count(error['count'])} x {name} in {where}, {first}{detail}", indent="    ")
-        lines += [paint(line, RED) for line in wrapped]
+        told = wrapped(f"{wording.count(error['count'])} x {name} in {where}, {first}{detail}", indent="    ")
+        lines += [paint(line, RED) for line in told]
     if len(errors) > MOST_ERRORS:
         lines.append(f"and {wording.number(len(errors) - MOST_ERRORS, 'more error class', 'more error classes')}")
     return lines

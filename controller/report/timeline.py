@@ -4,11 +4,13 @@ A bucket is wide enough for at most 300 of them in a run, so the page's size doe
 records. Percentiles of a bucket are exact over its records; nothing is interpolated between buckets.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.report import distribution
 from controller.report.hosts import held
 from controller.report.journal import FAILED, OK, Journal
 from controller.report.window import SECOND, Window
@@ -19,6 +21,7 @@ RECORDS_PER_BUCKET = 10  # of each step, on average, that is aimed at
 WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 PERCENTILES = (50, 95, 99, 100)
 PERCENTILE_NAMES = ("p50", "p95", "p99", "max")
+BINS = 60  # of a step's distribution, roughly
 MOST_MARKS = 150
 FAULTS = ("agent_died", "disk_full", "journal_lost", "unreachable", "lost", "died", "broke_off", "not_collected")
 WORST = "all hosts"
@@ -33,13 +36,21 @@ EVERYTHING = slice(None)
 type Series = list[float | None]
 
 
-def chart(journal: Journal, window: Window | None) -> dict[str, Any]:
+def chart(
+    journal: Journal,
+    window: Window | None,
+    thresholds: Sequence[dict[str, Any]] = (),
+    *,
+    width: float | None = None,
+) -> dict[str, Any]:
     """What the page's charts draw; empty series when no load was made.
 
     `x` are the middles of the buckets in seconds from the start; rates are per second, times in seconds,
     CPU in cores for processes and as a share of all cores for hosts; null where nothing was recorded.
+    `thresholds` are those of summary.json; where one was crossed, the charts have a mark. `width` is that of a
+    bucket in seconds, when it is not to be the one that suits this run.
     """
-    width = _width(journal, window)
+    width = width or bucket_width(journal, window)
     seconds = window.seconds if window else 0.0
     buckets = max(1, int(np.ceil(seconds / width))) if window else 0
     start = window.start if window else 0
@@ -55,11 +66,11 @@ def chart(journal: Journal, window: Window | None) -> dict[str, Any]:
         "holders": _holders(journal, edges),
         "by_host": _by_host(journal, edges, width, [step["name"] for step in steps]),
         "hosts": _hosts(journal, edges),
-        "marks": _marks(journal, window),
+        "marks": sorted([*_crossed(thresholds), *_marks(journal, window)], key=lambda mark: mark["at"]),
     }
 
 
-def _width(journal: Journal, window: Window | None) -> float:
+def bucket_width(journal: Journal, window: Window | None) -> float:
     """The width of a bucket in seconds: a round number of them."""
     if window is None:
         return 1.0
@@ -84,8 +95,8 @@ def _by_host(journal: Journal, edges: Whole, width: float, steps: list[str]) -> 
     """
     owner = np.asarray(journal.steps.host)
     numbers = np.unique(owner)
-    series = 2 * len(PERCENTILES) + 1
-    if len(numbers) < 2 or len(numbers) * len(steps) * series * (len(edges) - 1) > MOST_POINTS:
+    points = (2 * len(PERCENTILES) + 1) * (len(edges) - 1) + 2 * BINS
+    if len(numbers) < 2 or len(numbers) * len(steps) * points > MOST_POINTS:
         return {}
     shown = {}
     for number in numbers:
@@ -122,6 +133,10 @@ def _steps(journal: Journal, edges: Whole, width: float, here: Whole | slice = E
                 "failed": _rates(bucket[failed], buckets, width) if failed.any() else None,
                 "service": percentiles(bucket[ok], service_time[ok], buckets),
                 "response": percentiles(bucket[ok], response_time[ok], buckets),
+                "distribution": {
+                    "service": distribution.of(service_time[ok]),
+                    "response": distribution.of(response_time[ok]),
+                },
             }
         )
     return [series[number] for number in np.argsort(firsts, kind="stable")]
@@ -150,14 +165,23 @@ def percentiles(bucket: Whole, values: Floats, buckets: int) -> dict[str, Series
     return result
 
 
-def _failures(journal: Journal, edges: Whole, width: float, here: Whole | slice = EVERYTHING) -> dict[str, Series]:
-    """Failures per second of each error class, the most frequent first."""
+def _failures(
+    journal: Journal, edges: Whole, width: float, here: Whole | slice = EVERYTHING
+) -> dict[str, dict[str, Series]]:
+    """Failures per second of each error class, the most frequent first, by the step that failed."""
     failed = np.asarray(journal.steps.error)[here] >= 0
-    error, end = np.asarray(journal.steps.error)[here][failed], np.asarray(journal.steps.end)[here][failed]
+    error, step, end = (
+        np.asarray(column)[here][failed] for column in (journal.steps.error, journal.steps.step, journal.steps.end)
+    )
     bucket = _bucket(end, edges)
     counts = np.bincount(error, minlength=len(journal.errors.list))
     return {
-        journal.errors.list[number]: _rates(bucket[(error == number) & (bucket >= 0)], len(edges) - 1, width)
+        journal.errors.list[number]: {
+            journal.step_names.list[which]: _rates(
+                bucket[(error == number) & (step == which) & (bucket >= 0)], len(edges) - 1, width
+            )
+            for which in np.unique(step[error == number])
+        }
         for number in np.argsort(-counts, kind="stable")
         if counts[number]
     }
@@ -242,6 +266,15 @@ def _worst(figures: list[Floats]) -> Floats:
     """The largest at each moment; NaN only where all are."""
     worst: Floats = np.fmax.reduce(np.stack(figures))
     return worst
+
+
+def _crossed(thresholds: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Where thresholds were crossed first."""
+    return [
+        {"at": its["crossed_after"], "kind": "threshold", "text": f"crossed: {its['text']}"}
+        for its in thresholds
+        if its["crossed_after"] is not None
+    ][:MOST_MARKS]
 
 
 def _marks(journal: Journal, window: Window | None) -> list[dict[str, Any]]:

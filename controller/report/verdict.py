@@ -5,7 +5,7 @@ The same sentences stand at the top of the page, in the terminal and in summary.
 
 from typing import Any
 
-from controller.report import comparison, thresholds, wording
+from controller.report import comparison, thresholds, time_spent, wording
 
 SLOWEST = 3
 MOST_HOSTS = 5
@@ -27,6 +27,7 @@ def of(summary: dict[str, Any]) -> dict[str, Any]:
         ("load", _load(summary), False),
         *(("hosts", text, True) for text in _hosts(summary)),
         ("start", _start(summary), False),
+        ("time", time_spent.sentence(summary["time_spent"]), False),
         ("slowest", _slowest(summary), False),
         ("failures", _first_failure(summary), False),
         ("comparison", comparison.sentence(compared, summary["hosts"]), bool(compared and compared["stand_out"])),

@@ -50,7 +50,7 @@ function translucent(colour, share) {
   return colour + Math.round(share * 255).toString(16).padStart(2, "0");
 }
 
-/* Phases and faults: lines down the chart, and their words above it in two rows, as far as they do not overlap. */
+/* Phases, faults, crossed thresholds: lines down the chart, and their words above it in two rows, as far as they do not overlap. */
 function drawMarks(chart, marks, colour) {
   const { ctx, bbox } = chart, ratio = devicePixelRatio;
   const free = [-Infinity, -Infinity];
@@ -61,9 +61,9 @@ function drawMarks(chart, marks, colour) {
   for (const mark of marks) {
     const at = chart.valToPos(mark.at, "x", true);
     if (at < bbox.left || at > bbox.left + bbox.width) continue;
-    ctx.strokeStyle = ctx.fillStyle = colour(mark.kind === "fault" ? "bad" : "soft");
+    ctx.strokeStyle = ctx.fillStyle = colour({ fault: "bad", threshold: "warn" }[mark.kind] || "soft");
     ctx.lineWidth = ratio;
-    ctx.setLineDash(mark.kind === "fault" ? [] : [3 * ratio, 3 * ratio]);
+    ctx.setLineDash(["fault", "threshold"].includes(mark.kind) ? [] : [3 * ratio, 3 * ratio]);
     ctx.beginPath();
     ctx.moveTo(at, bbox.top);
     ctx.lineTo(at, bbox.top + bbox.height);
@@ -110,9 +110,9 @@ function tip(spec, data) {
       setCursor: (chart) => {
         const index = chart.cursor.idx;
         if (!chart.hovered || index === null || index === undefined) { box.hidden = true; return; }
-        const at = chart.data[0][index], half = data.width / 2;
+        const at = chart.data[0][index], half = data.width / 2, across = spec.across;
         const head = document.createElement("b"), table = document.createElement("table");
-        head.textContent = "+" + words.clock(at - half) + " to +" + words.clock(at + half);
+        head.textContent = across ? across.head(index) : "+" + words.clock(at - half) + " to +" + words.clock(at + half);
         const rows = spec.series.map((series) => ({ series, value: series.values[index] }))
           .filter((entry) => entry.value !== null && entry.value !== undefined && !(spec.stacked && entry.value === 0));
         if (spec.rising) rows.reverse();
@@ -129,7 +129,7 @@ function tip(spec, data) {
           cell(row, spec.words(rows.reduce((sum, entry) => sum + entry.value, 0)));
         }
         box.replaceChildren(head, table);
-        for (const mark of data.marks.filter((one) => Math.abs(one.at - at) <= half).slice(0, 4)) {
+        for (const mark of (across ? [] : data.marks).filter((one) => Math.abs(one.at - at) <= half).slice(0, 4)) {
           const line = document.createElement("div");
           line.className = mark.kind;
           line.textContent = "+" + words.clock(mark.at) + " " + mark.text;
@@ -154,46 +154,82 @@ function columns(spec) {
   });
 }
 
+/* On a logarithmic axis of times: the powers of ten, and where there are few of them what lies between. */
+function oneTwoFive(_chart, splits) {
+  const known = splits.filter((split) => split !== null);
+  const figures = known.at(-1) / known[0] > 300 ? [1] : [1, 2, 5];
+  return splits.map((split) => (split !== null && figures.includes(Math.round(split / 10 ** Math.floor(Math.log10(split) + 1e-9))) ? split : null));
+}
+
+/* The number with one figure that is at most a value: where a logarithmic axis may begin. */
+function oneFigureBelow(value) {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return Number((Math.floor(value / power + 1e-9) * power).toPrecision(1));
+}
+
+/* A spec of distributions (see distribution.py), each a curve { its, name, colour, dash, fill }: the share of each bin, or of all that is shorter. */
+function histogram(curves, perDecade, cumulative, marks = []) {
+  const first = Math.min(...curves.map(({ its }) => its.first)), last = Math.max(...curves.map(({ its }) => its.first + its.counts.length));
+  const edges = Array.from({ length: last - first + 1 }, (_, number) => 10 ** ((first + number) / perDecade));
+  const shares = ({ first: from, counts }) => {
+    const all = counts.reduce((sum, count) => sum + count, 0);
+    let shorter = 0;
+    return edges.map((_, number) => {
+      const share = ((counts[first + number - from] || 0) / all) * 100, before = shorter;
+      shorter = Math.min(shorter + share, 100);
+      return cumulative ? before : share;
+    });
+  };
+  const series = curves.map(({ its, fill, ...curve }) => (
+    { ...curve, values: shares(its), step: !cumulative, fill: cumulative ? undefined : fill, width: cumulative ? 2 : 1.4 }));
+  const head = (number) => (cumulative ? "shorter than " + words.seconds(edges[number])
+    : words.seconds(edges[number]) + " to " + words.seconds(edges[number] * 10 ** (1 / perDecade)));
+  return { series, keyed: true, words: words.percent, least: cumulative ? 92 : 0, across: { values: edges, head, marks },
+    axis: (_chart, splits) => splits.map((split) => words.number(split) + " %") };
+}
+
 /* Draws a spec into a plot; returns the uPlot.
+   The x axis is the run's time, unless the spec has `across`: times on a logarithmic axis, { values, head (of a value's number), marks }.
    spec: { series: [{ name, colour, values, dash, width, step }], words, axis, log, stacked, bands, rising (series in order of size), limit, height } */
 function draw(plot, spec, data, view, width) {
   const colour = theme(), font = "12px system-ui, sans-serif";
   const axis = { stroke: colour("soft"), font, grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false } };
-  const narrow = width < 520;
+  const narrow = width < 520, across = spec.across;
   const options = {
     width, height: spec.height || (narrow ? 210 : 240),
     padding: [32, 8, 0, 0],
     legend: { show: false },
     cursor: {
-      sync: { key: "stampede", scales: ["x", null] },
+      sync: across ? undefined : { key: "stampede", scales: ["x", null] },
       y: false,
-      drag: { x: true, y: false, setScale: true },
+      drag: { x: !across, y: false, setScale: !across },
       points: { size: 6 },
     },
     scales: {
-      x: { time: false, range: (_chart, low, high) => (view.zoom ? view.zoom : [0, Math.max(high, data.seconds)]) },
+      x: across ? { time: false, distr: 3, range: (_chart, low, high) => [oneFigureBelow(low), high] } : { time: false, range: (_chart, low, high) => (view.zoom ? view.zoom : [0, Math.max(high, data.seconds)]) },
       y: spec.log ? { distr: 3 } : { range: (_chart, _low, high) => [0, Math.max(high || 0, spec.least || 0) * 1.08 || 1] },
     },
     axes: [
-      { ...axis, values: (_chart, splits) => splits.map(words.clock), space: narrow ? 60 : 90, size: 30, gap: 6,
+      across ? { ...axis, values: axisLogSeconds, grid: { ...axis.grid, filter: powersOfTen }, filter: oneTwoFive, space: narrow ? 40 : 50, size: 30, gap: 6 }
+        : { ...axis, values: (_chart, splits) => splits.map(words.clock), space: narrow ? 60 : 90, size: 30, gap: 6,
         incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400] },
       { ...axis, ...(spec.log ? { grid: { ...axis.grid, filter: powersOfTen } } : {}), values: spec.log ? axisLogSeconds : spec.axis || ((_chart, splits) => splits.map((split) => words.number(split))),
         size: 58, gap: 6, space: spec.log || spec.height ? 24 : 36 },
     ],
     series: [{}, ...spec.series.map((series, index) => ({
       label: series.name, stroke: series.colour, width: series.width ?? (spec.stacked ? 1 : 1.6), dash: series.dash,
-      fill: spec.stacked ? translucent(series.colour, series.solid ? 0.9 : 0.5) : undefined,
+      fill: spec.stacked ? translucent(series.colour, series.solid ? 0.9 : 0.5) : series.fill,
       spanGaps: true,
       paths: series.step ? uPlot.paths.stepped({ align: 1 }) : undefined,
-      points: spec.stacked ? { show: false } : { size: 4, fill: series.colour },
+      points: spec.stacked || across ? { show: false } : { size: 4, fill: series.colour },
     }))],
     bands: spec.stacked
       ? spec.series.slice(1).map((_series, index) => ({ series: [index + 2, index + 1] }))
       : spec.bands || [],
     hooks: {
-      draw: [(chart) => { if (spec.limit) drawLimit(chart, spec.limit, colour); drawMarks(chart, data.marks, colour); }],
+      draw: [(chart) => { if (spec.limit) drawLimit(chart, spec.limit, colour); drawMarks(chart, across ? across.marks : data.marks, colour); }],
     },
     plugins: [tip(spec, data)],
   };
-  return new uPlot(options, [data.x, ...columns(spec)], plot);
+  return new uPlot(options, [across ? across.values : data.x, ...columns(spec)], plot);
 }

@@ -4,15 +4,30 @@
 (() => {
   const data = JSON.parse(document.getElementById("chart-data").textContent);
   const hosts = Object.keys(data.hosts), everyHost = hosts.length > 1 ? hosts[0] : null;
-  const view = { steps: data.steps.map(() => true), percentile: "p95", time: "service", log: false, host: hosts[0], zoom: null };
+  const view = { steps: data.steps.map(() => true), percentile: "p95", time: "service", log: false, host: hosts[0], zoom: null,
+    detail: data.detail, bandTime: "service", bandLog: false, shape: "share" };
   const colours = 12, dashes = [undefined, [6, 3], [2, 3]];
-  let colour = theme();
+  const colour = theme();
 
   const stepColour = (number) => colour("c" + (number % colours));
   const stepDash = (number) => dashes[Math.floor(number / colours) % dashes.length];
   const chosen = () => data.by_host[view.host] || data;  // the figures of one host, or of all
   const shown = () => chosen().steps.map((step, number) => ({ step, number })).filter(({ step, number }) => step && view.steps[number]);
   const hundredfold = (values) => values.map((value) => (value === null ? null : value * 100));
+
+  /* p50 to p99 of one step's time, with the space between filled. */
+  function bandsOf(step, number, time) {
+    const line = stepColour(number), times = step[time];
+    const series = [
+      { name: "p50", values: times.p50, width: 2, colour: line },
+      { name: "p95", values: times.p95, width: 1.4, colour: line },
+      { name: "p99", values: times.p99, width: 1, colour: line },
+      { name: "max", values: times.max, width: 1, colour: colour("soft"), dash: [2, 3] },
+    ];
+    const bands = [{ series: [3, 2], fill: translucent(line, 0.14) }, { series: [2, 1], fill: translucent(line, 0.3) }];
+    return { series, bands, keyed: true, rising: true, words: words.seconds, axis: axisSeconds,
+      caption: "p50, p95, p99 and maximum of the " + time + " time of " + step.name + " that ended ok, in each interval." };
+  }
 
   const specs = {
     throughput() {
@@ -33,20 +48,32 @@
           { name: step.name, colour: stepColour(number), dash: stepDash(number), values: step[view.time][view.percentile] }));
         return { ...base, series, caption: view.percentile + " of the " + view.time + " time of steps that ended ok, in each interval." };
       }
-      const { step, number } = lines[0], line = stepColour(number), times = step[view.time];
-      const series = [
-        { name: "p50", values: times.p50, width: 2, colour: line },
-        { name: "p95", values: times.p95, width: 1.4, colour: line },
-        { name: "p99", values: times.p99, width: 1, colour: line },
-        { name: "max", values: times.max, width: 1, colour: colour("soft"), dash: [2, 3] },
+      return { ...base, ...bandsOf(lines[0].step, lines[0].number, view.time) };
+    },
+    bands() {
+      const step = chosen().steps[view.detail];
+      return step && { ...bandsOf(step, view.detail, view.bandTime), log: view.bandLog };
+    },
+    distribution() {
+      const step = chosen().steps[view.detail];
+      if (!step || !step.distribution.service) return null;
+      const { service, response } = step.distribution, line = stepColour(view.detail), cumulative = view.shape === "cumulative";
+      const marks = ["p50", "p95", "p99"].map((name) => ({ at: service[name], kind: "phase", text: name + " " + words.seconds(service[name]) }));
+      const curves = [
+        { its: service, name: "service time", colour: line, fill: translucent(line, 0.3) },
+        { its: response, name: "response time", colour: colour("soft"), dash: [4, 3] },
       ];
-      const bands = [{ series: [3, 2], fill: translucent(line, 0.14) }, { series: [2, 1], fill: translucent(line, 0.3) }];
-      return { ...base, series, bands, keyed: true, rising: true, caption: "p50, p95, p99 and maximum of the " + view.time + " time of " + step.name + " that ended ok, in each interval." };
+      return { ...histogram(curves, data.bins_per_decade, cumulative, marks),
+        caption: (cumulative ? "Share of " + step.name + " that took less than this" : "Share of " + step.name + " by time, in bins each 12 % wider than the one before")
+          + "; lines: percentiles of the service time. Steps that ended ok." };
     },
     failures() {
       const names = Object.keys(data.failures), failures = chosen().failures;
+      const hidden = new Set(data.steps.filter((_, number) => !view.steps[number]).map((step) => step.name));
+      const ofShown = (name) => Object.entries(failures[name] || {}).filter(([step]) => !hidden.has(step)).map(([, values]) => values);
+      const sums = (parts) => parts.length > 0 && data.x.map((_, index) => parts.reduce((sum, values) => sum + values[index], 0));
       const palette = ["bad", "c1", "c3", "c4", "c6", "c8", "c0", "c5", "c2", "c7"];
-      const series = names.map((name, number) => ({ name, colour: colour(palette[number % palette.length]), values: failures[name], solid: true, width: 0 })).filter((one) => one.values);
+      const series = names.map((name, number) => ({ name, colour: colour(palette[number % palette.length]), values: sums(ofShown(name)), solid: true, width: 0 })).filter((one) => one.values);
       return { series, stacked: true, keyed: true, height: 170, words: words.rate };
     },
     holders() {
@@ -82,91 +109,59 @@
     },
   };
 
-  const figures = [...document.querySelectorAll("figure[data-chart]")].map((figure) => (
-    { figure, plot: figure.querySelector(".plot"), name: figure.dataset.chart,
-      caption: figure.querySelector("figcaption p").textContent, chart: null, width: 0 }));
-
-  function key(entry, spec) {
-    entry.figure.querySelector(".key")?.remove();
-    if (!spec.keyed) return;
-    const list = document.createElement("div");
-    list.className = "key";
-    for (const series of spec.series) {
-      const item = document.createElement("span");
-      const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-      const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
-      svg.setAttribute("width", "18");
-      svg.setAttribute("height", "8");
-      svg.setAttribute("aria-hidden", "true");
-      for (const [name, value] of Object.entries({ x1: 0, x2: 18, y1: 4, y2: 4, stroke: series.colour, "stroke-width": spec.stacked ? 8 : Math.max(series.width ?? 1.6, 1.4), "stroke-dasharray": (series.dash || []).join(" ") })) line.setAttribute(name, value);
-      svg.append(line);
-      item.append(svg, series.name);
-      list.append(item);
-    }
-    entry.figure.append(list);
+  function suffix(name) {
+    const ofHost = data.by_host[view.host] || (everyHost && view.host !== everyHost && ["processors", "lag"].includes(name));
+    return ofHost ? " Host " + view.host + "." : "";
   }
 
-  function redraw(entry, width) {
-    const spec = specs[entry.name]();
-    entry.chart?.destroy();
-    entry.chart = null;
-    entry.figure.hidden = spec === null;
-    if (spec === null) return;
-    const ofHost = data.by_host[view.host] || (everyHost && view.host !== everyHost && ["processors", "lag"].includes(entry.name));
-    entry.figure.querySelector("figcaption p").textContent = (spec.caption || entry.caption) + (ofHost ? " Host " + view.host + "." : "");
-    entry.width = width || entry.plot.clientWidth;
-    entry.chart = draw(entry.plot, spec, data, view, entry.width);
-    const canvas = entry.plot.querySelector("canvas");
-    canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", entry.figure.querySelector("h3").textContent + ": " + (spec.series.map((series) => series.name).join(", ") || "nothing chosen"));
-    key(entry, spec);
-    zoomed(entry);
-  }
-
-  /* A zoom of one chart is that of all, and outlasts a redraw; the range function of the x scale reads view.zoom. */
-  function zoomed(entry) {
-    entry.chart.over.addEventListener("dblclick", () => { view.zoom = null; rescale(); });
-    entry.chart.hooks.setSelect = [(chart) => {
-      if (!chart.hovered || chart.select.width < 6) return;
-      view.zoom = [chart.posToVal(chart.select.left, "x"), chart.posToVal(chart.select.left + chart.select.width, "x")];
-      rescale();
-    }];
-  }
-
-  function rescale() {
-    for (const { chart } of figures) chart?.setData(chart.data);
-  }
-
-  function redrawAll(names, width) {
-    colour = theme();
-    for (const entry of figures) if (!names || names.includes(entry.name)) redraw(entry, width);
-  }
+  const page = showFigures(document.querySelectorAll("figure[data-chart]"), specs, data, view, suffix);
 
   const chips = [...document.querySelectorAll("[data-step]")];
   function choose(steps) {
     view.steps = steps;
     chips.forEach((chip, number) => chip.setAttribute("aria-pressed", String(view.steps[number])));
-    redrawAll(["throughput", "latency"]);
+    page.redraw(["throughput", "latency", "failures"]);
   }
   chips.forEach((chip, number) => {
     chip.addEventListener("click", (event) => {
-      if (event.detail > 1) choose(view.steps.map((_, other) => other === number));
+      if (event.detail > 1) { choose(view.steps.map((_, other) => other === number)); look(number); }
       else choose(view.steps.map((on, other) => (other === number ? !on : on)));
     });
   });
   document.getElementById("all-steps").addEventListener("click", () => choose(view.steps.map(() => true)));
 
+  const detailStep = document.getElementById("detail-step");
+  function look(number) {
+    if (!detailStep || !data.steps[number].distribution.service) return;
+    view.detail = number;
+    detailStep.value = String(number);
+    page.redraw(["bands", "distribution"]);
+  }
+  detailStep?.addEventListener("change", () => look(Number(detailStep.value)));
+
+  const hostChoices = ["host", "detail-host"].map((id) => document.getElementById(id)).filter(Boolean);
+  function chooseHost(name) {
+    view.host = name;
+    for (const choice of hostChoices) choice.value = name;
+    page.redraw();
+  }
+  for (const choice of hostChoices) {
+    for (const name of hosts) choice.add(new Option(name, name));
+    choice.addEventListener("change", () => chooseHost(choice.value));
+  }
+
+  const redrawn = { "band-time": ["bands"], "band-scale": ["bands"], shape: ["distribution"] };
   document.addEventListener("change", ({ target }) => {
     if (target.name === "percentile") view.percentile = target.value;
     else if (target.name === "time") view.time = target.value;
     else if (target.name === "scale") view.log = target.value === "log";
-    else if (target.id === "host") view.host = target.value;
+    else if (target.name === "band-time") view.bandTime = target.value;
+    else if (target.name === "band-scale") view.bandLog = target.value === "log";
+    else if (target.name === "shape") view.shape = target.value;
     else return;
-    redrawAll(target.id === "host" ? null : ["latency"]);
+    page.redraw(redrawn[target.name] || ["latency"]);
   });
 
-  const select = document.getElementById("host");
-  for (const name of hosts) select.add(new Option(name, name));
   document.getElementById("host-choice").hidden = !everyHost;
   if (!Object.keys(data.by_host).length) document.getElementById("host-choice-words").textContent = "Host, in the charts of the load generator:";
 
@@ -184,13 +179,9 @@
     });
   }
   document.getElementById("controls").hidden = data.steps.length === 0;
+  if (detailStep) {
+    document.getElementById("detail-choice").hidden = false;
+    document.getElementById("detail-host-choice").hidden = !Object.keys(data.by_host).length;
+  }
 
-  new ResizeObserver(() => {
-    if (document.documentElement.classList.contains("printing")) return;
-    for (const entry of figures) if (entry.chart && Math.abs(entry.plot.clientWidth - entry.width) > 1) redraw(entry);
-  }).observe(document.getElementById("charts"));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redrawAll());
-  addEventListener("beforeprint", () => { document.documentElement.classList.add("printing"); redrawAll(null, 680); });
-  addEventListener("afterprint", () => { document.documentElement.classList.remove("printing"); redrawAll(); });
-  redrawAll();
 })();
