@@ -73,7 +73,7 @@ def _thresholds(found: list[dict[str, Any]], paint: _Paint) -> list[str]:
     lines = []
     for its in found:
         mark, colour = ("✓", GREEN) if its["passed"] else ("✗", RED)
-        lines += [paint(line, colour) for line in _wrapped(f"{mark} {its['sentence']}", indent="  ")]
+        lines += [paint(line, colour) for line in wrapped(f"{mark} {its['sentence']}", indent="  ")]
     return lines
 
 
