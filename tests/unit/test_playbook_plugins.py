@@ -88,3 +88,12 @@ def test_a_results_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     assert sentence.startswith(f"stampede_results_dir is '{folder}', but {folder} cannot be written (")
     assert settings.cannot_write(tmp_path / "new" / "results", "stampede_results_dir", "new/results") == []
     assert not (tmp_path / "new").exists()
+
+
+def test_a_run_is_compared_only_with_the_results_of_a_run(tmp_path: Path) -> None:
+    (sentence,) = settings.nothing_to_compare_with(str(tmp_path))
+    assert sentence.startswith(f"stampede_compare_with is '{tmp_path}', but {tmp_path} holds no journal")
+    (tmp_path / "load-1").mkdir()
+    (tmp_path / "load-1" / "journal.lp.gz").touch()
+    assert settings.nothing_to_compare_with(str(tmp_path)) == []
+    assert settings.nothing_to_compare_with("") == []
