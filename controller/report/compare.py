@@ -26,6 +26,15 @@ TEST = (
     "p < 0.01. It fails more or less often when the share of failed steps differs by at least 1 percentage point and "
     "Fisher's exact test gives p < 0.01. All p are corrected for the number of tests (Holm)."
 )
+VERDICTS = {
+    "slower": "slower",
+    "faster": "faster",
+    "mixed": "p50 and p95 differ in opposite directions",
+    "no_difference": "no difference",
+    "too_few": "too few records to tell",
+    "only_a": "done in run A only",
+    "only_b": "done in run B only",
+}
 # Settings that make no other load.
 OF_NO_MATTER = frozenset(
     f"stampede_{name}"
@@ -199,7 +208,7 @@ def _headline(steps: dict[str, Any], outcome: str) -> str:
 
 def _findings(steps: dict[str, Any]) -> list[str]:
     """A sentence for each step that differs, and one for all others."""
-    found = [f"{name}: {told}." for name, step in steps.items() if (told := describe(step)) and _differs(step)]
+    found = [f"{name}: {describe(step)}." for name, step in steps.items() if _differs(step)]
     alike = sum(step["verdict"] == "no_difference" and not _differs(step) for step in steps.values())
     few = [name for name, step in steps.items() if step["verdict"] == "too_few" and not _differs(step)]
     if alike:
@@ -209,10 +218,17 @@ def _findings(steps: dict[str, Any]) -> list[str]:
     return found
 
 
+def verdict(step: dict[str, Any]) -> str:
+    """Whether a step differs, in a few words: "slower, fails more often"."""
+    failed = step["failed"]
+    if not failed["differs"]:
+        return VERDICTS[step["verdict"]]
+    often = f"fails {'more' if failed['points'] > 0 else 'less'} often"
+    return often if step["verdict"] in ("no_difference", "too_few") else f"{VERDICTS[step['verdict']]}, {often}"
+
+
 def describe(step: dict[str, Any]) -> str:
-    """What differs in a step, or why it does not, in words: "p50 1.62 s instead of 550 ms (+195 %)"."""
-    if step["verdict"].startswith("only"):
-        return f"done in run {step['verdict'][-1].upper()} only"
+    """What differs in a step, with the figures: "p50 1.62 s instead of 550 ms (+195 %, p < 0.001)"."""
     parts = []
     for test in (f"p{its}" for its in PERCENTILES):
         if step[test]["differs"]:
@@ -223,9 +239,7 @@ def describe(step: dict[str, Any]) -> str:
     if step["failed"]["differs"]:
         before, after = (step[run]["failed_share"] for run in "ab")
         parts.append(f"{wording.percent(after)} failed instead of {wording.percent(before)}{_with_p(step['failed'])}")
-    if parts:
-        return ", ".join(parts)
-    return "too few records to tell" if step["verdict"] == "too_few" else "no difference"
+    return ", ".join(parts) or VERDICTS[step["verdict"]]
 
 
 def _change(its: dict[str, Any]) -> str:

@@ -8,15 +8,6 @@ from controller.report.compare import Pair
 from controller.report.distribution import BINS_PER_DECADE
 
 SCRIPTS = ("uPlot.iife.min.js", "charts.js", "figures.js", "compare.js")
-VERDICTS = {
-    "slower": "slower",
-    "faster": "faster",
-    "mixed": "mixed",
-    "no_difference": "no difference",
-    "too_few": "too few records",
-    "only_a": "only in A",
-    "only_b": "only in B",
-}
 
 
 def render(pair: Pair) -> str:
@@ -39,7 +30,7 @@ def render(pair: Pair) -> str:
         found=pair.found,
         names=names,
         describe=compare.describe,
-        verdicts=VERDICTS,
+        verdict=compare.verdict,
         shown=max(names, key=lambda name: _weight(steps[name])) if names else None,
     )
 

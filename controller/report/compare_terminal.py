@@ -46,7 +46,7 @@ def _steps(steps: dict[str, Any]) -> Text:
         return Text()
     lines = [Text(f"{'':24}{' service time ':-^28}{' response time ':-^28}", "dim"), Text(HEADER, "dim")]
     for name, step in steps.items():
-        told = Text(f"{printable(name)}: ").append(compare.describe(step), COLOURS.get(step["verdict"], "yellow"))
+        told = Text(f"{printable(name)}: ").append(compare.verdict(step), COLOURS.get(step["verdict"], "yellow"))
         lines.append(told)
         lines += [_row(run, step[run]) for run in "ab" if step[run]]
     return Text("\n").join(lines)

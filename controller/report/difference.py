@@ -8,8 +8,8 @@ Modeling and Analysis"):
 - The records of a step, in order of time, are cut into blocks of equal number, as many in the one run as in the
   other; the first block is set against the first, and so on, which also takes out what both runs have in common,
   such as a ramp-up.
-- Of each block it is counted which share of its records is above the median (or the 95th percentile) of both runs
-  together. If the runs are alike, the differences of these shares scatter about 0.
+- Of each block it is counted which share of its records is above the median (or the 95th percentile), half-way
+  between those of the two runs. If the runs are alike, the differences of these shares scatter about 0.
 - A paired t-test says how probable a mean difference as large as the one found is then. Its standard error is
   widened by how much one difference resembles the next (their autocorrelation), because blocks of a run that drifts
   slowly are not independent either.
@@ -35,7 +35,7 @@ def of_times(one: Floats, other: Floats, percentile: int) -> float | None:
     blocks = min(one.size, other.size, MOST_BLOCKS * RECORDS[percentile]) // RECORDS[percentile]
     if blocks < FEWEST_BLOCKS:
         return None
-    limit = float(np.percentile(np.concatenate([one, other]), percentile))
+    limit = float(np.mean([np.percentile(times, percentile) for times in (one, other)]))
     return _paired(_shares_above(other, limit, blocks) - _shares_above(one, limit, blocks))
 
 

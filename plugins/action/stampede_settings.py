@@ -94,6 +94,7 @@ class ActionModule(ActionBase):
         run_id = variables["stampede_run_id"]
         folder = Path(variables["stampede_work_dir"]) / run_id
         problems += already_there(run_id, (results / run_id, folder))
+        problems += nothing_to_compare_with(str(variables.get("stampede_compare_with") or ""))
         if problems:
             raise Problems(problems)
         try_out(variables)
@@ -251,6 +252,16 @@ def wrong_min_hosts(value: Any, hosts: int) -> list[str]:
 
 def results_folder(variables: Mapping[str, Any]) -> Path:
     return REPOSITORY / Path(variables.get("stampede_results_dir") or "results").expanduser()
+
+
+def nothing_to_compare_with(folder: str) -> list[str]:
+    """Say so when ``stampede_compare_with`` is not the results folder of a run."""
+    if not folder or list((REPOSITORY / folder).glob("*/journal.lp*")):
+        return []
+    return [
+        f"stampede_compare_with is {folder!r}, but {REPOSITORY / folder} holds no journal of a load host; "
+        "it must be the results folder of an earlier run, such as results/RUN"
+    ]
 
 
 def cannot_write(folder: Path, variable: str, value: str) -> list[str]:

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import report_samples as samples
 
-from controller.report import report
+from controller.report import collected, compare, compare_html, html, report, timeline
 
 playwright = pytest.importorskip("playwright.sync_api")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
-CHARTS = ("throughput", "latency", "failures", "holders", "processors", "lag")
+CHARTS = ("throughput", "latency", "failures", "holders", "processors", "lag", "bands", "distribution")
 WIDE, NARROW = 1400, 400
 
 # How many pixels of a chart's canvas are drawn in a colour that is no grey: lines and areas, not grid and labels.
@@ -108,9 +108,9 @@ def opened(browser, results) -> Iterator[Open]:
     """Opens the report (of a results folder) at a width, in a colour scheme; checks at the end that all was quiet."""
     contexts, pages = [], []
 
-    def open_(width: int = WIDE, scheme: str = "light", folder: Path = results) -> Opened:
+    def open_(width: int = WIDE, scheme: str = "light", folder: Path = results, name: str = "report.html") -> Opened:
         contexts.append(browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme))
-        pages.append(Opened(contexts[-1].new_page(), folder / "report.html"))
+        pages.append(Opened(contexts[-1].new_page(), folder / name))
         return pages[-1]
 
     yield open_
@@ -323,3 +323,135 @@ def test_a_run_of_one_host_without_failures(opened, tmp_path):
     assert one.page.locator("figure[data-chart=failures]").count() == 0
     assert one.coloured("latency") > 100
     assert not one.page.locator("#host-choice").is_visible()
+
+
+# ------------------------------------------------------------------ one step
+
+
+def test_the_step_that_took_most_time_is_shown_in_detail(opened, results):
+    one = opened()
+    spent = json.loads((results / "summary.json").read_text())["time_spent"]["steps"]
+    most = max(spent, key=lambda step: spent[step]["share"])
+    assert one.page.locator("#detail-step option:checked").inner_text() == most
+    assert one.caption("bands").startswith(f"p50, p95, p99 and maximum of the service time of {most} that")
+    assert one.caption("distribution").startswith(f"Share of {most} by time")
+    assert one.page.locator(".spent li strong").first.inner_text().endswith(" %")
+
+
+def test_another_step_can_be_looked_at(opened):
+    one = opened()
+    before = {chart: one.coloured(chart) for chart in ("bands", "distribution")}
+    one.page.select_option("#detail-step", label="connect")
+    for chart, coloured in before.items():
+        assert "connect" in one.caption(chart)
+        assert one.coloured(chart) not in (0, coloured), chart
+    one.page.dblclick("[data-step='4']")
+    assert "present_proof" in one.caption("distribution")
+
+
+def test_the_box_over_a_distribution_tells_bin_and_shares(opened):
+    one = opened()
+    head, *rows = one.hover("distribution", 0.5).splitlines()
+    assert " to " in head and head.endswith("s")
+    assert {row.split("\t")[0] for row in rows} == {"service time", "response time"}
+    assert all(row.endswith(" %") for row in rows)
+
+
+def test_a_distribution_can_be_cumulative(opened):
+    one = opened()
+    one.page.check("input[name=shape][value=cumulative]", force=True)
+    assert one.caption("distribution").startswith("Share of receive_revocation_notification that took less")
+    assert one.hover("distribution", 0.99).splitlines()[1].endswith("100 %")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"), [("band-time", "response", "of the response time of"), ("band-scale", "log", "p50")]
+)
+def test_what_the_bands_show_can_be_chosen(opened, name, value, words):
+    one = opened()
+    before = one.page.locator("figure[data-chart=bands] canvas").evaluate("canvas => canvas.toDataURL()")
+    one.page.check(f"input[name={name}][value={value}]", force=True)
+    assert words in one.caption("bands")
+    assert one.page.locator("figure[data-chart=bands] canvas").evaluate("canvas => canvas.toDataURL()") != before
+
+
+def test_one_step_of_one_host(opened):
+    one = opened()
+    before = one.coloured("distribution")
+    one.page.select_option("#detail-host", "load-2")
+    assert one.caption("bands").endswith("Host load-2.")
+    assert one.coloured("distribution") not in (0, before)
+    assert one.page.locator("#host").input_value() == "load-2"
+
+
+def test_failures_follow_the_chosen_steps(opened):
+    one = opened()
+    classes = one.page.locator("figure[data-chart=failures] .key span")
+    every = classes.count()
+    assert every > 0
+    one.page.dblclick("[data-step='2']")  # connect, of which none failed
+    assert classes.count() == 0
+    one.page.click("#all-steps")
+    assert classes.count() == every
+
+
+def test_a_crossed_threshold_is_told_and_marked_where_it_began(opened, results, tmp_path):
+    run = collected.read(results)
+    crossed = {
+        "text": "present_proof p95 response_time < 1.5 s",
+        "step": "present_proof",
+        "metric": "p95",
+        "operator": "<",
+        "limit": 1.5,
+        "unit": "s",
+        "phase": "run",
+        "value": 1.86,
+        "passed": False,
+        "crossed_at": "2026-11-22T18:04:12Z",
+        "crossed_after": 60.4,
+        "sentence": "present_proof p95 was 1.86 s.",
+    }
+    held = crossed | {"text": "errors < 1 %", "limit": 1, "unit": "%", "value": 0.72, "passed": True}
+    run.summary["thresholds"] = [crossed, held | {"crossed_at": None, "crossed_after": None}]
+    charts = timeline.chart(run.journal, run.window, run.summary["thresholds"])
+    (tmp_path / "report.html").write_text(html.render(run.summary, charts, {}))
+    one = opened(folder=tmp_path)
+    assert one.page.locator("table.thresholds tbody tr").all_inner_texts() == [
+        "present_proof p95 response_time < 1.5 s\tcrossed\t1.86 s\t< 1.50 s\trun\t+1:00 18:04:12 UTC",
+        "errors < 1 %\theld\t0.72 %\t< 1 %\trun\t–",  # noqa: RUF001
+    ]
+    assert "crossed: present_proof p95" in one.hover("latency", 60.4 / one.data["seconds"])
+
+
+# ------------------------------------------------------------------ two runs side by side
+
+
+@pytest.fixture(scope="module")
+def comparison(results, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("comparison")
+    sample = samples.Sample(holders=60, seed=100, duration=240, slow={"load-1": 1.8, "load-2": 1.8})
+    other = samples.write_results(folder / "other", sample)
+    (folder / "compare.html").write_text(compare_html.render(compare.compare(results, other)))
+    return folder
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_a_comparison_has_its_charts_and_fits(opened, comparison, width, scheme):
+    one = opened(width, scheme, comparison, "compare.html")
+    for chart in ("latency", "distribution", "throughput"):
+        assert one.coloured(chart) > 100, chart
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert "slower" in one.page.locator("h2").first.inner_text()
+    assert {"run A", "run B"} <= set(one.page.locator("figure[data-chart=latency] .key span").all_inner_texts())
+
+
+def test_the_step_of_a_comparison_can_be_chosen(opened, comparison):
+    one = opened(folder=comparison, name="compare.html")
+    before = one.hover("latency", 0.5)
+    one.page.select_option("#step", "connect_to_mediator")
+    assert one.hover("latency", 0.05) != before
+    one.page.select_option("#step", "present_proof")
+    median = one.hover("latency", 0.5)
+    one.page.check("input[name=percentile][value=p99]", force=True)
+    assert one.hover("latency", 0.5) != median

@@ -121,3 +121,12 @@ def test_ca_files_have_names_of_their_own_on_the_host() -> None:
     assert variables["stampede_ca_file"] == "/there/ca.pem"
     assert variables["stampede_influxdb_ca_file"] == "/there/ca-influxdb.pem"
     assert variables["stampede_services"]["influxdb"]["ca_file"] == "/there/influxdb-ca.pem"
+
+
+def test_a_run_is_compared_only_with_the_results_of_a_run(tmp_path: Path) -> None:
+    (sentence,) = settings.nothing_to_compare_with(str(tmp_path))
+    assert sentence.startswith(f"stampede_compare_with is '{tmp_path}', but {tmp_path} holds no journal")
+    (tmp_path / "load-1").mkdir()
+    (tmp_path / "load-1" / "journal.lp.gz").touch()
+    assert settings.nothing_to_compare_with(str(tmp_path)) == []
+    assert settings.nothing_to_compare_with("") == []
