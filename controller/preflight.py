@@ -53,7 +53,7 @@ def probe_influxdb(target: Influxdb, secret: str) -> tuple[list[str], list[str]]
     if answer.untrusted:
         advice = "name the CA's PEM file in stampede_influxdb_ca_file"
         return [f"stampede_influxdb_url cannot be used: {complaint(target, answer)}; {advice}"], []
-    if not answer.status or answer.status >= 500:
+    if answer.passing:
         return [], [
             f"{complaint(target, answer)}. The run goes on without it, and its points are pushed when it can be "
             "reached, or afterwards by playbooks/replay.yml"

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.errors import BadInput
-from controller.metrics.delivery import AGAIN_LATER, MOST_LINES, Delivery, pause
+from controller.metrics.delivery import MOST_LINES, Delivery, pause
 from controller.metrics.influxdb import complaint, connect, describe
 from controller.report import results_folder
 from controller.report.errors import ReportError
@@ -98,7 +98,7 @@ class Replay:
         failures, patience = 0, PATIENCE
         while answer := delivery.go_on():
             seconds = pause(answer, failures, chance)
-            if answer.status not in AGAIN_LATER or seconds > patience:
+            if not answer.passing or seconds > patience:
                 raise NotPushed(f"{complaint(self.target, answer)}. What is pushed already can be pushed again.")
             if not failures:
                 tell(f"{complaint(self.target, answer)}; it is tried again for {PATIENCE:g} s")

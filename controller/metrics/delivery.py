@@ -10,11 +10,11 @@ MOST_LINES = 5000
 """Of a batch."""
 FIRST_RETRY, LAST_RETRY = 0.5, 30.0
 """Seconds between attempts; each takes about twice as long as the one before."""
-AGAIN_LATER = frozenset({0, 429, 500, 502, 503, 504})
-"""Answers that may soon be others by themselves. For the others somebody must do something."""
 TOO_LARGE = 413
 NOT_UNDERSTOOD = frozenset({400, 422})
 """Answers about what was sent, and not about the server, the user or the database."""
+MOST_SOUGHT = 100
+"""Lines of a batch that are looked for because they are not understood; where there are more, it is not the lines."""
 
 
 class Delivery:
@@ -43,7 +43,8 @@ class Delivery:
                 self.points += lines
             elif answer.status == TOO_LARGE or answer.status in NOT_UNDERSTOOD:
                 self.too_large |= answer.status == TOO_LARGE
-                halves = _halved(part) if not _dropped_all(answer, lines) else ()
+                in_vain = answer.status in NOT_UNDERSTOOD and self.rejected >= MOST_SOUGHT
+                halves = () if in_vain or _dropped_all(answer, lines) else _halved(part)
                 self._parts += reversed(halves)
                 if not halves:
                     self._reject(max(1, lines), answer)
@@ -61,7 +62,7 @@ def pause(answer: Answer, failures: int, chance: random.Random) -> float:
     """Seconds until the next attempt after that answer; ``failures``: how many attempts failed before it."""
     if answer.retry_after:
         return answer.retry_after
-    if answer.status not in AGAIN_LATER:
+    if not answer.passing:
         return LAST_RETRY
     return min(LAST_RETRY, FIRST_RETRY * 2.0 ** min(failures, 10)) * chance.uniform(0.5, 1.0)
 

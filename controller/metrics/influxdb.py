@@ -53,6 +53,11 @@ class Answer:
         """Whether all was taken."""
         return 200 <= self.status < 300
 
+    @property
+    def passing(self) -> bool:
+        """Whether it may soon be another by itself; for the others somebody must do something."""
+        return (self.status in (0, 429) or self.status >= 500) and not self.untrusted
+
 
 class Server(Protocol):
     """An InfluxDB that lines can be written to."""

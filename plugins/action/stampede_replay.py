@@ -40,7 +40,8 @@ class ActionModule(ActionBase):
             if self._task.check_mode:
                 said = replay.forecast()
             else:
-                said = replay.push(self._secret(replay.target.secret, value("stampede_secrets")), Display().display)
+                secrets = value("stampede_secrets") | value("controller_made_secrets")
+                said = replay.push(self._secret(replay.target.secret, secrets), Display().display)
         except BadInput as error:
             return result | {"failed": True, "msg": str(error)}
         except NotPushed as error:
@@ -48,7 +49,7 @@ class ActionModule(ActionBase):
         Display().display(said)
         return result | {"changed": not self._task.check_mode, "stdout": said}
 
-    def _secret(self, name: str, secrets: Any) -> str:
-        if name and not (isinstance(secrets, dict) and secrets.get(name)):
+    def _secret(self, name: str, secrets: dict[str, Any]) -> str:
+        if name and not secrets.get(name):
             raise BadInput(f"stampede_secrets has no {name}, which the InfluxDB asks for; put it there")
         return str(secrets[name]).strip() if name else ""

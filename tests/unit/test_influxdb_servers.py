@@ -136,6 +136,7 @@ def test_a_ca_file_that_is_none(tmp_path: Path) -> None:
         (404, "there is no such database", ""),
         (302, "answered 302", ""),
         (503, "", "The run goes on without it"),
+        (429, "", "The run goes on without it"),
     ],
 )
 def test_the_probe(influx: Influx, status: int, problem: str, warning: str) -> None:

@@ -147,6 +147,14 @@ def test_a_batch_of_which_all_is_dropped_is_not_searched() -> None:
     assert server.requests == 1 and delivery.rejected == 50 and delivery.points == 0
 
 
+def test_a_server_that_understands_nothing_is_not_asked_for_each_line() -> None:
+    server = Strict(bad=(b"step",))
+    delivery = Delivery(server, lines(*range(MOST_LINES)))
+    assert delivery.go_on() is None
+    assert delivery.rejected == MOST_LINES and delivery.points == 0
+    assert server.requests < 300
+
+
 def test_what_is_left_of_a_batch_is_kept_for_later() -> None:
     server = Strict(limit=200)
     delivery = Delivery(server, lines(*range(20)))
