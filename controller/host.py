@@ -329,7 +329,7 @@ class HostRun:
             },
             "errors": dict(run.recorder.errors) if run else {},
             "p95": run.recorder.p95() if run else {},
-            "thresholds": run.tallies.as_list(run.clock.now()) if run and self._start_at else [],
+            "thresholds": run.tallies.as_list(run.clock.now()) if run else [],
             "lag_p99": sample.lag_p99,
             "loop_lag_max": sample.loop_lag_max,
             "cpu": sample.cpu,

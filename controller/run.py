@@ -91,6 +91,7 @@ class Run:
             aborted.cancel()
             holders.cancel()
         await asyncio.gather(holders, return_exceptions=True)
+        self.tallies.end()
 
     def end(self) -> None:
         """End the run: no step begins any more, those in flight may drain."""

@@ -92,7 +92,8 @@ def parse(text: str) -> Threshold:
     >>> parse("connect p99 service_time <= 800 ms during steady").limit
     0.8
     """
-    match = _THRESHOLD.fullmatch(text.strip())
+    text = " ".join(text.split())
+    match = _THRESHOLD.fullmatch(text)
     if not match:
         raise ValueError(f"it must be a figure, <, <=, >, >= or =, and a limit, such as {EXAMPLE!r}")
     words, comparison, limit, phase = match[1].split(), match[2], match[3], match[4] or RUN
@@ -100,7 +101,7 @@ def parse(text: str) -> Threshold:
     if phase not in PHASES:
         raise ValueError(f"{phase!r} is no phase; {_right(phase, PHASES)}")
     number, unit = _limit(metric, comparison, limit)
-    return Threshold(text.strip(), step, metric, time, comparison, number, unit, phase)
+    return Threshold(text, step, metric, time, comparison, number, unit, phase)
 
 
 def _figure(words: list[str]) -> tuple[str | None, str, str | None]:
@@ -117,6 +118,8 @@ def _figure(words: list[str]) -> tuple[str | None, str, str | None]:
             + (f"; did you mean {nearest[0]}?" if nearest else "")
         )
     step, metric, rest = words[0] if place else None, words[place], words[place + 1 :]
+    if step and not re.fullmatch(r"\w+", step):
+        raise ValueError(f"{step!r} is no name of a step; it must be such as present_proof")
     if metric in (ERRORS, THROUGHPUT):
         if rest:
             raise ValueError(f"{' '.join(rest)!r} does not belong behind {metric}; it must be left away")
@@ -186,9 +189,9 @@ def check(texts: Iterable[str], ramp_up: float, duration: float) -> list[str]:
     for place, text in enumerate(texts):
         try:
             threshold = parse(text)
-            if text.strip() in known:
+            if threshold.text in known:
                 raise ValueError("it must be there once")
-            known.add(text.strip())
+            known.add(threshold.text)
             _can_be_judged(threshold, ramp_up, duration)
         except ValueError as error:
             sentences.append(_sentence(place, text, str(error)))

@@ -93,8 +93,10 @@ class Tallies:
     def __init__(self, texts: Iterable[str], ramp_up: float, duration: float) -> None:
         self._all = [Tally(thresholds.parse(text)) for text in texts]
         self._ramp_up, self._duration = ramp_up, duration
-        self._start = 0.0
+        self._start = math.inf
+        self._last = 0.0
         self._draining: float | None = None
+        self._ended = False
         self._of: dict[str, list[Tally]] = {}
 
     def begin(self, start: float) -> None:
@@ -105,8 +107,13 @@ class Tallies:
         """From this moment on steps only drain."""
         self._draining = moment - self._start
 
+    def end(self) -> None:
+        """No step comes any more: the run was over with the last one."""
+        self._ended = True
+
     def count(self, step: str, outcome: str, now: float, service_time: float, response_time: float) -> None:
         """Count a step that ends ``now``; see ``Recorder.step``."""
+        self._last = now
         its = self._of.get(step)
         if its is None:
             its = self._of[step] = [tally for tally in self._all if tally.threshold.step in (None, step)]
@@ -128,11 +135,11 @@ class Tallies:
         """Each tally as plain JSON values, with how far its phase has come.
 
         ``elapsed`` is how many seconds of the phase are over and ``left`` how many are to come, None where nobody
-        knows; ``ramped_up`` says whether all holders have started.
+        knows; ``ramped_up`` says whether all holders have started. Empty until the start is known.
         """
-        if not self._all:
+        if math.isinf(self._start):
             return []
-        at = max(0.0, now - self._start)
+        at = max(0.0, (self._last if self._ended else now) - self._start)
         spans = thresholds.spans(self._ramp_up, self._draining, at)
         ends = {thresholds.RAMP_UP: self._ramp_up} | dict.fromkeys(
             (thresholds.RUN, thresholds.STEADY), self._duration

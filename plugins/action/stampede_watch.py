@@ -87,14 +87,12 @@ class ActionModule(ActionBase):
         asked = []
         for name, entry in entries.items():
             if entry.get("unit"):
-                file = shlex.quote(f"{entry['dir']}/stop")
-                # Whole at once, with its reason; without one where the disk is full.
-                write = (
-                    f"printf %s {shlex.quote(reason)} >{file}.new && chmod 0644 {file}.new && mv {file}.new {file}"
-                )
-                command = f"{{ {write}; }} || touch {file}"
                 connection = Connection(self, name, task_vars["hostvars"][name])
-                asked.append(threading.Thread(target=self._ask, args=(connection, command), daemon=True))
+                asked.append(
+                    threading.Thread(
+                        target=self._ask, args=(connection, stop_command(entry["dir"], reason)), daemon=True
+                    )
+                )
             else:
                 stop_here(Path(entry["dir"]) / "stop", reason)
         for thread in asked:
@@ -118,6 +116,13 @@ class ActionModule(ActionBase):
         connection = Connection(self, name, task_vars["hostvars"][name])
         view = HostView(name, f"see {folder}/logs and journalctl -u {unit} there", time.time())
         return view, partial(look_at_unit, connection.output, folder, unit)
+
+
+def stop_command(folder: str, reason: str) -> str:
+    """Writes the file that ends a run, whole at once with its reason, or without one where the disk is full."""
+    file = shlex.quote(f"{folder}/stop")
+    write = f"printf %s {shlex.quote(reason)} >{file}.new && chmod 0644 {file}.new && mv {file}.new {file}"
+    return f"{{ {write}; }} || touch {file}"
 
 
 def stop_here(file: Path, reason: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -154,6 +156,17 @@ class TestJudge:
 
     def test_nothing_is_ended_when_nobody_asked_for_that(self) -> None:
         self.look(counted("max < 2 s", [2.5]), stop=None)
+
+
+def test_the_reason_comes_to_a_host_as_it_is(tmp_path: Path) -> None:
+    folder, reason = tmp_path / "a run's", "it's $HOME, 100 % \\n"
+    folder.mkdir()
+    subprocess.run(["sh", "-c", plugin.stop_command(str(folder), reason)], check=True)
+    assert (folder / "stop").read_text() == reason
+    (folder / "stop").unlink()
+    (folder / "stop.new").mkdir()  # so that nothing can be written there, as on a disk that is full
+    done = subprocess.run(["sh", "-c", plugin.stop_command(str(folder), reason)], check=True, capture_output=True)
+    assert done.returncode == 0 and (folder / "stop").read_text() == ""
 
 
 def test_the_table_shows_how_thresholds_stand() -> None:

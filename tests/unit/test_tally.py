@@ -110,6 +110,17 @@ class TestTallies:
         assert tuple(its[place]["left"] for place in (0, 1, 3)) == left
         assert its[0]["ramped_up"] is (now >= 110)
 
+    def test_nothing_is_said_before_the_start_is_known(self) -> None:
+        assert Tallies(self.texts, ramp_up=10, duration=60).as_list(1e6) == []
+
+    def test_it_is_over_with_the_last_step(self) -> None:
+        tallies = Tallies(["throughput >= 1/s"], ramp_up=10, duration=60)
+        tallies.begin(100)
+        tallies.count("connect", "ok", 164, 0.5, 0.5)
+        assert tallies.as_list(190)[0]["elapsed"] == 90
+        tallies.end()
+        assert tallies.as_list(190)[0]["elapsed"] == 64
+
     def test_nobody_knows_what_is_left_when_iterations_decide(self) -> None:
         tallies = Tallies(["errors < 1 %"], ramp_up=10, duration=0)
         tallies.begin(100)
@@ -124,6 +135,7 @@ def test_a_run_counts_as_it_records(play) -> None:
 
     texts = ["ping p95 < 2 s", "errors = 0"]
     run = play(script, wallets=SimulatedWallets(1), thresholds=texts, holders=3)
-    pings, everything = run.tallies.as_list(run.clock.now())
+    pings, everything = run.tallies.as_list(run.clock.now() + 100)
+    assert everything["elapsed"] < 100
     assert pings["ok"] == run.recorder.steps["ping"] == 12 and sum(count for _, count in pings["buckets"]) == 12
     assert everything["ok"] == sum(run.recorder.steps.values()) and everything["failed"] == 0
