@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from .fleet import Fleet
 from .host import Host
@@ -182,6 +183,27 @@ def test_teardown_keeps_points_of_runs_that_are_not_home(fleet: Fleet, before: s
     assert refused.code != 0
     assert "InfluxDB on metrics-1 has points of run away-1, of which " in refused.output, refused.output
     assert influxdb.query("SELECT count(active) FROM load", "grafana")[1][0][1] == 2
+
+
+def test_a_certificate_of_ones_own(fleet: Fleet, before: set[str], tmp_path: Path) -> None:
+    host = fleet["metrics-1"]
+    authority = trustme.CA()
+    certificate = authority.issue_cert(host.address)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "host.pem")
+    certificate.private_key_pem.write_to_path(tmp_path / "host.key")
+    files = {"certificate": "host.pem", "certificate_key": "host.key", "ca_file": "ca.pem"}
+    settings = {f"influxdb_{name}": str(tmp_path / file) for name, file in files.items()}
+    given = provision(fleet, "--diff", **settings)
+    assert given.code == 0 and "PRIVATE KEY" not in given.output, given.output
+    tls = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    assert urllib.request.urlopen(f"https://{host.address}:8086/ping", context=tls, timeout=30).status == 204
+    again = provision(fleet, **settings)
+    assert again.code == 0 and again.changed[host.name] == 0, again.output
+
+    made = provision(fleet)
+    assert made.code == 0, made.output
+    assert InfluxDb(fleet, host).write("tried value=1", "stampede") == 204
 
 
 def test_bad_input_is_named_before_anything_is_done(fleet: Fleet, before: set[str]) -> None:

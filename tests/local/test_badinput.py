@@ -220,6 +220,12 @@ def test_an_unresolvable_mediator(user: User, server: Server) -> None:
     assert f"stampede_mediator_did is '{did}'" in sentence and "did.json" in sentence
 
 
+def test_metrics_without_a_host_for_them(user: User) -> None:
+    sentence = user.refused(metrics="install")
+    assert sentence.startswith("stampede_metrics is install, but the inventory has no host in the group metrics; put")
+    assert sentence.endswith("or name a server that is there, with stampede_metrics: existing")
+
+
 def test_an_unknown_variable(user: User) -> None:
     sentence = user.refused(holder=5)
     assert sentence == "stampede_holder is no variable of Stampede; did you mean stampede_holders?"
