@@ -62,7 +62,7 @@ class InfluxDb:
 
 def provision(fleet: Fleet, *words: str, grafana: bool = False, **variables: Any) -> Played:
     settings = {"metrics": "install", "grafana": grafana, **variables}
-    return play(fleet, "provision", "--tags", "metrics", *words, recap=True, **settings)
+    return play(fleet, "provision", "--limit", "metrics-1", *words, recap=True, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,19 @@ def before(fleet: Fleet) -> Iterator[set[str]]:
     assert not (REPOSITORY / ".stampede/metrics" / host.name).exists()
     again = play(fleet, "teardown", "--limit", host.name, "--diff", recap=True)
     assert again.code == 0 and again.changed == {host.name: 0}, again.output
+
+
+@pytest.fixture(scope="module")
+def made(fleet: Fleet, before: set[str]) -> None:
+    """Plays the role."""
+    played = provision(fleet)
+    assert played.code == 0, played.output
+
+
+@pytest.fixture
+def influxdb(fleet: Fleet, made: None) -> InfluxDb:
+    """The server that the role makes, with the passwords that it has by now."""
+    return InfluxDb(fleet, fleet["metrics-1"])
 
 
 def test_servers_of_somebody_elses_are_left_as_they_are(fleet: Fleet) -> None:
@@ -119,9 +132,7 @@ def test_an_influxdb_is_made_and_its_secrets_stay_there(fleet: Fleet, before: se
     assert fleet.ssh(host, keys).stdout == ""
 
 
-def test_each_user_may_do_what_it_must_and_nothing_else(fleet: Fleet, before: set[str]) -> None:
-    provision(fleet)
-    influxdb = InfluxDb(fleet, fleet["metrics-1"])
+def test_each_user_may_do_what_it_must_and_nothing_else(influxdb: InfluxDb) -> None:
     count = "SELECT count(value) FROM tried"
     assert influxdb.write("tried value=1", "stampede") == 204
     assert influxdb.query(count, "grafana") == (200, [["1970-01-01T00:00:00Z", 1]])
@@ -144,10 +155,8 @@ def test_each_user_may_do_what_it_must_and_nothing_else(fleet: Fleet, before: se
         urllib.request.urlopen(f"{influxdb.url.replace('https', 'http')}/ping", timeout=30)
 
 
-def test_what_was_changed_is_made_right_again(fleet: Fleet, before: set[str]) -> None:
+def test_what_was_changed_is_made_right_again(fleet: Fleet, influxdb: InfluxDb) -> None:
     host = fleet["metrics-1"]
-    provision(fleet)
-    influxdb = InfluxDb(fleet, host)
     for words in (
         "GRANT ALL ON stampede TO grafana",
         "CREATE DATABASE more",
@@ -163,7 +172,6 @@ def test_what_was_changed_is_made_right_again(fleet: Fleet, before: set[str]) ->
     assert influxdb.query("SHOW USERS", "stampede")[0] == 401
     healed = provision(fleet, "--diff", influxdb_retention="INF")
     assert healed.code == 0 and healed.changed[host.name] == 1, healed.output
-    influxdb = InfluxDb(fleet, host)
     assert influxdb.query("SHOW USERS", "admin")[1] == [["admin", True], ["stampede", False], ["grafana", False]]
     privileges = {tuple(row) for row in influxdb.query("SHOW GRANTS FOR grafana", "admin")[1]}
     assert privileges == {("stampede", "READ")}
@@ -172,10 +180,8 @@ def test_what_was_changed_is_made_right_again(fleet: Fleet, before: set[str]) ->
     assert influxdb.query("DROP DATABASE more", "admin")[0] == 200
 
 
-def test_teardown_keeps_points_of_runs_that_are_not_home(fleet: Fleet, before: set[str], tmp_path: Path) -> None:
+def test_teardown_keeps_points_of_runs_that_are_not_home(fleet: Fleet, influxdb: InfluxDb, tmp_path: Path) -> None:
     host = fleet["metrics-1"]
-    provision(fleet)
-    influxdb = InfluxDb(fleet, host)
     for run in ("home-1", "away-1"):
         assert influxdb.write(f"load,run={run},host=load-1 active=1i", "stampede") == 204
     (tmp_path / "home-1").mkdir()
