@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .grafana import Json, chart, override, panel, query, row, table
+from .grafana import Json, chart, panel, query, row, table
 from .grafana import dashboard as grafana_dashboard
 from .influxql import BY_TIME, HOSTS, OK, during, percentiles, rate, run
 from .parts import BUSY, COUNT, LATE, SECONDS, events, which_hosts, which_run
@@ -214,6 +214,5 @@ def agents() -> list[Json]:
             [query(of_agents('max("restarts")'), name)],
             unit="short",
             interval=AGENT_SAMPLES,
-            overrides=[override("restarts", decimals=0)],
         ),
     ]

@@ -13,7 +13,9 @@ def test_provisioning_works_changes_nothing_twice_and_heals(fleet: Fleet) -> Non
     assert first.code == 0, first.output
     second = play(fleet, "provision", "--diff", recap=True)
     assert second.code == 0, second.output
-    assert second.changed == dict.fromkeys(("load-1", "load-2", "load-3", "services-1"), 0), second.output
+    assert second.changed == dict.fromkeys(("load-1", "load-2", "load-3", "services-1", "metrics-1"), 0), (
+        second.output
+    )
     print(f"provisioning four hosts: {first.seconds:.0f} s; again: {second.seconds:.0f} s")
 
     host = fleet["load-1"]

@@ -21,6 +21,8 @@ import pytest
 
 from controller.ports import free_ports
 
+DATABASE = "stampede"
+
 
 def needed() -> str:
     """The path of influxd; without one the test is skipped, which STAMPEDE_REQUIRE_INFLUXDB=1 makes a failure."""
@@ -34,19 +36,15 @@ def needed() -> str:
 
 
 class Influxd:
-    """A server that runs. ``port`` of loopback; nobody has to sign in, unless its settings say so."""
+    """A server that runs on ``port`` of loopback, with one database; nobody has to sign in."""
 
-    def __init__(self, port: int, folder: Path) -> None:
+    def __init__(self, port: int) -> None:
         self.port = port
-        self.folder = folder
+        self.url = f"http://127.0.0.1:{port}"
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def query(self, words: str, database: str = "") -> list[dict[str, Any]]:
-        """All rows of all series of one statement, by column and tag. Fails with what the server says."""
-        body = urllib.parse.urlencode({"q": words, "db": database}).encode()
+    def query(self, words: str) -> list[dict[str, Any]]:
+        """All rows of all series of one statement, by column and tag; times in ns. Fails with its words."""
+        body = urllib.parse.urlencode({"q": words, "db": DATABASE}).encode()
         try:
             with urllib.request.urlopen(f"{self.url}/query?epoch=ns", body, timeout=60) as answer:
                 result = json.load(answer)["results"][0]
@@ -59,16 +57,14 @@ class Influxd:
             for values in series["values"]
         ]
 
-    def write(self, database: str, lines: bytes) -> None:
+    def write(self, lines: bytes) -> None:
         """Write line protocol, with times in ns."""
-        urllib.request.urlopen(
-            f"{self.url}/write?{urllib.parse.urlencode({'db': database})}", lines, timeout=60
-        ).close()
+        urllib.request.urlopen(f"{self.url}/write?db={DATABASE}", lines, timeout=60).close()
 
 
 @contextmanager
-def running(**settings: str) -> Iterator[Influxd]:
-    """A server with settings by their environment's names, such as ``INFLUXDB_HTTP_AUTH_ENABLED="true"``."""
+def running() -> Iterator[Influxd]:
+    """Start a server, and end it."""
     path = needed()
     port = free_ports(2)
     folder = Path(tempfile.mkdtemp(prefix="stampede-test-influxdb-"))
@@ -83,7 +79,6 @@ def running(**settings: str) -> Iterator[Influxd]:
         "INFLUXDB_MONITOR_STORE_ENABLED": "false",
         "INFLUXDB_HTTP_BIND_ADDRESS": f"127.0.0.1:{port}",
         "INFLUXDB_HTTP_LOG_ENABLED": "false",
-        **settings,
     }
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -91,7 +86,9 @@ def running(**settings: str) -> Iterator[Influxd]:
         )
     try:
         await_port(port, process, folder / "log")
-        yield Influxd(port, folder)
+        server = Influxd(port)
+        server.query(f"CREATE DATABASE {DATABASE}")
+        yield server
     finally:
         process.terminate()
         process.wait(30)

@@ -226,6 +226,12 @@ def test_a_threshold_about_a_step_that_the_script_never_does(user: User) -> None
     assert sentence.endswith("; did you mean present_proof?")
 
 
+def test_metrics_without_a_host_for_them(user: User) -> None:
+    sentence = user.refused(metrics="install")
+    assert sentence.startswith("stampede_metrics is install, but the inventory has no host in the group metrics; put")
+    assert sentence.endswith("or name a server that is there, with stampede_metrics: existing")
+
+
 def test_an_unknown_variable(user: User) -> None:
     sentence = user.refused(holder=5)
     assert sentence == "stampede_holder is no variable of Stampede; did you mean stampede_holders?"

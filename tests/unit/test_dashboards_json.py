@@ -1,0 +1,97 @@
+"""The dashboards' JSON: made by the code beside it, and every panel says what it shows."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plugin_files import REPOSITORY
+
+DASHBOARDS = sorted((REPOSITORY / "dashboards").glob("*.json"))
+UNITS = {"s", "ops", "short", "percentunit", "bytes", "bool", "string"}
+
+
+def loaded(file: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(file.read_text())
+    return document
+
+
+def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
+    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+
+
+def test_the_files_are_current() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dashboards", "--check"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_there_are_three_each_with_a_uid_of_its_own() -> None:
+    assert [file.stem for file in DASHBOARDS] == ["compare", "hosts", "run"]
+    assert len({loaded(file)["uid"] for file in DASHBOARDS}) == 3
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+def test_every_panel_says_what_it_shows(file: Path) -> None:
+    dashboard = loaded(file)
+    assert dashboard["title"] and dashboard["description"] and dashboard["links"][0]["includeVars"]
+    for panel in panels(dashboard):
+        title = panel["title"]
+        assert title and panel["description"].endswith("."), title
+        assert panel["fieldConfig"]["defaults"]["unit"] in UNITS, title
+        assert re.fullmatch(r"[1-9]\d*s", panel["interval"]), title
+        if panel["type"] == "timeseries":
+            assert panel["options"]["legend"]["calcs"] == ["mean", "max"], title
+    titles = [panel["title"] for panel in dashboard["panels"]]
+    assert len(panels(dashboard)) >= 11 and all(titles)
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+def test_panels_have_their_number_and_their_place(file: Path) -> None:
+    taken: set[tuple[int, int]] = set()
+    dashboard = loaded(file)
+    numbers = [panel["id"] for panel in dashboard["panels"]]
+    assert len(numbers) == len(set(numbers))
+    for panel in dashboard["panels"]:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert place["x"] + place["w"] <= 24 and not cells & taken, panel["title"]
+        taken |= cells
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+def test_all_that_asks_asks_the_chosen_data_source(file: Path) -> None:
+    dashboard = loaded(file)
+    variables = {variable["name"]: variable for variable in dashboard["templating"]["list"]}
+    assert variables["datasource"]["query"] == "influxdb"
+    assert variables["datasource"]["current"]["value"] == "stampede"
+    asking = [*panels(dashboard), *dashboard["annotations"]["list"]]
+    asking += [variable for variable in variables.values() if variable["type"] == "query"]
+    for panel in panels(dashboard):
+        assert panel["targets"], panel["title"]
+        letters = [target["refId"] for target in panel["targets"]]
+        assert len(letters) == len(set(letters)), panel["title"]
+        asking += panel["targets"]
+    assert {json.dumps(each["datasource"]) for each in asking} == {'{"type": "influxdb", "uid": "${datasource}"}'}
+    used = set(re.findall(r"\$\{(\w+)(?::regex)?\}", json.dumps([each.get("query", "") for each in asking])))
+    assert used <= variables.keys()
+    assert {annotation["name"] for annotation in dashboard["annotations"]["list"]} == {"Phases", "Faults"}
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+def test_percentiles_are_of_raw_records(file: Path) -> None:
+    """A percentile is neither averaged nor one of a mean: what it is taken of is no aggregate."""
+    text = file.read_text()
+    assert "percentile(" in text
+    for found in re.findall(r'(?:mean|sum)\(\\"(p\d+|percentile)\\"\)|percentile\((\w+)\(', text):
+        raise AssertionError(found)
