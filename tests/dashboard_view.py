@@ -7,19 +7,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
+
+from points import Server
 
 DASHBOARDS = {file.stem: file for file in sorted((Path(__file__).parents[1] / "dashboards").glob("*.json"))}
 INTERVAL = 5
 """Seconds between the points of a chart."""
 TAGS = {"time", "host", "step", "agent", "run", "outcome", "kind", "key"}
-
-
-class Server(Protocol):
-    """An InfluxDB whose database can be asked."""
-
-    def query(self, words: str) -> list[dict[str, Any]]:
-        """All rows of all series of one statement, by column and tag; times in ns. Fails with its words."""
 
 
 @dataclass

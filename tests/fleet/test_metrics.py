@@ -34,8 +34,8 @@ class InfluxDb:
     def __init__(self, fleet: Fleet, host: Host) -> None:
         self.url = f"https://{host.address}:8086"
         self.passwords = {user: fleet.ssh(host, f"sudo cat {SECRETS}/{user}-password").stdout for user in USERS}
-        authority = REPOSITORY / ".stampede/metrics" / host.name / "ca.pem"
-        tls = ssl.create_default_context(cafile=str(authority))
+        self.ca_file = str(REPOSITORY / ".stampede/metrics" / host.name / "ca.pem")
+        tls = ssl.create_default_context(cafile=self.ca_file)
         self._open = urllib.request.build_opener(urllib.request.HTTPSHandler(context=tls)).open
 
     def ask(self, path: str, body: bytes, user: str) -> tuple[int, str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from dashboard_view import DASHBOARDS, INTERVAL, View
-from influxd import Influxd, running
+from influxdb_servers import Influxd, running
 
 from controller.errors import StepError
 from controller.metrics.journal import Journal
@@ -95,7 +95,7 @@ def error_classes(kind: type[StepError] = StepError) -> set[str]:
 def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influxd]:
     folder = tmp_path_factory.mktemp("journals")
     journals = [write_journal(folder, run, host) for run in STARTS for host in ("load-1", "load-2")]
-    with running() as server:
+    with running(Influxd) as server:
         load(server, journals)
         yield server
 

@@ -7,13 +7,11 @@ import gzip
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,34 +19,27 @@ from typing import Any
 import psutil
 import pytest
 from conftest import REPOSITORY, Playbook
-from influxdb_servers import PASSWORD, Influxd, VictoriaMetrics
+from influxdb_servers import PASSWORD, Influxd, VictoriaMetrics, running
+from points import expected, has_all_of, journal_lines
 
 from controller.metrics.journal import Journal
 from controller.metrics.push_process import PushProcess
 from controller.metrics.recorder import Recorder
 from controller.settings import Influxdb
 
-LINE = re.compile(r"^(\w+),(\S+) (.*) \d+$")
 SHORT = {"holders": 2, "iterations": 1, "wait_min": 0.1, "wait_max": 0.3, "presentations_max": 2}
 
 
 @pytest.fixture
 def influxd() -> Iterator[Influxd]:
-    server = Influxd()
-    server.start()
-    server.set_up()
-    yield server
-    server.stop()
-    shutil.rmtree(server.folder)
+    with running(Influxd) as server:
+        yield server
 
 
 @pytest.fixture
 def victoria_metrics() -> Iterator[VictoriaMetrics]:
-    server = VictoriaMetrics()
-    server.start()
-    yield server
-    server.stop()
-    shutil.rmtree(server.folder)
+    with running(VictoriaMetrics) as server:
+        yield server
 
 
 class WallClock:
@@ -102,45 +93,6 @@ class Writer:
 @pytest.fixture
 def writer(tmp_path: Path) -> Writer:
     return Writer(tmp_path)
-
-
-def journal_lines(file: Path) -> list[str]:
-    with gzip.open(file, "rt") if file.suffix == ".gz" else file.open() as lines:
-        return list(lines)
-
-
-def expected(files: list[Path], measurement: str, field: str, *tags: str) -> dict[tuple[str, ...], tuple[int, float]]:
-    """Count and sum of a field in journals, by tags. The sum of what is no number is 0."""
-    found: dict[tuple[str, ...], list[float]] = defaultdict(list)
-    for file in files:
-        for line in journal_lines(file):
-            match = LINE.match(line.replace(r"\ ", "_"))
-            assert match, line
-            if match[1] == measurement:
-                known = dict(pair.split("=") for pair in match[2].split(","))
-                value = re.search(rf"(?:^|,){field}=([-+.\de]+|\")", match[3])
-                assert value, line
-                found[tuple(known[tag] for tag in tags)].append(0.0 if value[1] == '"' else float(value[1]))
-    return {key: (len(values), sum(values)) for key, values in found.items()}
-
-
-def has_all_of(influxd: Influxd, *files: Path) -> None:
-    """Counts are exactly the journals', sums but for the last bits that depend on the order of summing."""
-    for measurement, field, tags in (
-        ("step", "service_time", ("step", "outcome", "host")),
-        ("step", "response_time", ("step", "outcome", "host")),
-        ("load", "active", ("host",)),
-        ("agent", "cpu", ("agent", "host")),
-    ):
-        journaled = expected(list(files), measurement, field, *tags)
-        found = influxd.totals(measurement, field, *tags)
-        assert {key: count for key, (count, _) in found.items()} == {
-            key: count for key, (count, _) in journaled.items()
-        }, measurement
-        for key, (_, total) in journaled.items():
-            assert found[key][1] == pytest.approx(total, rel=1e-9), (measurement, field, key)
-    events = {key: count for key, (count, _) in expected(list(files), "event", "text", "kind", "host").items()}
-    assert influxd.counts("event", "text", "kind", "host") == events
 
 
 def at(server: Influxd, **changes: str) -> Influxdb:

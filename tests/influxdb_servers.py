@@ -12,13 +12,17 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from points import rows
 
 from controller.ports import free_ports
 
+DATABASE = "stampede"
 PASSWORD = "1nflux-w0rd"
 CONFIGURATION = """
 reporting-disabled = true
@@ -89,33 +93,26 @@ class Influxd(Server):
 
     def set_up(self) -> None:
         self.query(f"CREATE USER admin WITH PASSWORD '{PASSWORD}' WITH ALL PRIVILEGES")
-        self.query("CREATE DATABASE stampede")
+        self.query(f"CREATE DATABASE {DATABASE}")
         self.query(f"CREATE USER writer WITH PASSWORD '{PASSWORD}'")
-        self.query("GRANT WRITE ON stampede TO writer")
+        self.query(f"GRANT WRITE ON {DATABASE} TO writer")
 
-    def query(self, text: str) -> list[dict[str, Any]]:
-        """What InfluxDB says, as the administrator: a list of series."""
-        data = urllib.parse.urlencode({"db": "stampede", "q": text}).encode()
-        request = urllib.request.Request(f"{self.url}/query", data)
+    def query(self, words: str) -> list[dict[str, Any]]:
+        """What the administrator is answered: see ``points.rows``."""
+        return rows(words, self._ask("query?epoch=ns", urllib.parse.urlencode({"db": DATABASE, "q": words}).encode()))
+
+    def write(self, lines: bytes) -> None:
+        """Write line protocol, with times in ns."""
+        self._ask(f"write?db={DATABASE}", lines)
+
+    def _ask(self, path: str, body: bytes) -> str:
+        request = urllib.request.Request(f"{self.url}/{path}", body)
         request.add_header("Authorization", "Basic " + b64encode(f"admin:{PASSWORD}".encode()).decode())
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            (result,) = json.load(answer)["results"]
-        assert "error" not in result, result
-        series: list[dict[str, Any]] = result.get("series", [])
-        return series
-
-    def totals(self, measurement: str, field: str, *tags: str) -> dict[tuple[str, ...], tuple[int, float]]:
-        """Count and sum of a field, by tags."""
-        found = self.query(f"SELECT count({field}), sum({field}) FROM {measurement} GROUP BY {','.join(tags)}")
-        return {
-            tuple(series["tags"][tag] for tag in tags): (series["values"][0][1], series["values"][0][2])
-            for series in found
-        }
-
-    def counts(self, measurement: str, field: str, *tags: str) -> dict[tuple[str, ...], int]:
-        """Count of a field that is no number, by tags."""
-        found = self.query(f"SELECT count({field}) FROM {measurement} GROUP BY {','.join(tags)}")
-        return {tuple(series["tags"][tag] for tag in tags): series["values"][0][1] for series in found}
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return str(answer.read().decode())
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{path}: {error.read().decode()}") from None
 
 
 class VictoriaMetrics(Server):
@@ -145,3 +142,17 @@ class VictoriaMetrics(Server):
                 tags = series["metric"]
                 found.setdefault((tags["step"], tags["outcome"]), []).extend(series["values"])
         return found
+
+
+@contextmanager
+def running[S: (Influxd, VictoriaMetrics)](kind: type[S]) -> Iterator[S]:
+    """A server for a while; nothing of it is left."""
+    server = kind()
+    try:
+        server.start()
+        if isinstance(server, Influxd):
+            server.set_up()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(server.folder)
