@@ -76,6 +76,10 @@ class Answer(Problem):
         self.status = status
 
 
+class Untrusted(Problem):
+    """The server's certificate is not one to be trusted."""
+
+
 class Server:
     """The server's HTTP API."""
 
@@ -91,7 +95,7 @@ class Server:
         while True:
             try:
                 self._ask("/ping", None, None)
-            except Answer:
+            except (Answer, Untrusted):
                 raise
             except Problem:
                 if time.monotonic() > deadline:
@@ -130,6 +134,11 @@ class Server:
             raise Answer(error.code, text or str(error.reason)) from None
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
+            if isinstance(reason, ssl.SSLCertVerificationError):
+                raise Untrusted(
+                    f"its certificate is not trusted for {self._url} ({reason.verify_message}); "
+                    "see stampede_influxdb_certificate, stampede_influxdb_ca_file and stampede_influxdb_address"
+                ) from None
             raise Problem(f"{self._url} does not answer ({reason})") from None
 
 

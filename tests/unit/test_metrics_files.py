@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import configparser
+import http.server
 import json
+import ssl
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
@@ -116,3 +120,21 @@ def test_durations_of_influxdb(duration: str, expected: int) -> None:
 def test_a_duration_that_is_none_is_named() -> None:
     with pytest.raises(influxdb.Problem, match="stampede_influxdb_retention is '30 days'; it must be INF or"):
         influxdb.seconds("30 days")
+
+
+def test_a_certificate_that_is_not_trusted_is_named_at_once(tmp_path: Path) -> None:
+    """It is not waited for, as a server is that does not answer yet."""
+    ours, other = trustme.CA(), trustme.CA()
+    other.cert_pem.write_to_path(tmp_path / "ca.pem")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.issue_cert("localhost").configure_cert(tls)
+    with http.server.HTTPServer(("localhost", 0), http.server.BaseHTTPRequestHandler) as server:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"https://localhost:{server.server_port}"
+        with pytest.raises(
+            influxdb.Untrusted, match=f"its certificate is not trusted for {url} \\(.*stampede_influxdb"
+        ):
+            influxdb.Server(url, str(tmp_path / "ca.pem")).await_ready()
+        server.shutdown()
