@@ -302,6 +302,9 @@ def test_printing_is_light_and_fits_the_paper(opened):
     one.page.emulate_media(media="print", color_scheme="dark")
     assert one.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert max(one.page.locator("canvas").evaluate_all("all => all.map(one => one.clientWidth)")) <= 700
+    one.page.set_viewport_size({"width": 718, "height": 1000})  # A4 without its margins
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= 718
+    one.page.set_viewport_size({"width": WIDE, "height": 900})
     one.page.emulate_media(media="screen", color_scheme="dark")
     one.page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert max(one.page.locator("canvas").evaluate_all("all => all.map(one => one.clientWidth)")) > 1000
