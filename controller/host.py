@@ -1,7 +1,7 @@
 """A host's part in a run: arm, wait for go, run, drain; with ``state.json`` telling how it stands.
 
 All files lie in the run's work folder: ``go.json`` (``{"start_at": EPOCH_SECONDS}``) starts the run, a file
-``stop`` ends it gracefully, ``journal.lp`` holds the records.
+``stop``, which may say why, ends it gracefully, ``journal.lp`` holds the records.
 """
 
 from __future__ import annotations
@@ -128,14 +128,15 @@ class HostRun:
 
     # ------------------------------------------------------------- stop and go
 
-    def stop(self) -> None:
+    def stop(self, reason: str = "") -> None:
         """End gracefully: no new steps, those in flight drain. Called twice: at once."""
         if self._stopping:
             self.abort()
             return
         self._stopping = True
         self._ending.set()
-        self._announce("stop_requested", "the run was asked to stop")
+        self._message = self._message or reason
+        self._announce("stop_requested", "the run was asked to stop" + (f": {reason}" if reason else ""))
         if self._run:
             self._run.end()
 
@@ -158,11 +159,16 @@ class HostRun:
                 self._run.refuse(BadInput(refused.read_text(encoding="utf-8").strip()))
                 self._ending.set()
             if not self._stopping and (self._dir / "stop").exists():
-                self.stop()
+                self.stop(self._reason_to_stop())
             if self._die_with and not self._die_with.is_running():
                 self._message = "the process that started this run is gone"
                 self.abort()
                 return
+
+    def _reason_to_stop(self) -> str:
+        with contextlib.suppress(OSError):  # the file may be root's alone
+            return (self._dir / "stop").read_text(encoding="utf-8", errors="replace").strip()
+        return ""
 
     async def _until_stopped(self, work: Any) -> bool:
         """Await ``work``; False when the run was asked to stop before it was done."""
@@ -287,6 +293,7 @@ class HostRun:
             },
             "errors": dict(run.recorder.errors) if run else {},
             "p95": run.recorder.p95() if run else {},
+            "thresholds": run.tallies.as_list(run.clock.now()) if run else [],
             "lag_p99": sample.lag_p99,
             "loop_lag_max": sample.loop_lag_max,
             "cpu": sample.cpu,

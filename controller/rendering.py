@@ -16,8 +16,11 @@ from typing import Any
 
 import jinja2
 
+from controller import thresholds
 from controller.dry_run import dry_run
 from controller.errors import BadInput
+from controller.run import Script
+from controller.script import STEPS
 from controller.settings import Settings, seconds
 
 BLANKED = "stampede_secrets"
@@ -107,7 +110,7 @@ def try_script(variables: dict[str, Any], templates_dir: Path, base_dir: Path | 
     """Run the script on virtual time with simulated holders.
 
     Raises BadInput, naming file and line, when it has no ``async def script(holder)``, asks for a service
-    that is not configured, or raises anything.
+    that is not configured, raises anything, or never does a step that a threshold is about.
     """
     settings = Settings.from_variables(variables)
     path = find_script(settings.script, templates_dir, base_dir)
@@ -121,16 +124,23 @@ def try_script(variables: dict[str, Any], templates_dir: Path, base_dir: Path | 
     script = names.get("script")
     if not inspect.iscoroutinefunction(script):
         raise BadInput(f"{path} has no 'async def script(holder)'; every script must have one")
-    trial = dataclasses.replace(
-        settings,
-        holders=min(settings.holders, TRIAL_HOLDERS),
-        iterations=min(settings.iterations, 2),
-        duration=min(settings.duration, TRIAL_SECONDS),
-        ramp_up=0.0,
+    few = dataclasses.replace(settings, holders=min(settings.holders, TRIAL_HOLDERS))
+    short = dataclasses.replace(
+        few, iterations=min(settings.iterations, 2), duration=min(settings.duration, TRIAL_SECONDS), ramp_up=0.0
     )
+    steps: set[str] = set()
+    for trial in (short, few, settings):  # a step may come late, or from few holders, so look ever longer
+        steps |= _steps_of(script, trial, path)
+        if not (thresholds.steps_in(settings.thresholds) & STEPS) - steps:
+            break
+    thresholds.check_steps(settings.thresholds, sorted(steps))
+
+
+def _steps_of(script: Script, settings: Settings, path: Path) -> set[str]:
+    """The steps that a script does in a dry run. Raises BadInput."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            dry_run(script, trial)
+            return set(dry_run(script, settings).steps)
     except asyncio.CancelledError:
         raise
     except Exception as error:

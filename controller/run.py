@@ -14,6 +14,7 @@ from controller.load.closed import ramp_up
 from controller.load.pacing import EndOfRun, Pacer
 from controller.metrics.journal import Journal
 from controller.metrics.recorder import Recorder
+from controller.metrics.tally import Tallies
 from controller.script import FAILURE_PAUSE, Holder
 from controller.services import Services
 from controller.settings import Settings
@@ -51,7 +52,8 @@ class Run:
         self.services = services
         self.clock = Clock()
         self.pacer = Pacer(self.clock)
-        self.recorder = Recorder(self.clock, journal)
+        self.tallies = Tallies(settings.thresholds, settings.ramp_up, settings.duration)
+        self.recorder = Recorder(self.clock, journal, self.tallies)
         self.active = 0
         self.finished = 0
         self.stopped = 0
@@ -66,6 +68,7 @@ class Run:
         """Take all holders through the script from ``start``, a moment of the clock, until the duration
         is over or all scripts have ended; then give steps in flight ``drain`` seconds."""
         settings = self.settings
+        self.tallies.begin(start)
         if settings.duration:
             asyncio.get_running_loop().call_at(start + settings.duration, self.end)
         if start > self.clock.now():
@@ -81,12 +84,14 @@ class Run:
         await asyncio.wait({holders, over}, return_when=asyncio.FIRST_COMPLETED)
         over.cancel()
         if not holders.done():
+            self.tallies.drain(self.clock.now())
             self._on_phase("draining")
             aborted = asyncio.create_task(self._aborted.wait())
             await asyncio.wait({holders, aborted}, timeout=settings.drain, return_when=asyncio.FIRST_COMPLETED)
             aborted.cancel()
             holders.cancel()
         await asyncio.gather(holders, return_exceptions=True)
+        self.tallies.end()
 
     def end(self) -> None:
         """End the run: no step begins any more, those in flight may drain."""

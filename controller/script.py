@@ -19,6 +19,21 @@ if TYPE_CHECKING:
 
 FAILURE_PAUSE = 1.0
 """Seconds a holder pauses after a failed step, so that a failing service is not hammered."""
+STEPS = frozenset(
+    {
+        "connect_to_mediator",
+        "request_invitation",
+        "connect",
+        "receive_credential",
+        "present_proof",
+        "request_revocation",
+        "receive_revocation_notification",
+        "delete_credential",
+        "ping",
+        "send_message",
+    }
+)
+"""All steps that there are; a script does some of them."""
 
 
 class Holder:

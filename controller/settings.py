@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from controller import thresholds
 from controller.errors import BadInput
 from controller.targets import Targets, did_urls
 
@@ -108,6 +109,8 @@ class Settings:
     drain: float
     step_timeout: float
     on_failure: str
+    thresholds: tuple[str, ...]
+    """See ``controller.thresholds``."""
     mediator_did: str
     services: Mapping[str, Service]
     ca_file: str
@@ -153,6 +156,7 @@ class Settings:
             drain=reader.duration("drain"),
             step_timeout=reader.duration("step_timeout", above_zero=True),
             on_failure=reader.choice("on_failure", "restart", "continue", "stop"),
+            thresholds=reader.texts("thresholds"),
             mediator_did=reader.did("mediator_did"),
             services=reader.services("services"),
             ca_file=reader.text("ca_file"),
@@ -186,6 +190,7 @@ class Settings:
                 "stampede_postgresql_url holds a password; put it into stampede_secrets as postgresql_password"
             )
         reader.problems += settings.not_allowed()
+        reader.problems += thresholds.check(settings.thresholds, settings.ramp_up, settings.duration)
         if reader.problems:
             raise BadInput(*reader.problems)
         return settings

@@ -15,6 +15,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from controller.fleet.thresholds import Standing, standings
 from controller.fleet.view import HostView, clock
 
 WIDTH = 100
@@ -51,6 +52,8 @@ def line(hosts: Iterable[HostView], now: float) -> str:
     parts.append(f"lag {(all_of_them['lag_p99'] or 0) * 1000:.0f} ms")
     parts.append(f"CPU {all_of_them['cpu'] or 0:.0%}")
     parts.append(time_left(all_of_them["seconds_left"]))
+    if crossed := [standing.threshold.text for standing in standings(hosts) if standing.crossed]:
+        parts.append(f"crossed: {', '.join(crossed)}")
     parts += [host.note(now) for host in hosts if not host.obituary]
     return " | ".join(part for part in parts if part)
 
@@ -65,7 +68,8 @@ def text(hosts: Sequence[HostView], now: float) -> str:
 
 
 def table(hosts: Sequence[HostView], now: float, rows: int = MOST_ROWS) -> RenderableType:
-    """A row for each host, or for those that stand out when there are more than ``rows``; their sums; and notes."""
+    """A row for each host, or for those that stand out when there are more than ``rows``; their sums; how the
+    thresholds stand; and notes."""
     all_of_them = fleet_figures(hosts, now)
     drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     drawn.add_column("host")  # this one and the steps' are cut where there is little room
@@ -95,7 +99,16 @@ def table(hosts: Sequence[HostView], now: float, rows: int = MOST_ROWS) -> Rende
         ok,
         time_left(all_of_them["seconds_left"]),
     ]
-    return Group(Text(" | ".join(filter(None, head))), drawn, notes(hosts, now))
+    return Group(Text(" | ".join(filter(None, head))), drawn, judged(standings(hosts)), notes(hosts, now))
+
+
+def judged(found: Iterable[Standing]) -> Table:
+    """A line for each threshold, the crossed ones first."""
+    paragraphs = Table.grid(padding=(0, 1, 0, 0))
+    for standing in sorted(found, key=lambda standing: not standing.crossed):
+        mark = "✗" if standing.crossed else "·" if standing.value is None else "✓"
+        paragraphs.add_row(Text(mark), Text(standing.sentence), style="red" if standing.crossed else "")
+    return paragraphs
 
 
 def notes(hosts: Iterable[HostView], now: float) -> Table:

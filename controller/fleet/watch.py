@@ -28,6 +28,7 @@ from controller.fleet.inventory import LoadHost, load_hosts
 from controller.fleet.lookers import Lookers
 from controller.fleet.looks import LIVING, Look, Unreachable, look_at_process, look_at_unit
 from controller.fleet.ssh import Here, Root, There
+from controller.fleet.thresholds import Crossings, standings
 from controller.fleet.view import Fault, HostView, clock
 from controller.processes import is_alive
 
@@ -167,6 +168,7 @@ class Watch:
             self.views[name].obituary = f"{name} has no part in run {run_id}."
         looks = {name: host.look(run_id) for name, host in hosts.items() if name not in without}
         self._lookers = Lookers(looks, self.views, LOOK_EVERY)
+        self._crossings = Crossings()
 
     @property
     def over(self) -> bool:
@@ -187,12 +189,16 @@ class Watch:
                 faults += self._lookers.wait(min(left, 0.5))
             yield faults
 
+    def crossed(self) -> list[str]:
+        """A sentence for each threshold that was not seen to be crossed before."""
+        return self._crossings.new(standings(self._hosts), self._lookers.now())
+
     def text(self) -> str:
         return table.text(self._hosts, self._lookers.now())
 
     def drawn(self, height: int) -> Group:
         title = Text(f"Run {self.run_id} (Ctrl-C ends watching, not the run)", style="bold")
-        rows = max(3, min(table.MOST_ROWS, height - HEAD_AND_SUMS))
+        rows = max(3, min(table.MOST_ROWS, height - HEAD_AND_SUMS - len(standings(self._hosts))))
         return Group(title, table.table(self._hosts, self._lookers.now(), rows))
 
     def json(self) -> str:
@@ -203,6 +209,7 @@ class Watch:
                 "time": now,
                 "hosts": {host.name: table.host_figures(host, now) for host in hosts},
                 "fleet": table.fleet_figures(hosts, now),
+                "thresholds": [standing.as_dict() for standing in standings(hosts)],
                 "faults": [fault.as_dict() for host in hosts for fault in host.faults],
             }
         )
@@ -246,7 +253,8 @@ def show(watched: Watch, interval: float | None, *, as_json: bool, once: bool) -
             if as_json:
                 print(watched.json(), flush=True)
             else:
-                print("\n".join([*(fault.text for fault in faults), watched.text()]), flush=True)
+                told = [fault.text for fault in faults] + watched.crossed()
+                print("\n".join([*told, watched.text()]), flush=True)
             if once:
                 return
         return
@@ -254,4 +262,6 @@ def show(watched: Watch, interval: float | None, *, as_json: bool, once: bool) -
         for faults in watched.rounds(interval or LOOK_EVERY):
             for fault in faults:
                 live.console.print(Text(f"{clock(time.time())} {fault.text}"))
+            for sentence in watched.crossed():
+                live.console.print(Text(sentence, "red"))
             live.update(watched.drawn(console.height), refresh=True)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from controller.metrics.journal import Journal
 from controller.metrics.line_protocol import FieldValue
+from controller.metrics.tally import Tallies
 
 WINDOW = 1000
 """Newest service times per step from which the live p95 is taken."""
@@ -25,7 +26,7 @@ class Clock(Protocol):
 class Recorder:
     """One per run. Times in seconds, of the run's clock."""
 
-    def __init__(self, clock: Clock, journal: Journal | None) -> None:
+    def __init__(self, clock: Clock, journal: Journal | None, tallies: Tallies | None = None) -> None:
         self.outcomes: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.steps: Counter[str] = Counter()
@@ -33,6 +34,7 @@ class Recorder:
         self.in_flight = 0
         self._clock = clock
         self._journal = journal
+        self._tallies = tallies
         self._series: dict[tuple[str, str], str] = {}
         self._recent: dict[str, deque[float]] = {}
 
@@ -68,6 +70,8 @@ class Recorder:
                 series = self._journal.series("step", step=name, outcome=outcome)
                 self._series[name, outcome] = series
             self._journal.append(series, fields, self._clock.epoch_ns(now))
+        if self._tallies is not None:
+            self._tallies.count(name, outcome, now, now - start, now - due)
         self.outcomes[outcome] += 1
         self.steps[name] += 1
         if error:

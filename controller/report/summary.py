@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.report import comparison, generator, hosts, start, time_spent, verdict, wording
+from controller.report import comparison, generator, hosts, start, thresholds, time_spent, verdict, wording
 from controller.report.faults import Fault
 from controller.report.journal import FAILED, INTERRUPTED, OK, Event, Journal
 from controller.report.results_folder import ResultsFolder
@@ -35,6 +35,7 @@ def summarize(results: ResultsFolder, journal: Journal, window: Window | None, f
         "comparison": comparison.of(journal, times_of_hosts, described, window.seconds if window else None),
         "steps": _steps(journal, window),
         "time_spent": time_spent.of(journal, window),
+        "thresholds": thresholds.judge(results, journal, window),
         "errors": _errors(journal, window),
         "events": [_event(event, window) for event in sorted(journal.events, key=lambda event: event.time)],
         "journal": _completeness(results, journal),

@@ -11,7 +11,14 @@ SHORTEST_NAME = 12
 MOST_ERRORS = 10
 
 BOLD, RED, GREEN, YELLOW, FAINT = "1", "31", "32", "33", "2"
-OUTCOME_COLOURS = {"passed": GREEN, "failed": RED, "broken_off": RED, "no_load": RED, "stopped": YELLOW}
+OUTCOME_COLOURS = {
+    "passed": GREEN,
+    "failed": RED,
+    "thresholds": RED,
+    "broken_off": RED,
+    "no_load": RED,
+    "stopped": YELLOW,
+}
 
 
 def table(summary: dict[str, Any], stream: TextIO | None = None) -> str:
@@ -22,10 +29,15 @@ def table(summary: dict[str, Any], stream: TextIO | None = None) -> str:
     paint = _Paint(coloured=stream is not None and stream.isatty() and not os.environ.get("NO_COLOR"))
     run = summary["run"]
     colour = OUTCOME_COLOURS[run["outcome"]]
-    findings = [(finding["about"] == "hosts", _finding(finding, paint)) for finding in run["findings"]]
+    findings = [
+        (finding["about"] == "hosts", _finding(finding, paint))
+        for finding in run["findings"]
+        if finding["about"] != "thresholds"  # all of them have a place of their own
+    ]
     parts = [
         [paint(line, BOLD, colour) for line in wrapped(run["headline"])],
         *(lines for of_hosts, lines in findings if of_hosts),  # what happened to a host explains what follows
+        _thresholds(summary["thresholds"], paint),
         _steps(summary["steps"], paint),
         _errors(summary["errors"], paint),
         *(lines for of_hosts, lines in findings if not of_hosts),
@@ -55,6 +67,14 @@ def wrapped(text: str, indent: str = "") -> list[str]:
 def printable(text: str) -> str:
     """The text without control characters: what a service answered must not steer the terminal."""
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _thresholds(found: list[dict[str, Any]], paint: _Paint) -> list[str]:
+    lines = []
+    for its in found:
+        mark, colour = ("✓", GREEN) if its["passed"] else ("✗", RED)
+        lines += [paint(line, colour) for line in wrapped(f"{mark} {its['sentence']}", indent="  ")]
+    return lines
 
 
 def _steps(steps: dict[str, Any], paint: _Paint) -> list[str]:

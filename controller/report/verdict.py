@@ -5,7 +5,7 @@ The same sentences stand at the top of the page, in the terminal and in summary.
 
 from typing import Any
 
-from controller.report import comparison, time_spent, wording
+from controller.report import comparison, thresholds, time_spent, wording
 
 SLOWEST = 3
 MOST_HOSTS = 5
@@ -15,13 +15,15 @@ def of(summary: dict[str, Any]) -> dict[str, Any]:
     """`outcome` (a word), `passed`, `headline` (a few words), `findings` (sentences, each with its subject and
     whether it is a `warning`).
 
-    Outcomes: `passed` (steps were done and none failed, every host came to its end), `failed` (steps
-    failed), `stopped` (ended early on request), `broken_off` (a host did not come to its end), `no_load`
-    (no step was done). Hosts that were left out before the start have no end to come to.
+    Outcomes: `passed` (steps were done, none failed against what is allowed, every host came to its end), `failed`
+    (steps failed that no threshold on errors is about), `thresholds` (one was crossed, or there was nothing to judge
+    it by), `stopped` (ended early on request), `broken_off` (a host did not come to its end), `no_load` (no step was
+    done). Hosts that were left out before the start have no end to come to.
     """
     outcome = _outcome(summary)
     generator, compared = summary["generator"], summary["comparison"]
     findings = [
+        *(("thresholds", its["sentence"], True) for its in _crossed(summary)),
         ("load", _load(summary), False),
         *(("hosts", text, True) for text in _hosts(summary)),
         ("start", _start(summary), False),
@@ -43,32 +45,63 @@ def _unfinished(summary: dict[str, Any]) -> dict[str, Any]:
     return {name: host for name, host in summary["hosts"].items() if host["took_part"] and not host["finished"]}
 
 
+def _crossed(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """The thresholds that were not kept, or could not be judged."""
+    return [its for its in summary["thresholds"] if not its["passed"]]
+
+
 def _outcome(summary: dict[str, Any]) -> str:
     load = summary["load"]
-    if load["failed"]:
+    if thresholds.unjudged_failures(summary):
         return "failed"
-    if not load["ok"]:
+    if not load["ok"] + load["failed"]:
         return "no_load"
     unfinished = _unfinished(summary)
-    if not unfinished:
-        return "passed"
-    return "stopped" if all(host["phase"] == "stopped" for host in unfinished.values()) else "broken_off"
+    if any(host["phase"] != "stopped" for host in unfinished.values()):
+        return "broken_off"
+    if _crossed(summary):
+        return "thresholds"
+    return "stopped" if unfinished else "passed"
 
 
 def _headline(summary: dict[str, Any], outcome: str) -> str:
-    load = summary["load"]
+    found, crossed = summary["thresholds"], _crossed(summary)
+    failures = f"{_share_that_failed(summary['load'])} failed" if summary["load"]["failed"] else "no step failed"
     match outcome:
         case "failed":
-            ended = load["ok"] + load["failed"]
-            share = wording.percent(load["failed"] / ended)
-            return f"Failed: {wording.count(load['failed'])} of {wording.number(ended, 'step')} ({share})"
+            headline = f"Failed: {_share_that_failed(summary['load'])}"
         case "no_load":
             return "No load was made: not one step was done"
+        case "thresholds":
+            return f"Failed: {_how_many(found, crossed)}: {wording.listed([its['text'] for its in crossed])}"
+        case "passed" if found:
+            kept = "the threshold was" if len(found) == 1 else f"all {len(found)} thresholds were"
+            return f"Passed: {kept} kept, {failures}"
         case "passed":
-            return "Passed: no step failed"
+            return f"Passed: {failures}"
         case "stopped":
-            return "Stopped before its end; until then no step failed"
-    return f"Broken off: {wording.listed(list(_unfinished(summary)))} did not come to the end; no step failed"
+            return f"Stopped before its end; until then {failures}"
+        case _:
+            headline = f"Broken off: {wording.listed(list(_unfinished(summary)))} did not come to the end; {failures}"
+    return f"{headline}; {_how_many(found, crossed)}" if crossed else headline
+
+
+def _share_that_failed(load: dict[str, Any]) -> str:
+    ended = load["ok"] + load["failed"]
+    share = wording.percent(load["failed"] / ended)
+    return f"{wording.count(load['failed'])} of {wording.number(ended, 'step')} ({share})"
+
+
+def _how_many(found: list[dict[str, Any]], crossed: list[dict[str, Any]]) -> str:
+    """Of how many thresholds what is wrong: "1 of 3 thresholds was crossed"."""
+    open_ = sum(its["passed"] is None for its in crossed)
+    whole = wording.number(len(found), "threshold")
+    parts = []
+    if over := len(crossed) - open_:
+        parts.append(f"{over} of {whole} {'was' if over == 1 else 'were'} crossed")
+    if open_:
+        parts.append(f"{open_}{'' if parts else f' of {whole}'} could not be judged")
+    return " and ".join(parts)
 
 
 def _load(summary: dict[str, Any]) -> str:

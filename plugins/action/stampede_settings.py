@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible.module_utils.parsing.convert_bool import BOOLEANS
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -45,6 +46,7 @@ DURATIONS = frozenset(
     }
 )
 """Variables of the control node alone; those of the load hosts are checked by ``check_variables``."""
+SWITCHES = ("stampede_abort_on_thresholds", "stampede_fail_on_errors")
 STOP_MARGIN = 20.0
 """Seconds that a controller may take, beyond its drain, to end when it is asked to."""
 
@@ -82,6 +84,7 @@ class ActionModule(ActionBase):
         start_delay = duration(variables, "stampede_start_delay", problems)
         for name in sorted(DURATIONS & variables.keys()):
             duration(variables, name, problems)
+        problems += wrong_switches(variables)
         problems += wrong_min_hosts(variables["stampede_min_hosts"], len(self._all_vars["ansible_play_hosts_all"]))
         results = results_folder(variables)
         problems += cannot_write(results, "stampede_results_dir", str(variables.get("stampede_results_dir")))
@@ -216,6 +219,16 @@ def duration(variables: Mapping[str, Any], name: str, problems: list[str]) -> fl
             f"{name} is {variables[name]!r}; it must be a number of seconds or a duration such as 5s or 2m"
         )
         return 0.0
+
+
+def wrong_switches(variables: Mapping[str, Any]) -> list[str]:
+    """Say so of each of ``SWITCHES`` that is neither true nor false."""
+    values = {name: variables[name] for name in SWITCHES}
+    return [
+        f"{name} is {value!r}; it must be true or false"
+        for name, value in values.items()
+        if str(value).lower() not in BOOLEANS
+    ]
 
 
 def wrong_min_hosts(value: Any, hosts: int) -> list[str]:

@@ -6,12 +6,15 @@ or a ``unit`` of systemd on a host that is looked at over its own connection. ``
 
 A host whose controller dies or fails, or that cannot be reached for a minute, is told of at once, is noted in
 ``died`` with its sentence, and the others go on; so is one that is not armed after ``timeout`` seconds, where that is
-awaited. The task itself does not fail. Returns the ``states`` and the ``died`` by host, and the ``faults`` (see
-``controller.fleet.view.Fault``); hosts that do not arm are in ``died`` alone, since they have no part in the run.
+awaited. A threshold that is crossed is told of at once; with ``abort_on_thresholds`` a run in which one is beyond
+hope is ended in good order. The task itself does not fail. Returns the ``states`` and the ``died`` by host, and the
+``faults`` (see ``controller.fleet.view.Fault``); hosts that do not arm are in ``died`` alone, since they have no part
+in the run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import threading
@@ -27,17 +30,20 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import become_loader, connection_loader
 from ansible.utils.display import Display
 
+from controller.files import write_atomically
 from controller.fleet import table
 from controller.fleet.inventory import chosen
 from controller.fleet.lookers import Lookers
 from controller.fleet.looks import Look, Unreachable, look_at_process, look_at_unit
+from controller.fleet.thresholds import Crossings, standings
 from controller.fleet.view import ENDED, Fault, HostView
 from controller.processes import Interrupted, cleaning_up_when_interrupted
 from controller.settings import seconds
 
 POLL_EVERY = 0.5
 STOP_LIMIT = 10.0
-"""Seconds for asking all hosts to end the run, when ansible-playbook is interrupted."""
+"""Seconds for asking all hosts to end the run."""
+JUDGE_EVERY = 1.0
 REACHED = {
     "armed": frozenset({"armed", "running", "draining"}) | ENDED,
     "ended": ENDED,
@@ -47,7 +53,7 @@ COLOURS = {"died": "red", "lost": "red", "unreachable": "yellow"}
 
 class ActionModule(ActionBase):
     _requires_connection = False
-    _VALID_ARGS = frozenset({"hosts", "until", "interval", "timeout"})
+    _VALID_ARGS = frozenset({"hosts", "until", "interval", "timeout", "abort_on_thresholds"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -59,11 +65,14 @@ class ActionModule(ActionBase):
         pause = 2 * POLL_EVERY if any(entry.get("unit") for entry in args["hosts"].values()) else POLL_EVERY
         lookers = Lookers(looks, hosts, pause)
         interval, timeout = seconds(args.get("interval", 5)), seconds(args.get("timeout", 0))
+        abort = boolean(args.get("abort_on_thresholds", False))
+        judge = Judge(list(hosts.values()), partial(self._stop, args["hosts"], task_vars or {}) if abort else None)
         with cleaning_up_when_interrupted():
             try:
-                watch(list(hosts.values()), lookers, until, interval, timeout)
+                watch(list(hosts.values()), lookers, judge, until, interval, timeout)
             except Interrupted:
-                self._stop(args["hosts"], task_vars or {})
+                units = {name: entry for name, entry in args["hosts"].items() if entry.get("unit")}
+                self._stop(units, task_vars or {})  # controllers of this machine end by themselves, with Ansible
                 raise
         faults = [fault for host in hosts.values() for fault in host.faults]
         if until == "armed":
@@ -73,19 +82,29 @@ class ActionModule(ActionBase):
         result["faults"] = [fault.as_dict() for fault in faults]
         return result
 
-    def _stop(self, entries: Mapping[str, Any], task_vars: Mapping[str, Any]) -> None:
-        """Ask controllers on other hosts to end, as those of this machine do by themselves, with ansible-playbook."""
+    def _stop(self, entries: Mapping[str, Any], task_vars: Mapping[str, Any], reason: str = "") -> None:
+        """Ask the controllers to end the run in good order."""
         asked = []
         for name, entry in entries.items():
             if entry.get("unit"):
-                command = f"touch {shlex.quote(entry['dir'])}/stop"
                 connection = Connection(self, name, task_vars["hostvars"][name])
-                asked.append(threading.Thread(target=connection.output, args=(command,), daemon=True))
+                asked.append(
+                    threading.Thread(
+                        target=self._ask, args=(connection, stop_command(entry["dir"], reason)), daemon=True
+                    )
+                )
+            else:
+                stop_here(Path(entry["dir"]) / "stop", reason)
         for thread in asked:
             thread.start()
         deadline = time.monotonic() + STOP_LIMIT
         for thread in asked:
             thread.join(max(0.0, deadline - time.monotonic()))
+
+    @staticmethod
+    def _ask(connection: Connection, command: str) -> None:
+        with contextlib.suppress(Unreachable):  # the host is told of as not reached
+            connection.output(command)
 
     def _host(
         self, name: str, entry: Mapping[str, Any], task_vars: Mapping[str, Any]
@@ -99,7 +118,45 @@ class ActionModule(ActionBase):
         return view, partial(look_at_unit, connection.output, folder, unit)
 
 
-def watch(hosts: list[HostView], lookers: Lookers, until: str, interval: float, timeout: float) -> None:
+def stop_command(folder: str, reason: str) -> str:
+    """Writes the file that ends a run, whole at once with its reason, or without one where the disk is full."""
+    file = shlex.quote(f"{folder}/stop")
+    write = f"printf %s {shlex.quote(reason)} >{file}.new && chmod 0644 {file}.new && mv {file}.new {file}"
+    return f"{{ {write}; }} || touch {file}"
+
+
+def stop_here(file: Path, reason: str) -> None:
+    try:
+        write_atomically(file, reason)
+    except OSError:  # the disk is full
+        file.touch()
+
+
+class Judge:
+    """Tells how the thresholds fare, and calls ``stop`` with the reason, once, when one is beyond hope."""
+
+    def __init__(self, hosts: list[HostView], stop: Callable[[str], None] | None) -> None:
+        self._hosts, self._stop = hosts, stop
+        self._crossings = Crossings()
+        self._next = time.monotonic()
+
+    def look(self, now: float) -> None:
+        """To be called often; ``now`` in epoch seconds."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + JUDGE_EVERY
+        found = standings(self._hosts)
+        for sentence in self._crossings.new(found, now):
+            Display().display(sentence, color="red")
+        hopeless = next((standing for standing in found if standing.hopeless), None)
+        if hopeless and self._stop and any(host.phase == "running" for host in self._hosts):
+            stop, self._stop = self._stop, None
+            reason = f"{hopeless.sentence}, and nothing could mend that"
+            Display().display(f"The run is ended, because {reason}.", color="red")
+            stop(reason)
+
+
+def watch(hosts: list[HostView], lookers: Lookers, judge: Judge, until: str, interval: float, timeout: float) -> None:
     """Return when each host has come to ``until``, or its end."""
     playbook = os.getppid()
     began = told = time.monotonic()
@@ -107,6 +164,7 @@ def watch(hosts: list[HostView], lookers: Lookers, until: str, interval: float, 
     while True:
         for fault in lookers.wait(POLL_EVERY):
             tell(fault)
+        judge.look(lookers.now())
         waiting = [host for host in hosts if not host.over and host.phase not in REACHED[until]]
         now = time.monotonic()
         if waiting and timeout and now - began > timeout:

@@ -220,6 +220,12 @@ def test_an_unresolvable_mediator(user: User, server: Server) -> None:
     assert f"stampede_mediator_did is '{did}'" in sentence and "did.json" in sentence
 
 
+def test_a_threshold_about_a_step_that_the_script_never_does(user: User) -> None:
+    sentence = user.refused(thresholds=["errors < 1 %", "present_prof p95 response_time < 2 s"])
+    assert "stampede_thresholds[1] is 'present_prof p95 response_time < 2 s'; 'present_prof' is no step " in sentence
+    assert sentence.endswith("; did you mean present_proof?")
+
+
 def test_an_unknown_variable(user: User) -> None:
     sentence = user.refused(holder=5)
     assert sentence == "stampede_holder is no variable of Stampede; did you mean stampede_holders?"
@@ -253,8 +259,9 @@ def test_a_run_that_has_been_made_before(user: User) -> None:
 
 
 def test_each_of_several_problems_has_its_sentence(user: User) -> None:
-    refusal = user.runs(holders="many", wait_min=5, wait_max=2, seeds=3)
-    assert refusal.code != 0 and len(refusal.sentences) == 3, refusal.output
+    thresholds = {"thresholds": ["p95 < 2"], "abort_on_thresholds": "perhaps"}
+    refusal = user.runs(holders="many", wait_min=5, wait_max=2, seeds=3, **thresholds)
+    assert refusal.code != 0 and len(refusal.sentences) == 5, refusal.output
     user.has_started_nothing()
 
 

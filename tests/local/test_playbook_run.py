@@ -151,17 +151,47 @@ def test_a_run_can_be_stopped_and_still_reports(playbook: Any) -> None:
     assert leaves_nothing_running(playbook)
 
 
-def test_failed_steps_fail_the_playbook(playbook: Any, tmp_path: Path) -> None:
+def test_a_run_without_hope_is_ended_when_that_is_asked_for(playbook: Any) -> None:
+    thresholds = ["errors < 50 %", "connect_to_mediator max < 1 ms"]
+    code, output = playbook.run(**LONG, thresholds=thresholds, abort_on_thresholds=True)
+    assert code == 2
+    is_, asked = "connect_to_mediator max response_time is ", ", the threshold is < 1 ms"
+    assert re.search(rf"^{is_}.*{asked}; crossed since ..:..:.. UTC\.$", output, re.MULTILINE), output
+    assert re.search(
+        rf"^The run is ended, because {is_}.*{asked}, and nothing could mend that\.$", output, re.MULTILINE
+    )
+    (error,) = errors(output)
+    assert error.startswith("connect_to_mediator max response_time was ") and f"{asked}; crossed since " in error
+    assert json.loads((playbook.results / "local/state.json").read_text())["phase"] == "stopped"
+    assert (playbook.results / "report.html").is_file()
+
+    summary = playbook.summary()
+    kept, crossed = summary["thresholds"]
+    longest = summary["steps"]["connect_to_mediator"]["response_time"]["max"]
+    assert kept["passed"] is True and (crossed["passed"], crossed["value"]) == (False, longest)
+    assert summary["run"]["outcome"] == "thresholds" and summary["run"]["duration"] < 300
+    (event,) = [event for event in playbook.journal("event") if event["kind"] == "stop_requested"]
+    assert event["text"].startswith(f"the run was asked to stop: {is_}")
+    assert leaves_nothing_running(playbook)
+
+
+def test_failed_steps_and_crossed_thresholds_fail_the_playbook(playbook: Any, tmp_path: Path) -> None:
     script = tmp_path / "failing.py"
     script.write_text(
         "async def script(holder):\n"
         "    await holder.connect('issuer')\n"
         "    await holder.present_proof('verifier')\n"  # without a credential
     )
-    code, output = playbook.run(script=str(script), iterations=1, holders=1, step_timeout=3, mediator_did="")
+    thresholds = ["connect p95 < 1 ms", "connect errors = 0", "present_proof p95 < 2 s"]
+    code, output = playbook.run(
+        script=str(script), iterations=1, holders=1, step_timeout=3, mediator_did="", thresholds=thresholds
+    )
     assert code == 2
-    (error,) = errors(output)
-    assert re.match(r"\d+ of \d+ steps failed \(.*present_proof", error), error
+    crossed, not_judged, failed = errors(output)
+    assert re.match(r"connect p95 response_time was .*; crossed since ..:..:.. UTC, .* after the start\.$", crossed)
+    assert not_judged.startswith("present_proof p95 response_time could not be judged, ")
+    assert re.match(r"\d+ of \d+ steps failed \(.*present_proof", failed), failed
+    assert "✓ connect errors were 0, the threshold is = 0." in output
     assert (playbook.results / "report.html").is_file()
 
 

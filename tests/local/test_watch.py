@@ -82,6 +82,16 @@ def test_one_look_at_the_run_that_goes_on(work_dir: Path, run: FakeRun) -> None:
     assert "local running 8/10 4.0 1 0.50 connect" in " ".join(done.stdout.split())
 
 
+def test_a_threshold_that_is_crossed(work_dir: Path, run: FakeRun) -> None:
+    counted = {"text": "max < 2 s", "ok": 7, "failed": 0, "total": 9.0, "most": 2.5, "buckets": []}
+    run.write(thresholds=[counted | {"elapsed": 30.0, "left": 30.0, "ramped_up": True}])
+    table = watch(work_dir, "--once").stdout
+    assert table.startswith("max response_time is 2.50 s, the threshold is < 2 s; crossed since ")
+    assert "  ✗ max response_time is 2.50 s, the threshold is < 2 s\n" in table
+    (standing,) = json.loads(watch(work_dir, "--once", "--json").stdout)["thresholds"]
+    assert standing == {"text": "max < 2 s", "value": 2.5, "unit": "s", "crossed": True}
+
+
 def test_json_until_all_have_ended(work_dir: Path, run: FakeRun) -> None:
     watching = subprocess.Popen(
         words(work_dir, "--json", "--interval", "0.5"), stdout=subprocess.PIPE, text=True, cwd=REPOSITORY

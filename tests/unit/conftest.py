@@ -34,6 +34,7 @@ def variables() -> dict[str, Any]:
         "stampede_drain": "30s",
         "stampede_step_timeout": "60s",
         "stampede_on_failure": "restart",
+        "stampede_thresholds": [],
         "stampede_mediator_did": "did:web:mediator.example.org",
         "stampede_services": {
             "issuer": {

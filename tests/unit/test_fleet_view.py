@@ -192,7 +192,8 @@ def test_a_host_that_does_not_arm_is_noted_and_the_others_are_awaited(
         "slow": lambda: look(phase="arming"),
     }
     views = {name: HostView(name, "see its logs", time.time()) for name in looks}
-    plugin.watch(list(views.values()), Lookers(looks, views, 0.01), "armed", 60, 1)
+    hosts = list(views.values())
+    plugin.watch(hosts, Lookers(looks, views, 0.01), plugin.Judge(hosts, None), "armed", 60, 1)
     assert views["ready"].phase == "armed" and views["ready"].obituary == ""
     assert views["broken"].obituary == "The controller on broken failed: No agent came up"
     assert views["slow"].obituary == "slow was still arming after 1 s; see its logs"
