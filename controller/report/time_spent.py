@@ -44,9 +44,8 @@ def sentence(spent: dict[str, Any]) -> str:
     if not spent["in_steps"]:
         return ""
     most = [f"{name} {wording.percent(its['share'])}" for name, its in spent["steps"].items() if its["seconds"]]
-    text = f"Of the time in steps, {most[0].replace(' ', ' took ', 1)}"
-    if len(most) > 1:
-        text += f", {wording.listed(most[1:MOST_STEPS], MOST_STEPS)}"
+    most[0] = most[0].replace(" ", " took ", 1)
+    text = f"Of the time in steps, {wording.listed(most[:MOST_STEPS])}"
     if not spent["active"]:
         return f"{text}."
     waited = min(spent["waiting"] / spent["active"], 1.0)
