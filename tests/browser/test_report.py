@@ -421,7 +421,7 @@ def test_a_crossed_threshold_is_told_and_marked_where_it_began(opened, results, 
     one = opened(folder=tmp_path)
     assert one.page.locator("table.thresholds tbody tr").all_inner_texts() == [
         "present_proof p95 response_time < 1.5 s\tcrossed\t1.86 s\t< 1.50 s\trun\t+1:00 18:04:12 UTC",
-        "errors < 1 %\theld\t0.72 %\t< 1 %\trun\t–",  # noqa: RUF001
+        "errors < 1 %\tkept\t0.72 %\t< 1 %\trun\t–",  # noqa: RUF001
     ]
     assert "crossed: present_proof p95" in one.hover("latency", 60.4 / one.data["seconds"])
 
