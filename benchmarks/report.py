@@ -45,7 +45,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
         raise MeasurementFailed(f"stampede report ended with exit code {os.waitstatus_to_exitcode(status)}")
     memory = used.ru_maxrss * 1024
     page = (folder / "report.html").stat().st_size
-    print(f"report of {steps:,} steps on {len(hosts)} hosts (journals with the samples of an hour):")
+    print(f"report of {steps:,} steps, load hosts: {len(hosts)} (journals with the samples of an hour):")
     row("time, CPU time", f"{seconds:.1f} s", f"{used.ru_utime + used.ru_stime:.1f} s")
     row("memory at most", f"{memory / 1e6:.0f} MB")
     row("report.html", f"{page / 1e6:.2f} MB")

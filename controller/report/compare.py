@@ -222,9 +222,17 @@ def verdict(step: dict[str, Any]) -> str:
     """Whether a step differs, in a few words: "slower, fails more often"."""
     failed = step["failed"]
     if not failed["differs"]:
-        return VERDICTS[step["verdict"]]
+        return VERDICTS[step["verdict"]] + _within_noise(step)
     often = f"fails {'more' if failed['points'] > 0 else 'less'} often"
     return often if step["verdict"] in ("no_difference", "too_few") else f"{VERDICTS[step['verdict']]}, {often}"
+
+
+def _within_noise(step: dict[str, Any]) -> str:
+    """Of a step without a difference, which of its figures differ by what would matter, were it not for noise."""
+    if step["verdict"] != "no_difference":
+        return ""
+    large = [f"{name} {_change(step[name])}" for name in ("p50", "p95") if step[name]["matters"] and step[name]["p"]]
+    return f" beyond noise ({'; '.join(large)})" if large else ""
 
 
 def describe(step: dict[str, Any]) -> str:
@@ -239,7 +247,7 @@ def describe(step: dict[str, Any]) -> str:
     if step["failed"]["differs"]:
         before, after = (step[run]["failed_share"] for run in "ab")
         parts.append(f"{wording.percent(after)} failed instead of {wording.percent(before)}{_with_p(step['failed'])}")
-    return ", ".join(parts) or VERDICTS[step["verdict"]]
+    return ", ".join(parts) or verdict(step)
 
 
 def _change(its: dict[str, Any]) -> str:
@@ -251,7 +259,7 @@ def _with_p(its: dict[str, Any]) -> str:
 
 
 def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}" if value < 0.1 else f"= {value:.2f}"
 
 
 def _run(run: CollectedRun) -> dict[str, Any]:

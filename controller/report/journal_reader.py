@@ -122,7 +122,9 @@ class _HostReader:
         if series is None:
             return False
         if series.measurement == "step" and (match := _STEP.fullmatch(rest)):
-            return self._step(series, *match.groups())
+            holder, iteration, attempt, service, service_time, response_time, error, detail, time = match.groups()
+            numbers = int(holder), int(iteration), int(attempt)
+            return self._step(series, numbers, service, service_time, response_time, error, detail, time)
         parsed = _fields(rest)
         if parsed is None:
             return False
@@ -132,9 +134,7 @@ class _HostReader:
                 case "step":
                     return self._step(
                         series,
-                        fields.get("holder", 0.0),
-                        fields.get("iteration", 0.0),
-                        fields.get("attempt", 0.0),
+                        (_count(fields, "holder"), _count(fields, "iteration"), _count(fields, "attempt")),
                         _text(fields, "service"),
                         fields["service_time"],
                         fields.get("response_time", fields["service_time"]),
@@ -186,9 +186,7 @@ class _HostReader:
     def _step(
         self,
         series: _Series,
-        holder: Value,
-        iteration: Value,
-        attempt: Value,
+        numbers: tuple[int, int, int],
         service: bytes | None,
         service_time: Value,
         response_time: Value,
@@ -198,12 +196,10 @@ class _HostReader:
     ) -> bool:
         try:
             seconds, response_seconds = float(service_time), float(response_time)
-            end, numbers = int(time), (int(holder), int(iteration), int(attempt))
+            end = int(time)
         except (ValueError, OverflowError):
             return False
         if not (0 <= seconds < LONGEST and 0 <= response_seconds < LONGEST):
-            return False
-        if min(numbers) < 0 or max(numbers) >= MOST_HOLDERS:
             return False
         service_number = self._services.get(service)
         if service_number is None:
@@ -224,9 +220,10 @@ class _HostReader:
         steps.service_time.append(seconds)
         steps.response_time.append(response_seconds)
         steps.service.append(service_number)
-        steps.holder.append(numbers[0])
-        steps.iteration.append(numbers[1])
-        steps.attempt.append(numbers[2])
+        holder, iteration, attempt = numbers
+        steps.holder.append(holder)
+        steps.iteration.append(iteration)
+        steps.attempt.append(attempt)
         return True
 
     def _failure(self, failure: Failure) -> None:
@@ -267,6 +264,14 @@ def _fields(rest: bytes) -> tuple[dict[str, Value], bytes] | None:
             time = rest[position:]
             return (fields, time) if re.fullmatch(_TIME, time) else None
     return None
+
+
+def _count(fields: dict[str, Value], name: str) -> int:
+    """A whole number's value; 0 when the record has no such field. Raises ValueError when no column could hold it."""
+    value = float(fields.get(name, 0.0))
+    if not 0 <= value < MOST_HOLDERS:
+        raise ValueError(f"{name} is {value}")
+    return int(value)
 
 
 def _text(fields: dict[str, Value], name: str) -> bytes | None:

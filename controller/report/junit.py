@@ -1,7 +1,7 @@
 """junit.xml: the verdict of a run as test cases, in the form that Jenkins, GitLab and others read.
 
 A test case each for: load was made, all hosts came to their end, no step of a kind failed (unless a threshold on
-errors decides on that), a threshold held.
+errors decides on that), a threshold was kept.
 """
 
 import re

@@ -43,10 +43,9 @@ def sentence(spent: dict[str, Any]) -> str:
     """The same in words; nothing when there were no steps."""
     if not spent["in_steps"]:
         return ""
-    most = [f"{name} {wording.percent(its['share'])}" for name, its in spent["steps"].items() if its["seconds"]]
-    text = f"Of the time in steps, {most[0].replace(' ', ' took ', 1)}"
-    if len(most) > 1:
-        text += f", {wording.listed(most[1:MOST_STEPS], MOST_STEPS)}"
+    shares = [(name, wording.percent(its["share"])) for name, its in spent["steps"].items() if its["seconds"]]
+    most = [f"{name} {'took ' if not rank else ''}{share}" for rank, (name, share) in enumerate(shares[:MOST_STEPS])]
+    text = f"Of the time in steps, {wording.listed(most)}"
     if not spent["active"]:
         return f"{text}."
     waited = min(spent["waiting"] / spent["active"], 1.0)

@@ -154,10 +154,10 @@ function columns(spec) {
   });
 }
 
-/* On a logarithmic axis of times: the powers of ten, and where there are few of them what lies between. */
-function oneTwoFive(_chart, splits) {
-  const known = splits.filter((split) => split !== null);
-  const figures = known.at(-1) / known[0] > 300 ? [1] : [1, 2, 5];
+/* On a logarithmic axis of times: the powers of ten, and where there is room between them 2 and 5 times these. */
+function oneTwoFive(chart, splits) {
+  const { min, max } = chart.scales.x;
+  const figures = chart.width / Math.log10(max / min) > 190 ? [1, 2, 5] : [1];
   return splits.map((split) => (split !== null && figures.includes(Math.round(split / 10 ** Math.floor(Math.log10(split) + 1e-9))) ? split : null));
 }
 

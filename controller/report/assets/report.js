@@ -64,7 +64,7 @@
         { its: response, name: "response time", colour: colour("soft"), dash: [4, 3] },
       ];
       return { ...histogram(curves, data.bins_per_decade, cumulative, marks),
-        caption: (cumulative ? "Share of " + step.name + " that took less than this" : "Share of " + step.name + " by time, in bins each 12 % wider than the one before")
+        caption: (cumulative ? "Share of " + step.name + " that took less than this" : "Share of " + step.name + " by time, in bins each 12\u00a0% wider than the one before")
           + "; lines: percentiles of the service time. Steps that ended ok." };
     },
     failures() {
