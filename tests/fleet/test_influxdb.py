@@ -102,8 +102,8 @@ def test_without_influxdb_a_run_is_fine_and_its_points_are_replayed(fleet: Fleet
     journals = measured.journals("without")
     assert until_there(measured, "SHOW MEASUREMENTS")
     assert measured.query("SELECT count(service_time) FROM step WHERE run = 'without'") == []
-    for _ in range(2):  # and no point is made twice
-        replayed = play(fleet, "replay", run_dir=str(measured.results / "without"), **where)
+    for server in (where, {"metrics": "install"}):  # and no point is made twice
+        replayed = play(fleet, "replay", run_dir=str(measured.results / "without"), **server)
         assert replayed.code == 0, replayed.output
         has_all_of(measured, *journals, *measured.journals("away"))
     assert measured.influxdb.passwords["stampede"] not in played.output + replayed.output
