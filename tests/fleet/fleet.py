@@ -170,6 +170,7 @@ class Fleet:
             ],
             capture_output=True,
             text=True,
+            errors="replace",  # journald's binary fields, for one
             check=False,
         )
 

@@ -40,8 +40,9 @@ def nothing_left(fleet: Fleet, provisioned: None) -> Iterator[None]:
 
 
 def begin(fleet: Fleet, run: str, results: Path, **variables: Any) -> Playing:
-    """A run of some seconds."""
+    """A run of some seconds, in which holders wait for the most part: other tests want the processors too."""
     usual = {"duration": 25, "ramp_up": 2, "drain": 5, "watch_interval": 2, "step_timeout": 15}
+    usual |= {"wait_min": 2, "wait_max": 4}
     return Playing(fleet, "run-test", **{"run_id": run, "results_dir": str(results)} | usual | variables)
 
 

@@ -111,6 +111,8 @@ def test_without_influxdb_a_run_is_fine_and_its_points_are_replayed(fleet: Fleet
 
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_every_dashboard_shows_real_runs(measured: Measured, name: str) -> None:
-    """But for errors: none happened."""
-    left = View.of(name, measured, "without", "away").unanswered(measured)
-    assert [query for query in left if "rror" not in query] == []
+    """But for what is asked about failures: there were none."""
+    view = View.of(name, measured, "without", "away")
+    of_failures = {query for query, text in view.queries() if '"error"' in text or "\"kind\" != 'phase'" in text}
+    assert [query for query in view.unanswered(measured) if query not in of_failures] == []
+    assert len(of_failures) < sum(1 for _ in view.queries()) / 2

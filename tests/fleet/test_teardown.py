@@ -24,7 +24,7 @@ systemctl list-unit-files --plain --no-legend | sed 's/^/unit /'
 systemctl list-units --all --plain --no-legend --type=service | cut -d' ' -f1 | sed 's/^/service /'
 """
 DEBIANS_OWN = re.compile(
-    r"/home/admin/\.ansible(/tmp)?"  # Ansible's
+    r"/(home/admin|root)/\.ansible(/tmp)?"  # Ansible's
     r"|/var/(cache|log)/.*|/var/lib/(apt|dpkg|ucf|systemd)/.*"
     r"|/etc/(passwd|group|g?shadow|subuid|subgid)-"  # the lists' former versions
     r"|/etc/default/locale"  # a link to nothing, which Debian makes again at boot
