@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from controller import thresholds
 from controller.errors import BadInput
@@ -413,14 +413,10 @@ class _Reader:
                 "password or token into stampede_secrets as influxdb_password or influxdb_token"
             )
             return
-        try:
-            parts = urlsplit(url)
-            host, _ = parts.hostname, parts.port
-        except ValueError:
-            parts, host = urlsplit(""), None
-        if parts.scheme not in ("http", "https") or not host:
+        parts = _web_address(url)
+        if not parts:
             self.complain(f"{variable} is {url!r}; it must be a URL such as https://influx.example.org:8086")
-        elif parts.scheme == "http" and host not in _LOOPBACK and server.secret:
+        elif parts.scheme == "http" and parts.hostname not in _LOOPBACK and server.secret:
             self.complain(f"{variable} is {url!r}; it must start with https://, or {server.secret} would go in clear")
 
     def services(self, name: str) -> dict[str, Service]:
@@ -485,14 +481,10 @@ class _Reader:
         return request
 
     def _check_url(self, where: str, url: str) -> None:
-        try:
-            parts = urlsplit(url)
-            host, _ = parts.hostname, parts.port
-        except ValueError:
-            parts, host = urlsplit(""), None
-        if parts.scheme not in ("http", "https") or not host:
+        parts = _web_address(url)
+        if not parts:
             self.complain(f"{where} is {url!r}; it must be a URL such as https://issuer.example.org/invitation")
-        elif parts.scheme == "http" and host not in _LOOPBACK:
+        elif parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             self.complain(f"{where} is {url!r}; it must start with https:// (http:// is taken for loopback only)")
         elif parts.username or parts.password:
             self.complain(f"{where} holds a user or password; put them into a header as ${{secret:NAME}}")
@@ -516,6 +508,16 @@ def _netloc(url: str) -> str:
         return urlsplit(url).netloc
     except ValueError:
         return ""
+
+
+def _web_address(url: str) -> SplitResult | None:
+    """The parts of an http or https URL with a host, and with a port only if that can be one; None for all else."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+    except ValueError:
+        return None
+    return parts if good else None
 
 
 def _texts_in(value: Any) -> list[str]:

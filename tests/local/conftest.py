@@ -183,3 +183,21 @@ def wait_for(condition: Any, limit: float) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {limit:g} s"
         time.sleep(0.1)
+
+
+def play_with(name: str, settings: dict[str, Any], *options: str) -> tuple[int, str]:
+    """Exit code and output of a playbook on this machine."""
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("ansible-playbook"),
+            *("-i", "inventory/local", f"playbooks/{name}.yml", "-e", json.dumps(settings), *options),
+        ],
+        cwd=REPOSITORY,
+        env=os.environ | {"ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return done.returncode, done.stdout + done.stderr

@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import REPOSITORY, Playbook
+from conftest import Playbook, play_with
 from influxdb_servers import PASSWORD, Influxd, VictoriaMetrics, running
 from points import expected, has_all_of, journal_lines
 
@@ -251,24 +251,6 @@ async def test_the_v2_write_api(writer: Writer, victoria_metrics: VictoriaMetric
         assert sum(found[key]) == pytest.approx(total, rel=1e-9)
 
 
-def play(playbook: Playbook, name: str, **variables: Any) -> tuple[int, str]:
-    """Exit code and output of another playbook."""
-    done = subprocess.run(
-        [
-            Path(sys.executable).with_name("ansible-playbook"),
-            *("-i", "inventory/local", f"playbooks/{name}.yml", "-e", json.dumps(variables)),
-        ],
-        cwd=REPOSITORY,
-        env=os.environ | {"ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    return done.returncode, done.stdout + done.stderr
-
-
 def test_a_run_and_its_replay(playbook: Playbook, influxd: Influxd) -> None:
     settings = {
         "metrics": "existing",
@@ -282,13 +264,14 @@ def test_a_run_and_its_replay(playbook: Playbook, influxd: Influxd) -> None:
     assert json.loads((playbook.results / "local/push.json").read_text())["complete"]
     has_all_of(influxd, *files)
 
-    code, replayed = play(
-        playbook,
+    code, replayed = play_with(
         "replay",
-        stampede_run_dir=str(playbook.results),
-        stampede_influxdb_url=influxd.url,
-        stampede_influxdb_user="writer",
-        stampede_secrets=settings["secrets"],
+        {
+            "stampede_run_dir": str(playbook.results),
+            "stampede_influxdb_url": influxd.url,
+            "stampede_influxdb_user": "writer",
+            "stampede_secrets": settings["secrets"],
+        },
     )
     assert code == 0, replayed
     has_all_of(influxd, *files)
@@ -314,7 +297,7 @@ def test_a_run_without_its_influxdb_is_fine_and_replayed(playbook: Playbook, inf
     assert "[WARNING]" in output and "cannot be reached: Connection refused" in output
     assert "Passed: no step failed" in output and "playbooks/replay.yml" in output
     influxd.start()
-    code, output = play(playbook, "replay", stampede_run_dir=str(playbook.results), **settings)
+    code, output = play_with("replay", {"stampede_run_dir": str(playbook.results)} | settings)
     assert code == 0, output
     has_all_of(influxd, *playbook.results.glob("*/journal.lp.gz"))
     assert playbook.left_running() == []

@@ -6,15 +6,14 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from conftest import play_with
+
 from controller.ports import free_ports
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SECRET = "s3cret-w0rd"
 LONG = {"holders": 3, "duration": "5m", "wait_min": 0.2, "wait_max": 0.6}
 
@@ -26,20 +25,7 @@ def play(playbook: Any, name: str, *options: str) -> tuple[int, str]:
         "stampede_work_dir": str(playbook.run_dir.parent),
         "stampede_results_dir": str(playbook.results.parent),
     }
-    done = subprocess.run(
-        [
-            Path(sys.executable).with_name("ansible-playbook"),
-            *("-i", "inventory/local", f"playbooks/{name}.yml", "-e", json.dumps(settings), *options),
-        ],
-        cwd=REPOSITORY,
-        env=os.environ | {"ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    return done.returncode, done.stdout + done.stderr
+    return play_with(name, settings, *options)
 
 
 def errors(output: str) -> list[str]:
