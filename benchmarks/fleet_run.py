@@ -23,7 +23,7 @@ from pathlib import Path
 from local_run import ROOT, MeasurementFailed, exit_code, verdict
 from playbook import Played, play, row, test_fleet
 
-from controller.wheelhouse import Kind, build
+from stampede.prepare.wheelhouse import Kind, build
 
 ADDED, SKEW, PROVISIONING = 60.0, 0.020, 180.0
 """Targets in seconds, set for three hosts."""

@@ -27,14 +27,15 @@ from local_run import MeasurementFailed, cpu_seconds, exit_code, verdict
 from pacing import quantile, waited_for_core
 
 from controller.load.clock import Clock
-from controller.load.garbage import keep_pauses_short
-from controller.load.pacing import EndOfRun, Pacer
+from controller.load.gc_tuning import keep_pauses_short
+from controller.load.pacing import Pacer
 from controller.metrics.journal import Journal
 from controller.metrics.push import PUSH_FILE
 from controller.metrics.push_process import PushProcess
 from controller.metrics.recorder import Recorder
-from controller.ports import free_ports
-from controller.settings import Influxdb
+from stampede.load_models.interface import EndOfRun
+from stampede.machine.ports import free_ports
+from stampede.schema.settings import Influxdb
 
 TARGET = 1.2
 """Lag's 99th percentile with push over that without is to be at most this."""

@@ -18,7 +18,7 @@ from typing import Any, Self
 import psutil
 import yaml
 
-from controller.ports import free_ports
+from stampede.machine.ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "templates"
@@ -94,7 +94,7 @@ class ControllerRun:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        from controller.rendering import render_script
+        from stampede.prepare.rendering import render_script
 
         self.folder.mkdir(parents=True)
         script = self.folder / "controller_script.py"

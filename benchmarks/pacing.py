@@ -41,12 +41,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 async def measure(arguments: argparse.Namespace, folder: Path) -> None:
     """Run and print."""
     from controller.agents.simulated import SimulatedServices, SimulatedWallets
-    from controller.load.garbage import keep_pauses_short
+    from controller.load.gc_tuning import keep_pauses_short
     from controller.metrics.journal import Journal
     from controller.metrics.monitor import Monitor, load_fields
-    from controller.rendering import render_scenario
     from controller.run import Run
-    from controller.settings import Settings
+    from stampede.prepare.rendering import render_scenario
+    from stampede.schema.settings import Settings
 
     variables = default_variables(
         holders=arguments.holders,

@@ -1,3 +1,1 @@
-"""Stampede's controller: drives real ACA-Py holders through a script and measures every step."""
-
-__version__ = "0.1.0"
+"""What runs on a load host: drives real ACA-Py holders through a script and measures every step."""

@@ -1,7 +1,6 @@
-"""The commands: ``stampede`` on the control node, and the rendered controller script on a load host.
+"""The rendered controller script's command line.
 
-Exit codes of the controller script: 0 the run ended (steps may have failed), 1 it crashed, 2 bad input,
-3 it could not arm.
+Exit codes: 0 the run ended (steps may have failed), 1 it crashed, 2 bad input, 3 it could not arm.
 """
 
 from __future__ import annotations
@@ -15,16 +14,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from controller import __version__
-from controller.errors import BadInput
 from controller.run import Script
-from controller.settings import Settings
+from stampede.schema.errors import BadInput
+from stampede.schema.settings import Settings
+from stampede.version import VERSION
 
 
 def run_script(script: Script, variables: Mapping[str, Any], argv: Sequence[str] | None = None) -> int:
     """What the rendered controller script does; returns its exit code."""
     parser = argparse.ArgumentParser(description="Stampede controller script: makes the load of one host.")
-    parser.add_argument("--version", action="version", version=f"stampede {__version__}")
+    parser.add_argument("--version", action="version", version=f"stampede {VERSION}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     run = verbs.add_parser("run", help="arm, wait for go.json, run the script for all holders, drain")
     run.add_argument("--run-dir", type=Path, required=True, metavar="DIR", help="work folder of the run")
@@ -48,7 +47,7 @@ def run_script(script: Script, variables: Mapping[str, Any], argv: Sequence[str]
 def _run_on_host(script: Script, settings: Settings, run_dir: Path, die_with: int) -> int:
     import uvloop
 
-    from controller.host import HostRun
+    from controller.host_run import HostRun
 
     logs = run_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -78,125 +77,3 @@ def _dry_run(script: Script, settings: Settings, *, as_json: bool) -> int:
     else:
         print(forecast.text())
     return 0
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command ``stampede``."""
-    parser = argparse.ArgumentParser(
-        prog="stampede",
-        description="Load tests of verifiable-credential services. Runs are made by ansible-playbook "
-        "(playbooks/run-test.yml); here is what goes with them.",
-    )
-    parser.add_argument("--version", action="version", version=f"stampede {__version__}")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    report = verbs.add_parser("report", help="make summary.json and report.html of a run's results again")
-    report.add_argument("results", type=Path, metavar="RESULTS_DIR", help="such as results/RUN_ID")
-    compare = verbs.add_parser(
-        "compare",
-        help="put two runs side by side, and say of each step whether the difference is more than noise",
-        description="Puts two runs side by side and says of each step whether the difference is more than noise, and "
-        "by which test. Exit code 0 says that they could be compared, not that they are alike; 2 says bad input.",
-    )
-    compare.add_argument("a", type=Path, metavar="RUN_A", help="results folder of the run before")
-    compare.add_argument("b", type=Path, metavar="RUN_B", help="results folder of the run after")
-    compare.add_argument("--json", action="store_true", help="print JSON")
-    compare.add_argument("--html", type=Path, metavar="FILE", help="also write a page, which opens offline")
-    watch = verbs.add_parser(
-        "watch",
-        help="show how a run on a fleet goes, from any machine that has the inventory",
-        description="Shows how a run goes: the one that goes on, or else the newest. It only looks: Ctrl-C ends "
-        "watching, and the run goes on. Ends by itself, with exit code 0, when all controllers have ended; exit code "
-        "2 says that there was nothing to watch. Reads the inventory as ansible-playbook does, reaches hosts by SSH "
-        "with the options that it has, checks their keys, and needs no vault's password.",
-    )
-    watch.add_argument(
-        *("-i", "--inventory"), action="append", required=True, metavar="INVENTORY", help="such as inventory/local"
-    )
-    watch.add_argument("--run", default="", metavar="RUN", help="name of the run, such as 20260315-120000")
-    watch.add_argument("--json", action="store_true", help="print a line of JSON each interval: hosts, fleet, faults")
-    watch.add_argument("--once", action="store_true", help="look once")
-    watch.add_argument(
-        "--interval",
-        type=_interval,
-        metavar="SECONDS",
-        help="between two tables (default: 1 in a terminal, where the table is redrawn in place, else 10)",
-    )
-    replay = verbs.add_parser(
-        "replay",
-        help="push the collected journals of a run to InfluxDB",
-        description="Pushes the collected journals of a run to InfluxDB: what could not be pushed while it went on, "
-        "or all of it to another server. Nothing is there twice, however often it is pushed. Without --url the "
-        "server is that of the run's own settings. The password is read from the environment variable "
-        "STAMPEDE_INFLUXDB_PASSWORD, the token from STAMPEDE_INFLUXDB_TOKEN. Exit codes: 0 all points are in "
-        "InfluxDB, 1 they are not, 2 bad input.",
-    )
-    replay.add_argument("results", type=Path, metavar="RESULTS_DIR", help="such as results/RUN_ID")
-    replay.add_argument("--url", help="such as https://influx.example.org:8086")
-    replay.add_argument("--database", help="of an InfluxDB 1")
-    replay.add_argument("--user", help="of an InfluxDB 1, who may write to the database")
-    replay.add_argument("--org", help="organization of the bucket")
-    replay.add_argument("--bucket", help="of an InfluxDB 2 or 3: uses the v2 write API")
-    replay.add_argument("--ca-file", metavar="FILE", help="PEM file with further certificate authorities to trust")
-    replay.add_argument("--dry-run", action="store_true", help="say what would be pushed, and push nothing")
-    arguments = parser.parse_args(argv)
-    if arguments.verb == "replay":
-        from controller.replay import main as replay_results
-
-        return replay_results(arguments)
-    if arguments.verb == "watch":
-        from controller.fleet.watch import watch as watch_fleet
-
-        return watch_fleet(
-            arguments.inventory, arguments.run, arguments.interval, as_json=arguments.json, once=arguments.once
-        )
-    if arguments.verb == "compare":
-        return _compare(arguments.a, arguments.b, arguments.html, as_json=arguments.json)
-    return _report(arguments.results)
-
-
-def _interval(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
-    return value
-
-
-def _report(results: Path) -> int:
-    from controller.report import ReportError, report
-    from controller.report.terminal import table
-
-    try:
-        print(table(report(results), sys.stdout))
-    except ReportError as error:
-        print(f"stampede report: {error}", file=sys.stderr)
-        return 2
-    print(f"\nReport: {results / 'report.html'}")
-    return 0
-
-
-def _compare(a: Path, b: Path, page: Path | None, *, as_json: bool) -> int:
-    from rich.console import Console
-
-    from controller.report import ReportError, write
-    from controller.report.compare import compare
-    from controller.report.compare_html import render
-    from controller.report.compare_terminal import text
-
-    try:
-        pair = compare(a, b)
-        if page:
-            write(page, render(pair))
-    except ReportError as error:
-        print(f"stampede compare: {error}", file=sys.stderr)
-        return 2
-    if as_json:
-        print(json.dumps(pair.found, indent=2, allow_nan=False))
-        return 0
-    Console(highlight=False, soft_wrap=True).print(text(pair.found))
-    if page:
-        print(f"\nComparison: {page}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

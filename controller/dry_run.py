@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import dataclass
 
 from controller.agents.simulated import SimulatedServices, SimulatedWallets
-from controller.load.pacing import EndOfRun
-from controller.load.virtual import VirtualTimeLoop
+from controller.load.virtual_time import VirtualTimeLoop
 from controller.run import Run, Script
-from controller.settings import Settings
+from stampede.load_models.interface import EndOfRun
+from stampede.schema.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

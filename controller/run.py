@@ -8,17 +8,18 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from controller.agents.wallet import Wallet
-from controller.errors import AgentLost, BadInput, StepError
+from controller.holder import FAILURE_PAUSE, Holder
 from controller.load.clock import Clock
-from controller.load.closed import ramp_up
-from controller.load.pacing import EndOfRun, Pacer
+from controller.load.pacing import Pacer
 from controller.metrics.journal import Journal
 from controller.metrics.recorder import Recorder
-from controller.metrics.tally import Tallies
-from controller.script import FAILURE_PAUSE, Holder
-from controller.services import Services
-from controller.settings import Settings
-from controller.targets import Targets
+from controller.services.client import Services
+from stampede.load_models.closed import ramp_up
+from stampede.load_models.interface import EndOfRun
+from stampede.schema.errors import AgentLost, BadInput, StepError
+from stampede.schema.settings import Settings
+from stampede.schema.tally import Tallies
+from stampede.schema.targets import Targets
 
 LOGGER = logging.getLogger(__name__)
 

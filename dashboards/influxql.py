@@ -6,7 +6,7 @@ A percentile is always one of raw records, of all hosts that are selected: never
 
 from __future__ import annotations
 
-from controller.errors import StepError
+from stampede.schema.errors import StepError
 
 HOSTS = '"host" =~ /^${host:regex}$/'
 STEPS = '"step" =~ /^${step:regex}$/'

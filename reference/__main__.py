@@ -14,7 +14,7 @@ if sys.version_info < (3, 13):  # noqa: UP036 - who runs this may not have insta
 try:
     import psutil
 
-    from controller.settings import seconds
+    from stampede.schema.durations import seconds
 
     from .agent import AgentError
     from .services import Options, Services, StartError

@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from controller.ports import free_ports
+from stampede.machine.ports import free_ports
 
 
 class AgentError(Exception):

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from points import rows
 
-from controller.ports import free_ports
+from stampede.machine.ports import free_ports
 
 DATABASE = "stampede"
 PASSWORD = "1nflux-w0rd"

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from controller.errors import AgentDied, AgentError, ProblemReport
+from stampede.schema.errors import AgentDied, AgentError, ProblemReport
 
 type Json = dict[str, Any]
 

@@ -15,10 +15,10 @@ import os
 import sys
 from pathlib import Path
 
-from controller.agents import remedies, sqlite
-from controller.agents.guard import stand_guard
-from controller.processes import die_with_parent, give_way
-from controller.targets import Targets
+from controller.acapy_patches import remedies, sqlite
+from controller.agents.egress_guard import stand_guard
+from stampede.machine.processes import die_with_parent, give_way
+from stampede.schema.targets import Targets
 
 
 def main() -> None:

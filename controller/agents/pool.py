@@ -20,9 +20,9 @@ from controller.agents.postgresql import Postgresql
 from controller.agents.process import AgentProcess, Announce, check_ports_free
 from controller.agents.wallet import AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
-from controller.errors import StepError
-from controller.ports import free_ports
-from controller.settings import Settings
+from stampede.machine.ports import free_ports
+from stampede.schema.errors import StepError
+from stampede.schema.settings import Settings
 
 LOGGER = logging.getLogger(__name__)
 

@@ -21,8 +21,8 @@ from controller.agents.inbox import Inbox
 from controller.agents.postgresql import Postgresql
 from controller.agents.wallet import AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
-from controller.errors import AgentDied, AgentError, AgentLost, BadInput
-from controller.settings import Settings
+from stampede.schema.errors import AgentDied, AgentError, AgentLost, BadInput
+from stampede.schema.settings import Settings
 
 START_LIMIT = 90.0
 """Seconds that an agent may take to start."""

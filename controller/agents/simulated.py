@@ -8,8 +8,8 @@ import random
 from collections.abc import Mapping
 
 from controller.agents.wallet import Connection, Credential
-from controller.errors import StepError
-from controller.invitation import Json
+from controller.services.invitation import Json
+from stampede.schema.errors import StepError
 
 ASSUMED_SECONDS = {
     "connect_to_mediator": 0.5,

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from controller.agents.admin import AdminApi, check_not_abandoned
 from controller.agents.inbox import Event, Inbox
-from controller.errors import AgentError, BadInvitation, NoOffer, PresentationRejected, StepError, StepTimeout
-from controller.invitation import Json, as_out_of_band, request_thread_id
+from controller.services.invitation import Json, as_out_of_band, request_thread_id
+from stampede.schema.errors import AgentError, BadInvitation, NoOffer, PresentationRejected, StepError, StepTimeout
 
 
 @dataclass(slots=True)

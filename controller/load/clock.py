@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from controller.load.virtual import VirtualTimeLoop
+from controller.load.virtual_time import VirtualTimeLoop
 
 
 class Clock:

@@ -6,13 +6,10 @@ import asyncio
 from collections.abc import Coroutine
 
 from controller.load.clock import Clock
+from stampede.load_models.interface import EndOfRun
 
 WOKEN_AT_ONCE = 50
 """Holders that the end of the run wakes in one turn of the event loop."""
-
-
-class EndOfRun(BaseException):
-    """Ends a holder's script when the run is over. Not an Exception, so that scripts do not catch it."""
 
 
 class Pacer:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
-from controller.metrics import line_protocol
-from controller.metrics.line_protocol import FieldValue
+from stampede.schema import line_protocol
+from stampede.schema.line_protocol import FieldValue
 
 MAX_HELD = 200_000
 """Records held in memory while the disk is full; beyond that the oldest are lost, and counted."""

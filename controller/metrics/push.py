@@ -2,7 +2,7 @@
 
 A process of its own, so that no step waits for it, and one that the journal is the queue of: it holds a batch and
 the place in the journal where it stands, however long the server is away. The first line of its input is a JSON
-object with ``influxdb`` (see ``controller.settings.Influxdb``), ``secret`` and ``flush``, the seconds that it has
+object with ``influxdb`` (``stampede.schema.settings.Influxdb``), ``secret`` and ``flush``, the seconds that it has
 after the journal's end; that its input ends says that the journal has ended. What it has done stands in
 ``push.json``, from which one that is started anew goes on.
 """
@@ -23,12 +23,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from controller.files import read_json, write_json_anyway
-from controller.metrics.delivery import MOST_LINES, Delivery, pause
-from controller.metrics.influxdb import Answer, Server, complaint, connect, describe
-from controller.metrics.tail import Tail
-from controller.processes import die_with_parent, give_way
-from controller.settings import Influxdb
+from controller.metrics.journal_tail import Tail
+from stampede.influxdb.client import Answer, Server, complaint, connect, describe
+from stampede.influxdb.delivery import MOST_LINES, Delivery, pause
+from stampede.machine.files import read_json, write_json_anyway
+from stampede.machine.processes import die_with_parent, give_way
+from stampede.schema.settings import Influxdb
 
 LOGGER = logging.getLogger(__name__)
 

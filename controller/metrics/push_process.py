@@ -12,9 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from controller.files import read_json
 from controller.metrics.push import PUSH_FILE
-from controller.settings import Influxdb
+from stampede.machine.files import read_json
+from stampede.schema.settings import Influxdb
 
 LOGGER = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from collections import Counter, deque
 from typing import Protocol
 
 from controller.metrics.journal import Journal
-from controller.metrics.line_protocol import FieldValue
-from controller.metrics.tally import Tallies
+from stampede.schema.line_protocol import FieldValue
+from stampede.schema.tally import Tallies
 
 WINDOW = 1000
 """Newest service times per step from which the live p95 is taken."""

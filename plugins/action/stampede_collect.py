@@ -25,7 +25,7 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-from controller.processes import cleaning_up_when_interrupted
+from stampede.machine.processes import cleaning_up_when_interrupted
 
 PLACES = ("/var/tmp", "/tmp", "/dev/shm")  # noqa: S108 (folders of unforeseeable names are made in them)
 """Where a host may pass files to the user of the connection. One of them has room though its disk is full."""

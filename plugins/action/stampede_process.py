@@ -19,8 +19,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from controller.processes import is_alive
-from controller.settings import seconds
+from stampede.machine.processes import is_alive
+from stampede.schema.durations import seconds
 
 PROGRESS_EVERY = 5.0
 """Seconds between two lines of progress."""

@@ -1,4 +1,4 @@
-"""Push the collected journals of a run to InfluxDB; see ``controller.replay``.
+"""Push the collected journals of a run to InfluxDB; see ``stampede.results.replay``.
 
 ``results`` is the run's folder. Server and secrets are those of the ``stampede_influxdb_*`` variables and
 ``stampede_secrets``; without ``stampede_influxdb_url`` the server is the one that the run itself had. In check mode
@@ -13,8 +13,8 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from controller.errors import BadInput
-from controller.replay import OPTIONS, NotPushed, Replay
+from stampede.results.replay import OPTIONS, NotPushed, Replay
+from stampede.schema.errors import BadInput
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

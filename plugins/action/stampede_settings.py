@@ -30,11 +30,12 @@ from ansible.module_utils.parsing.convert_bool import BOOLEANS
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from controller.errors import BadInput
-from controller.load.shares import shares
-from controller.preflight import probe, probe_influxdb
-from controller.rendering import render_script, try_script
-from controller.settings import Settings, check_variables, seconds
+from stampede.load_models.shares import shares
+from stampede.prepare.preflight import probe, probe_influxdb
+from stampede.prepare.rendering import render_script, try_script
+from stampede.schema.durations import seconds
+from stampede.schema.errors import BadInput
+from stampede.schema.settings import Settings, check_variables
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PREFIX = "stampede_"

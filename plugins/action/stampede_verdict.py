@@ -11,7 +11,7 @@ from typing import Any
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-from controller.report.thresholds import unjudged_failures
+from stampede.analysis.threshold_verdicts import unjudged_failures
 
 
 class ActionModule(ActionBase):

@@ -8,8 +8,8 @@ A host whose controller dies or fails, or that cannot be reached for a minute, i
 ``died`` with its sentence, and the others go on; so is one that is not armed after ``timeout`` seconds, where that is
 awaited. A threshold that is crossed is told of at once; with ``abort_on_thresholds`` a run in which one is beyond
 hope is ended in good order. The task itself does not fail. Returns the ``states`` and the ``died`` by host, and the
-``faults`` (see ``controller.fleet.view.Fault``); hosts that do not arm are in ``died`` alone, since they have no part
-in the run.
+``faults`` (see ``stampede.fleet.host_view.Fault``); hosts that do not arm are in ``died`` alone,
+since they have no part in the run.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import become_loader, connection_loader
 from ansible.utils.display import Display
 
-from controller.files import write_atomically
-from controller.fleet import table
-from controller.fleet.inventory import chosen
-from controller.fleet.lookers import Lookers
-from controller.fleet.looks import Look, Unreachable, look_at_process, look_at_unit
-from controller.fleet.thresholds import Crossings, standings
-from controller.fleet.view import ENDED, Fault, HostView
-from controller.processes import Interrupted, cleaning_up_when_interrupted
-from controller.settings import seconds
+from stampede.fleet import live_table as table
+from stampede.fleet.host_poller import Lookers
+from stampede.fleet.host_view import ENDED, Fault, HostView
+from stampede.fleet.inventory import chosen
+from stampede.fleet.snapshot import Look, Unreachable, look_at_process, look_at_unit
+from stampede.fleet.standings import Crossings, standings
+from stampede.machine.files import write_atomically
+from stampede.machine.processes import Interrupted, cleaning_up_when_interrupted
+from stampede.schema.durations import seconds
 
 POLL_EVERY = 0.5
 STOP_LIMIT = 10.0

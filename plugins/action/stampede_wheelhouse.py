@@ -13,8 +13,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from controller.errors import BadInput
-from controller.wheelhouse import Kind, build
+from stampede.prepare.wheelhouse import Kind, build
+from stampede.schema.errors import BadInput
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / ".stampede" / "wheelhouse"

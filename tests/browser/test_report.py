@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 import report_samples as samples
 
-from controller.report import collected, compare, compare_html, html, report, timeline
+from stampede.analysis import collected
+from stampede.comparison import page as compare_html
+from stampede.comparison import runs as compare
+from stampede.report import html, timeline
+from stampede.report.output import report
 
 playwright = pytest.importorskip("playwright.sync_api")
 

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 import pytest
 
-from controller.ports import free_ports
+from stampede.machine.ports import free_ports
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAIR = re.compile(r'([a-z_0-9]+)=("(?:[^"\\]|\\.)*"|[^, ]+)')

@@ -22,7 +22,7 @@ import psutil
 import pytest
 import trustme
 
-from controller.ports import free_ports
+from stampede.machine.ports import free_ports
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")

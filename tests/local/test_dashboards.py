@@ -13,10 +13,10 @@ import pytest
 from dashboard_view import DASHBOARDS, INTERVAL, View
 from influxdb_servers import Influxd, running
 
-from controller.errors import StepError
 from controller.metrics.journal import Journal
 from controller.metrics.monitor import Sample, load_fields
 from controller.metrics.recorder import Recorder
+from stampede.schema.errors import StepError
 
 SECOND = 1_000_000_000
 

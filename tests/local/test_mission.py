@@ -14,7 +14,7 @@ import psutil
 import pytest
 from conftest import Playbook, Reference, wait_for
 
-from controller.ports import free_ports
+from stampede.machine.ports import free_ports
 
 STEPS = {
     "connect_to_mediator",

@@ -12,7 +12,7 @@ from typing import Any
 
 from conftest import play_with
 
-from controller.ports import free_ports
+from stampede.machine.ports import free_ports
 
 SECRET = "s3cret-w0rd"
 LONG = {"holders": 3, "duration": "5m", "wait_min": 0.2, "wait_max": 0.6}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import Playbook
 
-from controller.ports import free_ports
+from stampede.machine.ports import free_ports
 
 PASSWORD = "p0stgr3s-w0rd"
 DATABASES = "select datname from pg_database where datname like 'stampede%'"

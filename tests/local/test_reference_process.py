@@ -13,7 +13,7 @@ import psutil
 import pytest
 from test_reference_support import Running
 
-from controller.ports import free_ports
+from stampede.machine.ports import free_ports
 
 pytestmark = pytest.mark.timeout(180)
 

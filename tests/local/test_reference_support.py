@@ -14,8 +14,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from controller.ports import free_ports
 from reference.agent import Agent
+from stampede.machine.ports import free_ports
 
 PATIENCE = 60.0  # seconds that a holder waits for anything
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from controller.agents.simulated import SimulatedServices, SimulatedWallets
-from controller.load.virtual import VirtualTimeLoop
+from controller.load.virtual_time import VirtualTimeLoop
 from controller.metrics.journal import Journal
 from controller.run import Run, Script
-from controller.settings import Settings
+from stampede.schema.settings import Settings
 
 
 @pytest.fixture

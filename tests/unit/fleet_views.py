@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from controller.fleet.looks import Look
-from controller.fleet.view import HostView
+from stampede.fleet.host_view import HostView
+from stampede.fleet.snapshot import Look
 
 NOW = 1_000_000.0
 STATE = {

@@ -21,7 +21,7 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.testing import patch_module_args
 from plugin_files import load_plugin
 
-from controller import processes
+from stampede.machine import processes
 
 collect = load_plugin("action/stampede_collect")
 pack = load_plugin("modules/stampede_pack")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controller import files
+from stampede.machine import files
 
 
 def test_on_a_full_disk_a_state_is_written_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.errors import BadInput
-from controller.fleet.inventory import REPOSITORY, WORK_DIR, LoadHost, load_hosts
-from controller.fleet.ssh import There, effective, jump_command, ssh_words
+from stampede.fleet.inventory import REPOSITORY, WORK_DIR, LoadHost, load_hosts
+from stampede.fleet.remote_shell import There, effective, jump_command, ssh_words
+from stampede.schema.errors import BadInput
 
 VAULTED = """!vault |
           $ANSIBLE_VAULT;1.1;AES256

@@ -6,9 +6,9 @@ import json
 
 from fleet_views import NOW, STATE, host, look
 
-from controller.fleet import table
-from controller.fleet.looks import Look
-from controller.fleet.view import HostView
+from stampede.fleet import live_table as table
+from stampede.fleet.host_view import HostView
+from stampede.fleet.snapshot import Look
 
 
 def rows(text: str) -> dict[str, list[str]]:

@@ -11,11 +11,11 @@ import pytest
 from fleet_views import NOW, host
 from plugin_files import load_plugin
 
-from controller.fleet import table
-from controller.fleet.thresholds import Crossings, Standing, standings
-from controller.fleet.view import HostView
-from controller.metrics.tally import Tally
-from controller.thresholds import parse
+from stampede.fleet import live_table as table
+from stampede.fleet.host_view import HostView
+from stampede.fleet.standings import Crossings, Standing, standings
+from stampede.schema.tally import Tally
+from stampede.schema.thresholds import parse
 
 plugin = load_plugin("action/stampede_watch")
 

@@ -12,10 +12,10 @@ import pytest
 from fleet_views import NOW, STATE, host, look
 from plugin_files import load_plugin
 
-from controller.fleet import view as fleet_view
-from controller.fleet.lookers import Lookers
-from controller.fleet.looks import Look, Refused, Unreachable, look_at_process, look_at_unit
-from controller.fleet.view import HostView, clock
+from stampede.fleet import host_view as fleet_view
+from stampede.fleet.host_poller import Lookers
+from stampede.fleet.host_view import HostView, clock
+from stampede.fleet.snapshot import Look, Refused, Unreachable, look_at_process, look_at_unit
 
 
 class TestAbsence:

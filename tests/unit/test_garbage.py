@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from controller.load.garbage import keep_pauses_short
+from controller.load.gc_tuning import keep_pauses_short
 
 
 @pytest.fixture(autouse=True)

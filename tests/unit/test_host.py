@@ -11,10 +11,10 @@ from typing import Any, Self
 
 import pytest
 
-from controller import host
-from controller.agents.guard import REFUSED
-from controller.host import HostRun
-from controller.settings import Influxdb, Settings
+from controller import host_run as host
+from controller.agents.egress_guard import REFUSED
+from controller.host_run import HostRun
+from stampede.schema.settings import Influxdb, Settings
 
 
 class NoAgents:

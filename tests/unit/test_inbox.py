@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from controller.agents.inbox import BACKLOG, Inbox
-from controller.errors import AgentDied
+from stampede.schema.errors import AgentDied
 
 
 async def test_an_event_may_come_before_or_after() -> None:

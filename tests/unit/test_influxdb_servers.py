@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import trustme
 
-from controller.errors import BadInput
-from controller.metrics.influxdb import Answer, complaint, connect
-from controller.preflight import probe_influxdb
-from controller.settings import Influxdb
+from stampede.influxdb.client import Answer, complaint, connect
+from stampede.prepare.preflight import probe_influxdb
+from stampede.schema.errors import BadInput
+from stampede.schema.settings import Influxdb
 
 POINT = b"step,step=s n=1i 1700000000000000000\n"
 

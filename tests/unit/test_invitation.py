@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from controller.errors import BadInvitation
-from controller.invitation import as_out_of_band, from_response, from_url, request_thread_id
+from controller.services.invitation import as_out_of_band, from_response, from_url, request_thread_id
+from stampede.schema.errors import BadInvitation
 
 INVITATION = {
     "@type": "https://didcomm.org/out-of-band/1.1/invitation",

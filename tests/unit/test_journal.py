@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from controller.metrics.journal import Journal
-from controller.metrics.line_protocol import field, tag
+from stampede.schema.line_protocol import field, tag
 
 TAGS = {"run": "r", "host": "h"}
 

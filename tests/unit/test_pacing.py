@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from controller.load.clock import Clock
-from controller.load.pacing import WOKEN_AT_ONCE, EndOfRun, Pacer
-from controller.load.virtual import VirtualTimeLoop
+from controller.load.pacing import WOKEN_AT_ONCE, Pacer
+from controller.load.virtual_time import VirtualTimeLoop
+from stampede.load_models.interface import EndOfRun
 
 WAITING = 10 * WOKEN_AT_ONCE
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from plugin_files import REPOSITORY, load_plugin
 
-from controller.settings import check_variables
+from stampede.schema.settings import check_variables
 
 ROLES = sorted((REPOSITORY / "roles").iterdir())
 settings_plugin = load_plugin("action/stampede_settings")

@@ -14,9 +14,9 @@ from controller.agents import process
 from controller.agents.inbox import Inbox
 from controller.agents.process import AgentProcess
 from controller.agents.webhooks import WebhookReceiver
-from controller.errors import AgentDied, AgentError, AgentLost
-from controller.ports import free_ports
-from controller.settings import Settings
+from stampede.machine.ports import free_ports
+from stampede.schema.errors import AgentDied, AgentError, AgentLost
+from stampede.schema.settings import Settings
 
 # Answers as ready on its admin port, whatever else it is asked, until it is killed.
 STAND_IN = """

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from controller.metrics.delivery import LAST_RETRY, MOST_LINES, Delivery, pause
-from controller.metrics.influxdb import Answer
+from controller.metrics.journal_tail import MOST_BYTES, Tail
 from controller.metrics.push import Ending, Progress, Pusher
-from controller.metrics.tail import MOST_BYTES, Tail
+from stampede.influxdb.client import Answer
+from stampede.influxdb.delivery import LAST_RETRY, MOST_LINES, Delivery, pause
 
 
 def lines(*numbers: int) -> bytes:

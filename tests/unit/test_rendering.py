@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from controller.errors import BadInput
-from controller.rendering import render_script, try_script
+from stampede.prepare.rendering import render_script, try_script
+from stampede.schema.errors import BadInput
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 

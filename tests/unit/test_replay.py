@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from controller.cli import main
-from controller.errors import BadInput
-from controller.replay import NotPushed, Replay, batches
+from stampede.cli import main
+from stampede.results.replay import NotPushed, Replay, batches
+from stampede.schema.errors import BadInput
 
 LINES = b"".join(b"step,step=s n=%di %d\n" % (number, number) for number in range(12_000))
 OWN = {"stampede_influxdb_url": "https://i.example.org", "stampede_influxdb_database": "own", "stampede_holders": 3}

@@ -15,14 +15,15 @@ from rich.console import Console
 from test_report_page import Page
 
 from controller.agents.simulated import SimulatedServices, SimulatedWallet, SimulatedWallets
-from controller.cli import main
-from controller.load.virtual import VirtualTimeLoop
+from controller.holder import Holder
+from controller.load.virtual_time import VirtualTimeLoop
 from controller.metrics.journal import Journal
-from controller.report import compare, difference
-from controller.report.compare_terminal import text
 from controller.run import Run
-from controller.script import Holder
-from controller.settings import Settings
+from stampede.cli import main
+from stampede.comparison import noise as difference
+from stampede.comparison import runs as compare
+from stampede.comparison.terminal import text
+from stampede.schema.settings import Settings
 
 QUIET = {"holders": 40, "duration": 200, "ramp": 20, "failures": False}
 

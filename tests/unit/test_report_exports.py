@@ -11,7 +11,8 @@ from xml.etree import ElementTree
 import pytest
 import report_samples as samples
 
-from controller.report import junit, report, steps_csv
+from stampede.report import junit, steps_csv
+from stampede.report.output import report
 
 FIELDS = re.compile(
     r"step,run=[^,]+,host=(?P<host>[^,]+),scenario=[^,]+,step=(?P<step>[^,]+),outcome=(?P<outcome>\w+) "

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_report_page import Page
 
-from controller.report import collected, distribution, report, time_spent, timeline
-from controller.report.html import with_unit
+from stampede.analysis import collected, time_spent
+from stampede.report import distribution, timeline
+from stampede.report.html import with_unit
+from stampede.report.output import report
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import report_samples as samples
 
-from controller.report import comparison, report, terminal, timeline
-from controller.report.html import ending
+from stampede.analysis import host_differences as comparison
+from stampede.report import terminal, timeline
+from stampede.report.html import ending
+from stampede.report.output import report
 
 ALIKE = {"holders": 30, "duration": 60, "ramp": 10, "failures": False}
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import report_samples as samples
 
-from controller.report import ReportError, journal_reader
-from controller.report.journal import Journal
+from stampede.report.output import ReportError
+from stampede.results import journal_reader
+from stampede.results.journal_columns import Journal
 
 
 def read(path: Path) -> Journal:

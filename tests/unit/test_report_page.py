@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import report_samples as samples
 
-from controller.report import python_markup, report, timeline
-from controller.report.html import render
+from stampede.report import python_markup, timeline
+from stampede.report.html import render
+from stampede.report.output import report
 
 EVIL = "</script><script>alert(1)</script><!-- <img src=x onerror=alert(2)> & \"quoted\" 'too'"
 
@@ -184,7 +185,7 @@ def test_the_charts_hold_every_step_that_ended(results):
 MEASURED = """
 import json, resource, sys
 from pathlib import Path
-from controller.report import report
+from stampede.report.output import report
 load = report(Path(sys.argv[1]))["load"]
 print(json.dumps({"ok": load["ok"], "kilobytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
 """

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import report_samples as samples
 
-from controller.report import ReportError, report
+from stampede.report.output import ReportError, report
 
 SECOND = 1_000_000_000
 

@@ -6,8 +6,9 @@ import re
 import pytest
 import report_samples as samples
 
-from controller.report import report, wording
-from controller.report.terminal import table
+from stampede import wording
+from stampede.report.output import report
+from stampede.report.terminal import table
 
 
 class Terminal(io.StringIO):

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import report_samples as samples
 
-from controller.report import report
-from controller.report.terminal import table
-from controller.thresholds import Threshold, parse
+from stampede.report.output import report
+from stampede.report.terminal import table
+from stampede.schema.thresholds import Threshold, parse
 
 SETTINGS = {"stampede_ramp_up": "10s", "stampede_duration": "60s"}
 TEXTS = [

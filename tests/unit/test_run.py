@@ -12,10 +12,10 @@ import pytest
 
 from controller.agents.simulated import SimulatedWallet, SimulatedWallets
 from controller.agents.wallet import Connection
-from controller.errors import AgentDied, AgentLost, ServiceRefused
-from controller.invitation import Json
+from controller.holder import Holder
 from controller.run import Run
-from controller.script import Holder
+from controller.services.invitation import Json
+from stampede.schema.errors import AgentDied, AgentLost, ServiceRefused
 
 Play = Callable[..., Run]
 PAIR = re.compile(r'([a-z_]+)=("(?:[^"\\]|\\.)*"|[^, ]+)')

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from controller.settings import Influxdb, Settings, check_variables, fill_in, seconds
+from stampede.schema.durations import seconds
+from stampede.schema.settings import Influxdb, Settings, check_variables, fill_in
 
 
 @pytest.mark.parametrize(

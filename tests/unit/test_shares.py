@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.errors import BadInput
-from controller.load.shares import Share, shares
+from stampede.load_models.shares import Share, shares
+from stampede.schema.errors import BadInput
 
 
 @given(

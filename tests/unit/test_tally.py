@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.agents.simulated import SimulatedWallets
-from controller.metrics.tally import GROWTH, Tallies, Tally
-from controller.thresholds import parse
+from stampede.schema.tally import GROWTH, Tallies, Tally
+from stampede.schema.thresholds import parse
 
 TIMES = st.lists(st.floats(1e-5, 1e4), min_size=1, max_size=300)
 

@@ -21,13 +21,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.adapters import HTTPAdapter
 
-from controller.agents.guard import REFUSED, NotAllowed, stand_guard
-from controller.errors import BadInput, ServiceRefused
+from controller.agents.egress_guard import REFUSED, NotAllowed, stand_guard
+from controller.holder import Holder
 from controller.run import Run
-from controller.script import Holder
-from controller.services import HttpServices
-from controller.settings import Settings, check_variables
-from controller.targets import Targets, invitation_urls
+from controller.services.client import HttpServices
+from stampede.schema.errors import BadInput, ServiceRefused
+from stampede.schema.settings import Settings, check_variables
+from stampede.schema.targets import Targets, invitation_urls
 
 ENDPOINT = "http://holder-of-none.example.com:8020"
 

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plugin_files import REPOSITORY
 
-from controller import script, thresholds
-from controller.errors import BadInput
-from controller.rendering import try_script
-from controller.script import STEPS
-from controller.settings import check_variables
-from controller.thresholds import Threshold, parse
+from controller import holder as script
+from controller.holder import STEPS
+from stampede.prepare.rendering import try_script
+from stampede.schema import thresholds
+from stampede.schema.errors import BadInput
+from stampede.schema.settings import check_variables
+from stampede.schema.thresholds import Threshold, parse
 
 TEMPLATES = REPOSITORY / "templates"
 

@@ -1,0 +1,1 @@
+"""The services under test, as a holder reaches them by HTTPS."""

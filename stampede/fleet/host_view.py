@@ -1,0 +1,201 @@
+"""What is known of one load host: its last state, since when it is not reached, and what has befallen it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from stampede.fleet.snapshot import Look
+
+UNREACHED_AFTER = 10.0
+"""Seconds without an answer after which a host is told of as not reached."""
+LOST_AFTER = 60.0
+"""Seconds without an answer after which a host is given up."""
+SILENT_AFTER = 15.0
+"""Seconds without a new state after which a host that should report each second is called silent."""
+ENDED = frozenset({"done", "stopped", "failed"})
+
+
+@dataclass
+class Fault:
+    """Something that befell a host, as results/RUN/run.json notes it. Times are epoch seconds.
+
+    ``kind`` is ``unreachable`` (not reached from ``since`` to ``until``, or still), ``lost`` (not reached since, and
+    given up) or ``died`` (its controller ended without being done).
+    """
+
+    host: str
+    kind: str
+    since: float
+    until: float | None
+    text: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class HostView:
+    """One load host, as it is seen from here. ``now`` is always epoch seconds of this machine."""
+
+    def __init__(self, name: str, where_to_look: str, now: float, *, started: bool = True) -> None:
+        """``where_to_look`` ends the sentence about a death; ``started``: there must be a controller by now."""
+        self.name = name
+        self.state: Mapping[str, Any] = {}
+        self.faults: list[Fault] = []
+        self.obituary = ""
+        """The sentence about its end, when its controller died or failed, or it was given up."""
+        self.refused = False
+        self.heard = False
+        """Whether it has answered at all."""
+        self.where_to_look = where_to_look
+        self._began = self._seen = now
+        self._started = started
+        self._alive = True
+        self._offset = 0.0
+        self._problem = ""
+        self._absence: Fault | None = None
+
+    # ------------------------------------------------------------- what happens
+
+    def saw(self, look: Look, now: float) -> list[Fault]:
+        """Take in a look; returns the faults that it began or ended."""
+        told = self._came_back(now)
+        if not self._started:
+            self.obituary = ""
+        self._seen, self._problem, self.heard = now, "", True
+        self._alive, self._offset = look.alive, look.clock - now
+        self.state = look.state or self.state
+        self._started |= look.alive or bool(self.state)
+        failed = self.phase == "failed"
+        if (
+            self._started
+            and not self.obituary
+            and (failed or not look.alive)
+            and self.phase not in ENDED - {"failed"}
+        ):
+            self.obituary = self._how_it_ended(look.words)
+            since = float(self.state.get("phase_since" if failed else "time", look.clock)) - self._offset
+            told.append(Fault(self.name, "died", since, None, self.obituary))
+            self.faults.append(told[-1])
+        return told
+
+    def missed(self, reason: str, *, refused: bool = False) -> None:
+        """Note why the host could not be looked at."""
+        self._problem = reason
+        if refused:
+            self.refused, self.obituary = True, f"{self.name} is refused: {reason}"
+
+    def pass_time(self, now: float) -> list[Fault]:
+        """Note how long there was no answer; returns the faults that this began or made worse."""
+        if self.refused or (self.obituary and not self.lost) or self.phase in ENDED:
+            return []
+        absent = now - self._seen
+        if self._absence is None and absent > UNREACHED_AFTER:
+            self._absence = Fault(self.name, "unreachable", self._seen, None, "")
+            self._absence.text = f"{self.name} is not reached since {clock(self._seen)}{self._why}."
+            self.faults.append(self._absence)
+            return [self._absence]
+        if self._absence and not self.lost and absent > LOST_AFTER:
+            self._absence.kind = "lost"
+            self._absence.text = self.obituary = (
+                f"{self.name} was lost while {self.phase}: not reached since {clock(self._seen)}{self._why}."
+            )
+            return [self._absence]
+        if not self._started and now - self._began > LOST_AFTER:
+            self.obituary = f"No controller has started on {self.name}; {self.where_to_look}"
+        return []
+
+    def _came_back(self, now: float) -> list[Fault]:
+        fault, self._absence = self._absence, None
+        if fault is None:
+            return []
+        if fault.kind == "lost":
+            self.obituary = ""
+        fault.kind, fault.until = "unreachable", now
+        times = f"from {clock(fault.since)} to {clock(now)} ({now - fault.since:.0f} s)"
+        fault.text = f"{self.name} could not be reached {times}."
+        return [fault]
+
+    def _how_it_ended(self, words: str) -> str:
+        message = self.state.get("message")
+        if self.phase == "failed":
+            return f"The controller on {self.name} failed: {printable(message) if message else self.where_to_look}"
+        pid = f" (pid {self.state['pid']})" if "pid" in self.state else ""
+        last = f", last heard of at {clock(self.state['time'] - self._offset)}" if "time" in self.state else ""
+        said = f": {printable(words)}" if words else ""
+        return f"The controller on {self.name}{pid} died while {self.phase}{last}{said}; {self.where_to_look}"
+
+    @property
+    def _why(self) -> str:
+        return f" ({printable(self._problem)})" if self._problem else ""
+
+    # ------------------------------------------------------------- how it stands
+
+    @property
+    def phase(self) -> str:
+        return str(self.state.get("phase", "starting"))
+
+    @property
+    def lost(self) -> bool:
+        return self._absence is not None and self._absence.kind == "lost"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is awaited of it."""
+        return bool(self.obituary) or self.phase in ENDED
+
+    @property
+    def answers(self) -> bool:
+        """Whether what is known of it is of this moment."""
+        return self.heard and self._absence is None and not self.over
+
+    @property
+    def not_reached_since(self) -> float | None:
+        return self._absence.since if self._absence else None
+
+    @property
+    def condition(self) -> str:
+        """Its phase, or what is wrong with it, in a word or two."""
+        if self.refused:
+            return "refused"
+        if self._absence:
+            return "lost" if self.lost else "not reached"
+        if self.phase in ENDED:
+            return self.phase
+        if self.obituary:
+            return "died" if self._started else "not started"
+        return self.phase
+
+    def silent(self, now: float) -> bool:
+        """Whether the host answers, but its controller has written no state for long."""
+        return self.answers and now + self._offset - self.state.get("time", now + self._offset) > SILENT_AFTER
+
+    def note(self, now: float) -> str:
+        """A sentence about what is wrong with it; empty when all is well."""
+        if self.obituary:
+            return self.obituary
+        if self._absence:
+            return self._absence.text
+        if self.silent(now):
+            return f"{self.name} is silent: its state is of {clock(self.state['time'] - self._offset)}"
+        message = self.state.get("message")
+        return f"{self.name}: {printable(message)}" if message else ""
+
+    def ends_in(self, now: float) -> float | None:
+        """Seconds until its run's duration is over; None when that does not end it, or not now."""
+        ends_at = self.state.get("ends_at")
+        if not ends_at or self.phase != "running" or self.over:
+            return None
+        return max(0.0, float(ends_at) - now - self._offset)
+
+
+def clock(moment: float) -> str:
+    """The time of day, UTC, as in the report."""
+    return time.strftime("%H:%M:%S UTC", time.gmtime(moment))
+
+
+def printable(text: object) -> str:
+    """On one line, without control characters: what a host says must not steer the terminal."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in str(text)).split())

@@ -1,0 +1,267 @@
+"""``stampede watch``: the table of a run that goes on, from any machine that has the inventory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import shlex
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import psutil
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from stampede.fleet import live_table as table
+from stampede.fleet.host_poller import Lookers
+from stampede.fleet.host_view import Fault, HostView, clock
+from stampede.fleet.inventory import LoadHost, load_hosts
+from stampede.fleet.remote_shell import Here, Root, There
+from stampede.fleet.snapshot import LIVING, Look, Unreachable, look_at_process, look_at_unit
+from stampede.fleet.standings import Crossings, standings
+from stampede.machine.files import read_json
+from stampede.machine.processes import is_alive
+from stampede.schema.errors import BadInput
+
+FIRST_ANSWERS = 12.0
+"""Seconds within which hosts must answer at first."""
+LOOK_EVERY = 1.0
+HEAD_AND_SUMS = 8
+"""Lines of a terminal that are not for rows of hosts."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that a host has a folder of."""
+
+    id: str
+    deployed: float
+    """Epoch seconds."""
+    goes_on: bool
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How a host is asked: for its runs, and for the state of one of them."""
+
+    host: LoadHost
+    shell: Root | None
+
+    def runs(self) -> list[Run]:
+        """Raises Unreachable."""
+        if self.shell is None:
+            return runs_of_processes(self.host.work_dir)
+        return runs_of_units(self.shell.run, self.host.work_dir)
+
+    def look(self, run_id: str) -> Callable[[], Look]:
+        folder = self.host.work_dir / run_id
+        if self.shell is None:
+            return partial(look_at_process, folder)
+        return partial(look_at_unit, self.shell.run, folder, unit(run_id))
+
+
+def reach(host: LoadHost) -> Reached:
+    """Raises BadInput. Connects to nothing yet."""
+    if host.local:
+        return Reached(host, None)
+    return Reached(host, Here(host) if host.variables.get("ansible_connection") == "local" else There(host))
+
+
+def unit(run_id: str) -> str:
+    return f"stampede-run@{run_id}.service"
+
+
+def runs_of_processes(work_dir: Path) -> list[Run]:
+    """The runs of this machine, without systemd."""
+    return [
+        Run(script.parent.name, script.stat().st_mtime, controller_lives(script.parent))
+        for script in work_dir.glob("*/controller_script.py")
+    ]
+
+
+def controller_lives(folder: Path) -> bool:
+    state = read_json(folder / "state.json")
+    pid = state.get("pid", 0) if isinstance(state, dict) else 0
+    try:  # the number may by now be another process's
+        return is_alive(pid) and any(str(folder) in word for word in psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return False
+
+
+def runs_of_units(run: Callable[[str], str], work_dir: Path) -> list[Run]:
+    """The runs of a host, by their folders and the units of systemd."""
+    output = run(
+        f"find {shlex.quote(str(work_dir))} -mindepth 2 -maxdepth 2 -name controller_script.py -printf '%T@ %h\\n' "
+        f"2>/dev/null; echo; systemctl list-units --plain --no-legend --state={','.join(sorted(LIVING))} "
+        f"{shlex.quote(unit('*'))}; true"
+    )
+    folders, _, units = output.partition("\n\n")
+    going_on = {line.split()[0] for line in units.splitlines() if line.strip()}
+    runs = []
+    for line in folders.splitlines():
+        moment, _, folder = line.partition(" ")
+        if folder:
+            name = Path(folder).name
+            runs.append(Run(name, float(moment), unit(name) in going_on))
+    return runs
+
+
+def choose(runs: Mapping[str, Sequence[Run]], wanted: str, where: Path) -> str:
+    """The run that is wanted, else that goes on, else the newest. Raises BadInput."""
+    all_runs = sorted((run for its in runs.values() for run in its), key=lambda run: (run.goes_on, run.deployed))
+    if not all_runs:
+        raise BadInput(f"No run was found in {where} on {', '.join(runs)}; start one with playbooks/run-test.yml")
+    if not wanted:
+        return all_runs[-1].id
+    if all(run.id != wanted for run in all_runs):
+        known = ", ".join(list(dict.fromkeys(run.id for run in reversed(all_runs)))[:5])
+        raise BadInput(f"--run is {wanted!r}, which was not found in {where}; there is {known}")
+    return wanted
+
+
+def ask_all(hosts: Mapping[str, Reached], limit: float) -> dict[str, list[Run] | Unreachable]:
+    """The runs of each host, or why it did not tell them within ``limit`` seconds."""
+    answers: dict[str, list[Run] | Unreachable] = {
+        name: Unreachable(f"no answer for {limit:.0f} s") for name in hosts
+    }
+    told: queue.SimpleQueue[tuple[str, list[Run] | Unreachable]] = queue.SimpleQueue()
+
+    def ask(name: str, host: Reached) -> None:
+        try:
+            told.put((name, host.runs()))
+        except Unreachable as problem:
+            told.put((name, problem))
+        except Exception as error:  # said of the host, not of a thread
+            told.put((name, Unreachable(f"{type(error).__name__}: {error}")))
+
+    for name, host in hosts.items():
+        threading.Thread(target=ask, args=(name, host), daemon=True).start()
+    deadline = time.monotonic() + limit
+    with contextlib.suppress(queue.Empty):
+        for _ in hosts:
+            name, answer = told.get(timeout=max(0.0, deadline - time.monotonic()))
+            answers[name] = answer
+    return answers
+
+
+class Watch:
+    """A run on its hosts, and how it is shown."""
+
+    def __init__(self, run_id: str, hosts: Mapping[str, Reached], without: set[str]) -> None:
+        """``without``: hosts that have no part in the run."""
+        self.run_id = run_id
+        now = time.time()
+        self.views = {
+            name: HostView(name, f"see {host.host.work_dir / run_id}/logs there", now, started=False)
+            for name, host in hosts.items()
+        }
+        for name in without:
+            self.views[name].obituary = f"{name} has no part in run {run_id}."
+        looks = {name: host.look(run_id) for name, host in hosts.items() if name not in without}
+        self._lookers = Lookers(looks, self.views, LOOK_EVERY)
+        self._crossings = Crossings()
+
+    @property
+    def over(self) -> bool:
+        return all(view.over for view in self.views.values())
+
+    def first_looks(self) -> None:
+        """Return when all hosts have answered, or are not going to."""
+        deadline = time.monotonic() + FIRST_ANSWERS
+        while time.monotonic() < deadline and not all(view.heard or view.over for view in self.views.values()):
+            self._lookers.wait(0.1)
+
+    def rounds(self, interval: float) -> Iterator[list[Fault]]:
+        """Each ``interval`` seconds, and at the end: what befell hosts in the meantime."""
+        yield []
+        while not self.over:
+            began, faults = time.monotonic(), list[Fault]()
+            while (left := interval - (time.monotonic() - began)) > 0 and not self.over:
+                faults += self._lookers.wait(min(left, 0.5))
+            yield faults
+
+    def crossed(self) -> list[str]:
+        """A sentence for each threshold that was not seen to be crossed before."""
+        return self._crossings.new(standings(self._hosts), self._lookers.now())
+
+    def text(self) -> str:
+        return table.text(self._hosts, self._lookers.now())
+
+    def drawn(self, height: int) -> Group:
+        title = Text(f"Run {self.run_id} (Ctrl-C ends watching, not the run)", style="bold")
+        rows = max(3, min(table.MOST_ROWS, height - HEAD_AND_SUMS - len(standings(self._hosts))))
+        return Group(title, table.table(self._hosts, self._lookers.now(), rows))
+
+    def json(self) -> str:
+        now, hosts = self._lookers.now(), self._hosts
+        return json.dumps(
+            {
+                "run": self.run_id,
+                "time": now,
+                "hosts": {host.name: table.host_figures(host, now) for host in hosts},
+                "fleet": table.fleet_figures(hosts, now),
+                "thresholds": [standing.as_dict() for standing in standings(hosts)],
+                "faults": [fault.as_dict() for host in hosts for fault in host.faults],
+            }
+        )
+
+    @property
+    def _hosts(self) -> list[HostView]:
+        return list(self.views.values())
+
+
+def watch(sources: list[str], run_id: str, interval: float | None, *, as_json: bool, once: bool) -> int:
+    """What the verb does; returns the exit code: 0, or 2 when there is nothing that could be watched."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    watching = ""
+    try:
+        hosts = {host.name: reach(host) for host in load_hosts(sources)}
+        answers = ask_all(hosts, FIRST_ANSWERS)
+        runs = {name: answer for name, answer in answers.items() if not isinstance(answer, Unreachable)}
+        if not runs:
+            reasons = "; ".join(f"{name}: {answer}" for name, answer in list(answers.items())[:3])
+            raise BadInput(f"None of the {len(hosts)} load hosts can be reached: {reasons}")
+        where = next(iter(hosts.values())).host.work_dir
+        watching = choose(runs, run_id, where)
+        without = {name for name, its in runs.items() if all(run.id != watching for run in its)}
+        show(Watch(watching, hosts, without), interval, as_json=as_json, once=once)
+    except BadInput as error:
+        print(f"stampede watch: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"No longer watching; run {watching} goes on." if watching else "Not watching.", file=sys.stderr)
+    except BrokenPipeError:  # nobody reads on, as with `stampede watch | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def show(watched: Watch, interval: float | None, *, as_json: bool, once: bool) -> None:
+    """Show the run until it has ended, in place when that can be done here."""
+    console = Console()
+    watched.first_looks()
+    if once or as_json or not console.is_terminal or console.is_dumb_terminal:
+        for faults in watched.rounds(interval or 10.0):
+            if as_json:
+                print(watched.json(), flush=True)
+            else:
+                told = [fault.text for fault in faults] + watched.crossed()
+                print("\n".join([*told, watched.text()]), flush=True)
+            if once:
+                return
+        return
+    with Live(watched.drawn(console.height), console=console, auto_refresh=False) as live:
+        for faults in watched.rounds(interval or LOOK_EVERY):
+            for fault in faults:
+                live.console.print(Text(f"{clock(time.time())} {fault.text}"))
+            for sentence in watched.crossed():
+                live.console.print(Text(sentence, "red"))
+            live.update(watched.drawn(console.height), refresh=True)

@@ -1,0 +1,1 @@
+"""What both machines ask of their operating system: files, processes, ports."""

@@ -1,0 +1,132 @@
+"""Looks, from the control node and before anything is deployed, whether the services can be used at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+from stampede.influxdb.client import complaint, connect
+from stampede.schema.errors import BadInput
+from stampede.schema.settings import MAX_REDIRECTS, Influxdb, Settings
+from stampede.schema.targets import Targets, did_web_url, endpoints
+
+TIMEOUT = 10.0
+"""Seconds for each look."""
+
+
+def probe(settings: Settings) -> list[str]:
+    """One sentence for each service that does not answer over trusted TLS, each CA file that cannot be read,
+    and for a mediator's DID that cannot be resolved; none when all is well.
+
+    A look is a HEAD request, so that no invitation is made; any HTTP status is an answer.
+    """
+    problems = _unreadable(settings)
+    if problems:
+        return problems
+    for service in settings.services.values():
+        ca_file = service.ca_file or settings.ca_file
+        for kind, request in (("invitation", service.invitation), ("revocation", service.revocation)):
+            # a URL may hold ${name} in its path; server and port are what is looked at
+            origin = "{0.scheme}://{0.netloc}".format(urlsplit(request.url)) if request else ""
+            variable = f"stampede_services.{service.name}.{kind}.url"
+            if origin and "${" not in origin and (problem := _look(origin, ca_file)):
+                problems.append(f"{variable} is {request.url!r}, but {problem}")  # type: ignore[union-attr]
+    if settings.mediator_did and (problem := _resolve(settings)):
+        problems.append(f"stampede_mediator_did is {settings.mediator_did!r}, which cannot be used: {problem}")
+    return problems
+
+
+def probe_influxdb(target: Influxdb, secret: str) -> tuple[list[str], list[str]]:
+    """What keeps points from being pushed, and what may do so: a sentence each. No point is written."""
+    if not target.url:
+        return ["stampede_metrics is install, but role influxdb has not said where its server is"], []
+    try:
+        answer = connect(target, secret).write(b"\n")
+    except BadInput as error:
+        return error.sentences, []
+    if answer.ok or answer.status == 400:  # InfluxDB 2 says so of no points, when all else is right
+        return [], []
+    if answer.untrusted:
+        advice = "name the CA's PEM file in stampede_influxdb_ca_file"
+        return [f"stampede_influxdb_url cannot be used: {complaint(target, answer)}; {advice}"], []
+    if answer.passing:
+        return [], [
+            f"{complaint(target, answer)}. The run goes on without it, and its points are pushed when it can be "
+            "reached, or afterwards by playbooks/replay.yml"
+        ]
+    return [f"Points cannot be pushed: {complaint(target, answer)}"], []
+
+
+def _unreadable(settings: Settings) -> list[str]:
+    files = {"stampede_ca_file": settings.ca_file} | {
+        f"stampede_services.{service.name}.ca_file": service.ca_file for service in settings.services.values()
+    }
+    return [
+        f"{variable} is {file!r}; it must be a PEM file that can be read"
+        for variable, file in files.items()
+        if file and not Path(file).is_file()
+    ]
+
+
+def _look(url: str, ca_file: str, method: str = "HEAD") -> str:
+    """Why ``url`` cannot be used; empty when it answers."""
+    try:
+        requests.request(method, url, timeout=TIMEOUT, verify=ca_file or True, allow_redirects=False)
+    except requests.exceptions.SSLError as error:
+        return (
+            f"its certificate is not trusted ({_cause(error)}); name the CA's PEM file in stampede_ca_file "
+            "or the service's ca_file"
+        )
+    except requests.exceptions.Timeout:
+        return f"it did not answer within {TIMEOUT:g} s"
+    except requests.exceptions.RequestException as error:
+        return f"it cannot be reached ({_cause(error)})"
+    return ""
+
+
+def _resolve(settings: Settings) -> str:
+    """Why the mediator's document cannot be had, or leads to a host that may not be loaded; empty when all is well,
+    or when only the agents can tell."""
+    did, ca_file, targets = settings.mediator_did, settings.ca_file, Targets(settings.allowed_targets)
+    if not did.startswith("did:web:"):
+        return ""
+    url = did_web_url(did)
+    if problem := _look(url, ca_file):
+        return f"{url}: {problem}"
+    for _ in range(MAX_REDIRECTS):
+        answer = requests.get(url, timeout=TIMEOUT, verify=ca_file or True, allow_redirects=False)
+        if not answer.is_redirect:
+            break
+        url = urljoin(url, answer.headers["Location"])
+        if refusal := targets.refusal(url):
+            return f"its document is redirected to {url}, {refusal}"
+    if answer.status_code != 200:
+        return f"{url} answered {answer.status_code}; it must hold the DID's document"
+    try:
+        document: Any = answer.json()
+    except ValueError:
+        return f"{url} does not hold JSON"
+    if not isinstance(document, dict) or document.get("id") != did:
+        return f"the document at {url} is not that of this DID"
+    kinds = [service.get("type") for service in document.get("service") or ()]
+    if not {"did-communication", "DIDCommMessaging"} & set(kinds):
+        return f"the document at {url} has no service of type did-communication"
+    for endpoint in endpoints(document["service"]):
+        if refusal := targets.refusal(endpoint):
+            return f"its document names the endpoint {endpoint}, {refusal}"
+    return ""
+
+
+def _cause(error: Exception) -> str:
+    """The innermost reason of a requests exception."""
+    reason: Any = error
+    while True:
+        inner = getattr(reason, "reason", None) or (reason.args[0] if getattr(reason, "args", None) else None)
+        if not isinstance(inner, Exception):
+            break
+        reason = inner
+    text = str(getattr(reason, "strerror", None) or reason).rsplit("] ", 1)[-1].split(" (_ssl")[0].split(": ", 1)[-1]
+    return (text if "(" in text else text.rstrip(")")) or type(reason).__name__

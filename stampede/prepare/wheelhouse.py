@@ -1,0 +1,121 @@
+"""The wheelhouse: all packages of a load host in one file, built on the control node for the host's Python.
+
+Hosts need no package index: they install from this file alone. It is kept under a name made from everything
+that went into it, so that it is built once for all hosts of a kind and pushed only when something has changed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from stampede.schema.errors import BadInput
+
+INPUTS = ("requirements-host.txt", "constraints.txt", "pyproject.toml", "controller", "reference", "stampede")
+OLDEST_GLIBC = 5
+KEPT = 3
+"""Wheelhouses that are kept, the newest."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a wheel must fit: a host's Python, architecture and C library."""
+
+    python: str
+    """Such as ``3.13``."""
+    machine: str
+    """Such as ``x86_64`` or ``aarch64``."""
+    glibc: str
+    """Such as ``2.41``."""
+
+    def pip_arguments(self) -> list[str]:
+        """Tell pip to take wheels for such a host, and nothing that must be compiled."""
+        major, minor = map(int, self.glibc.split(".")[:2])
+        platforms = [f"manylinux_{major}_{number}_{self.machine}" for number in range(minor, OLDEST_GLIBC - 1, -1)]
+        platforms += [f"manylinux{year}_{self.machine}" for year in (2014, 2010, 1)]
+        platforms.append(f"linux_{self.machine}")
+        arguments = ["--only-binary=:all:", "--implementation=cp", f"--python-version={self.python}"]
+        return arguments + [f"--platform={platform}" for platform in platforms]
+
+
+def fingerprint(repository: Path, kind: Kind) -> str:
+    """A name for everything that goes into a wheelhouse: 16 hexadecimal digits."""
+    digest = hashlib.sha256(f"{kind}".encode())
+    for file in sorted(_files(repository)):
+        content = file.read_bytes()
+        digest.update(f"\0{file.relative_to(repository)}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+def build(repository: Path, folder: Path, kind: Kind, tell: Callable[[str], None] = lambda line: None) -> Path:
+    """The wheelhouse's tar file under ``folder``, made when it is not there.
+
+    Several processes may ask at the same time: one builds, the others wait. Raises BadInput with pip's own words.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"wheelhouse-{fingerprint(repository, kind)}.tar"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if target.exists():
+            return target
+        tell(f"for Python {kind.python} on {kind.machine}, a minute at most")
+        with tempfile.TemporaryDirectory(dir=folder, prefix="building-") as name:
+            wheels = Path(name) / "wheels"
+            _pip(
+                *("download", "--dest", str(wheels), *kind.pip_arguments()),
+                *("-c", str(repository / "constraints.txt"), "-r", str(repository / "requirements-host.txt")),
+            )
+            _own_wheel(repository, Path(name) / "source", wheels)
+            draft = Path(name) / target.name
+            with tarfile.open(draft, "w") as tar:
+                for wheel in sorted(wheels.iterdir()):
+                    tar.add(wheel, arcname=wheel.name)
+            draft.rename(target)
+        _forget_old(folder)
+    return target
+
+
+def _own_wheel(repository: Path, source: Path, wheels: Path) -> None:
+    """Build Stampede's wheel from a copy, so that nothing is written into the repository."""
+    for file in _files(repository):
+        copy = source / file.relative_to(repository)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
+    _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(source))
+
+
+def _files(repository: Path) -> Iterator[Path]:
+    for name in INPUTS:
+        path = repository / name
+        if path.is_file():
+            yield path
+        for file in path.rglob("*"):
+            if file.is_file() and "__pycache__" not in file.parts:
+                yield file
+
+
+def _pip(*arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        errors = re.findall(r"^ERROR: (.*)$", done.stderr, re.MULTILINE) or done.stderr.strip().splitlines()[-1:]
+        raise BadInput(f"The load hosts' packages cannot be had: {'; '.join(errors)} (pip {arguments[0]})")
+
+
+def _forget_old(folder: Path) -> None:
+    tars = sorted(folder.glob("wheelhouse-*.tar"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for stale in tars[KEPT:]:
+        stale.unlink()

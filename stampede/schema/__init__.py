@@ -1,0 +1,1 @@
+"""The contracts that control node and load hosts share. Nothing here does any I/O."""

@@ -1,0 +1,158 @@
+"""What thresholds judge, counted on each host while the run goes on, in a form that adds up over hosts.
+
+Times are counted in buckets whose bounds grow by 2 % (as in DDSketch, Masson et al. 2019), so a percentile is known
+to within 1 %. The limit itself is such a bound: on which side of it a percentile lies is known exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+from stampede.schema import thresholds
+from stampede.schema.thresholds import Threshold
+
+GROWTH = 1.02
+_SCALE = 1 / math.log(GROWTH)
+_SHORTEST = 1e-6
+"""Seconds; shorter steps count as this long."""
+
+
+class Tally:
+    """What has been counted for one threshold; times in seconds."""
+
+    __slots__ = ("_at_limit", "buckets", "failed", "most", "ok", "threshold", "total")
+
+    def __init__(self, threshold: Threshold) -> None:
+        self.threshold = threshold
+        self.ok = self.failed = 0
+        self.total = self.most = 0.0
+        """Sum and maximum of the times of steps that were ok."""
+        self.buckets: dict[int, int] = {}
+        """Steps that were ok, by bucket; those above 0 lie beyond the limit. Kept for percentiles alone."""
+        self._at_limit = None if threshold.quantile is None else math.log(threshold.limit) * _SCALE
+
+    def count(self, seconds: float) -> None:
+        """Count a step that was ok."""
+        self.ok += 1
+        self.total += seconds
+        if seconds > self.most:
+            self.most = seconds
+        if self._at_limit is not None:
+            bucket = math.ceil(math.log(seconds if seconds > _SHORTEST else _SHORTEST) * _SCALE - self._at_limit)
+            self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
+
+    def beyond(self) -> int:
+        """How many of the steps that were ok took longer than the limit."""
+        return sum(count for bucket, count in self.buckets.items() if bucket > 0)
+
+    def at_quantile(self, share: float) -> float:
+        """The time below which ``share`` of the steps that were ok lie (nearest rank, downwards)."""
+        rank = int(share * (self.ok - 1))
+        for bucket in sorted(self.buckets):
+            rank -= self.buckets[bucket]
+            if rank < 0:
+                middle = 2 / (1 + GROWTH) * GROWTH**bucket
+                return min(self.most, self.threshold.limit * middle)
+        return 0.0
+
+    def add(self, other: Self) -> None:
+        """Add what another host has counted for the same threshold."""
+        self.ok += other.ok
+        self.failed += other.failed
+        self.total += other.total
+        self.most = max(self.most, other.most)
+        for bucket, count in other.buckets.items():
+            self.buckets[bucket] = self.buckets.get(bucket, 0) + count
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain JSON values, for ``read``."""
+        return {
+            "text": self.threshold.text,
+            "ok": self.ok,
+            "failed": self.failed,
+            "total": self.total,
+            "most": self.most,
+            "buckets": sorted(self.buckets.items()),
+        }
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Self:
+        """Raises ValueError, KeyError or TypeError when the values are not those of ``as_dict``."""
+        tally = cls(thresholds.parse(values["text"]))
+        tally.ok, tally.failed = int(values["ok"]), int(values["failed"])
+        tally.total, tally.most = float(values["total"]), float(values["most"])
+        tally.buckets = {int(bucket): int(count) for bucket, count in values["buckets"]}
+        return tally
+
+
+class Tallies:
+    """The tallies of a run's thresholds on this host. Moments are seconds on the run's clock."""
+
+    def __init__(self, texts: Iterable[str], ramp_up: float, duration: float) -> None:
+        self._all = [Tally(thresholds.parse(text)) for text in texts]
+        self._ramp_up, self._duration = ramp_up, duration
+        self._start = math.inf
+        self._last = 0.0
+        self._draining: float | None = None
+        self._ended = False
+        self._of: dict[str, list[Tally]] = {}
+
+    def begin(self, start: float) -> None:
+        """The holders start at this moment."""
+        self._start = start
+
+    def drain(self, moment: float) -> None:
+        """From this moment on steps only drain."""
+        self._draining = moment - self._start
+
+    def end(self) -> None:
+        """No step comes any more: the run was over with the last one."""
+        self._ended = True
+
+    def count(self, step: str, outcome: str, now: float, service_time: float, response_time: float) -> None:
+        """Count a step that ends ``now``; see ``Recorder.step``."""
+        self._last = now
+        its = self._of.get(step)
+        if its is None:
+            its = self._of[step] = [tally for tally in self._all if tally.threshold.step in (None, step)]
+        for tally in its:
+            threshold = tally.threshold
+            if threshold.phase not in (thresholds.RUN, self._phase(now)):
+                continue
+            if outcome == "ok":
+                tally.count(service_time if threshold.time == thresholds.SERVICE_TIME else response_time)
+            elif outcome == "failed":
+                tally.failed += 1
+
+    def _phase(self, now: float) -> str:
+        if self._draining is not None:
+            return thresholds.DRAIN
+        return thresholds.RAMP_UP if now - self._start < self._ramp_up else thresholds.STEADY
+
+    def as_list(self, now: float) -> list[dict[str, Any]]:
+        """Each tally as plain JSON values, with how far its phase has come.
+
+        ``elapsed`` is how many seconds of the phase are over and ``left`` how many are to come, None where nobody
+        knows; ``ramped_up`` says whether all holders have started. Empty until the start is known.
+        """
+        if math.isinf(self._start):
+            return []
+        at = max(0.0, (self._last if self._ended else now) - self._start)
+        spans = thresholds.spans(self._ramp_up, self._draining, at)
+        ends = {thresholds.RAMP_UP: self._ramp_up} | dict.fromkeys(
+            (thresholds.RUN, thresholds.STEADY), self._duration
+        )
+        found = []
+        for tally in self._all:
+            phase = tally.threshold.phase
+            since, until = spans[phase]
+            end = ends.get(phase)
+            progress = {
+                "elapsed": until - since,
+                "left": max(0.0, end - max(at, since)) if end else None,
+                "ramped_up": at >= self._ramp_up,
+            }
+            found.append(tally.as_dict() | progress)
+        return found

@@ -1,0 +1,235 @@
+"""Thresholds: what a run must keep, as texts such as ``present_proof p95 response_time < 2 s``.
+
+The grammar, the phases and what each figure means are described in docs/thresholds.md.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import operator
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from stampede.schema.errors import BadInput
+
+RUN, RAMP_UP, STEADY, DRAIN = PHASES = ("run", "ramp_up", "steady", "drain")
+RESPONSE_TIME, SERVICE_TIME = TIMES = ("response_time", "service_time")
+ERRORS, THROUGHPUT, MEAN, MAX = "errors", "throughput", "mean", "max"
+EXAMPLE = "present_proof p95 response_time < 2 s"
+
+_THRESHOLD = re.compile(r"([^<>=]*?)\s*(<=|>=|<|>|=)\s*([^<>=]*?)(?:\s+during\s+(\S+))?")
+_QUANTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,3})?)")
+_COMPARISONS = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "=": operator.le,  # "= 0": no count is below it
+}
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*(\S*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """One threshold. ``limit`` and the values it judges are in ``unit``: ``s``, ``%``, ``/s``; empty for a count."""
+
+    text: str
+    step: str | None
+    """None: all steps together."""
+    metric: str
+    """``p95`` and the like, ``mean``, ``max``, ``errors`` or ``throughput``."""
+    time: str | None
+    """Which of a step's two times; None where it is not about times."""
+    operator: str
+    limit: float
+    unit: str
+    phase: str = RUN
+
+    @property
+    def quantile(self) -> float | None:
+        """The share of steps that a percentile is about, such as 0.95; None for other figures."""
+        match = _QUANTILE.fullmatch(self.metric)
+        return float(match[1]) / 100 if match else None
+
+    @property
+    def what(self) -> str:
+        """The figure's name in a sentence, such as ``present_proof p95 response_time during steady``."""
+        words = [self.step, self.metric, self.time, None if self.phase == RUN else f"during {self.phase}"]
+        return " ".join(word for word in words if word)
+
+    @property
+    def asked(self) -> str:
+        """What is asked of the figure, such as ``< 2 s``."""
+        return f"{self.operator} {_in_words(self.limit, self.unit, f'{self.limit:.6g}')}"
+
+    def is_kept_by(self, value: Any) -> Any:
+        """Whether ``value`` is as it should be; of a numpy array, each of its values."""
+        return _COMPARISONS[self.operator](value, self.limit)
+
+    def shown(self, value: float) -> str:
+        """A value in words, with three figures, or with as many as it takes to tell it from the limit."""
+        decimals = 0 if not self.unit or value >= 99.95 or not value else 1 if value >= 9.995 else 2
+        if 0 < value < 0.995 and self.unit:
+            decimals = 2 - math.floor(math.log10(value))
+        text = f"{value:.{decimals}f}"
+        if float(text) == self.limit != value:
+            text = f"{value:.9g}"
+        return _in_words(value, self.unit, text)
+
+
+def _in_words(value: float, unit: str, text: str) -> str:
+    if unit == "s" and 0 < value < 1:
+        return f"{float(text) * 1000:.6g} ms"
+    return text + ("/s" if unit == "/s" else f" {unit}" if unit else "")
+
+
+def parse(text: str) -> Threshold:
+    """Read a threshold. Raises ValueError, whose message says what is wrong and would be right.
+
+    >>> parse("connect p99 service_time <= 800 ms during steady").limit
+    0.8
+    """
+    text = " ".join(text.split())
+    match = _THRESHOLD.fullmatch(text)
+    if not match:
+        raise ValueError(f"it must be a figure, <, <=, >, >= or =, and a limit, such as {EXAMPLE!r}")
+    words, comparison, limit, phase = match[1].split(), match[2], match[3], match[4] or RUN
+    step, metric, time = _figure(words)
+    if phase not in PHASES:
+        raise ValueError(f"{phase!r} is no phase; {_right(phase, PHASES)}")
+    number, unit = _limit(metric, comparison, limit)
+    return Threshold(text, step, metric, time, comparison, number, unit, phase)
+
+
+def _figure(words: list[str]) -> tuple[str | None, str, str | None]:
+    """Step, figure and time of ``[STEP] FIGURE [TIME]``."""
+    place = next((place for place, word in enumerate(words[:2]) if _is_metric(word)), None)
+    if place is None:
+        candidates = [word for word in words[:2] if word not in TIMES]
+        if not candidates:
+            raise ValueError(f"it names no figure; it must be such as {EXAMPLE!r}")
+        wrong = candidates[-1]
+        nearest = difflib.get_close_matches(wrong, (ERRORS, THROUGHPUT, MEAN, MAX), n=1)
+        raise ValueError(
+            f"{wrong!r} is no figure; it must be a percentile such as p95 or p99.9, mean, max, errors or throughput"
+            + (f"; did you mean {nearest[0]}?" if nearest else "")
+        )
+    step, metric, rest = words[0] if place else None, words[place], words[place + 1 :]
+    if step and not re.fullmatch(r"\w+", step):
+        raise ValueError(f"{step!r} is no name of a step; it must be such as present_proof")
+    if metric in (ERRORS, THROUGHPUT):
+        if rest:
+            raise ValueError(f"{' '.join(rest)!r} does not belong behind {metric}; it must be left away")
+        return step, metric, None
+    if len(rest) > 1 or (rest and rest[0] not in TIMES):
+        raise ValueError(f"{' '.join(rest)!r} is no time of a step; {_right(rest[0], TIMES)}")
+    return step, metric, rest[0] if rest else RESPONSE_TIME
+
+
+def _is_metric(word: str) -> bool:
+    match = _QUANTILE.fullmatch(word)
+    return float(match[1]) > 0 if match else word in (ERRORS, THROUGHPUT, MEAN, MAX)
+
+
+def _limit(metric: str, comparison: str, text: str) -> tuple[float, str]:
+    """The limit and its unit, checked against the figure."""
+    match = _NUMBER.fullmatch(text)
+    number, unit = (float(match[1]), match[2]) if match else (math.nan, "")
+    if metric == THROUGHPUT:
+        if unit != "/s" or not number > 0 or comparison not in (">", ">="):
+            raise ValueError("throughput must be followed by > or >= and steps a second above 0, such as >= 5/s")
+    elif metric == ERRORS:
+        never = number == 0 and comparison == "<"
+        if unit not in ("%", "") or math.isnan(number) or never or comparison in (">", ">="):
+            raise ValueError(
+                "errors must be followed by < or <= and a share or a count, such as < 1 % or <= 3, or by = 0"
+            )
+        if comparison == "=" and number:
+            raise ValueError(f"errors can be = 0 only; it must be <= {text}")
+        if unit == "%" and number > 100:
+            raise ValueError("a share of errors must be at most 100 %")
+        if not unit and not number.is_integer():
+            raise ValueError(f"a count of errors must be a whole number, and a share have its sign: {text} %")
+    elif unit not in ("s", "ms") or not number > 0 or comparison not in ("<", "<="):
+        raise ValueError(f"{metric} must be followed by < or <= and a time above 0 in s or ms, such as < 2 s")
+    return (number / 1000, "s") if unit == "ms" else (number, unit)
+
+
+def _right(found: str, choices: Collection[str]) -> str:
+    """What a word must be, and which of the choices it comes near to."""
+    nearest = difflib.get_close_matches(found, choices, n=1)
+    hint = f"; did you mean {nearest[0]}?" if nearest else ""
+    return f"it must be one of {', '.join(choices)}{hint}"
+
+
+# ---------------------------------------------------------------- phases
+
+
+def spans(ramp_up: float, draining: float | None, end: float) -> dict[str, tuple[float, float]]:
+    """From when to when each phase lasts, in seconds from the start of a run that has come to ``end``.
+
+    ``draining``: when the first host began to drain, None where none has. A step belongs to the phase in which it
+    ends. A phase that has not come has no length.
+    """
+    drained = end if draining is None else min(max(draining, 0.0), end)
+    ramped = min(ramp_up, drained)
+    return {RUN: (0.0, end), RAMP_UP: (0.0, ramped), STEADY: (ramped, drained), DRAIN: (drained, end)}
+
+
+# ---------------------------------------------------------------- checks
+
+
+def check(texts: Iterable[str], ramp_up: float, duration: float) -> list[str]:
+    """A sentence for each of ``stampede_thresholds`` that no run of such a ramp-up and duration can be judged by."""
+    sentences: list[str] = []
+    known: set[str] = set()
+    for place, text in enumerate(texts):
+        try:
+            threshold = parse(text)
+            if threshold.text in known:
+                raise ValueError("it must be there once")
+            known.add(threshold.text)
+            _can_be_judged(threshold, ramp_up, duration)
+        except ValueError as error:
+            sentences.append(_sentence(place, text, str(error)))
+    return sentences
+
+
+def _can_be_judged(threshold: Threshold, ramp_up: float, duration: float) -> None:
+    match threshold.phase:
+        case "ramp_up" if not ramp_up:
+            raise ValueError("there is no such phase, because stampede_ramp_up is 0; leave 'during ramp_up' away")
+        case "steady" if 0 < duration <= ramp_up:
+            raise ValueError(
+                f"there is no such phase, because stampede_duration, {duration:g} s, is over when "
+                f"stampede_ramp_up, {ramp_up:g} s, is; stampede_duration must be more"
+            )
+        case "drain" if not duration:
+            raise ValueError(
+                "there is no such phase, because stampede_duration is 0 and the iterations decide; "
+                "set a duration, or leave 'during drain' away"
+            )
+
+
+def steps_in(texts: Iterable[str]) -> set[str]:
+    """The steps that thresholds name."""
+    return {step for text in texts if (step := parse(text).step)}
+
+
+def check_steps(texts: Iterable[str], steps: Collection[str]) -> None:
+    """Raises BadInput with a sentence for each threshold about a step that is not among those of the script."""
+    sentences = []
+    for place, text in enumerate(texts):
+        step = parse(text).step
+        if step is not None and step not in steps:
+            why = f"{step!r} is no step that the script does; {_right(step, steps)}"
+            sentences.append(_sentence(place, text, why))
+    if sentences:
+        raise BadInput(*sentences)
+
+
+def _sentence(place: int, text: str, why: str) -> str:
+    return f"stampede_thresholds[{place}] is {text!r}; {why}"
