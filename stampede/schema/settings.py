@@ -1,7 +1,7 @@
 """A run's settings: from flat ``stampede_*`` variables to one checked object.
 
-The variables are documented in ``roles/controller/meta/argument_specs.yml``; their defaults stand in
-``roles/controller/defaults/main.yml``. Here stands what each must satisfy.
+The variables are documented in ``roles/run/meta/argument_specs.yml``; their defaults stand in
+``roles/run/defaults/main.yml``. Here stands what each must satisfy.
 """
 
 from __future__ import annotations
