@@ -14,8 +14,7 @@ PAGES = sorted(
     page
     for page in ROOT.rglob("*.md")
     if not any(
-        part in GENERATED or (part.startswith(".") and part != ".github")
-        for part in page.relative_to(ROOT).parts
+        part in GENERATED or (part.startswith(".") and part != ".github") for part in page.relative_to(ROOT).parts
     )
 )
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
