@@ -116,7 +116,8 @@ def _figure(words: list[str]) -> tuple[str | None, str, str | None]:
         wrong = candidates[-1]
         nearest = difflib.get_close_matches(wrong, (ERRORS, THROUGHPUT, MEAN, MAX), n=1)
         raise ValueError(
-            f"{wrong!r} is not a figure; it must be a percentile (p95, p99.9), mean, max, errors or throughput"
+            f"{wrong!r} is not a figure; "
+            "it must be a percentile such as p95 or p99.9, mean, max, errors or throughput"
             + (f"; did you mean {nearest[0]}?" if nearest else "")
         )
     step, metric, rest = words[0] if place else None, words[place], words[place + 1 :]
