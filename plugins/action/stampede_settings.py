@@ -119,7 +119,7 @@ class ActionModule(ActionBase):
         settings = Settings.from_variables(variables)
         problems, warnings = probe(settings), []
         if target := settings.influxdb:
-            made = self._templar.template(self._all_vars["controller_made_secrets"])
+            made = self._templar.template(self._all_vars["run_made_secrets"])
             secret = (variables["stampede_secrets"] | made).get(target.secret, "")
             found, warnings = probe_influxdb(target, str(secret).strip())
             problems += found
@@ -219,7 +219,7 @@ def unknown_names(names: Iterable[str], known: set[str]) -> list[str]:
     sentences = []
     for name in sorted(set(names) - known):
         nearest = difflib.get_close_matches(name, known, n=1)
-        advice = f"did you mean {nearest[0]}?" if nearest else "the README of roles/controller lists all of them."
+        advice = f"did you mean {nearest[0]}?" if nearest else "the README of roles/run lists all of them."
         sentences.append(f"{name} is no variable of Stampede; {advice}")
     return sentences
 

@@ -1,4 +1,4 @@
-"""Output of a run that reads like a story: one line per task, and of a failure its sentences alone."""
+"""Concise output of a run: one line per task, and only the message of a failure."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from ansible.playbook.task import Task
 
 DOCUMENTATION = """
-    name: story
+    name: concise
     type: stdout
-    short_description: one line per task, and of a failure its sentences alone
+    short_description: one line per task, and only the message of a failure
     description:
-      - With C(-v) everything is as with Ansible's own default output.
+      - With C(-v) the output is that of Ansible's default callback.
     extends_documentation_fragment:
       - default_callback
       - result_format_callback
@@ -27,14 +27,16 @@ DOCUMENTATION = """
 
 
 INTERRUPTED = (
-    "Interrupted: the controllers are asked to end the run; playbooks/collect.yml then brings the results home."
+    "Interrupted: the controllers are asked to end the run; playbooks/collect.yml then collects the results."
 )
+VALIDATION = "ansible.builtin.validate_argument_spec"
+"""Ansible inserts this task before each role; it is only of interest when it fails."""
 
 
 class CallbackModule(DefaultCallback):  # type: ignore[misc]
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
-    CALLBACK_NAME = "story"
+    CALLBACK_NAME = "concise"
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,7 +89,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
         if self._tells_all():
             super().v2_runner_on_ok(result)
             return
-        if isinstance(result.task, TaskInclude):
+        if isinstance(result.task, TaskInclude) or result.task.action == VALIDATION:
             return
         self._handle_warnings_and_exception(result)
         self._tell(result.task)
