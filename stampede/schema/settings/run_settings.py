@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from stampede.load_models import catalog
+from stampede.load_models.interface import LoadModel
 from stampede.schema import thresholds
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.influxdb_settings import Influxdb, read_influxdb
@@ -27,6 +29,8 @@ class Settings(LoadHostVariables):
     plain value is here.
     """
 
+    load: LoadModel
+    """This host's share of the load."""
     services: Mapping[str, Service]
     influxdb: Influxdb | None
     """None: points are not pushed."""
@@ -42,15 +46,18 @@ class Settings(LoadHostVariables):
     @classmethod
     def from_variables(cls, variables: Mapping[str, Any]) -> Settings:
         """Build settings from ``stampede_*`` variables. Raises BadInput with all problems found."""
-        reader = VariableReader({"stampede_first_holder": 0, **variables})
+        reader = VariableReader({"stampede_first_holder": 0, "stampede_load_model": catalog.DEFAULT, **variables})
         settings = cls(
-            **reader.fields(LoadHostVariables), services=read_services(reader), influxdb=read_influxdb(reader)
+            **reader.fields(LoadHostVariables),
+            load=_read_load_model(reader),
+            services=read_services(reader),
+            influxdb=read_influxdb(reader),
         )
         reader.ordered("wait_min", "wait_max")
         reader.ordered("presentations_min", "presentations_max")
         reader.problems += settings._wrong_postgresql(variables)
         reader.problems += settings.not_allowed()
-        reader.problems += thresholds.check(settings.thresholds, settings.ramp_up, settings.duration)
+        reader.problems += thresholds.check(settings.thresholds, settings.load.why_no_phase)
         if reader.problems:
             raise BadInput(*reader.problems)
         return settings
@@ -101,6 +108,14 @@ def check_variables(variables: Mapping[str, Any]) -> list[str]:
     except BadInput as error:
         return error.sentences
     return []
+
+
+def _read_load_model(reader: VariableReader) -> LoadModel:
+    try:
+        return catalog.load_model(reader.read("load_model")).read(reader)
+    except BadInput as error:
+        reader.problems += error.sentences
+        return catalog.load_model(catalog.DEFAULT).read(reader)
 
 
 def _netloc(url: str) -> str:

@@ -65,6 +65,7 @@ VARIABLES: dict[str, Shape] = {
     "stampede_influxdb_user": Text(),
     "stampede_install_dir": Text(),
     "stampede_iterations": WholeNumber(minimum=1),
+    "stampede_load_model": Text(may_be_empty=False),
     "stampede_local": Switch(),
     "stampede_max_clock_offset": Duration(),
     "stampede_mediator_did": Pattern(name="did"),
@@ -117,16 +118,6 @@ class LoadHostVariables:
     script: str
     """What each holder does: the name of a template in templates/scenarios, or the path of a .py.j2 or .py
     file."""
-    holders: int
-    """How many holders there are on all load hosts together; each has its own wallet."""
-    first_holder: int
-    """Number of this load host's first holder; run-test.yml sets it on each host."""
-    ramp_up: float
-    """Time over which the holders start, evenly spread."""
-    duration: float
-    """How long the run lasts from the start of its first holder; with 0 the iterations decide."""
-    iterations: int
-    """How many rounds of until_end_of_run() a holder completes when there is no duration."""
     wait_min: float
     """Shortest think time between two steps."""
     wait_max: float
