@@ -33,11 +33,11 @@ class Closed(LoadModel):
     def read(cls, reader: SettingReader) -> Self:
         """See LoadModel."""
         return cls(
-            holders=reader.integer("holders", least=1),
-            first_holder=reader.integer("first_holder", least=0),
+            holders=reader.integer("holders"),
+            first_holder=reader.integer("first_holder"),
             ramp_up=reader.duration("ramp_up"),
             duration=reader.duration("duration"),
-            iterations=reader.integer("iterations", least=1),
+            iterations=reader.integer("iterations"),
         )
 
     @classmethod
