@@ -41,7 +41,7 @@ class MeasurementFailed(Exception):
 
 def default_variables(**changes: Any) -> dict[str, Any]:
     """The roles' own defaults with ``changes``, each named without ``stampede_``."""
-    text = (ROOT / "roles/controller/defaults/main.yml").read_text(encoding="utf-8")
+    text = (ROOT / "roles/run/defaults/main.yml").read_text(encoding="utf-8")
     named = {f"stampede_{name}": value for name, value in changes.items()}
     return yaml.safe_load(text) | {"stampede_host_name": "local", "stampede_run_id": "benchmark"} | named
 

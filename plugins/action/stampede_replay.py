@@ -40,7 +40,7 @@ class ActionModule(ActionBase):
             if self._task.check_mode:
                 said = replay.forecast()
             else:
-                secrets = value("stampede_secrets") | value("controller_made_secrets")
+                secrets = value("stampede_secrets") | value("run_made_secrets")
                 said = replay.push(self._secret(replay.target.secret, secrets), Display().display)
         except BadInput as error:
             return result | {"failed": True, "msg": str(error)}

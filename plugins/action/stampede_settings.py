@@ -14,7 +14,6 @@ Runs on the control node. ``verb`` is one of
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import difflib
 import subprocess
@@ -30,7 +29,6 @@ from ansible.module_utils.parsing.convert_bool import BOOLEANS
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from stampede.load_models.shares import shares
 from stampede.prepare.preflight import probe, probe_influxdb
 from stampede.prepare.rendering import render_script, try_script
 from stampede.schema.durations import seconds
@@ -119,7 +117,7 @@ class ActionModule(ActionBase):
         settings = Settings.from_variables(variables)
         problems, warnings = probe(settings), []
         if target := settings.influxdb:
-            made = self._templar.template(self._all_vars["controller_made_secrets"])
+            made = self._templar.template(self._all_vars["run_made_secrets"])
             secret = (variables["stampede_secrets"] | made).get(target.secret, "")
             found, warnings = probe_influxdb(target, str(secret).strip())
             problems += found
@@ -133,9 +131,7 @@ class ActionModule(ActionBase):
         return {"stdout": text}
 
     def _render(self, variables: dict[str, Any]) -> dict[str, Any]:
-        share = self._task.args.get("share") or {}
-        if share:
-            variables |= {"stampede_holders": share["holders"], "stampede_first_holder": share["first"]}
+        variables |= self._task.args.get("share") or {}
         variables["stampede_postgresql_url"] = self._task.args.get("postgresql_url") or ""
         ca_dir = self._task.args.get("ca_dir")
         files = move_ca_files(variables, ca_dir) if ca_dir else {}
@@ -144,10 +140,10 @@ class ActionModule(ActionBase):
     def _shares(self, variables: dict[str, Any]) -> dict[str, Any]:
         weights = {str(host): float(weight) for host, weight in self._task.args["weights"].items()}
         try:
-            found = shares(int(variables["stampede_holders"]), weights)
+            found = Settings.from_variables(variables).load.shares(weights)
         except BadInput as error:
             raise Problems(error.sentences) from error
-        return {"shares": {host: dataclasses.asdict(share) for host, share in found.items()}}
+        return {"shares": found}
 
 
 class Problems(Exception):
@@ -219,7 +215,7 @@ def unknown_names(names: Iterable[str], known: set[str]) -> list[str]:
     sentences = []
     for name in sorted(set(names) - known):
         nearest = difflib.get_close_matches(name, known, n=1)
-        advice = f"did you mean {nearest[0]}?" if nearest else "the README of roles/controller lists all of them."
+        advice = f"did you mean {nearest[0]}?" if nearest else "the README of roles/run lists all of them."
         sentences.append(f"{name} is no variable of Stampede; {advice}")
     return sentences
 

@@ -31,10 +31,10 @@ from ansible.plugins.loader import become_loader, connection_loader
 from ansible.utils.display import Display
 
 from stampede.fleet import live_table as table
-from stampede.fleet.host_poller import Lookers
+from stampede.fleet.host_poller import HostPoller
 from stampede.fleet.host_view import ENDED, Fault, HostView
 from stampede.fleet.inventory import chosen
-from stampede.fleet.snapshot import Look, Unreachable, look_at_process, look_at_unit
+from stampede.fleet.snapshot import Snapshot, Unreachable, snapshot_of_process, snapshot_of_unit
 from stampede.fleet.standings import Crossings, standings
 from stampede.machine.files import write_atomically
 from stampede.machine.processes import Interrupted, cleaning_up_when_interrupted
@@ -63,22 +63,22 @@ class ActionModule(ActionBase):
         for name, entry in args["hosts"].items():
             hosts[name], looks[name] = self._host(str(name), entry, task_vars or {})
         pause = 2 * POLL_EVERY if any(entry.get("unit") for entry in args["hosts"].values()) else POLL_EVERY
-        lookers = Lookers(looks, hosts, pause)
+        poller = HostPoller(looks, hosts, pause)
         interval, timeout = seconds(args.get("interval", 5)), seconds(args.get("timeout", 0))
         abort = boolean(args.get("abort_on_thresholds", False))
         judge = Judge(list(hosts.values()), partial(self._stop, args["hosts"], task_vars or {}) if abort else None)
         with cleaning_up_when_interrupted():
             try:
-                watch(list(hosts.values()), lookers, judge, until, interval, timeout)
+                watch(list(hosts.values()), poller, judge, until, interval, timeout)
             except Interrupted:
                 units = {name: entry for name, entry in args["hosts"].items() if entry.get("unit")}
                 self._stop(units, task_vars or {})  # controllers of this machine end by themselves, with Ansible
                 raise
         faults = [fault for host in hosts.values() for fault in host.faults]
         if until == "armed":
-            faults = [fault for fault in faults if not hosts[fault.host].obituary]
+            faults = [fault for fault in faults if not hosts[fault.host].failure]
         result["states"] = {name: dict(host.state) for name, host in hosts.items()}
-        result["died"] = {name: host.obituary for name, host in hosts.items() if host.obituary}
+        result["died"] = {name: host.failure for name, host in hosts.items() if host.failure}
         result["faults"] = [fault.as_dict() for fault in faults]
         return result
 
@@ -108,14 +108,14 @@ class ActionModule(ActionBase):
 
     def _host(
         self, name: str, entry: Mapping[str, Any], task_vars: Mapping[str, Any]
-    ) -> tuple[HostView, Callable[[], Look]]:
+    ) -> tuple[HostView, Callable[[], Snapshot]]:
         folder, unit = Path(entry["dir"]), entry.get("unit")
         if not unit:
             view = HostView(name, f"see {folder}/logs", time.time())
-            return view, partial(look_at_process, folder, int(entry["pid"]))
+            return view, partial(snapshot_of_process, folder, int(entry["pid"]))
         connection = Connection(self, name, task_vars["hostvars"][name])
         view = HostView(name, f"see {folder}/logs and journalctl -u {unit} there", time.time())
-        return view, partial(look_at_unit, connection.output, folder, unit)
+        return view, partial(snapshot_of_unit, connection.output, folder, unit)
 
 
 def stop_command(folder: str, reason: str) -> str:
@@ -156,28 +156,30 @@ class Judge:
             stop(reason)
 
 
-def watch(hosts: list[HostView], lookers: Lookers, judge: Judge, until: str, interval: float, timeout: float) -> None:
+def watch(
+    hosts: list[HostView], poller: HostPoller, judge: Judge, until: str, interval: float, timeout: float
+) -> None:
     """Return when each host has come to ``until``, or its end."""
     playbook = os.getppid()
     began = told = time.monotonic()
     waited = False
     while True:
-        for fault in lookers.wait(POLL_EVERY):
+        for fault in poller.wait(POLL_EVERY):
             tell(fault)
-        judge.look(lookers.now())
+        judge.look(poller.now())
         waiting = [host for host in hosts if not host.over and host.phase not in REACHED[until]]
         now = time.monotonic()
         if waiting and timeout and now - began > timeout:
             for host in waiting:
-                host.obituary = f"{host.name} was still {host.phase} after {timeout:.0f} s; {host.where_to_look}"
-                Display().display(host.obituary, color="red")
+                host.failure = f"{host.name} was still {host.phase} after {timeout:.0f} s; {host.log_hint}"
+                Display().display(host.failure, color="red")
             waiting = []
         if now - told >= interval or (waited and not waiting):
             told = now
-            Display().display(progress(hosts, lookers.now()))
+            Display().display(progress(hosts, poller.now()))
         if not waiting:
             return
-        waited |= any(host.heard for host in waiting)
+        waited |= any(host.has_answered for host in waiting)
         if os.getppid() != playbook:
             raise AnsibleActionFail("ansible-playbook is gone")
 

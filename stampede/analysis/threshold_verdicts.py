@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from stampede import wording
 from stampede.analysis.load_window import SECOND, Window
 from stampede.analysis.percentiles import percentile
+from stampede.load_models import catalog
+from stampede.load_models.interface import Plan
 from stampede.results.folder import ResultsFolder
 from stampede.results.journal_columns import FAILED, OK, Journal
 from stampede.schema import thresholds
-from stampede.schema.durations import seconds
 from stampede.schema.summary import Summary, ThresholdVerdict
 from stampede.schema.thresholds import Threshold
 
@@ -31,13 +32,13 @@ def judge_thresholds(results: ResultsFolder, journal: Journal, window: Window | 
 
     Settings that are not thresholds are ignored with a note in `results`.
     """
-    settings = _settings(results)
-    if not settings.texts:
+    plan, texts = _plan(results), _texts(results)
+    if not texts:
         return []
-    spans = _spans(settings, journal, window) if window else {}
+    spans = _spans(plan, journal, window) if window else {}
     records = _Records(journal, window) if window else None
     verdicts = []
-    for text in settings.texts:
+    for text in texts:
         try:
             threshold = thresholds.parse(text)
             figure = _figure(threshold, records, *spans[threshold.phase]) if records else None
@@ -58,42 +59,28 @@ def uncovered_failures(summary: Summary) -> dict[str, int]:
     return {name: step.failed for name, step in summary.steps.items() if step.failed and name not in covered}
 
 
-@dataclass(frozen=True)
-class _Settings:
-    """The settings that decide on thresholds; `ramp_up` and `duration` in seconds."""
-
-    texts: list[Any]
-    ramp_up: float
-    duration: float
+def _texts(results: ResultsFolder) -> list[Any]:
+    """The setting `thresholds`."""
+    texts = results.settings.get("stampede_thresholds", results.settings.get("thresholds")) or []
+    return texts if isinstance(texts, list) else [texts]
 
 
-def _settings(results: ResultsFolder) -> _Settings:
-    settings = results.settings
-    texts = settings.get("stampede_thresholds", settings.get("thresholds")) or []
-    return _Settings(
-        texts=texts if isinstance(texts, list) else [texts],
-        ramp_up=_duration(results, "ramp_up"),
-        duration=_duration(results, "duration"),
-    )
-
-
-def _duration(results: ResultsFolder, name: str) -> float:
-    """A setting in seconds; 0 when it is missing or, with a note, when it is not a duration."""
-    value = results.settings.get(f"stampede_{name}", results.settings.get(name))
+def _plan(results: ResultsFolder) -> Plan:
+    """The plan of the load; an empty one, with a note, when the settings cannot be read."""
     try:
-        return seconds(value or 0)
-    except ValueError:
-        results.notes.append(f"The setting {name} was ignored: {value!r} is not a duration.")
-        return 0.0
+        return catalog.recorded_plan(results.settings)
+    except ValueError as error:
+        results.notes.append(str(error))
+        return Plan()
 
 
-def _spans(settings: _Settings, journal: Journal, window: Window) -> dict[str, tuple[float, float]]:
+def _spans(plan: Plan, journal: Journal, window: Window) -> dict[str, tuple[float, float]]:
     """From when to when each phase lasted, in seconds from the start."""
     drains = [event.time for event in journal.events if event.kind == "phase" and event.text == "draining"]
     ends = [window.after(min(drains))] if drains else []
-    if settings.duration:
-        ends.append(settings.duration)
-    return thresholds.spans(settings.ramp_up, min(ends, default=None), window.seconds)
+    if plan.duration:
+        ends.append(plan.duration)
+    return thresholds.spans(plan.steady_after, min(ends, default=None), window.seconds)
 
 
 def _verdict(threshold: Threshold, figure: _Figure | None, window: Window | None) -> ThresholdVerdict:

@@ -1,4 +1,4 @@
-"""Looking at all hosts of a fleet at the same time, none of which can hold up the others."""
+"""Polls all hosts of a fleet concurrently; no host can delay another."""
 
 from __future__ import annotations
 
@@ -8,63 +8,67 @@ import time
 from collections.abc import Callable, Mapping
 
 from stampede.fleet.host_view import Fault, HostView
-from stampede.fleet.snapshot import Look, Refused, Unreachable
+from stampede.fleet.snapshot import Refused, Snapshot, Unreachable
 
 HOSTS_PER_SECOND = 25
-"""How many hosts of a large fleet are looked at each second."""
+"""How many hosts of a large fleet are polled each second."""
 
 
-class Lookers:
-    """A looker for each host, in a daemon thread of its own.
+class HostPoller:
+    """Polls each host in a daemon thread of its own.
 
-    A look over a dead connection may hang for long. It is a daemon's, so that it does not hold up the end of this
-    process either.
+    A poll over a dead connection may hang for long; a daemon thread does not keep this process from exiting.
     """
 
-    def __init__(self, looks: Mapping[str, Callable[[], Look]], views: Mapping[str, HostView], pause: float) -> None:
-        """``looks`` and ``views`` by host; ``pause``: the least seconds between two looks at the same host."""
+    def __init__(
+        self, probes: Mapping[str, Callable[[], Snapshot]], views: Mapping[str, HostView], pause: float
+    ) -> None:
+        """``probes``, by host, take a snapshot or raise Unreachable; ``views``, by host, receive what they return.
+
+        ``pause``: the minimum number of seconds between two polls of the same host.
+        """
         self._views = views
-        self._seen: queue.SimpleQueue[tuple[str, float, Look | Unreachable]] = queue.SimpleQueue()
-        self._enough = {name: threading.Event() for name in looks}
-        self._pause = max(pause, len(looks) / HOSTS_PER_SECOND)
-        # Epoch seconds that neither jump nor run on while this machine sleeps: no host is lost because of that.
+        self._results: queue.SimpleQueue[tuple[str, float, Snapshot | Unreachable]] = queue.SimpleQueue()
+        self._ended = {name: threading.Event() for name in probes}
+        self._pause = max(pause, len(probes) / HOSTS_PER_SECOND)
+        # Epoch seconds that neither jump nor advance while this machine sleeps, so that neither loses a host.
         self._zero = time.time() - time.monotonic()
-        for name, look in looks.items():
-            threading.Thread(target=self._look, args=(name, look), name=f"look at {name}", daemon=True).start()
+        for name, probe in probes.items():
+            threading.Thread(target=self._poll, args=(name, probe), name=f"poll {name}", daemon=True).start()
 
     def now(self) -> float:
         """Epoch seconds, as ``HostView`` wants them."""
         return self._zero + time.monotonic()
 
-    def _look(self, name: str, look: Callable[[], Look]) -> None:
-        enough = self._enough[name]
-        while not enough.is_set():
+    def _poll(self, name: str, probe: Callable[[], Snapshot]) -> None:
+        ended = self._ended[name]
+        while not ended.is_set():
             try:
-                seen: Look | Unreachable = look()
+                result: Snapshot | Unreachable = probe()
             except Unreachable as problem:
-                seen = problem
-            except Exception as error:  # else the host would be lost, and nobody told why
-                seen = Unreachable(f"{type(error).__name__}: {error}")
-            self._seen.put((name, self.now(), seen))
-            enough.wait(self._pause)
+                result = problem
+            except Exception as error:  # otherwise the host would be lost without a reason
+                result = Unreachable(f"{type(error).__name__}: {error}")
+            self._results.put((name, self.now(), result))
+            ended.wait(self._pause)
 
     def wait(self, limit: float) -> list[Fault]:
-        """Take in what is seen within ``limit`` seconds; returns early with the faults that began or ended."""
+        """Process the results of ``limit`` seconds; returns early with the faults that began or ended."""
         deadline = time.monotonic() + limit
         faults: list[Fault] = []
         while not faults and (left := deadline - time.monotonic()) > 0:
             try:
-                name, at, seen = self._seen.get(timeout=left)
+                name, at, result = self._results.get(timeout=left)
             except queue.Empty:
                 break
             view = self._views[name]
-            if isinstance(seen, Look):
-                faults += view.saw(seen, at)
+            if isinstance(result, Snapshot):
+                faults += view.update(result, at)
             else:
-                view.missed(str(seen), refused=isinstance(seen, Refused))
+                view.poll_failed(str(result), refused=isinstance(result, Refused))
             if view.over and not view.lost:
-                self._enough[name].set()
+                self._ended[name].set()
         now = self.now()
         for view in self._views.values():
-            faults += view.pass_time(now)
+            faults += view.check_absence(now)
         return faults

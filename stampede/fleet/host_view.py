@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stampede.fleet.snapshot import Look
+from stampede.fleet.snapshot import Snapshot
 
 UNREACHED_AFTER = 10.0
 """Seconds without an answer after which a host is told of as not reached."""
@@ -39,17 +39,17 @@ class Fault:
 class HostView:
     """One load host, as it is seen from here. ``now`` is always epoch seconds of this machine."""
 
-    def __init__(self, name: str, where_to_look: str, now: float, *, started: bool = True) -> None:
-        """``where_to_look`` ends the sentence about a death; ``started``: there must be a controller by now."""
+    def __init__(self, name: str, log_hint: str, now: float, *, started: bool = True) -> None:
+        """``log_hint`` ends the sentence about a death; ``started``: there must be a controller by now."""
         self.name = name
         self.state: Mapping[str, Any] = {}
         self.faults: list[Fault] = []
-        self.obituary = ""
+        self.failure = ""
         """The sentence about its end, when its controller died or failed, or it was given up."""
         self.refused = False
-        self.heard = False
+        self.has_answered = False
         """Whether it has answered at all."""
-        self.where_to_look = where_to_look
+        self.log_hint = log_hint
         self._began = self._seen = now
         self._started = started
         self._alive = True
@@ -59,52 +59,52 @@ class HostView:
 
     # ------------------------------------------------------------- what happens
 
-    def saw(self, look: Look, now: float) -> list[Fault]:
-        """Take in a look; returns the faults that it began or ended."""
+    def update(self, snapshot: Snapshot, now: float) -> list[Fault]:
+        """Take in a snapshot; returns the faults that it began or ended."""
         told = self._came_back(now)
         if not self._started:
-            self.obituary = ""
-        self._seen, self._problem, self.heard = now, "", True
-        self._alive, self._offset = look.alive, look.clock - now
-        self.state = look.state or self.state
-        self._started |= look.alive or bool(self.state)
+            self.failure = ""
+        self._seen, self._problem, self.has_answered = now, "", True
+        self._alive, self._offset = snapshot.alive, snapshot.clock - now
+        self.state = snapshot.state or self.state
+        self._started |= snapshot.alive or bool(self.state)
         failed = self.phase == "failed"
         if (
             self._started
-            and not self.obituary
-            and (failed or not look.alive)
+            and not self.failure
+            and (failed or not snapshot.alive)
             and self.phase not in ENDED - {"failed"}
         ):
-            self.obituary = self._how_it_ended(look.words)
-            since = float(self.state.get("phase_since" if failed else "time", look.clock)) - self._offset
-            told.append(Fault(self.name, "died", since, None, self.obituary))
+            self.failure = self._how_it_ended(snapshot.last_output)
+            since = float(self.state.get("phase_since" if failed else "time", snapshot.clock)) - self._offset
+            told.append(Fault(self.name, "died", since, None, self.failure))
             self.faults.append(told[-1])
         return told
 
-    def missed(self, reason: str, *, refused: bool = False) -> None:
+    def poll_failed(self, reason: str, *, refused: bool = False) -> None:
         """Note why the host could not be looked at."""
         self._problem = reason
         if refused:
-            self.refused, self.obituary = True, f"{self.name} is refused: {reason}"
+            self.refused, self.failure = True, f"{self.name} is refused: {reason}"
 
-    def pass_time(self, now: float) -> list[Fault]:
+    def check_absence(self, now: float) -> list[Fault]:
         """Note how long there was no answer; returns the faults that this began or made worse."""
-        if self.refused or (self.obituary and not self.lost) or self.phase in ENDED:
+        if self.refused or (self.failure and not self.lost) or self.phase in ENDED:
             return []
         absent = now - self._seen
         if self._absence is None and absent > UNREACHED_AFTER:
             self._absence = Fault(self.name, "unreachable", self._seen, None, "")
-            self._absence.text = f"{self.name} is not reached since {clock(self._seen)}{self._why}."
+            self._absence.text = f"{self.name} has been unreachable since {clock(self._seen)}{self._why}."
             self.faults.append(self._absence)
             return [self._absence]
         if self._absence and not self.lost and absent > LOST_AFTER:
             self._absence.kind = "lost"
-            self._absence.text = self.obituary = (
-                f"{self.name} was lost while {self.phase}: not reached since {clock(self._seen)}{self._why}."
+            self._absence.text = self.failure = (
+                f"{self.name} was lost while {self.phase}: unreachable since {clock(self._seen)}{self._why}."
             )
             return [self._absence]
         if not self._started and now - self._began > LOST_AFTER:
-            self.obituary = f"No controller has started on {self.name}; {self.where_to_look}"
+            self.failure = f"No controller has started on {self.name}; {self.log_hint}"
         return []
 
     def _came_back(self, now: float) -> list[Fault]:
@@ -112,20 +112,20 @@ class HostView:
         if fault is None:
             return []
         if fault.kind == "lost":
-            self.obituary = ""
+            self.failure = ""
         fault.kind, fault.until = "unreachable", now
         times = f"from {clock(fault.since)} to {clock(now)} ({now - fault.since:.0f} s)"
         fault.text = f"{self.name} could not be reached {times}."
         return [fault]
 
-    def _how_it_ended(self, words: str) -> str:
+    def _how_it_ended(self, last_output: str) -> str:
         message = self.state.get("message")
         if self.phase == "failed":
-            return f"The controller on {self.name} failed: {printable(message) if message else self.where_to_look}"
+            return f"The controller on {self.name} failed: {printable(message) if message else self.log_hint}"
         pid = f" (pid {self.state['pid']})" if "pid" in self.state else ""
         last = f", last heard of at {clock(self.state['time'] - self._offset)}" if "time" in self.state else ""
-        said = f": {printable(words)}" if words else ""
-        return f"The controller on {self.name}{pid} died while {self.phase}{last}{said}; {self.where_to_look}"
+        said = f": {printable(last_output)}" if last_output else ""
+        return f"The controller on {self.name}{pid} died while {self.phase}{last}{said}; {self.log_hint}"
 
     @property
     def _why(self) -> str:
@@ -144,12 +144,12 @@ class HostView:
     @property
     def over(self) -> bool:
         """Whether nothing more is awaited of it."""
-        return bool(self.obituary) or self.phase in ENDED
+        return bool(self.failure) or self.phase in ENDED
 
     @property
     def answers(self) -> bool:
         """Whether what is known of it is of this moment."""
-        return self.heard and self._absence is None and not self.over
+        return self.has_answered and self._absence is None and not self.over
 
     @property
     def not_reached_since(self) -> float | None:
@@ -164,7 +164,7 @@ class HostView:
             return "lost" if self.lost else "not reached"
         if self.phase in ENDED:
             return self.phase
-        if self.obituary:
+        if self.failure:
             return "died" if self._started else "not started"
         return self.phase
 
@@ -174,8 +174,8 @@ class HostView:
 
     def note(self, now: float) -> str:
         """A sentence about what is wrong with it; empty when all is well."""
-        if self.obituary:
-            return self.obituary
+        if self.failure:
+            return self.failure
         if self._absence:
             return self._absence.text
         if self.silent(now):

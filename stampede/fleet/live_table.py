@@ -54,7 +54,7 @@ def line(hosts: Iterable[HostView], now: float) -> str:
     parts.append(time_left(all_of_them["seconds_left"]))
     if crossed := [standing.threshold.text for standing in standings(hosts) if standing.crossed]:
         parts.append(f"crossed: {', '.join(crossed)}")
-    parts += [host.note(now) for host in hosts if not host.obituary]
+    parts += [host.note(now) for host in hosts if not host.failure]
     return " | ".join(part for part in parts if part)
 
 

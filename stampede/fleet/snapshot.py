@@ -1,4 +1,4 @@
-"""A look at one load host's controller: is it alive, and what does its ``state.json`` say?"""
+"""A snapshot of one load host's controller: whether it is alive, and its ``state.json``."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from stampede.machine.files import read_json
 from stampede.machine.processes import is_alive
 
 LIVING = frozenset({"active", "activating", "deactivating", "reloading"})
-"""States of a unit of systemd whose processes run."""
+"""States of a systemd unit whose processes run."""
 
 
 class Unreachable(Exception):
-    """The host could not be looked at now; the message says why."""
+    """The host could not be polled now; the message says why."""
 
 
 class Refused(Unreachable):
-    """The host, or its key, was refused: trying again will not help."""
+    """The host's key, or the login, was refused: trying again does not help."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """What was seen of one controller."""
+class Snapshot:
+    """What is known of one controller at one moment."""
 
     alive: bool
     state: Mapping[str, Any] = field(default_factory=dict)
     """Its ``state.json``; empty when there is none yet."""
     clock: float = field(default_factory=time.time)
-    """What the host's own clock showed."""
-    words: str = ""
-    """The last that a controller which is not alive has said."""
+    """Epoch seconds by the host's own clock."""
+    last_output: str = ""
+    """The last line that a controller which is not alive has logged."""
 
 
-def look_at_process(folder: Path, pid: int = 0) -> Look:
-    """Look at a process of this machine; without a ``pid`` its state tells that."""
-    # First whether it lives, then its state: its last words are written before it ends.
+def snapshot_of_process(folder: Path, pid: int = 0) -> Snapshot:
+    """Of a process of this machine; without a ``pid`` the one that its state names."""
+    # Whether it is alive comes first: it writes its last state before it exits.
     alive = is_alive(pid) if pid else None
     state = read_json(folder / "state.json")
     state = state if isinstance(state, dict) else {}
     if alive is None:
         alive = bool(state) and is_alive(state["pid"])
-    return Look(alive, state, words="" if alive else last_line(folder / "logs" / "controller.out"))
+    return Snapshot(alive, state, last_output="" if alive else last_line(folder / "logs" / "controller.out"))
 
 
 def last_line(file: Path) -> str:
@@ -58,8 +58,11 @@ def last_line(file: Path) -> str:
     return next((line for line in reversed(lines) if line), "")
 
 
-def look_at_unit(run: Callable[[str], str], folder: Path, unit: str) -> Look:
-    """Look at a unit of systemd through ``run``, which returns what root's command on that host says."""
+def snapshot_of_unit(run: Callable[[str], str], folder: Path, unit: str) -> Snapshot:
+    """Of a systemd unit, through ``run``, which runs a command as root on that host and returns its output.
+
+    Raises Unreachable.
+    """
     name, file = shlex.quote(unit), shlex.quote(f"{folder}/state.json")
     output = run(
         f"active=$(systemctl is-active {name}); echo $active; date +%s.%N; "
@@ -69,12 +72,12 @@ def look_at_unit(run: Callable[[str], str], folder: Path, unit: str) -> Look:
         f"cat {file} 2>/dev/null; true"
     )
     try:
-        active, clock, words, *rest = output.split("\n")
+        active, clock, last_output, *rest = output.split("\n")
         seconds = float(clock)
     except ValueError:
         raise Unreachable(f"it answered {output[:100]!r}") from None
-    words = words.removesuffix("[systemd: success]")  # else its word for it, such as signal or oom-kill
-    return Look(active in LIVING, parsed("\n".join(rest)), seconds, words.strip())
+    last_output = last_output.removesuffix("[systemd: success]")  # any other, such as oom-kill, stays
+    return Snapshot(active in LIVING, parsed("\n".join(rest)), seconds, last_output.strip())
 
 
 def parsed(text: str) -> Mapping[str, Any]:

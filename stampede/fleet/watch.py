@@ -22,11 +22,11 @@ from rich.live import Live
 from rich.text import Text
 
 from stampede.fleet import live_table as table
-from stampede.fleet.host_poller import Lookers
+from stampede.fleet.host_poller import HostPoller
 from stampede.fleet.host_view import Fault, HostView, clock
 from stampede.fleet.inventory import LoadHost, load_hosts
 from stampede.fleet.remote_shell import Here, Root, There
-from stampede.fleet.snapshot import LIVING, Look, Unreachable, look_at_process, look_at_unit
+from stampede.fleet.snapshot import LIVING, Snapshot, Unreachable, snapshot_of_process, snapshot_of_unit
 from stampede.fleet.standings import Crossings, standings
 from stampede.machine.files import read_json
 from stampede.machine.processes import is_alive
@@ -62,11 +62,11 @@ class Reached:
             return runs_of_processes(self.host.work_dir)
         return runs_of_units(self.shell.run, self.host.work_dir)
 
-    def look(self, run_id: str) -> Callable[[], Look]:
+    def look(self, run_id: str) -> Callable[[], Snapshot]:
         folder = self.host.work_dir / run_id
         if self.shell is None:
-            return partial(look_at_process, folder)
-        return partial(look_at_unit, self.shell.run, folder, unit(run_id))
+            return partial(snapshot_of_process, folder)
+        return partial(snapshot_of_unit, self.shell.run, folder, unit(run_id))
 
 
 def reach(host: LoadHost) -> Reached:
@@ -165,9 +165,9 @@ class Watch:
             for name, host in hosts.items()
         }
         for name in without:
-            self.views[name].obituary = f"{name} has no part in run {run_id}."
+            self.views[name].failure = f"{name} has no part in run {run_id}."
         looks = {name: host.look(run_id) for name, host in hosts.items() if name not in without}
-        self._lookers = Lookers(looks, self.views, LOOK_EVERY)
+        self._poller = HostPoller(looks, self.views, LOOK_EVERY)
         self._crossings = Crossings()
 
     @property
@@ -177,8 +177,8 @@ class Watch:
     def first_looks(self) -> None:
         """Return when all hosts have answered, or are not going to."""
         deadline = time.monotonic() + FIRST_ANSWERS
-        while time.monotonic() < deadline and not all(view.heard or view.over for view in self.views.values()):
-            self._lookers.wait(0.1)
+        while time.monotonic() < deadline and not all(view.has_answered or view.over for view in self.views.values()):
+            self._poller.wait(0.1)
 
     def rounds(self, interval: float) -> Iterator[list[Fault]]:
         """Each ``interval`` seconds, and at the end: what befell hosts in the meantime."""
@@ -186,23 +186,23 @@ class Watch:
         while not self.over:
             began, faults = time.monotonic(), list[Fault]()
             while (left := interval - (time.monotonic() - began)) > 0 and not self.over:
-                faults += self._lookers.wait(min(left, 0.5))
+                faults += self._poller.wait(min(left, 0.5))
             yield faults
 
     def crossed(self) -> list[str]:
         """A sentence for each threshold that was not seen to be crossed before."""
-        return self._crossings.new(standings(self._hosts), self._lookers.now())
+        return self._crossings.new(standings(self._hosts), self._poller.now())
 
     def text(self) -> str:
-        return table.text(self._hosts, self._lookers.now())
+        return table.text(self._hosts, self._poller.now())
 
     def drawn(self, height: int) -> Group:
         title = Text(f"Run {self.run_id} (Ctrl-C ends watching, not the run)", style="bold")
         rows = max(3, min(table.MOST_ROWS, height - HEAD_AND_SUMS - len(standings(self._hosts))))
-        return Group(title, table.table(self._hosts, self._lookers.now(), rows))
+        return Group(title, table.table(self._hosts, self._poller.now(), rows))
 
     def json(self) -> str:
-        now, hosts = self._lookers.now(), self._hosts
+        now, hosts = self._poller.now(), self._hosts
         return json.dumps(
             {
                 "run": self.run_id,

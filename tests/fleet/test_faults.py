@@ -113,7 +113,7 @@ def cut(fleet: Fleet, provisioned: None, tmp_path_factory: pytest.TempPathFactor
 
 def test_a_host_whose_power_is_cut_is_lost_and_the_others_finish(cut: Faulty) -> None:
     assert cut.played.code != 0
-    assert "load-3 was lost while running: not reached since" in cut.output
+    assert "load-3 was lost while running: unreachable since" in cut.output
     assert "collect.yml -e stampede_run_id=cut" in cut.output
     results = cut.results
     assert results.finished() == ["load-1", "load-2"] and min(map(results.steps, results.finished())) > 10
@@ -131,7 +131,7 @@ def test_what_it_had_journaled_comes_home_when_it_is_back(fleet: Fleet, cut: Fau
 
 
 def test_a_host_whose_network_is_cut_for_a_while_finishes_too(cut: Faulty) -> None:
-    assert "load-2 is not reached since" in cut.output and "load-2 could not be reached from" in cut.output
+    assert "load-2 has been unreachable since" in cut.output and "load-2 could not be reached from" in cut.output
     results = cut.results
     assert results.hosts["load-2"]["finished"] and results.steps("load-2") > 10
     fault = results.fault("load-2")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stampede.fleet.host_view import HostView
-from stampede.fleet.snapshot import Look
+from stampede.fleet.snapshot import Snapshot
 
 NOW = 1_000_000.0
 STATE = {
@@ -24,12 +24,14 @@ STATE = {
 }
 
 
-def look(at: float = NOW, *, alive: bool = True, words: str = "", ahead: float = 0.0, **changes: Any) -> Look:
+def snapshot(
+    at: float = NOW, *, alive: bool = True, last_output: str = "", ahead: float = 0.0, **changes: Any
+) -> Snapshot:
     """A look at ``at``, at a host whose clock is ``ahead`` and that has just written its state."""
-    return Look(alive, STATE | {"time": at + ahead} | changes, at + ahead, words)
+    return Snapshot(alive, STATE | {"time": at + ahead} | changes, at + ahead, last_output)
 
 
 def host(name: str = "h1", at: float = NOW, **changes: Any) -> HostView:
     view = HostView(name, "see its logs", at)
-    view.saw(look(at, **changes), at)
+    view.update(snapshot(at, **changes), at)
     return view

@@ -53,7 +53,7 @@ class TestInventory:
         assert host.local and host.work_dir == REPOSITORY / ".stampede/runs"
 
     def test_runs_lie_where_the_role_has_them(self, tmp_path: Path) -> None:
-        defaults = yaml.safe_load((REPOSITORY / "roles/controller/defaults/main.yml").read_text())
+        defaults = yaml.safe_load((REPOSITORY / "roles/run/defaults/main.yml").read_text())
         (host,) = load_hosts(inventory(tmp_path, "load_hosts: {hosts: {load-1: {}}}"))
         assert str(host.work_dir) == defaults["stampede_work_dir"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from fleet_views import NOW, STATE, host, look
+from fleet_views import NOW, STATE, host, snapshot
 
 from stampede.fleet import live_table as table
 from stampede.fleet.host_view import HostView
-from stampede.fleet.snapshot import Look
+from stampede.fleet.snapshot import Snapshot
 
 
 def rows(text: str) -> dict[str, list[str]]:
@@ -32,8 +32,8 @@ class TestLine:
 
     def test_names_a_host_that_is_silent_and_has_those_that_died(self) -> None:
         dead, silent = host("h2"), host()
-        dead.saw(look(alive=False), NOW)
-        silent.saw(Look(True, STATE, NOW + 20), NOW + 20)
+        dead.update(snapshot(alive=False), NOW)
+        silent.update(Snapshot(True, STATE, NOW + 20), NOW + 20)
         line = table.line([silent, dead], NOW + 20)
         assert line.startswith("died, running") and "| h1 is silent: " in line
 
@@ -53,14 +53,14 @@ class TestTable:
 
     def test_shows_nothing_old_of_a_host_that_is_not_reached(self) -> None:
         away = host("load-2")
-        away.missed("No route to host")
-        away.pass_time(NOW + 12)
+        away.poll_failed("No route to host")
+        away.check_absence(NOW + 12)
         other = host("load-1")
-        other.saw(look(NOW + 12), NOW + 12)
+        other.update(snapshot(NOW + 12), NOW + 12)
         text = table.text([other, away], NOW + 12)
         assert " ".join(rows(text)["load-2"]) == "load-2 not reached - - 1 0.81 present_proof - - -"
         assert rows(text)["fleet"][1:3] == ["8/20", "4.2"]
-        assert "! load-2 is not reached since " in text and "(No route to host)" in text
+        assert "! load-2 has been unreachable since " in text and "(No route to host)" in text
 
     def test_counts_ready_holders_before_the_start(self) -> None:
         arming = {"phase": "arming", "steps": {}, "p95": {}, "holders": {"total": 10, "ready": 3, "active": 0}}
@@ -79,17 +79,17 @@ class TestTable:
             )
             for name in names
         ]
-        hosts[0].pass_time(NOW + 11)
+        hosts[0].check_absence(NOW + 11)
         text = table.text(hosts, NOW + 11)
         assert max(map(len, text.splitlines())) <= table.WIDTH
         assert "12345/12345" in text and "1000000" in text and "12345" in text and "\x1b" not in text
 
     def test_of_many_hosts_shows_those_that_stand_out(self) -> None:
         hosts = [host(f"h{number}", steps={"ok": 5, "failed": 0}, lag_p99=number / 50) for number in range(1, 51)]
-        hosts[2].pass_time(NOW + 11)
-        hosts[4].saw(look(alive=False), NOW)
-        hosts[6].saw(look(message="No space left"), NOW)
-        hosts[8].saw(look(steps={"ok": 5, "failed": 2}), NOW)
+        hosts[2].check_absence(NOW + 11)
+        hosts[4].update(snapshot(alive=False), NOW)
+        hosts[6].update(snapshot(message="No space left"), NOW)
+        hosts[8].update(snapshot(steps={"ok": 5, "failed": 2}), NOW)
         its = rows(table.text(hosts, NOW))
         assert {"h3", "h5", "h7", "h9", "h50", "h49"} < its.keys() and "h1" not in its
         assert its["and"] == ["and", "30", "others"]

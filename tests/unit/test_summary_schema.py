@@ -57,7 +57,10 @@ def test_a_key_with_a_default_may_be_missing_and_an_unknown_one_is_ignored():
         ({"parts": {"a": {"share": 1.0, "colour": "red"}}, "names": [], "anything": 1}, "parts.a.count is missing"),
         ({"parts": {}, "names": ["a", 1], "anything": 1}, r"names\[1\] is 1; it must be of type str"),
         ({"parts": {}, "names": [], "anything": 1, "later": True}, "later is True; it must be of type int"),
-        ({"parts": {"a": {"count": 1, "share": 1, "colour": "grey"}}, "names": [], "anything": 1}, "one of red, blue"),
+        (
+            {"parts": {"a": {"count": 1, "share": 1, "colour": "grey"}}, "names": [], "anything": 1},
+            "one of red, blue",
+        ),
         ([], r"the document is \[\]; it must be of type dict"),
     ],
 )

@@ -1,0 +1,94 @@
+"""The dry run: the script against simulated holders, on virtual time. Says what load the run would make."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+
+from controller.holder.holder import Script
+from controller.load.virtual_time import VirtualTimeLoop
+from controller.run.run import Run
+from controller.run.simulated import SimulatedServices, SimulatedWallets
+from stampede.load_models.interface import EndOfRun
+from stampede.schema.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a run would do, were every answer as quick as ``ASSUMED_SECONDS`` says."""
+
+    seconds: float
+    steps: dict[str, int]
+    peak_per_second: int
+    """The most steps begun and ended within one second."""
+    load: str
+    """The load model's own sentence."""
+    holders: int
+
+    @property
+    def per_second(self) -> float:
+        """Mean steps per second."""
+        return sum(self.steps.values()) / self.seconds if self.seconds else 0.0
+
+    def text(self) -> str:
+        """The forecast for people."""
+        total = sum(self.steps.values())
+        width = max((len(name) for name in self.steps), default=0)
+        lines = [
+            self.load,
+            f"A run of {self.holders} holders would take about {_duration(self.seconds)} and make {total:,} steps,",
+            f"{self.per_second:.2f} a second on average, {self.peak_per_second} in its busiest second "
+            "(simulated holders, assumed service times):",
+            *(f"  {name:<{width}}  {count:>9,}" for name, count in self.steps.items()),
+        ]
+        return "\n".join(lines)
+
+
+def dry_run(script: Script, settings: Settings) -> Forecast:
+    """Run ``script`` for all holders on virtual time.
+
+    Raises BadInput when the script asks for what the settings do not have, and whatever else it raises.
+    """
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(_dry_run(script, settings))
+
+
+async def _dry_run(script: Script, settings: Settings) -> Forecast:
+    per_second: Counter[int] = Counter()
+    failure: list[Exception] = []
+
+    async def watched(holder: object) -> None:
+        try:
+            await script(holder)  # type: ignore[arg-type]
+        except Exception as error:
+            failure.append(error)
+            run.abort()
+            raise EndOfRun from None
+
+    run = Run(settings, watched, services=SimulatedServices(), wallets=SimulatedWallets(settings.seed))
+    count_step = run.recorder.step
+
+    def counted(name: str, outcome: str, **values: object) -> None:
+        count_step(name, outcome, **values)  # type: ignore[arg-type]
+        per_second[int(run.clock.now())] += 1
+
+    run.recorder.step = counted  # type: ignore[method-assign]
+    start = run.clock.now()
+    await run.play(start)
+    if failure:
+        raise failure[0]
+    return Forecast(
+        run.clock.now() - start,
+        dict(run.recorder.steps),
+        max(per_second.values(), default=0),
+        settings.load.describe(),
+        len(settings.load.wallets),
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(minutes) + [f"{rest} s"] * bool(rest)
+    return " ".join(parts) or "0 s"

@@ -1,0 +1,197 @@
+"""A run on one host: it carries clock, seed, journal and settings, and takes holders through the script."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Protocol
+
+from controller.agents.wallet import Wallet
+from controller.holder.context import HolderContext
+from controller.holder.holder import Holder, Script
+from controller.holder.step import FAILURE_PAUSE
+from controller.load.clock import Clock
+from controller.load.pacing import Pacer
+from controller.metrics.journal import Journal
+from controller.metrics.recorder import Recorder
+from controller.services.client import Services
+from stampede.load_models.interface import EndOfRun
+from stampede.schema.errors import AgentLost, BadInput, StepError
+from stampede.schema.settings import Settings
+from stampede.schema.tally import Tallies
+from stampede.schema.targets import Targets
+
+LOGGER = logging.getLogger(__name__)
+
+
+class Wallets(Protocol):
+    """Where the holders' wallets come from."""
+
+    def get(self, number: int) -> Wallet:
+        """The wallet that was made for holder ``number`` before the start."""
+
+    async def replace(self, number: int) -> Wallet:
+        """A fresh wallet for holder ``number``; the old one is removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostStage:
+    """See Stage in ``stampede.load_models.interface``."""
+
+    start: float
+    now: Callable[[], float]
+    until: Callable[[float], Coroutine[None, None, None]]
+    live: Callable[[int, float], Coroutine[None, None, None]]
+
+
+class Run:
+    """The holders' part of a run. No state is kept outside it, so tests can have many at once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        script: Script,
+        *,
+        services: Services,
+        wallets: Wallets,
+        journal: Journal | None = None,
+        on_phase: Callable[[str], None] = lambda phase: None,
+    ) -> None:
+        self.settings = settings
+        self.services = services
+        self.clock = Clock()
+        self.pacer = Pacer(self.clock)
+        self.tallies = Tallies(settings.thresholds, settings.load.plan)
+        self.recorder = Recorder(self.clock, journal, self.tallies)
+        self.active = 0
+        self.finished = 0
+        self.stopped = 0
+        self.targets = Targets(settings.allowed_targets)
+        self.bad_input: BadInput | None = None
+        self._context = HolderContext(
+            settings, services, self.clock, self.pacer, self.recorder, self.targets, self.another_round
+        )
+        self._script = script
+        self._wallets = wallets
+        self._on_phase = on_phase
+        self._aborted = asyncio.Event()
+
+    async def play(self, start: float) -> None:
+        """Take all holders through the script from ``start``, a moment of the clock, until the duration
+        is over or all scripts have ended; then give steps in flight ``drain`` seconds."""
+        settings = self.settings
+        self.tallies.begin(start)
+        if duration := settings.load.plan.duration:
+            asyncio.get_running_loop().call_at(start + duration, self.end)
+        if start > self.clock.now():
+            try:
+                await self.pacer.until(start)
+            except EndOfRun:
+                return
+        self._on_phase("running")
+        stage = HostStage(start, self.clock.now, self.pacer.until, self._live)
+        holders = asyncio.create_task(settings.load.run(stage))
+        over = asyncio.create_task(self.pacer.end_reached.wait())
+        await asyncio.wait({holders, over}, return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        if not holders.done():
+            self.tallies.drain(self.clock.now())
+            self._on_phase("draining")
+            aborted = asyncio.create_task(self._aborted.wait())
+            await asyncio.wait({holders, aborted}, timeout=settings.drain, return_when=asyncio.FIRST_COMPLETED)
+            aborted.cancel()
+            holders.cancel()
+        await asyncio.gather(holders, return_exceptions=True)
+        self.tallies.end()
+
+    def end(self) -> None:
+        """End the run: no step begins any more, those in flight may drain."""
+        self.pacer.end()
+
+    def abort(self) -> None:
+        """End the run at once, without draining."""
+        self.pacer.end()
+        self._aborted.set()
+
+    def refuse(self, error: BadInput) -> None:
+        """End the run because of what is wrong with the user's input, or because a service leads beyond it."""
+        self.bad_input = self.bad_input or error
+        self.end()
+
+    def another_round(self, rounds: int) -> bool:
+        """Whether a holder that has completed ``rounds`` rounds may begin another one."""
+        return not self.pacer.ended and self.settings.load.another_round(rounds)
+
+    async def _live(self, number: int, due: float) -> None:
+        """The life of one holder: the script, and what ``stampede_on_failure`` says after a failure."""
+        self.recorder.arrivals += 1
+        self.active += 1
+        try:
+            holder = Holder(self._context, number, self._wallets.get(number))
+            holder.due = due
+            await self._script_until_it_ends(holder)
+        except EndOfRun:
+            self.finished += 1
+        except Exception:
+            LOGGER.exception("holder %s", number)
+            self.stopped += 1
+        finally:
+            self.active -= 1
+
+    async def _script_until_it_ends(self, holder: Holder) -> None:
+        while True:
+            rounds = holder.rounds
+            try:
+                await self._script(holder)
+                self.finished += 1
+                return
+            except StepError as error:
+                LOGGER.info("holder %s: %s: %s", holder.number, error.error_class, error.detail)
+            except BadInput as error:
+                self.refuse(error)
+                self._record_script_error(holder, error)
+                self.stopped += 1
+                return
+            except Exception as error:
+                LOGGER.exception("holder %s: the script raised", holder.number)
+                self._record_script_error(holder, error)
+            holder.rounds = max(holder.rounds, rounds + 1)  # a script that fails early goes round too
+            if self.settings.on_failure == "stop" or not self.another_round(holder.rounds):
+                self.stopped += 1
+                return
+            await self.pacer.until(self.clock.now() + FAILURE_PAUSE)
+            try:
+                await self._start_over(holder)
+            except AgentLost as error:
+                LOGGER.error("holder %s stops: %s", holder.number, error)
+                self.stopped += 1
+                return
+
+    async def _start_over(self, holder: Holder) -> None:
+        """Give the holder a fresh wallet as soon as its agent can make one."""
+        while True:
+            await self.pacer.unless_over(holder.wallet.ready())
+            try:
+                holder.start_over(await self._wallets.replace(holder.number))
+            except StepError as error:
+                LOGGER.warning("holder %s got no fresh wallet: %s", holder.number, error)
+                await self.pacer.until(self.clock.now() + FAILURE_PAUSE)
+            else:
+                holder.attempt += 1
+                return
+
+    def _record_script_error(self, holder: Holder, error: Exception) -> None:
+        now = self.clock.now()
+        self.recorder.step(
+            "script",
+            "failed",
+            start=now,
+            due=now,
+            holder=holder.number,
+            iteration=holder.rounds,
+            attempt=holder.attempt,
+            error=StepError.error_class,
+            detail=f"{type(error).__name__}: {error}",
+        )

@@ -1,0 +1,134 @@
+"""Simulated holders and services: for the dry run and for tests of pacing. They measure nothing real."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Mapping
+
+from controller.agents.wallet import Connection, Credential
+from controller.services.invitation import Json
+from stampede.schema.errors import StepError
+
+ASSUMED_SECONDS = {
+    "connect_to_mediator": 0.5,
+    "accept_invitation": 0.4,
+    "receive_credential": 0.6,
+    "present_proof": 0.6,
+    "receive_revocation_notification": 0.3,
+    "delete_credential": 0.05,
+    "ping": 0.1,
+    "send_message": 0.02,
+    "discover_features": 0.1,
+    "request": 0.05,
+}
+"""Mean duration of each action, in seconds: what an unloaded issuer, verifier and mediator need, roughly."""
+
+
+class SimulatedWallet:
+    """A Wallet in which everything succeeds after a random time (exponential about the assumed mean)."""
+
+    def __init__(self, seed: str, scale: float = 1.0) -> None:
+        self._random = random.Random(seed)
+        self._scale = scale
+        self._numbers = itertools.count(1)
+        self._issued: list[Credential] = []
+        self._named = -1
+
+    async def _takes(self, action: str) -> None:
+        await asyncio.sleep(self._random.expovariate(1 / ASSUMED_SECONDS[action]) * self._scale)
+
+    async def connect_to_mediator(self, did: str) -> None:
+        """See Wallet."""
+        await self._takes("connect_to_mediator")
+
+    async def accept_invitation(self, invitation: Json, name: str) -> Connection:
+        """See Wallet."""
+        await self._takes("accept_invitation")
+        return Connection(name, f"connection-{next(self._numbers)}")
+
+    async def receive_credential(self, connection: Connection) -> Credential:
+        """See Wallet."""
+        await self._takes("receive_credential")
+        number = str(next(self._numbers))
+        self._issued.append(Credential(number, number, number, "registry", number))
+        return self._issued[-1]
+
+    async def present_proof(self, invitation: Json) -> None:
+        """See Wallet."""
+        await self._takes("present_proof")
+
+    async def present_proof_to(self, connection: Connection) -> None:
+        """See Wallet."""
+        await self._takes("present_proof")
+
+    async def receive_revocation_notification(self) -> str:
+        """See Wallet."""
+        await self._takes("receive_revocation_notification")
+        # Which one was revoked is not known here: each credential is named in turn, the newest first.
+        self._named += 1
+        return f"registry::{self._issued[-1 - self._named % len(self._issued)].cred_rev_id}"
+
+    async def delete_credential(self, credential: Credential) -> None:
+        """See Wallet."""
+        await self._takes("delete_credential")
+        self._named = -1
+        if credential in self._issued:
+            self._issued.remove(credential)
+
+    async def credential_ids(self) -> list[str]:
+        """See Wallet."""
+        return [credential.credential_id for credential in self._issued]
+
+    async def ping(self, connection: Connection) -> None:
+        """See Wallet."""
+        await self._takes("ping")
+
+    async def send_message(self, connection: Connection, text: str) -> None:
+        """See Wallet."""
+        await self._takes("send_message")
+
+    async def discover_features(self, connection: Connection, match: str) -> list[str]:
+        """See Wallet."""
+        await self._takes("discover_features")
+        return [match.replace("*", "1.0")]
+
+    def cut_off(self) -> StepError | None:
+        """See Wallet."""
+        return None
+
+    async def ready(self) -> None:
+        """See Wallet."""
+
+    async def remove(self) -> None:
+        """See Wallet."""
+
+
+class SimulatedWallets:
+    """As many simulated wallets as asked for."""
+
+    def __init__(self, seed: int, scale: float = 1.0) -> None:
+        self._seed = seed
+        self._scale = scale
+
+    def get(self, number: int) -> SimulatedWallet:
+        """See Wallets."""
+        return SimulatedWallet(f"simulated:{self._seed}:{number}", self._scale)
+
+    async def replace(self, number: int) -> SimulatedWallet:
+        """See Wallets."""
+        return self.get(number)
+
+
+class SimulatedServices:
+    """Services that answer every request at once with an invitation of no meaning."""
+
+    async def request_invitation(self, service: str, values: Mapping[str, str]) -> Json:
+        """See Services."""
+        await asyncio.sleep(ASSUMED_SECONDS["request"])
+        return {"@type": "https://didcomm.org/out-of-band/1.1/invitation", "@id": "simulated"}
+
+    async def request_revocation(self, service: str, values: Mapping[str, str]) -> None:
+        """See Services."""
+        await asyncio.sleep(ASSUMED_SECONDS["request"])

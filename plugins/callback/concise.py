@@ -1,0 +1,133 @@
+"""Concise output of a run: one line per task, and only the message of a failure."""
+
+from __future__ import annotations
+
+import atexit
+from typing import TYPE_CHECKING, Any
+
+from ansible import constants as C
+from ansible.playbook.task_include import TaskInclude
+from ansible.plugins.callback.default import CallbackModule as DefaultCallback
+
+if TYPE_CHECKING:
+    from ansible.executor.task_result import CallbackTaskResult
+    from ansible.playbook.play import Play
+    from ansible.playbook.task import Task
+
+DOCUMENTATION = """
+    name: concise
+    type: stdout
+    short_description: one line per task, and only the message of a failure
+    description:
+      - With C(-v) the output is that of Ansible's default callback.
+    extends_documentation_fragment:
+      - default_callback
+      - result_format_callback
+"""
+
+
+INTERRUPTED = (
+    "Interrupted: the controllers are asked to end the run; playbooks/collect.yml then collects the results."
+)
+VALIDATION = "ansible.builtin.validate_argument_spec"
+"""Ansible inserts this task before each role; it is only of interest when it fails."""
+
+
+class CallbackModule(DefaultCallback):  # type: ignore[misc]
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "stdout"
+    CALLBACK_NAME = "concise"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told = ""
+        self._said: set[tuple[str, str]] = set()
+        self._watching = False
+        # What a worker says when it is interrupted is lost when ansible-playbook has stopped listening before.
+        atexit.register(self._take_leave)
+
+    def _take_leave(self) -> None:
+        if self._watching:
+            self._display.display(INTERRUPTED)
+
+    def _tells_all(self) -> bool:
+        return bool(self._display.verbosity)
+
+    def _tell(self, task: Task) -> None:
+        """Print the task's name, once."""
+        if self._told == task._uuid:
+            return
+        self._told = task._uuid
+        self._display.display(
+            f"* {task.name or task.get_name()}",
+            color=C.COLOR_HIGHLIGHT if self._prints_itself(task) else None,
+        )
+
+    @staticmethod
+    def _prints_itself(task: Task) -> bool:
+        return task.action in ("stampede_watch", "stampede_process") or task.args.get("verb") == "dry_run"
+
+    def v2_playbook_on_play_start(self, play: Play) -> None:
+        if self._tells_all():
+            super().v2_playbook_on_play_start(play)
+            return
+        self._play = play
+        self._display.display(play.get_name().strip())
+
+    def v2_playbook_on_task_start(self, task: Task, is_conditional: bool) -> None:
+        self._watching = task.action == "stampede_watch"
+        if self._tells_all():
+            super().v2_playbook_on_task_start(task, is_conditional)
+        elif self._prints_itself(task) and not task.when:
+            self._tell(task)
+
+    def v2_playbook_on_include(self, included_file: Any) -> None:
+        if self._tells_all():
+            super().v2_playbook_on_include(included_file)
+
+    def v2_runner_on_ok(self, result: CallbackTaskResult) -> None:
+        if self._tells_all():
+            super().v2_runner_on_ok(result)
+            return
+        if isinstance(result.task, TaskInclude) or result.task.action == VALIDATION:
+            return
+        self._handle_warnings_and_exception(result)
+        self._tell(result.task)
+        if result.task.action == "ansible.builtin.debug" and "msg" in result.result:
+            self._display.display(str(result.result["msg"]))
+
+    def v2_runner_on_failed(self, result: CallbackTaskResult, ignore_errors: bool = False) -> None:
+        if self._tells_all():
+            super().v2_runner_on_failed(result, ignore_errors)
+        elif not (result.task.loop and "results" in result.result):  # of a loop each item has told its own
+            self._tell_failure(result)
+
+    def v2_runner_item_on_ok(self, result: CallbackTaskResult) -> None:
+        if self._tells_all():
+            super().v2_runner_item_on_ok(result)
+
+    def v2_runner_item_on_failed(self, result: CallbackTaskResult) -> None:
+        if self._tells_all():
+            super().v2_runner_item_on_failed(result)
+        else:
+            self._tell_failure(result)
+
+    def _tell_failure(self, result: CallbackTaskResult) -> None:
+        self._tell(result.task)
+        host = result.host.get_name()
+        for line in self._sentences(result.result):
+            if (host, line) not in self._said:  # what was rescued may be the reason of a failure later on
+                self._said.add((host, line))
+                self._display.display(f"[ERROR] {host}: {line}", color=C.COLOR_ERROR)
+
+    @staticmethod
+    def _sentences(values: dict[str, Any]) -> list[str]:
+        """What a failed task has to say. Of a command that is what it said itself, not that it failed."""
+        said = [str(values.get(name) or "").strip() for name in ("stderr", "module_stderr")]
+        text = "\n".join(filter(None, said)) or str(values.get("msg", "it failed and does not say why"))
+        return [line for line in text.splitlines() if line.strip()]
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        self._watching = False
+        if self._tells_all():
+            super().v2_playbook_on_stats(stats)
