@@ -9,7 +9,9 @@ from stampede.analysis import host_outcomes
 from stampede.analysis.load_window import SECOND
 from stampede.results.folder import ResultsFolder, epoch
 from stampede.results.journal_columns import Event, Journal
-from stampede.schema.faults import BROKE_OFF, FINAL, LEFT_OUT, NOT_COLLECTED, NOTED, Fault
+from stampede.schema.faults import FINAL, NOTED, Fault
+from stampede.schema.phases import ENDED
+from stampede.schema.records import EventKind
 
 
 def find_faults(results: ResultsFolder, journal: Journal) -> list[Fault]:
@@ -20,11 +22,11 @@ def find_faults(results: ResultsFolder, journal: Journal) -> list[Fault]:
     """
     faults = _noted_faults(results)
     collected = {folder.name for folder in results.hosts if folder.journal}
-    faults = [fault for fault in faults if not (fault.kind == NOT_COLLECTED and fault.host in collected)]
-    explained = {fault.host for fault in faults if fault.kind in (*FINAL, LEFT_OUT)}
+    faults = [fault for fault in faults if not (fault.kind == EventKind.NOT_COLLECTED and fault.host in collected)]
+    explained = {fault.host for fault in faults if fault.kind in (*FINAL, EventKind.LEFT_OUT)}
     for folder in results.hosts:
         phase = host_outcomes.last_phase(folder, journal)
-        if folder.name in explained or phase in host_outcomes.ENDED or not journal.readings.get(folder.name):
+        if folder.name in explained or phase in ENDED or not journal.readings.get(folder.name):
             continue
         last = host_outcomes.last_record(journal, folder.name)
         if last is not None:
@@ -32,7 +34,7 @@ def find_faults(results: ResultsFolder, journal: Journal) -> list[Fault]:
                 f"{folder.name} ended abruptly while it was {phase}: its journal ends at "
                 f"{wording.time_of_day(last)} UTC."
             )
-            faults.append(Fault(folder.name, BROKE_OFF, last, None, text))
+            faults.append(Fault(folder.name, EventKind.BROKE_OFF, last, None, text))
     return sorted(faults, key=lambda fault: fault.since or 0.0)
 
 
@@ -44,7 +46,7 @@ def fault_events(faults: list[Fault]) -> list[Event]:
             events.append(Event(int(fault.since * SECOND), fault.host, fault.kind, fault.text))
         if fault.until is not None:
             text = f"{fault.host} could be reached again."
-            events.append(Event(int(fault.until * SECOND), fault.host, "reachable_again", text))
+            events.append(Event(int(fault.until * SECOND), fault.host, EventKind.REACHABLE_AGAIN, text))
     return events
 
 
@@ -54,7 +56,7 @@ def _noted_faults(results: ResultsFolder) -> list[Fault]:
     faults = []
     for entry in noted if isinstance(noted, list) else [noted]:
         if isinstance(entry, dict) and entry.get("host") and entry.get("kind") in NOTED:
-            host, kind = str(entry["host"]), str(entry["kind"])
+            host, kind = str(entry["host"]), EventKind(entry["kind"])
             text = wording.without_passwords(str(entry.get("text") or f"{host}: {kind.replace('_', ' ')}."))
             faults.append(Fault(host, kind, epoch(entry.get("since")), epoch(entry.get("until")), text))
         else:

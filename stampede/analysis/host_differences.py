@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from stampede.analysis.percentiles import percentile
 from stampede.results.journal_columns import OK, Journal
 from stampede.schema.host_summary import GeneratorSummary, HostComparison, HostSummary, Outlier
+from stampede.schema.phases import Phase
 
 FACTOR = 1.3
 MIN_DIFFERENCE = {"failed_share": 0.01, "p95": 0.05, "schedule_lag": 0.05, "cpu": 0.2}
@@ -80,7 +81,7 @@ def compare_hosts(
     `seconds` is the length of the load. When no host finished, those that were stopped are compared.
     """
     names = [name for name, host in hosts.items() if host.finished]
-    names = names or [name for name, host in hosts.items() if host.phase == "stopped"]
+    names = names or [name for name, host in hosts.items() if host.phase == Phase.STOPPED]
     if len(names) < 2:
         return None
     comparison = _Comparison(journal, times, {name: hosts[name] for name in names}, seconds)

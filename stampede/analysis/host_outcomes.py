@@ -12,11 +12,13 @@ from stampede.analysis.load_window import SECOND, Window
 from stampede.analysis.start_skew import measured_clocks, start_delays
 from stampede.results.folder import HostFolder, ResultsFolder, epoch
 from stampede.results.journal_columns import FAILED, INTERRUPTED, OK, Journal
-from stampede.schema.faults import DIED, LEFT_OUT, LOST, NOT_COLLECTED, Fault
+from stampede.schema.faults import Fault
 from stampede.schema.host_summary import Agents, HostFault, HostSummary, StepCounts
+from stampede.schema.phases import ENDED, Phase
+from stampede.schema.records import EventKind, Outcome
 
-ENDED = ("done", "stopped", "failed")  # final phases
-WITHOUT_JOURNAL = (LEFT_OUT, LOST, DIED, NOT_COLLECTED, "missing")  # in place of the phase of hosts without a journal
+# In place of the phase of hosts without a journal.
+WITHOUT_JOURNAL = (EventKind.LEFT_OUT, EventKind.LOST, EventKind.DIED, EventKind.NOT_COLLECTED, "missing")
 
 
 def build_hosts(
@@ -68,7 +70,7 @@ def _host(folder: HostFolder, journal: Journal, window: Window | None) -> HostSu
         phase=phase,
         message=wording.without_passwords(str(folder.state.get("message") or "")),
         took_part=True,
-        finished=phase == "done",
+        finished=phase == Phase.DONE,
         started=started,
         last_record=wording.moment(last_record(journal, folder.name)),
         holders=_holders(folder, journal, number),
@@ -83,8 +85,8 @@ def _host(folder: HostFolder, journal: Journal, window: Window | None) -> HostSu
 def _with_faults(host: HostSummary, faults: list[Fault], window: Window | None) -> HostSummary:
     """The host with its faults, which decide on its phase when it took no part or left nothing."""
     kinds = {fault.kind for fault in faults}
-    if LEFT_OUT in kinds and not host.steps.total:
-        host = replace(host, phase=LEFT_OUT, took_part=False, finished=False, started=None, holders=None)
+    if EventKind.LEFT_OUT in kinds and not host.steps.total:
+        host = replace(host, phase=EventKind.LEFT_OUT, took_part=False, finished=False, started=None, holders=None)
     elif host.phase == "missing":
         host = replace(host, phase=next((kind for kind in WITHOUT_JOURNAL if kind in kinds), "missing"))
     return replace(host, faults=[_fault(fault, window) for fault in faults])
@@ -105,12 +107,12 @@ def _steps_counted(folder: HostFolder) -> int | None:
     counts = folder.state.get("steps")
     if not isinstance(counts, dict):
         return None
-    return sum(count for count in map(counts.get, ("ok", "failed", "interrupted")) if isinstance(count, int))
+    return sum(count for count in map(counts.get, Outcome) if isinstance(count, int))
 
 
 def last_phase(folder: HostFolder, journal: Journal) -> str:
     """The last phase: the state's, unless the journal knows of an end that the state does not."""
-    events = [event for event in journal.events if event.kind == "phase" and event.host == folder.name]
+    events = [event for event in journal.events if event.phase and event.host == folder.name]
     recorded = max(events, key=lambda event: event.time).text if events else ""
     stated = str(folder.state.get("phase") or "")
     if stated in ENDED or (stated and recorded not in ENDED):

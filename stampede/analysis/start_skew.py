@@ -6,6 +6,7 @@ from stampede.analysis.load_window import SECOND
 from stampede.results.folder import ResultsFolder
 from stampede.results.journal_columns import Journal
 from stampede.schema.host_summary import Clock
+from stampede.schema.phases import Phase
 
 
 def start_delays(results: ResultsFolder, journal: Journal) -> dict[str, float]:
@@ -19,7 +20,7 @@ def start_delays(results: ResultsFolder, journal: Journal) -> dict[str, float]:
         return {}
     started: dict[str, int] = {}
     for event in journal.events:
-        if event.kind == "phase" and event.text == "running":
+        if event.phase == Phase.RUNNING:
             started[event.host] = min(event.time, started.get(event.host, event.time))
     return {host: (time - int(start_at * SECOND)) / SECOND for host, time in started.items()}
 

@@ -27,7 +27,7 @@ from stampede.schema.summary import (
     EventSummary,
     FirstError,
     LoadSummary,
-    Outcome,
+    RunOutcome,
     RunSummary,
     StepSummary,
     Summary,
@@ -62,7 +62,7 @@ def build_summary(results: ResultsFolder, journal: Journal, window: Window | Non
     run = replace(
         summary.run,
         outcome=verdict.outcome,
-        passed=verdict.outcome == Outcome.PASSED,
+        passed=verdict.outcome == RunOutcome.PASSED,
         headline=verdict.headline,
         findings=verdict.findings,
     )
@@ -91,7 +91,7 @@ def _run(
         settings=_without_secrets(settings),
         versions=versions,
         start_skew=start_skew([host.start_delay for host in hosts.values() if host.start_delay is not None]),
-        outcome=Outcome.NO_LOAD,
+        outcome=RunOutcome.NO_LOAD,
         passed=False,
         headline="",
         findings=[],

@@ -20,6 +20,7 @@ from stampede.load_models.interface import Plan
 from stampede.results.folder import ResultsFolder
 from stampede.results.journal_columns import FAILED, OK, Journal
 from stampede.schema import thresholds
+from stampede.schema.phases import Phase
 from stampede.schema.summary import Summary, ThresholdVerdict
 from stampede.schema.thresholds import Threshold
 
@@ -76,7 +77,7 @@ def _plan(results: ResultsFolder) -> Plan:
 
 def _spans(plan: Plan, journal: Journal, window: Window) -> dict[str, tuple[float, float]]:
     """From when to when each phase lasted, in seconds from the start."""
-    drains = [event.time for event in journal.events if event.kind == "phase" and event.text == "draining"]
+    drains = [event.time for event in journal.events if event.phase == Phase.DRAINING]
     ends = [window.after(min(drains))] if drains else []
     if plan.duration:
         ends.append(plan.duration)

@@ -6,7 +6,7 @@ Run `a` is the earlier one. Times are seconds, shares lie between 0 and 1.
 from dataclasses import dataclass
 from typing import Any
 
-from stampede.schema.summary import Outcome, StepSummary
+from stampede.schema.summary import RunOutcome, StepSummary
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class RunFigures:
     scenario: str
     started: str | None
     duration: float | None
-    outcome: Outcome
+    outcome: RunOutcome
     headline: str
     path: str
     hosts: int

@@ -7,7 +7,7 @@ from stampede.comparison.run_comparison import (
     StepComparison,
     TimeDifference,
 )
-from stampede.schema.summary import Outcome, Summary
+from stampede.schema.summary import RunOutcome, Summary
 
 TEST = (
     "A step is slower or faster when p50 of its service time differs by at least 10 %, or p95 by at least 20 %, and "
@@ -75,7 +75,7 @@ def warnings(a: Summary, b: Summary, settings: list[SettingDifference], runs: di
             found.append(
                 f"In run {name.upper()} the load generator was the bottleneck: its times describe the generator."
             )
-        if run.outcome in (Outcome.STOPPED, Outcome.BROKEN_OFF):
+        if run.outcome in (RunOutcome.STOPPED, RunOutcome.BROKEN_OFF):
             found.append(f"Run {name.upper()} did not finish.")
     return found
 

@@ -9,15 +9,17 @@ from markupsafe import Markup
 
 from stampede import wording
 from stampede.analysis.generator import BUSY, LATE
-from stampede.analysis.host_outcomes import ENDED, WITHOUT_JOURNAL
+from stampede.analysis.host_outcomes import WITHOUT_JOURNAL
 from stampede.report import python_markup
 from stampede.report.chart_data import Charts
 from stampede.report.distribution import BINS_PER_DECADE
 from stampede.report.template import render_page
 from stampede.report.timeline import FAULTS, kind_in_words
-from stampede.schema.faults import BROKE_OFF, FINAL
+from stampede.schema.faults import FINAL
 from stampede.schema.host_summary import HostComparison, HostSummary
 from stampede.schema.json_form import to_json
+from stampede.schema.phases import ENDED
+from stampede.schema.records import EventKind
 from stampede.schema.summary import StepSummary, Summary, TimeInStep
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -111,7 +113,7 @@ def ending(host: HostSummary) -> str:
     if host.phase in (*ENDED, *WITHOUT_JOURNAL):
         return phase
     kinds = {fault.kind for fault in host.faults}
-    end = next((kind for kind in FINAL if kind in kinds), BROKE_OFF)
+    end = next((kind for kind in FINAL if kind in kinds), EventKind.BROKE_OFF)
     return f"{kind_in_words(end)} while {phase}"
 
 

@@ -5,7 +5,7 @@ import textwrap
 from typing import TextIO
 
 from stampede import wording
-from stampede.schema.summary import ErrorSummary, Finding, Outcome, StepSummary, Summary, ThresholdVerdict
+from stampede.schema.summary import ErrorSummary, Finding, RunOutcome, StepSummary, Summary, ThresholdVerdict
 
 WIDTH = 80
 SHORTEST_NAME = 12
@@ -13,12 +13,12 @@ MAX_ERRORS = 10
 
 BOLD, RED, GREEN, YELLOW, FAINT = "1", "31", "32", "33", "2"
 OUTCOME_COLOURS = {
-    Outcome.PASSED: GREEN,
-    Outcome.FAILED: RED,
-    Outcome.THRESHOLDS: RED,
-    Outcome.BROKEN_OFF: RED,
-    Outcome.NO_LOAD: RED,
-    Outcome.STOPPED: YELLOW,
+    RunOutcome.PASSED: GREEN,
+    RunOutcome.FAILED: RED,
+    RunOutcome.THRESHOLDS: RED,
+    RunOutcome.BROKEN_OFF: RED,
+    RunOutcome.NO_LOAD: RED,
+    RunOutcome.STOPPED: YELLOW,
 }
 
 

@@ -23,7 +23,8 @@ from stampede.report.chart_data import (
 )
 from stampede.report.distribution import build_distribution
 from stampede.results.journal_columns import FAILED, OK, Journal
-from stampede.schema.faults import BROKE_OFF, DIED, LOST, NOT_COLLECTED, UNREACHABLE
+from stampede.schema.phases import Phase
+from stampede.schema.records import EventKind
 from stampede.schema.summary import ThresholdVerdict
 
 MAX_INTERVALS = 300
@@ -33,8 +34,17 @@ WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 
 PERCENTILES = {"p50": 50, "p95": 95, "p99": 99, "max": 100}
 BINS = 60  # of a step's distribution, roughly
 MAX_MARKS = 150
-FAULTS = ("agent_died", "disk_full", "journal_lost", UNREACHABLE, LOST, DIED, BROKE_OFF, NOT_COLLECTED)
-KIND_WORDS = {BROKE_OFF: "ended abruptly"}
+FAULTS: tuple[str, ...] = (
+    EventKind.AGENT_DIED,
+    EventKind.DISK_FULL,
+    "journal_lost",  # which earlier versions recorded
+    EventKind.UNREACHABLE,
+    EventKind.LOST,
+    EventKind.DIED,
+    EventKind.BROKE_OFF,
+    EventKind.NOT_COLLECTED,
+)
+KIND_WORDS: dict[str, str] = {EventKind.BROKE_OFF: "ended abruptly"}
 WORST = "all hosts"
 MAX_POINTS = 400_000  # of the charts of single hosts, about 2.5 MB; larger runs have those of all hosts alone
 
@@ -285,10 +295,10 @@ def _marks(journal: Journal, window: Window | None) -> list[Mark]:
         if not window.start <= event.time <= window.end or len(marks) == MAX_MARKS:
             continue
         kind, text = "phase", event.text
-        if event.kind != "phase":
+        if not event.phase:
             kind = "fault" if event.kind in FAULTS else "note"
             text = f"{kind_in_words(event.kind)}, {event.host}"
-        elif event.text in (*seen, "running"):
+        elif event.text in (*seen, Phase.RUNNING):
             continue
         seen.add(event.text)
         marks.append(Mark(window.after(event.time), kind, text))

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LEFT_OUT = "left_out"
-"""It took no part: unreachable, not armed in time, or its clock was refused."""
-UNREACHABLE = "unreachable"
-"""The control node could not reach it for a while."""
-LOST = "lost"
-"""The control node could not reach it any more and gave it up."""
-DIED = "died"
-"""Its controller ended before its run did."""
-NOT_COLLECTED = "not_collected"
-"""Its journal has not been collected."""
-BROKE_OFF = "broke_off"
-"""Found by the report alone: its journal ends while the host was still running."""
+from stampede.schema.records import EventKind
 
-NOTED = (LEFT_OUT, UNREACHABLE, LOST, DIED, NOT_COLLECTED)
+NOTED = (EventKind.LEFT_OUT, EventKind.UNREACHABLE, EventKind.LOST, EventKind.DIED, EventKind.NOT_COLLECTED)
 """The kinds that run.json may hold."""
-FINAL = (LOST, DIED)
+FINAL = (EventKind.LOST, EventKind.DIED)
 """The kinds after which nothing more is heard of a host."""
 
 
@@ -32,7 +21,7 @@ class Fault:
     """
 
     host: str
-    kind: str
+    kind: EventKind
     since: float | None
     until: float | None
     text: str

@@ -16,7 +16,7 @@ from stampede.schema.host_summary import GeneratorSummary, HostComparison, HostS
 from stampede.schema.json_form import from_json, to_json
 
 
-class Outcome(StrEnum):
+class RunOutcome(StrEnum):
     """How a run ended, in a word."""
 
     PASSED = "passed"
@@ -59,7 +59,7 @@ class RunSummary:
     settings: dict[str, Any]
     versions: dict[str, str]
     start_skew: float | None
-    outcome: Outcome
+    outcome: RunOutcome
     passed: bool
     headline: str
     findings: list[Finding]

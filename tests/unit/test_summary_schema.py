@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from stampede.analysis.collected_run import read_run
 from stampede.schema.json_form import from_json, to_json
-from stampede.schema.summary import Outcome, Summary
+from stampede.schema.summary import RunOutcome, Summary
 
 
 class Colour(StrEnum):
@@ -76,7 +76,7 @@ def results(tmp_path_factory) -> Path:
 
 def test_a_summary_survives_the_way_to_its_file_and_back(results):
     summary = read_run(results).summary
-    assert summary.run.outcome is Outcome.BROKEN_OFF
+    assert summary.run.outcome is RunOutcome.BROKEN_OFF
     assert Summary.from_json(summary.to_json()) == summary
 
 

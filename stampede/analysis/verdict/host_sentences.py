@@ -1,8 +1,10 @@
 """Sentences about load hosts: what happened to whom, and how closely together they started."""
 
 from stampede import wording
-from stampede.schema.faults import BROKE_OFF, FINAL
+from stampede.schema.faults import FINAL
 from stampede.schema.host_summary import HostFault, HostSummary
+from stampede.schema.phases import Phase
+from stampede.schema.records import EventKind
 from stampede.schema.summary import Summary
 
 MAX_HOSTS = 5
@@ -12,7 +14,7 @@ def host_sentences(summary: Summary) -> list[str]:
     """What happened to hosts, a text for each of them; hosts that were stopped alike share one."""
     texts, stopped = [], []
     for name, host in summary.hosts.items():
-        if not host.faults and host.phase == "stopped":
+        if not host.faults and host.phase == Phase.STOPPED:
             stopped.append(name)
         elif host.faults or host.message or (host.took_part and not host.finished):
             texts.append(_host(name, host, summary))
@@ -53,7 +55,7 @@ def _host(name: str, host: HostSummary, summary: Summary) -> str:
     """What happened to a host and since when, and how much of its data is in the report."""
     message = host.message.rstrip(".")
     if not host.faults:
-        if host.phase == "failed":
+        if host.phase == Phase.FAILED:
             return f"Host {name} failed{_bracketed(message)}."
         if host.finished:
             return f"Host {name} finished, but reported: {message}."
@@ -65,7 +67,7 @@ def _host(name: str, host: HostSummary, summary: Summary) -> str:
     sentences = []
     for fault in host.faults:
         sentences.append(fault.text)
-        if fault.kind in (*FINAL, BROKE_OFF) and fault.since and fault.after is not None:
+        if fault.kind in (*FINAL, EventKind.BROKE_OFF) and fault.since and fault.after is not None:
             sentences.append(f"That was {_moment(fault, fault.since, fault.after)}.")
     if message and not any(message in sentence for sentence in sentences):
         sentences.append(f"It reported: {message}.")
@@ -83,7 +85,7 @@ def _reported_data(host: HostSummary, summary: Summary, text: str) -> str:
     included = f"its {wording.number(steps, 'step')} {'is' if steps == 1 else 'are'} in this report"
     if host.finished:
         return f"It carried on by itself and finished; {included}."
-    if host.phase == "stopped":
+    if host.phase == Phase.STOPPED:
         return f"It was stopped before the end of the run; {included}."
     if not host.records or not host.last_record:
         return "None of its data is in this report."

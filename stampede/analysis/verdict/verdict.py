@@ -7,14 +7,15 @@ from stampede.analysis.threshold_verdicts import uncovered_failures
 from stampede.analysis.verdict import host_sentences, load_sentences
 from stampede.analysis.verdict.comparison_sentence import comparison_sentence
 from stampede.schema.host_summary import HostSummary
-from stampede.schema.summary import Finding, LoadSummary, Outcome, Summary, ThresholdVerdict
+from stampede.schema.phases import Phase
+from stampede.schema.summary import Finding, LoadSummary, RunOutcome, Summary, ThresholdVerdict
 
 
 @dataclass(frozen=True)
 class Verdict:
     """A word, a few words, and sentences."""
 
-    outcome: Outcome
+    outcome: RunOutcome
     headline: str
     findings: list[Finding]
 
@@ -44,17 +45,17 @@ def build_verdict(summary: Summary) -> Verdict:
     return Verdict(outcome, _headline(summary, outcome), [finding for finding in findings if finding.text])
 
 
-def _outcome(summary: Summary) -> Outcome:
+def _outcome(summary: Summary) -> RunOutcome:
     if uncovered_failures(summary):
-        return Outcome.FAILED
+        return RunOutcome.FAILED
     if not summary.load.ended:
-        return Outcome.NO_LOAD
+        return RunOutcome.NO_LOAD
     unfinished = _unfinished(summary)
-    if any(host.phase != "stopped" for host in unfinished.values()):
-        return Outcome.BROKEN_OFF
+    if any(host.phase != Phase.STOPPED for host in unfinished.values()):
+        return RunOutcome.BROKEN_OFF
     if _not_met(summary):
-        return Outcome.THRESHOLDS
-    return Outcome.STOPPED if unfinished else Outcome.PASSED
+        return RunOutcome.THRESHOLDS
+    return RunOutcome.STOPPED if unfinished else RunOutcome.PASSED
 
 
 def _unfinished(summary: Summary) -> dict[str, HostSummary]:
@@ -66,25 +67,25 @@ def _not_met(summary: Summary) -> list[ThresholdVerdict]:
     return [verdict for verdict in summary.thresholds if not verdict.passed]
 
 
-def _headline(summary: Summary, outcome: Outcome) -> str:
+def _headline(summary: Summary, outcome: RunOutcome) -> str:
     thresholds, not_met = summary.thresholds, _not_met(summary)
     failures = f"{_share_that_failed(summary.load)} failed" if summary.load.failed else "no step failed"
     match outcome:
-        case Outcome.FAILED:
+        case RunOutcome.FAILED:
             headline = f"Failed: {_share_that_failed(summary.load)}"
-        case Outcome.NO_LOAD:
+        case RunOutcome.NO_LOAD:
             return "No load was generated: no step was run"
-        case Outcome.THRESHOLDS:
+        case RunOutcome.THRESHOLDS:
             texts = wording.listed([verdict.text for verdict in not_met])
             return f"Failed: {_count_not_met(thresholds, not_met)}: {texts}"
-        case Outcome.PASSED if thresholds:
+        case RunOutcome.PASSED if thresholds:
             met = "the threshold was" if len(thresholds) == 1 else f"all {len(thresholds)} thresholds were"
             return f"Passed: {met} met, {failures}"
-        case Outcome.PASSED:
+        case RunOutcome.PASSED:
             return f"Passed: {failures}"
-        case Outcome.STOPPED:
+        case RunOutcome.STOPPED:
             return f"Stopped early; until then {failures}"
-        case Outcome.BROKEN_OFF:
+        case RunOutcome.BROKEN_OFF:
             headline = f"Incomplete: {wording.listed(list(_unfinished(summary)))} did not finish; {failures}"
     return f"{headline}; {_count_not_met(thresholds, not_met)}" if not_met else headline
 
