@@ -32,9 +32,19 @@ FOLDERS = "|".join(
     )
 )
 PATH = re.compile(rf"(?<![\w/.~-])(?:{FOLDERS})/[\w./*-]*\w[\w./*-]*")
-"""A path relative to the repository, possibly with wildcards."""
+"""A path relative to the repository, possibly with wildcards or NAME for a file's own name."""
 OWN_INVENTORY = "inventory/mine"
 """How the documentation calls the inventory that users create."""
+
+COMING = {
+    "controller/agents/flags.py",
+    "controller/agents/restart_policy.py",
+    "controller/host/leftovers.py",
+    "stampede/analysis/percentiles.py",
+    "stampede/fleet/clock_check.py",
+    "stampede/schema/records.py",
+}
+"""Files of the layout that is being built; goes when they are there."""
 
 
 def prose_and_code(text: str) -> tuple[str, list[str]]:
@@ -61,13 +71,13 @@ def problems(page: Path, root: Path = ROOT) -> Iterator[str]:
             continue
         path, _, anchor = link.partition("#")
         linked = page.parent / path if path else page
-        if not linked.exists():
+        if not linked.exists() and path.removeprefix("../") not in COMING:
             yield f"link to {link}"
         elif anchor and anchor not in anchors(linked):
             yield f"anchor {link}"
     for piece in code:
         for path in PATH.findall(piece):
-            wanted = path.rstrip("./")
+            wanted = path.rstrip("./").replace("NAME", "*")
             if not wanted.startswith(OWN_INVENTORY) and not any(root.glob(wanted)):
                 yield f"path {path}"
         if (verb := re.match(r"make ([a-z][a-z-]*)", piece)) and verb.group(1) not in TARGETS:
@@ -98,6 +108,7 @@ def test_all_pages_are_checked() -> None:
         ("Run\n\n    .venv/bin/python benchmarks/gone.py\n", "path benchmarks/gone.py"),
         ("```sh\nmake gone ARGS=-x\n```", "make gone"),
         ("`make gone`", "make gone"),
+        ("In `stampede/load_models/NAME.gone`.", "path stampede/load_models/NAME.gone"),
         ("The play playbooks/gone.yml.", "path playbooks/gone.yml"),
     ],
 )
