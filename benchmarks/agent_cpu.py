@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from local_run import ControllerRun, exit_code, load_phase, reference_variables, reference_services
+from local_run import ControllerRun, exit_code, load_phase, reference_services, reference_variables
 
 LAUNCHERS = {"launcher": "", "plain ACA-Py": "acapy_agent"}
 

@@ -17,8 +17,8 @@ from local_run import (
     ControllerRun,
     exit_code,
     load_phase,
-    reference_variables,
     reference_services,
+    reference_variables,
     verdict,
 )
 

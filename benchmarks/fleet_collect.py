@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """How long does it take, and how much memory, to collect a million journaled steps from each of three hosts?
 
-Each load host gets the folder of a run whose control node died: a journal of one hour, written by the controller's own
-code, and logs. playbooks/collect.yml then collects everything and writes the report. Uses a test fleet booted for the
-purpose (Linux, root), or your own inventory; on its hosts only that folder is created, and removed afterwards.
+Each load host gets the folder of a run whose control node died: a journal of one hour, written by the controller's
+own code, and logs. playbooks/collect.yml then collects everything and writes the report. Uses a test fleet booted for
+the purpose (Linux, root), or your own inventory; on its hosts only that folder is created, and removed afterwards.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 """How much time does playbooks/run-test.yml add to a run, how does that scale with the number of hosts, and how far
 apart do they start?
 
-Boots a test fleet (Linux, root) for each number of load hosts, provisions it, and takes its holders through the default
-scenario once. All hosts and the services under test share this machine's cores, so work that real hosts do in parallel
-takes longer here with every host.
+Boots a test fleet (Linux, root) for each number of load hosts, provisions it, and takes its holders through the
+default scenario once. All hosts and the services under test share this machine's cores, so work that real hosts do in
+parallel takes longer here with every host.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Does pushing to InfluxDB delay holders, does it lose points, and what does it cost?
 
-Simulated holders record 2,000 steps per second; pacer, recorder, journal on disk, event loop and pusher are those of a
-real run, and so is InfluxDB (Debian: apt install influxdb), which is started on this machine. Rounds with and without
-push alternate. Lag is the time from when a holder was due until it continued.
+Simulated holders record 2,000 steps per second; pacer, recorder, journal on disk, event loop and pusher are those of
+a real run, and so is InfluxDB (Debian: apt install influxdb), which is started on this machine. Rounds with and
+without push alternate. Lag is the time from when a holder was due until it continued.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 """How much memory does each additional holder take, in the agent and in the controller?
 
 For each number of holders, one agent: every holder connects to the mediator and to the issuer, receives a credential,
-and waits. Memory is the unique set size (USS) of the processes, read until it is stable. The wallets' SQLite files are
-in memory too (tmpfs) and counted separately.
+and waits. Memory is the unique set size (USS) of the processes, read until it is stable. The wallets' SQLite files
+are in memory too (tmpfs) and counted separately.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from local_run import (
     ControllerRun,
     MeasurementFailed,
     exit_code,
-    reference_variables,
     reference_services,
+    reference_variables,
     verdict,
 )
 

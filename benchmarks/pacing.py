@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """How late do 10,000 waiting holders wake up, and how much CPU does pacing them cost?
 
-Simulated holders (no agents, no network) go through the default scenario in real time, with think times of 10 to 60 s;
-run, pacer, journal on disk and event loop are those of a real run. Lag is the time from when a holder was due until its
-script continued.
+Simulated holders (no agents, no network) go through the default scenario in real time, with think times of 10 to 60
+s; run, pacer, journal on disk and event loop are those of a real run. Lag is the time from when a holder was due
+until its script continued.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
         playing = asyncio.create_task(run.play(run.clock.now()))
         begun, cpu, steps, core_wait = 0.0, 0.0, 0, 0.0
         start = time.monotonic()
-        while time.monotonic() < start + settings.duration - 0.5:
+        while time.monotonic() < start + settings.load.plan.duration - 0.5:
             await asyncio.sleep(1)
             sample = monitor.sample()
             run.recorder.sample(
