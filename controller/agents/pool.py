@@ -18,10 +18,11 @@ import psutil
 
 from controller.agents.postgresql import Postgresql
 from controller.agents.process import AgentProcess, Announce, check_ports_free
-from controller.agents.wallet import AcapyWallet
+from controller.agents.wallet import IGNORED_TOPICS, TOPICS, AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
 from stampede.machine.ports import free_ports
 from stampede.schema.errors import StepError
+from stampede.schema.records import EventKind
 from stampede.schema.settings import Settings
 
 LOGGER = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class AgentPool:
             else None
         )
         self._wallets: dict[int, AcapyWallet] = {}
-        self._webhooks = WebhookReceiver()
+        self._webhooks = WebhookReceiver(TOPICS, IGNORED_TOPICS)
         self._session: aiohttp.ClientSession | None = None
         self._wallet_dir = Path()
 
@@ -101,8 +102,8 @@ class AgentPool:
         async with asyncio.TaskGroup() as group:
             for agent in self.agents:
                 group.create_task(agent.start())
-        agents, first = len(self.agents), self._settings.first_holder
-        end = first + self._settings.holders
+        agents, numbers = len(self.agents), self._settings.load.wallets
+        first, end = numbers.start, numbers.stop
         at_once = agents * CREATING_AT_ONCE
         async with asyncio.TaskGroup() as group:  # an agent's first wallet makes its store: that one alone
             for number in range(first, min(first + agents, end)):
@@ -129,7 +130,7 @@ class AgentPool:
         try:
             await agent.remove_wallet(old)
         except StepError as error:
-            self._announce("wallet_kept", f"the former wallet of holder {number} was not removed: {error}")
+            self._announce(EventKind.WALLET_KEPT, f"the former wallet of holder {number} was not removed: {error}")
         return self._wallets[number]
 
 

@@ -7,13 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
-from controller.agents.simulated import SimulatedServices, SimulatedWallets
+from controller.holder.holder import Script
 from controller.load.virtual_time import VirtualTimeLoop
 from controller.metrics.journal import Journal
-from controller.run import Run, Script
+from controller.run.run import Run
+from controller.run.simulated import SimulatedServices, SimulatedWallets
 from stampede.schema.settings import Settings
+
+hypothesis.settings.register_profile("any speed", deadline=None)
+hypothesis.settings.load_profile("any speed")
 
 
 @pytest.fixture
