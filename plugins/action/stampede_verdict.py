@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 from stampede.analysis.failure_reasons import failure_reasons
+from stampede.schema.summary import Summary
 
 
 class ActionModule(ActionBase):
@@ -20,7 +20,7 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         args = self._task.args
         folder = Path(args["results"])
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        summary = Summary.from_json((folder / "summary.json").read_text(encoding="utf-8"))
         reasons = [str(sentence) for sentence in args["died"]]
         reasons += failure_reasons(summary, folder / "report.html", boolean(args["fail_on_errors"]))
         if reasons:

@@ -1,35 +1,33 @@
-"""Why ``playbooks/run-test.yml`` fails at the end of a run, by the run's summary.json."""
+"""Why a playbook that ran a load test should fail: a sentence for each reason, from the summary of the run."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from stampede.analysis.threshold_verdicts import unjudged_failures
+from stampede.analysis.threshold_verdicts import uncovered_failures
+from stampede.schema.summary import Summary
+
+MAX_ERRORS = 3  # that the sentence about failed steps names
 
 
-def failure_reasons(summary: Mapping[str, Any], report: Path, fail_on_errors: bool) -> list[str]:
-    """A sentence for each threshold that was not kept, and one for failures that no threshold is about.
+def failure_reasons(summary: Summary, report: Path, fail_on_errors: bool) -> list[str]:
+    """A sentence for each threshold that was not met, and one for failed steps that no threshold covers.
 
-    The latter counts only with ``fail_on_errors``. A run without steps has failed in any case.
+    ``report`` is the report to refer to; without ``fail_on_errors`` failed steps are no reason to fail.
     """
-    steps = summary["steps"]
-    done = sum(step["ok"] + step["failed"] for step in steps.values())
-    if not done:
-        return [f"The run made no steps at all; see the logs in {report.parent}"]
-    sentences = [str(threshold["sentence"]) for threshold in summary["thresholds"] if not threshold["passed"]]
-    failed = unjudged_failures(dict(summary))
-    if failed and fail_on_errors:
-        judged = {threshold["step"] for threshold in summary["thresholds"] if threshold["metric"] == "errors"}
-        reasons: Counter[str] = Counter()
-        for name, step in steps.items():
-            for error, count in step["errors"].items() if name not in judged else ():
-                reasons[f"{name}: {error}"] += count
-        most = ", ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
-        sentences.append(
-            f"{failed} of {done} steps failed ({most}); see {report}, "
+    ended = sum(step.ended for step in summary.steps.values())
+    if not ended:
+        return [f"The run completed no steps at all; see the logs in {report.parent}"]
+    reasons = [verdict.sentence for verdict in summary.thresholds if not verdict.passed]
+    uncovered = uncovered_failures(summary)
+    if uncovered and fail_on_errors:
+        errors = Counter(
+            {f"{name}: {error}": count for name in uncovered for error, count in summary.steps[name].errors.items()}
+        )
+        most_frequent = ", ".join(f"{count} x {error}" for error, count in errors.most_common(MAX_ERRORS))
+        reasons.append(
+            f"{sum(uncovered.values())} of {ended} steps failed ({most_frequent}); see {report}, "
             "or accept such runs with stampede_fail_on_errors=false"
         )
-    return sentences
+    return reasons
