@@ -62,7 +62,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         return dataclasses.asdict(check_run(variables, ours, len(hosts), REPOSITORY))
 
     def _probe(self, variables: dict[str, Any]) -> dict[str, Any]:
-        made = plain(self._templar.template(self._task_vars["run_made_secrets"]))
+        made = plain(self._templar.template(self._task_vars["run_generated_secrets"]))
         return {"warnings": probe_run(Settings.from_variables(variables), variables["stampede_secrets"] | made)}
 
     def _dry_run(self, variables: dict[str, Any]) -> dict[str, Any]:
