@@ -16,7 +16,7 @@ ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
 export LC_ALL := C.UTF-8
 endif
 
-.PHONY: help setup setup-dev run fleet fleet-down quick test lint clean
+.PHONY: help setup setup-dev run fleet fleet-down generate quick test lint clean
 
 help:  ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,10 @@ lint: setup-dev  ## check style, types, YAML and playbooks
 	@.venv/bin/lint-imports --no-logo --no-cache
 	@.venv/bin/yamllint --strict .
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/ansible-lint --offline -q
+
+generate: setup-dev  ## write what follows from the argument specs and from the dashboards' code anew
+	@.venv/bin/python bin/generate-settings
+	@.venv/bin/python -m dashboards
 
 clean:  ## remove .venv, work folders and caches; results stay
 	@rm -rf .venv .stampede .ansible .mypy_cache .ruff_cache .pytest_cache *.egg-info build

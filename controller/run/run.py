@@ -1,4 +1,4 @@
-"""A run on one host: it carries clock, seed, journal and settings, and takes holders through the script."""
+"""A run on one host: clock, pacing, records and the holders' lives. No state is kept outside it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class HostStage:
 
 
 class Run:
-    """The holders' part of a run. No state is kept outside it, so tests can have many at once."""
+    """One run; tests can have many of them in a process."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class Run:
         self.tallies.end()
 
     def end(self) -> None:
-        """End the run: no step begins any more, those in flight may drain."""
+        """End the run: no new steps begin, those in flight may drain."""
         self.pacer.end()
 
     def abort(self) -> None:
@@ -124,7 +124,7 @@ class Run:
         self._aborted.set()
 
     def refuse(self, error: BadInput) -> None:
-        """End the run because of what is wrong with the user's input, or because a service leads beyond it."""
+        """End the run because of wrong input, or because a service leads to a host that may not be loaded."""
         self.bad_input = self.bad_input or error
         self.end()
 
