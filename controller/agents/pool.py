@@ -30,6 +30,8 @@ LOGGER = logging.getLogger(__name__)
 CREATING_AT_ONCE = 4
 """Wallets that an agent makes at the same time."""
 TMPFS = Path("/dev/shm")  # noqa: S108  a private folder is made in it
+WALLET_DIR_PREFIX = "stampede-"
+"""Of the folders with wallets; the controller's process id follows."""
 
 
 class AgentPool:
@@ -135,14 +137,13 @@ class AgentPool:
 
 
 def make_wallet_dir(run_dir: Path) -> Path:
-    """A private folder for SQLite wallets, in memory where the host has /dev/shm. Folders that killed
-    controllers left behind are removed."""
-    base = TMPFS if os.access(TMPFS, os.W_OK) else run_dir
-    for left in base.glob("stampede-*"):
-        owner = left.name.split("-")[1]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)) and left.stat().st_uid == os.getuid():
-            shutil.rmtree(left, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"stampede-{os.getpid()}-", dir=base))
+    """Make a private folder for SQLite wallets."""
+    return Path(tempfile.mkdtemp(prefix=f"{WALLET_DIR_PREFIX}{os.getpid()}-", dir=wallet_dir_parent(run_dir)))
+
+
+def wallet_dir_parent(run_dir: Path) -> Path:
+    """Where folders for wallets are made: in memory where the host has /dev/shm."""
+    return TMPFS if os.access(TMPFS, os.W_OK) else run_dir
 
 
 def write_trust_file(path: Path, settings: Settings) -> Path:
