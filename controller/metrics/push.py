@@ -27,7 +27,7 @@ from controller.metrics.journal_tail import Tail
 from stampede.influxdb.client import Answer, Server, complaint, connect, describe
 from stampede.influxdb.delivery import MOST_LINES, Delivery, pause
 from stampede.machine.files import read_json, write_json_anyway
-from stampede.machine.processes import die_with_parent, give_way
+from stampede.machine.processes import die_with_parent, lower_priority
 from stampede.schema.settings import Influxdb
 
 LOGGER = logging.getLogger(__name__)
@@ -183,7 +183,7 @@ class Pusher:
 def main() -> int:
     """The process."""
     die_with_parent()
-    give_way()
+    lower_priority()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     folder = Path(sys.argv[1])
     given = json.loads(sys.stdin.buffer.readline())
