@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -22,7 +23,9 @@ from controller.acapy_patches.http_requests import HTTP_REQUESTS
 from controller.acapy_patches.patch import Patch, SourceNotFound, fingerprint, installed_version
 from controller.acapy_patches.sqlite import TurnTaking
 from controller.agents.egress_guard import GuardNotInstalled, install_egress_guard
+from controller.agents.pool import AgentPool
 from reference.agent_plugin.issuing import ISSUING
+from stampede.schema.settings import Settings
 from stampede.schema.targets import Targets
 
 ALL = [*registry.PATCHES.values(), HTTP_REQUESTS, ISSUING]
@@ -154,6 +157,23 @@ class TestApply:
         assert applied == []
 
 
+def test_a_run_announces_which_patches_its_agents_lack(
+    variables: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announced: list[tuple[str, str]] = []
+    pool = AgentPool(
+        Settings.from_variables(variables), tmp_path, lambda kind, text: announced.append((kind, text)), {}
+    )
+    pool._report_patches_left_out()
+    assert announced == []
+    changed = replace(registry.PATCHES["cache_scan"], originals={"acapy_agent.cache.in_memory:InMemoryCache": "x"})
+    monkeypatch.setitem(registry.PATCHES, "cache_scan", changed)
+    pool._report_patches_left_out()
+    ((kind, text),) = announced
+    assert kind == "patches_left_out"
+    assert text.startswith("the agents run without these patches: cache_scan (it was written for acapy-agent 1.7.0; ")
+
+
 class TestEgressGuard:
     @pytest.fixture(autouse=True)
     def restored(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -176,7 +196,7 @@ class TestEgressGuard:
             raise aiohttp.ClientConnectionError("sent by another way")
 
         monkeypatch.setattr(aiohttp.ClientSession, "_request", request)
-        with pytest.raises(GuardNotInstalled, match="stampede_allowed_targets does not allow: .* not intercepted"):
+        with pytest.raises(GuardNotInstalled, match=r"stampede_allowed_targets does not allow: .* not intercepted"):
             install_egress_guard(Targets([]), tmp_path)
 
 
