@@ -24,6 +24,7 @@ from controller.agents.wallet import IGNORED_TOPICS, TOPICS, AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
 from stampede.machine.ports import free_ports
 from stampede.schema.errors import StepError
+from stampede.schema.records import EventKind
 from stampede.schema.settings import Settings
 
 LOGGER = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ class AgentPool:
         left_out = registry.left_out(patch_names(self._settings))
         if left_out:
             reasons = "; ".join(f"{name} ({reason})" for name, reason in left_out.items())
-            self._announce("patches_left_out", f"the agents run without these patches: {reasons}")
+            self._announce(EventKind.PATCHES_LEFT_OUT, f"the agents run without these patches: {reasons}")
 
     def _agent_of(self, number: int) -> AgentProcess:
         return self.agents[number % len(self.agents)]
@@ -138,7 +139,7 @@ class AgentPool:
         try:
             await agent.remove_wallet(former)
         except StepError as error:
-            self._announce("wallet_kept", f"the former wallet of holder {number} was not removed: {error}")
+            self._announce(EventKind.WALLET_KEPT, f"the former wallet of holder {number} was not removed: {error}")
         return self._wallets[number]
 
 

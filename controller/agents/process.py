@@ -23,6 +23,7 @@ from controller.agents.restart_policy import RestartPolicy
 from controller.agents.wallet import TOPICS, AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
 from stampede.schema.errors import AgentDied, AgentError, AgentLost, BadInput
+from stampede.schema.records import EventKind
 from stampede.schema.settings import Settings
 
 START_TIMEOUT = 90.0
@@ -33,7 +34,7 @@ EXIT_NOTICE = 1.0
 """Seconds within which the exit of a process is noticed after its connections broke."""
 LAUNCHER = "controller.agents.launcher"
 
-type Announce = Callable[[str, str], None]
+type Announce = Callable[[EventKind, str], None]
 """Takes an event's kind and text."""
 
 
@@ -214,22 +215,22 @@ class AgentProcess:
                 return
             self._up.clear()
             cause = f"{self.name} ended with {describe_exit(code)}"
-            self._announce("agent_died", cause)
+            self._announce(EventKind.AGENT_DIED, cause)
             for inbox in self._inboxes:
                 inbox.fail(AgentDied(cause))
             if policy.exhausted:
-                self._announce("agent_died", f"{self.name} is given up after {policy.limit} restarts")
+                self._announce(EventKind.AGENT_DIED, f"{self.name} is given up after {policy.limit} restarts")
                 self._lost.set()
                 return
             await asyncio.sleep(policy.next_pause())
             try:
                 await self._launch()
             except (AgentError, OSError) as error:
-                self._announce("agent_died", str(error))
+                self._announce(EventKind.AGENT_DIED, str(error))
                 if self._is_running():
                     self._process.kill()
             else:
-                self._announce("agent_restarted", f"{self.name} is up again, restart {self.restarts}")
+                self._announce(EventKind.AGENT_RESTARTED, f"{self.name} is up again, restart {self.restarts}")
 
 
 def check_ports_free(settings: Settings, count: int) -> None:

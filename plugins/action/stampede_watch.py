@@ -32,23 +32,25 @@ from ansible.utils.display import Display
 
 from stampede.fleet import live_table as table
 from stampede.fleet.host_poller import HostPoller
-from stampede.fleet.host_view import ENDED, Fault, HostView
+from stampede.fleet.host_view import Fault, HostView
 from stampede.fleet.inventory import chosen
 from stampede.fleet.snapshot import Snapshot, Unreachable, snapshot_of_process, snapshot_of_unit
 from stampede.fleet.standings import Crossings, standings
 from stampede.machine.files import write_atomically
 from stampede.machine.processes import Interrupted, cleaning_up_when_interrupted
 from stampede.schema.durations import seconds
+from stampede.schema.phases import ENDED, Phase
+from stampede.schema.records import EventKind
 
 POLL_EVERY = 0.5
 STOP_LIMIT = 10.0
 """Seconds for asking all hosts to end the run."""
 JUDGE_EVERY = 1.0
 REACHED = {
-    "armed": frozenset({"armed", "running", "draining"}) | ENDED,
+    "armed": frozenset({Phase.ARMED, Phase.RUNNING, Phase.DRAINING}) | ENDED,
     "ended": ENDED,
 }
-COLOURS = {"died": "red", "lost": "red", "unreachable": "yellow"}
+COLOURS = {EventKind.DIED: "red", EventKind.LOST: "red", EventKind.UNREACHABLE: "yellow"}
 
 
 class ActionModule(ActionBase):
@@ -149,7 +151,7 @@ class Judge:
         for sentence in self._crossings.new(found, now):
             Display().display(sentence, color="red")
         hopeless = next((standing for standing in found if standing.hopeless), None)
-        if hopeless and self._stop and any(host.phase == "running" for host in self._hosts):
+        if hopeless and self._stop and any(host.phase == Phase.RUNNING for host in self._hosts):
             stop, self._stop = self._stop, None
             reason = f"{hopeless.sentence}, and nothing could mend that"
             Display().display(f"The run is ended, because {reason}.", color="red")

@@ -25,6 +25,7 @@ from controller.acapy_patches.sqlite import TurnTaking
 from controller.agents.egress_guard import GuardNotInstalled, install_egress_guard
 from controller.agents.pool import AgentPool
 from reference.agent_plugin.issuing import ISSUING
+from stampede.schema.records import EventKind
 from stampede.schema.settings import Settings
 from stampede.schema.targets import Targets
 
@@ -160,7 +161,7 @@ class TestApply:
 def test_a_run_announces_which_patches_its_agents_lack(
     variables: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    announced: list[tuple[str, str]] = []
+    announced: list[tuple[EventKind, str]] = []
     pool = AgentPool(
         Settings.from_variables(variables), tmp_path, lambda kind, text: announced.append((kind, text)), {}
     )
@@ -170,7 +171,7 @@ def test_a_run_announces_which_patches_its_agents_lack(
     monkeypatch.setitem(registry.PATCHES, "cache_scan", changed)
     pool._report_patches_left_out()
     ((kind, text),) = announced
-    assert kind == "patches_left_out"
+    assert kind is EventKind.PATCHES_LEFT_OUT
     assert text.startswith("the agents run without these patches: cache_scan (it was written for acapy-agent 1.7.0; ")
 
 
