@@ -27,7 +27,7 @@ from controller.metrics.journal_tail import Tail
 from stampede.influxdb.client import Answer, Server, complaint, connect, describe
 from stampede.influxdb.delivery import MOST_LINES, Delivery, pause
 from stampede.machine.files import read_json, write_json_anyway
-from stampede.machine.processes import die_with_parent, give_way
+from stampede.machine.processes import die_with_parent, lower_priority
 from stampede.schema.json_form import from_json, to_json
 from stampede.schema.push_progress import FILE, PushProgress
 from stampede.schema.settings import Influxdb
@@ -167,7 +167,7 @@ def write_progress(folder: Path, progress: PushProgress) -> None:
 def main() -> int:
     """The process."""
     die_with_parent()
-    give_way()
+    lower_priority()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     folder = Path(sys.argv[1])
     given = json.loads(sys.stdin.buffer.readline())
