@@ -1,4 +1,4 @@
-"""Fail with the reasons why a run failed, from its summary.json."""
+"""Fail with the reasons why a run failed; ``plugins/modules/stampede_verdict.py`` documents it."""
 
 from __future__ import annotations
 
