@@ -13,7 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stampede.results.errors import ReportError
-from stampede.results.journal_columns import AGENT_FIELDS, FAILED, LOAD_FIELDS, MOST_EVENTS, MOST_EXAMPLES, OUTCOMES, Event, Examples, Failure, Journal, Reading, Samples
+from stampede.results.journal_columns import (
+    AGENT_FIELDS,
+    FAILED,
+    LOAD_FIELDS,
+    MOST_EVENTS,
+    MOST_EXAMPLES,
+    OUTCOMES,
+    Event,
+    Examples,
+    Failure,
+    Journal,
+    Reading,
+    Samples,
+)
 
 _NUMBER = rb"[-+]?[\d.]+(?:[eE][-+]?\d+)?"
 _STRING = rb'"((?:[^"\\]|\\.)*)"'

@@ -1,11 +1,10 @@
-"""The plugins' own logic: verdict, ports, clocks, and finding runs."""
+"""The plugins' own logic: verdict, ports, and finding runs."""
 
 import json
 import os
 import socket
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from plugin_files import load_plugin
@@ -14,7 +13,6 @@ verdict = load_plugin("action/stampede_verdict")
 ports = load_plugin("modules/stampede_ports")
 runs = load_plugin("modules/stampede_runs")
 settings = load_plugin("action/stampede_settings")
-meet = load_plugin("action/stampede_meet")
 
 
 class TestVerdict:
@@ -77,19 +75,6 @@ def test_runs_are_found_the_newest_last(tmp_path: Path) -> None:
     assert [(run["id"], run["phase"]) for run in found] == [("old", "done"), ("new", "running")]
     # This process lives, but its command line does not name the run: the number is another process's by now.
     assert not any(run["alive"] for run in found)
-
-
-def test_a_clock_is_compared_by_the_answer_that_came_soonest(monkeypatch: pytest.MonkeyPatch) -> None:
-    moments = iter([100.0, 101.0, 200.0, 200.2, 300.0, 309.0, 400.0, 404.0, 500.0, 503.0])
-    monkeypatch.setattr(meet, "time", SimpleNamespace(time=lambda: next(moments)))
-    answers = iter(f"{105.0 + middle} 4" for middle in (100.5, 200.1, 304.5, 402.0, 501.5))
-    offset, uncertainty, cores = meet.compare(lambda: next(answers))
-    assert (round(offset, 6), round(uncertainty, 6), cores) == (105.0, 0.1, 4)
-
-
-def test_a_host_that_does_not_tell_its_time_is_quoted() -> None:
-    with pytest.raises(ValueError, match="it said 'who are you'"):
-        meet.compare(lambda: "who are you")
 
 
 @pytest.mark.parametrize(("value", "right"), [(0, True), ("3", True), (4, False), (-1, False), ("two", False)])
