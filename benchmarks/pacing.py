@@ -40,11 +40,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 async def measure(arguments: argparse.Namespace, folder: Path) -> None:
     """Run and print."""
-    from controller.agents.simulated import SimulatedServices, SimulatedWallets
     from controller.load.gc_tuning import keep_pauses_short
     from controller.metrics.journal import Journal
     from controller.metrics.monitor import Monitor, load_fields
-    from controller.run import Run
+    from controller.run.run import Run
+    from controller.run.simulated import SimulatedServices, SimulatedWallets
     from stampede.prepare.rendering import render_scenario
     from stampede.schema.settings import Settings
 
@@ -59,6 +59,7 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
         services=service_variables(),
     )
     settings = Settings.from_variables(variables)
+    holders = len(settings.load.wallets)
     names: dict[str, object] = {}
     exec(render_scenario(TEMPLATES / "scenarios/issue_present_revoke.py.j2", variables), names)
     lags: dict[str, list[float]] = {"ramp-up": [], "measured": []}
@@ -96,7 +97,7 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
                 load_fields(
                     sample,
                     active=run.active,
-                    ready=settings.holders,
+                    ready=holders,
                     in_flight=run.recorder.in_flight,
                     arrivals=run.recorder.arrivals,
                     finished=run.finished + run.stopped,
@@ -117,8 +118,8 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
         run.abort()
         await playing
         watching.cancel()
-    print(f"{settings.holders:,} simulated holders waiting {settings.wait_min:g} to {settings.wait_max:g} s,")
-    print(f"measured for {seconds:.0f} s after a ramp-up of {settings.ramp_up:g} s:")
+    print(f"{holders:,} simulated holders waiting {settings.wait_min:g} to {settings.wait_max:g} s,")
+    print(f"measured for {seconds:.0f} s after a ramp-up of {settings.load.plan.steady_after:g} s:")
     print(f"  waits ended          {len(lags['measured']) / seconds:8.0f} a second")
     print(f"  steps                {steps / seconds:8.0f} a second")
     for name, part in lags.items():
@@ -130,7 +131,7 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
     print(
         f"  garbage collection   {max(gc_pauses, default=0) * 1e3:8.2f} ms max, {sum(gc_pauses) * 1e3:.0f} ms in all"
     )
-    print(f"  memory               {rss / settings.holders / 1e3:8.1f} KB a holder (simulated wallet included)")
+    print(f"  memory               {rss / holders / 1e3:8.1f} KB a holder (simulated wallet included)")
     p99 = quantile(lags["measured"], 0.99)
     print(f"lag p99 {p99 * 1e3:.2f} ms, target 20 ms: {verdict(p99, TARGET)}")
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from controller.run import Script
+from controller.holder.holder import Script
 from stampede.schema.errors import BadInput
 from stampede.schema.settings import Settings
 from stampede.version import VERSION
@@ -65,7 +65,7 @@ def _run_on_host(script: Script, settings: Settings, run_dir: Path, die_with: in
 
 
 def _dry_run(script: Script, settings: Settings, *, as_json: bool) -> int:
-    from controller.dry_run import dry_run
+    from controller.run.dry_run import dry_run
 
     try:
         forecast = dry_run(script, settings)

@@ -23,11 +23,12 @@ import psutil
 
 from controller.agents.egress_guard import REFUSED
 from controller.agents.pool import AgentPool
+from controller.holder.holder import Script
 from controller.load.gc_tuning import keep_pauses_short
 from controller.metrics.journal import Journal
 from controller.metrics.monitor import Monitor, Sample, load_fields
 from controller.metrics.push_process import PushProcess
-from controller.run import Run, Script
+from controller.run.run import Run
 from controller.services.client import HttpServices
 from stampede.machine.files import read_json, write_json, write_json_anyway
 from stampede.schema.errors import BadInput, StepError, StepTimeout
@@ -304,7 +305,8 @@ class HostRun:
         done = sum(run.recorder.outcomes.values()) if run else 0
         per_second, self._last_steps = done - self._last_steps, done
         outcomes = run.recorder.outcomes if run else {}
-        ends_at = self._start_at + settings.duration if self._start_at and settings.duration else None
+        duration = settings.load.plan.duration
+        ends_at = self._start_at + duration if self._start_at and duration else None
         state = {
             "run": settings.run_id,
             "host": settings.host_name,
@@ -316,7 +318,7 @@ class HostRun:
             "ends_at": ends_at,
             "message": self._message or self._problem(),
             "holders": {
-                "total": settings.holders,
+                "total": len(settings.load.wallets),
                 "ready": pool.ready if pool else 0,
                 "active": run.active if run else 0,
                 "finished": run.finished if run else 0,

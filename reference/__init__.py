@@ -1,1 +1,1 @@
-"""Practice targets made of real ACA-Py agents: issuer, verifier, mediator, AnonCreds object registry."""
+"""The reference services, made of real ACA-Py agents: issuer, verifier, mediator, AnonCreds object registry."""

@@ -7,9 +7,9 @@ import signal
 import sys
 from pathlib import Path
 
-if sys.version_info < (3, 13):  # noqa: UP036 - who runs this may not have installed the package
+if sys.version_info < (3, 13):  # noqa: UP036 - this may run without an installed package
     found = ".".join(map(str, sys.version_info[:3]))
-    sys.exit(f"The reference services need Python 3.13 or newer, this is {found} ({sys.executable}).")
+    sys.exit(f"The reference services need Python 3.13 or newer; this is {found} ({sys.executable}).")
 
 try:
     import psutil
@@ -22,18 +22,18 @@ except ModuleNotFoundError as err:
     sys.exit(f"The reference services need the Python package '{err.name}': install requirements-host.txt.")
 
 DESCRIPTION = """\
-Practice targets for load tests, made of real ACA-Py agents: an issuer of revocable AnonCreds credentials, a
+Services to try load tests on, made of real ACA-Py agents: an issuer of revocable AnonCreds credentials, a
 verifier, a mediator with a public did:web DID, and the registry of the AnonCreds objects and tails files.
-All of it is reached over HTTPS at one port, with a certificate authority made at start.
+Everything is served over HTTPS on one port, with a certificate authority created at start.
 """
 EPILOG = """\
-When everything runs, DIR/services.json holds the settings for a run against these services, DIR/ca.pem the
-certificate authority to trust, DIR/logs the agents' logs. Ctrl-C or SIGTERM ends everything.
+Once everything is up, DIR/services.json holds the settings for a run against these services, DIR/ca.pem the
+certificate authority to trust, and DIR/logs the agents' logs. Ctrl-C or SIGTERM stops everything.
 """
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m reference",
         description=DESCRIPTION,
@@ -49,7 +49,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--public-host",
         default="localhost",
         metavar="HOST",
-        help="name or address under which holders reach this machine (default: localhost)",
+        help="name or address by which holders reach this machine (default: localhost)",
     )
     parser.add_argument(
         "--die-with", type=int, default=0, metavar="PID", help="stop as soon as the process PID is gone"
@@ -59,14 +59,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         type=_registry_size,
         default=1000,
         metavar="N",
-        help="credentials in one revocation registry, 4 to 32768; a full one is followed by the next (default: 1000)",
+        help="credentials in one revocation registry, 4 to 32768; a full one gets a successor (default: 1000)",
     )
     parser.add_argument(
         "--verifier-delay",
         type=_delay,
         default=0.0,
         metavar="DURATION",
-        help="hold up each DIDComm message to the verifier, to see what a slow one looks like (default: 0)",
+        help="delay each DIDComm message to the verifier, to see what a slow one looks like (default: 0)",
     )
     return parser.parse_args(arguments)
 
@@ -91,7 +91,7 @@ def _delay(text: str) -> float:
 
 
 async def run(arguments: argparse.Namespace) -> int:
-    """Run until a signal, the end of --die-with's process, or an agent's death; answers the exit code."""
+    """Run until a signal, the end of --die-with's process, or an agent's failure; returns the exit code."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -104,30 +104,30 @@ async def run(arguments: argparse.Namespace) -> int:
     except OSError as err:
         return _fail(f"The directory {arguments.dir} (--dir) cannot be used: {err}.")
     _log_to(options.folder / "logs" / "gateway.log")
-    leader = _process(arguments.die_with)
-    if arguments.die_with and leader is None:
+    parent = _process(arguments.die_with)
+    if arguments.die_with and parent is None:
         return _fail(f"There is no process {arguments.die_with} (--die-with).")
     try:
         starting = asyncio.create_task(services.start())
-        await _first(starting, stop, leader)
+        await _start_or_stop(starting, stop, parent)
         if not starting.done():
             starting.cancel()
             return 0
         await starting
         print(_summary(services), flush=True)
-        while not stop.is_set() and not _gone(leader):
-            if obituary := services.dead_agent():
-                return _fail(obituary)
+        while not stop.is_set() and not _gone(parent):
+            if failure := services.agent_failure():
+                return _fail(failure)
             await _wait(stop, 1)
         return 0
     except (StartError, AgentError) as err:
-        return _fail(services.dead_agent() or str(err))
+        return _fail(services.agent_failure() or str(err))
     finally:
         await services.stop()
 
 
-async def _first(starting: asyncio.Task[None], stop: asyncio.Event, leader: psutil.Process | None) -> None:
-    while not starting.done() and not stop.is_set() and not _gone(leader):
+async def _start_or_stop(starting: asyncio.Task[None], stop: asyncio.Event, parent: psutil.Process | None) -> None:
+    while not starting.done() and not stop.is_set() and not _gone(parent):
         await asyncio.wait([starting], timeout=0.2)
 
 
@@ -145,11 +145,11 @@ def _process(pid: int) -> psutil.Process | None:
         return None
 
 
-def _gone(leader: psutil.Process | None) -> bool:
-    if leader is None:
+def _gone(parent: psutil.Process | None) -> bool:
+    if parent is None:
         return False
     try:
-        return not leader.is_running() or leader.status() == psutil.STATUS_ZOMBIE
+        return not parent.is_running() or parent.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
 
@@ -181,7 +181,7 @@ def _summary(services: Services) -> str:
 
 
 def main() -> None:
-    """The command."""
+    """Entry point of `python -m reference`."""
     arguments = parse()
     try:
         import uvloop

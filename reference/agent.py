@@ -15,17 +15,17 @@ from stampede.machine.ports import free_ports
 
 
 class AgentError(Exception):
-    """The agent did not start, died, or refused a request."""
+    """The agent did not start, exited, or rejected a request."""
 
 
 class Agent:
-    """An ACA-Py process that is reached on the loopback interface only.
+    """An ACA-Py process that listens on the loopback interface only.
 
-    Secrets (admin key, wallet key, tokens) go by environment, so that no process list shows them.
+    Secrets (admin key, wallet key, tokens) are passed in the environment, so that no process list shows them.
     """
 
     def __init__(self, name: str, endpoint: str, folder: Path, log: Path, trust_file: Path) -> None:
-        """`folder` takes wallet and tails files, `endpoint` is the DIDComm URL that others are told."""
+        """`folder` holds the wallet and tails files, `endpoint` is the public DIDComm URL."""
         self.name = name
         self.endpoint = endpoint
         self.log = log
@@ -39,16 +39,16 @@ class Agent:
 
     @property
     def pid(self) -> int | None:
-        """The process id, while it was started."""
+        """The process id; None before the start."""
         return self._process.pid if self._process else None
 
     @property
     def died(self) -> bool:
-        """Whether the process was started and has ended."""
+        """Whether the process was started and has exited."""
         return self._process is not None and self._process.returncode is not None
 
     async def start(self, arguments: Sequence[str], environment: dict[str, str]) -> None:
-        """Start the process; `ready` tells when it can be used."""
+        """Start the process; `ready` waits until it can be used."""
         self._folder.mkdir(parents=True, exist_ok=True)
         argv = [sys.executable, "-m", "controller.agents.launcher", "start", *self._arguments(), *arguments]
         with self.log.open("wb") as log:
@@ -67,19 +67,19 @@ class Agent:
             connector=aiohttp.TCPConnector(limit=40),
         )
 
-    async def ready(self, patience: float = 60) -> None:
-        """Wait until the admin API answers; raises AgentError with the end of the log when it never will."""
+    async def ready(self, seconds: float = 60) -> None:
+        """Wait until the admin API answers. Raises AgentError with the end of the log when it does not."""
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(seconds):
                 while not await self._answers():
                     if self.died:
-                        raise AgentError(self.obituary())
+                        raise AgentError(self.failure())
                     await asyncio.sleep(0.1)
         except TimeoutError:
-            raise AgentError(self.obituary(f"did not answer within {patience:.0f} s")) from None
+            raise AgentError(self.failure(f"did not answer within {seconds:.0f} s")) from None
 
     async def stop(self, grace: float = 3) -> None:
-        """End the process: asked at first, killed after `grace` seconds."""
+        """Stop the process: SIGTERM, then SIGKILL after `grace` seconds."""
         if self._session:
             await self._session.close()
         if self._process is None:
@@ -94,13 +94,15 @@ class Agent:
 
     async def get(self, path: str, **query: str) -> Any:
         """GET from the admin API."""
-        return await self._ask("GET", path, params=query)
+        return await self.request("GET", path, params=query)
 
     async def post(self, path: str, body: Any = None, **query: str) -> Any:
         """POST to the admin API."""
-        return await self._ask("POST", path, json=body, params=query)
+        return await self.request("POST", path, json=body, params=query)
 
-    async def _ask(self, method: str, path: str, **options: Any) -> Any:
+    async def request(self, method: str, path: str, **options: Any) -> Any:
+        """One request to the admin API; `options` are aiohttp's. Raises AgentError."""
+        assert self._session is not None, "the agent has not been started"
         try:
             async with self._session.request(method, path, **options) as response:
                 text = await response.text()
@@ -113,6 +115,7 @@ class Agent:
             raise AgentError(f"agent {self.name}: {method} {path} {reason}") from err
 
     async def _answers(self) -> bool:
+        assert self._session is not None, "the agent has not been started"
         try:
             async with self._session.get("/status/ready") as response:
                 return response.status == 200
@@ -146,11 +149,11 @@ class Agent:
             "PYTHONWARNINGS": "ignore",
         }
 
-    def obituary(self, fate: str = "", lines: int = 15) -> str:
-        """What to say of this agent's end: what happened, and the last lines of its log."""
-        fate = fate or f"ended with code {self._process.returncode if self._process else '?'}"
+    def failure(self, what: str = "", lines: int = 15) -> str:
+        """A message about this agent's failure: `what` happened, or its exit code, and the last lines of its log."""
+        what = what or f"exited with code {self._process.returncode if self._process else '?'}"
         try:
             tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
         except OSError:
             tail = ""
-        return f"agent {self.name} {fate}; its log {self.log} ends:\n{tail}"
+        return f"agent {self.name} {what}; its log {self.log} ends with:\n{tail}"

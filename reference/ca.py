@@ -1,4 +1,4 @@
-"""A certificate authority of our own, made at start, and the TLS contexts that come from it."""
+"""A certificate authority created at start, and the gateway's TLS context."""
 
 import os
 import ssl
@@ -8,14 +8,14 @@ import trustme
 
 
 class Authority:
-    """Makes the gateway's certificate, and the CA files by which others trust it.
+    """Issues the gateway's certificate and writes the CA files with which clients verify it.
 
-    `ca_file` holds the CA's certificate alone; `trust_file` holds it beside the certificates that this
-    machine trusts anyway, for processes that can be told of one file only (SSL_CERT_FILE).
+    `ca_file` holds the CA's certificate alone; `trust_file` adds this machine's own trusted certificates, for
+    processes that take a single file (SSL_CERT_FILE).
     """
 
     def __init__(self, folder: Path, host: str) -> None:
-        """Make the CA and a server certificate for `host`, localhost and the loopback addresses."""
+        """Create the CA and a server certificate for `host`, localhost and the loopback addresses."""
         names = list(dict.fromkeys([host, "localhost", "127.0.0.1", "::1"]))
         authority = trustme.CA(organization_name="Stampede reference services")
         self._server = authority.issue_cert(*names, common_name=host)
@@ -23,16 +23,16 @@ class Authority:
         self.trust_file = folder / "trust.pem"
         certificate = authority.cert_pem.bytes()
         self.ca_file.write_bytes(certificate)
-        self.trust_file.write_bytes(certificate + _trusted_anyway())
+        self.trust_file.write_bytes(certificate + _system_certificates())
 
     def server_context(self) -> ssl.SSLContext:
-        """The gateway's side of TLS."""
+        """The gateway's TLS context."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._server.configure_cert(context)
         return context
 
 
-def _trusted_anyway() -> bytes:
+def _system_certificates() -> bytes:
     path = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
     if not path or not Path(path).is_file():
         return b""

@@ -9,10 +9,10 @@ from .didweb_anoncreds.identifiers import SERVICE, SERVICE_TYPE
 
 
 class DidDocuments:
-    """DIDs `did:web:<host>%3A<port>:<name>`, whose documents lie at `https://<host>:<port>/<name>/did.json`."""
+    """DIDs `did:web:<host>%3A<port>:<name>` with their documents at `https://<host>:<port>/<name>/did.json`."""
 
     def __init__(self, host: str, port: int) -> None:
-        """`host` and `port` of the gateway, as others reach it."""
+        """`host` and `port` are the gateway's public ones."""
         self._authority = quote(f"{host}:{port}", safe="")
         self._documents: dict[str, dict[str, Any]] = {}
 
@@ -21,11 +21,11 @@ class DidDocuments:
         return [web.get("/{name:[a-z]+}/did.json", self._get)]
 
     def did(self, name: str) -> str:
-        """The DID that `name` has."""
+        """The DID of `name`."""
         return f"did:web:{self._authority}:{name}"
 
     def publish(self, name: str, verkey: str, didcomm_url: str, registry_url: str = "") -> str:
-        """Publish the document of a DID with this Ed25519 key (base58); answers the DID."""
+        """Publish the document of a DID with this Ed25519 key (base58); returns the DID."""
         did = self.did(name)
         key = f"{did}#key-1"
         services = [

@@ -1,4 +1,4 @@
-"""The one HTTPS port, behind which everything is; and the loopback port where agents tell their events."""
+"""The HTTPS port of all services, and the loopback port to which agents post their events."""
 
 import asyncio
 import logging
@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from .agent import Agent, AgentError
 
@@ -17,11 +18,11 @@ EventHandler = Callable[[str, dict[str, Any]], None]
 
 
 class Gateway:
-    """Ends TLS, serves the services' routes, and passes DIDComm messages on to the agents."""
+    """Terminates TLS, serves the services' routes, and forwards DIDComm messages to the agents."""
 
     def __init__(self, port: int, delays: Mapping[str, float]) -> None:
-        """`port` is where HTTPS is served, on all interfaces; `delays` are the seconds for which an agent's DIDComm
-        messages are held up, by its name."""
+        """`port` is the HTTPS port on all interfaces; `delays` are the seconds by which DIDComm messages are
+        delayed, by the agent's name."""
         self._port = port
         self._delays = delays
         self._runners: list[web.AppRunner] = []
@@ -31,7 +32,7 @@ class Gateway:
         self.events_token = secrets.token_urlsafe(24)
 
     async def start(self, routes: Iterable[web.RouteDef], agents: Iterable[Agent], tls: ssl.SSLContext) -> None:
-        """Listen; raises OSError when the port is taken."""
+        """Listen. Raises OSError when the port is in use."""
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=200))
         public = web.Application(client_max_size=64 * 1024**2, middlewares=[_explain_errors])
         public.add_routes(routes)
@@ -50,7 +51,7 @@ class Gateway:
             await self._session.close()
 
     def events_url(self, agent: str) -> str:
-        """Where this agent posts its events."""
+        """The URL to which this agent posts its events."""
         return f"http://127.0.0.1:{self._events_port}/events/{agent}"
 
     def on_event(self, agent: str, handler: EventHandler) -> None:
@@ -68,7 +69,8 @@ class Gateway:
         url = f"http://127.0.0.1:{agent.inbound_port}/"
         delay = self._delays.get(agent.name, 0.0)
 
-        async def pass_on(request: web.Request) -> web.StreamResponse:
+        async def forward(request: web.Request) -> web.StreamResponse:
+            assert self._session is not None, "the gateway has not been started"
             body = await request.read()
             if delay:
                 await asyncio.sleep(delay)
@@ -83,7 +85,7 @@ class Gateway:
             except aiohttp.ClientError as err:
                 raise web.HTTPBadGateway(text=f"the agent {agent.name} does not answer: {err}") from err
 
-        return pass_on
+        return forward
 
     async def _on_events(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Authorization") != f"Bearer {self.events_token}":
@@ -96,8 +98,8 @@ class Gateway:
 
 
 @web.middleware
-async def _explain_errors(request: web.Request, handler: Any) -> web.StreamResponse:
-    """Errors are answered as JSON with one sentence."""
+async def _explain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Respond to errors with JSON that holds one sentence."""
     try:
         return await handler(request)
     except web.HTTPException as err:

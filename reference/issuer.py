@@ -1,4 +1,4 @@
-"""The issuer: offers each new connection a revocable credential, revokes on request, then offers afresh."""
+"""The issuer: offers each new connection a revocable credential, revokes it on request, then offers a new one."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from aiohttp import web
 from .agent import Agent, AgentError
 from .did_documents import DidDocuments
 from .registry import Registry
-from .revocations import Revocations, Revoked, UnknownCredential
+from .revocations import AlreadyRevoked, Revocations, UnknownCredential
 
 LOGGER = logging.getLogger(__name__)
 ATTRIBUTES = ("name", "number", "since")
@@ -25,12 +25,12 @@ EVENTS = (
 
 @dataclass
 class Connection:
-    """A holder, as the issuer knows it."""
+    """A holder's connection to the issuer."""
 
     connection_id: str
     holder_did: str
     invitation_msg_id: str
-    credential: tuple[str, str] | None = None  # rev_reg_id, cred_rev_id of the newest one
+    credential: tuple[str, str] | None = None  # rev_reg_id, cred_rev_id of the newest
 
 
 class Issuer:
@@ -39,7 +39,7 @@ class Issuer:
     NAME = "issuer"
 
     def __init__(self, agent: Agent, documents: DidDocuments, registry: Registry, registry_url: str) -> None:
-        """`registry_url` is the registry's base URL as others reach it."""
+        """`registry_url` is the registry's public base URL."""
         self._agent = agent
         self._documents = documents
         self._registry = registry
@@ -65,7 +65,7 @@ class Issuer:
         ]
 
     async def set_up(self, registry_size: int) -> None:
-        """Make DID, schema, credential definition and the first revocation registry."""
+        """Create the DID, schema, credential definition and first revocation registry."""
         self.did = self._documents.did(self.NAME)
         options = {"did": self.did, "key_type": "ed25519"}
         made = await self._agent.post("/wallet/did/create", {"method": "web", "options": options})
@@ -83,10 +83,10 @@ class Issuer:
         self.cred_def_id = answer["credential_definition_state"]["credential_definition_id"]
         await self._first_registry()
 
-    async def _first_registry(self, patience: float = 60) -> None:
-        """Wait for the revocation registry, which ACA-Py makes after it has answered."""
+    async def _first_registry(self, seconds: float = 60) -> None:
+        """Wait for the revocation registry, which ACA-Py creates after it has answered."""
         path = f"/anoncreds/revocation/active-registry/{quote(self.cred_def_id, safe='')}"
-        deadline = asyncio.get_running_loop().time() + patience
+        deadline = asyncio.get_running_loop().time() + seconds
         while True:
             try:
                 await self._agent.get(path)
@@ -97,7 +97,7 @@ class Issuer:
             await asyncio.sleep(0.1)
 
     async def run(self) -> None:
-        """Publish revocations as they come, until cancelled."""
+        """Publish revocations as they arrive, until cancelled."""
         try:
             await self._revocations.run()
         finally:
@@ -105,7 +105,7 @@ class Issuer:
                 task.cancel()
 
     def on_event(self, topic: str, payload: dict[str, Any]) -> None:
-        """Note what the agent says; a new connection gets its offer."""
+        """Handle an event of the agent; a new connection gets its offer."""
         match topic:
             case "connections::active" | "connections::completed":
                 self._on_connection(payload)
@@ -136,7 +136,7 @@ class Issuer:
         self._counts["issued"] += 1
         connection = self._connections.get(self._exchanges.get(payload["cred_ex_id"], ""))
         if connection is None:
-            LOGGER.warning("a credential was issued on a connection that is not known: %s", payload)
+            LOGGER.warning("a credential was issued on an unknown connection: %s", payload)
             return
         connection.credential = (sys.intern(payload["rev_reg_id"]), str(payload["cred_rev_id"]))
         self._by_credential[connection.credential] = connection
@@ -178,36 +178,36 @@ class Issuer:
 
     async def _post_revocation(self, request: web.Request) -> web.StreamResponse:
         try:
-            asked = await request.json()
+            body = await request.json()
         except ValueError:
-            asked = None
-        if not isinstance(asked, dict):
+            body = None
+        if not isinstance(body, dict):
             raise web.HTTPBadRequest(text="The body must be a JSON object.")
-        connection, credential = self._find(asked)
+        connection, credential = self._find(body)
         try:
             await self._revocations.revoke(credential, connection.connection_id)
         except UnknownCredential as err:
             raise web.HTTPNotFound(text=str(err)) from err
-        except Revoked as err:
+        except AlreadyRevoked as err:
             raise web.HTTPConflict(text=str(err)) from err
         self._counts["revoked"] += 1
         self._offer_soon(connection)
         return web.json_response({"rev_reg_id": credential[0], "cred_rev_id": credential[1], "revoked": True})
 
-    def _find(self, asked: dict[str, Any]) -> tuple[Connection, tuple[str, str]]:
-        if asked.get("rev_reg_id") and asked.get("cred_rev_id"):
-            credential = (str(asked["rev_reg_id"]), str(asked["cred_rev_id"]))
+    def _find(self, body: dict[str, Any]) -> tuple[Connection, tuple[str, str]]:
+        if body.get("rev_reg_id") and body.get("cred_rev_id"):
+            credential = (str(body["rev_reg_id"]), str(body["cred_rev_id"]))
             connection = self._by_credential.get(credential)
             if connection is None:
                 what = f"cred_rev_id {credential[1]} of rev_reg_id {credential[0]}"
                 raise web.HTTPNotFound(text=f"No credential with {what} was issued.")
             return connection, credential
-        if asked.get("did"):
-            connection = self._by_did.get(_short_did(str(asked["did"])))
-            what = f"DID {asked['did']}"
-        elif asked.get("invitation_msg_id"):
-            connection = self._by_invitation.get(str(asked["invitation_msg_id"]))
-            what = f"invitation {asked['invitation_msg_id']}"
+        if body.get("did"):
+            connection = self._by_did.get(_short_did(str(body["did"])))
+            what = f"DID {body['did']}"
+        elif body.get("invitation_msg_id"):
+            connection = self._by_invitation.get(str(body["invitation_msg_id"]))
+            what = f"invitation {body['invitation_msg_id']}"
         else:
             raise web.HTTPBadRequest(text="The body needs rev_reg_id and cred_rev_id, or did, or invitation_msg_id.")
         if connection is None:
@@ -231,5 +231,5 @@ class Issuer:
 
 
 def _short_did(did: str) -> str:
-    """A did:peer:4 has a long and a short form that mean the same; others have one."""
+    """The short form of a did:peer:4, which has two equivalent forms; other DIDs have one."""
     return ":".join(did.split(":")[:3]) if did.startswith("did:peer:4") else did

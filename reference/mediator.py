@@ -1,4 +1,4 @@
-"""The mediator: grants mediation to everyone who connects by its public did:web DID."""
+"""The mediator: grants mediation to everyone who connects via its public did:web DID."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ EVENTS = "mediation::granted"
 
 
 class Mediator:
-    """Drives the mediator's agent and tells what it routed."""
+    """Drives the mediator's agent and reports what it forwarded."""
 
     NAME = "mediator"
 
     def __init__(self, agent: Agent, documents: DidDocuments) -> None:
-        """The agent runs with --open-mediation."""
+        """`agent` must run with --open-mediation."""
         self._agent = agent
         self._documents = documents
         self._mediated: set[str] = set()
@@ -27,7 +27,7 @@ class Mediator:
         return [web.get("/mediator/status", self._get_status)]
 
     async def set_up(self) -> None:
-        """Make the public DID, and the one to which messages are routed."""
+        """Create the public DID and the routing DID."""
         self.did = self._documents.did(self.NAME)
         options = {"did": self.did, "key_type": "ed25519"}
         made = await self._agent.post("/wallet/did/create", {"method": "web", "options": options})
@@ -36,7 +36,7 @@ class Mediator:
         await self._agent.post("/reference/routing-did")
 
     def on_event(self, topic: str, payload: dict[str, Any]) -> None:
-        """Note whom mediation was granted to."""
+        """Record a connection that was granted mediation."""
         self._mediated.add(payload["connection_id"])
 
     async def _get_status(self, request: web.Request) -> web.StreamResponse:

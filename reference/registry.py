@@ -1,4 +1,4 @@
-"""The AnonCreds object registry: the HTTP side of the did:web AnonCreds method, with objects in files."""
+"""The AnonCreds object registry: the HTTP server of the did:web AnonCreds method, with objects in files."""
 
 import json
 from bisect import bisect_right, insort
@@ -14,18 +14,18 @@ class StatusLists:
     """The versions of a revocation registry's status list, each valid from its timestamp to the next one's."""
 
     def __init__(self, folder: Path) -> None:
-        """Versions lie in `folder`, a file for each; `latest` is the newest."""
+        """Versions are stored in `folder`, one file each; `latest` is the newest."""
         self._folder = folder
         self._timestamps: list[int] = []
         self.latest: dict[str, Any] | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
     def add(self, resource: dict[str, Any]) -> None:
-        """Add a version; raises ValueError when one of the same second says something else."""
+        """Add a version. Raises ValueError when a different one has the same second."""
         timestamp = int(resource["timestamp"])
         if timestamp in self._timestamps:
             if self._read(timestamp) != resource:
-                raise ValueError(f"a different status list of the same second ({timestamp}) is published already")
+                raise ValueError(f"a different status list with the same second ({timestamp}) is already published")
             return
         self._path(timestamp).write_text(json.dumps(resource))
         insort(self._timestamps, timestamp)
@@ -33,14 +33,14 @@ class StatusLists:
             self.latest = resource
 
     def at(self, timestamp: int) -> dict[str, Any] | None:
-        """The version valid at `timestamp` as the method's answer; None when the first one is later."""
-        place = bisect_right(self._timestamps, timestamp)
-        if not place:
+        """The version valid at `timestamp`, as the method's response; None when the first one is later."""
+        position = bisect_right(self._timestamps, timestamp)
+        if not position:
             return None
-        before = str(self._timestamps[place - 2]) if place > 1 else ""
-        after = str(self._timestamps[place]) if place < len(self._timestamps) else ""
+        before = str(self._timestamps[position - 2]) if position > 1 else ""
+        after = str(self._timestamps[position]) if position < len(self._timestamps) else ""
         return {
-            "resource": self._read(self._timestamps[place - 1]),
+            "resource": self._read(self._timestamps[position - 1]),
             "resourceMetadata": {"previousVersionId": before, "nextVersionId": after},
         }
 
@@ -48,13 +48,14 @@ class StatusLists:
         return self._folder / f"{timestamp}.json"
 
     def _read(self, timestamp: int) -> dict[str, Any]:
-        return json.loads(self._path(timestamp).read_text())
+        resource: dict[str, Any] = json.loads(self._path(timestamp).read_text())
+        return resource
 
 
 class Registry:
     """Schemas, credential definitions, revocation registry definitions and status lists.
 
-    Anyone may read; who publishes shows the token. What is published must have the hash that its place says.
+    Anyone may read; publishing needs the token. An object must have the hash that its URL names.
     """
 
     PREFIX = "/registry"
@@ -68,24 +69,24 @@ class Registry:
             (folder / kind).mkdir(parents=True, exist_ok=True)
 
     def routes(self) -> list[web.RouteDef]:
-        """The HTTP routes, all beneath PREFIX."""
+        """The HTTP routes, all below PREFIX."""
         kinds = "|".join(KINDS)
-        thing = f"{self.PREFIX}/{{kind:{kinds}}}/{{id:[1-9A-HJ-NP-Za-km-z]+}}"
+        path = f"{self.PREFIX}/{{kind:{kinds}}}/{{id:[1-9A-HJ-NP-Za-km-z]+}}"
         status = f"{self.PREFIX}/statusList/{{id:[1-9A-HJ-NP-Za-km-z]+}}/{{timestamp:[0-9]+}}"
         return [
-            web.get(thing, self._get_object),
-            web.put(thing, self._put_object),
+            web.get(path, self._get_object),
+            web.put(path, self._put_object),
             web.get(status, self._get_status_list),
             web.put(status, self._put_status_list),
         ]
 
     def revocation_status(self, rev_reg_id: str, cred_rev_id: int) -> bool | None:
-        """Whether the newest status list revokes the credential; None when it has no such place."""
+        """Whether the newest status list revokes the credential; None when it has no such index."""
         lists = self._status_lists.get(rev_reg_id.rsplit("/", 1)[-1])
         newest = lists.latest if lists else None
         if newest is None or not 0 < cred_rev_id < len(newest["revocationList"]):
             return None
-        return newest["revocationList"][cred_rev_id] == 1
+        return bool(newest["revocationList"][cred_rev_id] == 1)
 
     async def _get_object(self, request: web.Request) -> web.StreamResponse:
         path = self._object_path(request)

@@ -1,4 +1,4 @@
-"""Revocations, collected and published in batches: one publication at a time."""
+"""Revocations, published in batches, one publication at a time."""
 
 import asyncio
 import logging
@@ -15,13 +15,13 @@ class UnknownCredential(Exception):
     """There is no such credential."""
 
 
-class Revoked(Exception):
-    """The credential is revoked already, or is just being revoked."""
+class AlreadyRevoked(Exception):
+    """The credential is revoked already, or is being revoked."""
 
 
 @dataclass
-class Request:
-    """One credential to revoke, and who waits for that."""
+class PendingRevocation:
+    """One credential to revoke, and the future of the caller who waits for it."""
 
     credential: tuple[str, str]
     connection_id: str
@@ -29,55 +29,55 @@ class Request:
 
 
 class Revocations:
-    """Revokes what is asked for in the meantime together; each caller is answered when it is published.
+    """Revokes all credentials requested since the last publication together; callers wait for the publication.
 
-    A registry's status lists are told apart by their second, so there is one publication a second at most.
+    A registry's status lists are identified by their second, so there is at most one publication a second.
     """
 
-    COLLECT = 0.05  # seconds during which further requests join a batch
+    BATCH_WINDOW = 0.05  # seconds during which further requests join a batch
 
     def __init__(self, agent: Agent, registry: Registry) -> None:
-        """`agent` revokes, `registry` shows whether it did."""
+        """`agent` publishes revocations, `registry` shows whether it did."""
         self._agent = agent
         self._registry = registry
-        self._waiting: asyncio.Queue[Request] = asyncio.Queue()
-        self._asked: set[tuple[str, str]] = set()
-        self._published = 0  # the second of the last publication
+        self._queue: asyncio.Queue[PendingRevocation] = asyncio.Queue()
+        self._requested: set[tuple[str, str]] = set()
+        self._last_second = 0  # second of the last publication
 
     async def revoke(self, credential: tuple[str, str], connection_id: str) -> None:
-        """Revoke (rev_reg_id, cred_rev_id) and come back when it is published."""
+        """Revoke (rev_reg_id, cred_rev_id) and return once it is published."""
         rev_reg_id, cred_rev_id = credential
         state = self._registry.revocation_status(rev_reg_id, int(cred_rev_id))
         if state is None:
             raise UnknownCredential(f"The registry has no place {cred_rev_id} in {rev_reg_id}.")
-        if state or credential in self._asked:
-            raise Revoked(f"The credential with cred_rev_id {cred_rev_id} of {rev_reg_id} is revoked already.")
-        self._asked.add(credential)
-        request = Request(credential, connection_id, asyncio.get_running_loop().create_future())
-        self._waiting.put_nowait(request)
+        if state or credential in self._requested:
+            raise AlreadyRevoked(f"The credential with cred_rev_id {cred_rev_id} of {rev_reg_id} is revoked already.")
+        self._requested.add(credential)
+        request = PendingRevocation(credential, connection_id, asyncio.get_running_loop().create_future())
+        self._queue.put_nowait(request)
         await asyncio.shield(request.done)
 
     async def run(self) -> None:
         """Publish batch after batch, until cancelled."""
         while True:
-            batch = [await self._waiting.get()]
-            await asyncio.sleep(self.COLLECT)
-            await self._new_second()
-            while not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
+            batch = [await self._queue.get()]
+            await asyncio.sleep(self.BATCH_WINDOW)
+            await self._wait_for_next_second()
+            while not self._queue.empty():
+                batch.append(self._queue.get_nowait())
             await self._publish(batch)
 
-    async def _new_second(self) -> None:
-        while int(time.time()) <= self._published:
-            await asyncio.sleep(self._published + 1.005 - time.time())
+    async def _wait_for_next_second(self) -> None:
+        while int(time.time()) <= self._last_second:
+            await asyncio.sleep(self._last_second + 1.005 - time.time())
 
-    async def _publish(self, batch: list[Request]) -> None:
+    async def _publish(self, batch: list[PendingRevocation]) -> None:
         error: AgentError | None = None
         for attempt in range(3):
             open_requests = [request for request in batch if not self._is_published(request)]
             if not open_requests:
                 break
-            await self._new_second()
+            await self._wait_for_next_second()
             try:
                 await self._agent.post(
                     "/reference/revoke",
@@ -94,17 +94,17 @@ class Revocations:
                 )
             except AgentError as err:
                 error = err
-                LOGGER.warning("revocation of %d credentials, attempt %d: %s", len(batch), attempt + 1, err)
-            self._published = int(time.time())
+                LOGGER.warning("revoking %d credentials, attempt %d: %s", len(batch), attempt + 1, err)
+            self._last_second = int(time.time())
         for request in batch:
             self._answer(request, error)
 
-    def _is_published(self, request: Request) -> bool:
+    def _is_published(self, request: PendingRevocation) -> bool:
         rev_reg_id, cred_rev_id = request.credential
         return self._registry.revocation_status(rev_reg_id, int(cred_rev_id)) is True
 
-    def _answer(self, request: Request, error: AgentError | None) -> None:
-        self._asked.discard(request.credential)
+    def _answer(self, request: PendingRevocation, error: AgentError | None) -> None:
+        self._requested.discard(request.credential)
         if request.done.done():
             return
         if self._is_published(request):

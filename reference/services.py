@@ -1,4 +1,4 @@
-"""The reference services together: one gateway, three agents, started and stopped as one."""
+"""All reference services: one gateway and three agents, started and stopped together."""
 
 import asyncio
 import errno
@@ -21,35 +21,35 @@ from .mediator import Mediator
 from .registry import Registry
 from .tails import TailsFiles
 from .verifier import Verifier
-from .wallets import wallets_folder
+from .wallets import create_wallet_folder
 
 DIDWEB_PLUGIN = "reference.didweb_anoncreds"
-PRACTICE_PLUGIN = "reference.practice_agent"
+AGENT_PLUGIN = "reference.agent_plugin"
 
 
 class StartError(Exception):
-    """The services cannot run; the message is a sentence for people."""
+    """The services cannot run; the message is meant for the user."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says."""
+    """The options of the command line."""
 
     folder: Path
     port: int = 9443
     public_host: str = "localhost"
     registry_size: int = 1000
     verifier_delay: float = 0.0
-    """Seconds for which DIDComm messages to the verifier are held up."""
+    """Seconds by which DIDComm messages to the verifier are delayed."""
 
 
 class Services:
     """Registry, issuer, verifier and mediator behind one HTTPS port."""
 
-    def __init__(self, options: Options, tell: Callable[[str], None] = lambda line: None) -> None:
-        """Make files and keys; nothing runs yet. `tell` takes a line for each thing done at start."""
+    def __init__(self, options: Options, report: Callable[[str], None] = lambda line: None) -> None:
+        """Create files and keys; nothing runs yet. `report` takes the progress messages of the start."""
         self._options = options
-        self._tell = tell
+        self._report = report
         self._folder = options.folder.resolve()
         self._prepare_folder()
         self.url = f"https://{options.public_host}:{options.port}"
@@ -68,12 +68,12 @@ class Services:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start everything; raises StartError or AgentError when that fails."""
-        self._tell("starting issuer, verifier and mediator")
+        """Start everything. Raises StartError or AgentError."""
+        self._report("starting issuer, verifier and mediator")
         try:
             await self._gateway.start(self._routes, self._agents.values(), self._authority.server_context())
         except OSError as err:
-            raise StartError(self._port_sentence(err)) from err
+            raise StartError(self._port_error(err)) from err
         for part, events in ((self._issuer, issuer), (self._verifier, verifier), (self._mediator, mediator)):
             self._gateway.on_event(part.NAME, part.on_event)
             await self._start_agent(self._agents[part.NAME], events.EVENTS)
@@ -92,12 +92,12 @@ class Services:
         shutil.rmtree(self._wallets, ignore_errors=True)
         (self._folder / "wallets").unlink(missing_ok=True)
 
-    def dead_agent(self) -> str:
-        """What to say of an agent that has died; empty while all live."""
-        return next((agent.obituary() for agent in self._agents.values() if agent.died), "")
+    def agent_failure(self) -> str:
+        """The failure of an agent that has exited; empty while all are running."""
+        return next((agent.failure() for agent in self._agents.values() if agent.died), "")
 
     def description(self) -> dict[str, Any]:
-        """What services.json holds: settings for a run against these services."""
+        """The content of services.json: settings for a run against these services."""
         revocation = {"rev_reg_id": "${rev_reg_id}", "cred_rev_id": "${cred_rev_id}"}
         return {
             "services": {
@@ -135,7 +135,7 @@ class Services:
         for name in ("registry", "tails", "logs"):
             shutil.rmtree(self._folder / name, ignore_errors=True)
         (self._folder / "logs").mkdir()
-        self._wallets = wallets_folder()
+        self._wallets = create_wallet_folder()
         link = self._folder / "wallets"
         link.unlink(missing_ok=True)
         link.symlink_to(self._wallets)
@@ -150,7 +150,7 @@ class Services:
         )
 
     async def _start_agent(self, agent: Agent, events: str) -> None:
-        arguments = ["--plugin", PRACTICE_PLUGIN]
+        arguments = ["--plugin", AGENT_PLUGIN]
         environment = {
             "REFERENCE_EVENTS": events,
             "REFERENCE_EVENTS_URL": self._gateway.events_url(agent.name),
@@ -176,17 +176,17 @@ class Services:
 
     async def _set_up_issuer(self) -> None:
         await self._agents[Issuer.NAME].ready()
-        self._tell("the issuer is up and makes its keys, credential definition and revocation registry")
+        self._report("the issuer is up and creates its keys, credential definition and revocation registry")
         await self._issuer.set_up(self._options.registry_size)
 
     async def _set_up_verifier(self) -> None:
         await self._agents[Verifier.NAME].ready()
-        self._tell("the verifier is up")
+        self._report("the verifier is up")
 
     async def _set_up_mediator(self) -> None:
         await self._agents[Mediator.NAME].ready()
         await self._mediator.set_up()
-        self._tell("the mediator is up")
+        self._report("the mediator is up")
 
     def _write_services_file(self) -> None:
         path = self._folder / "services.json"
@@ -194,8 +194,8 @@ class Services:
         draft.write_text(json.dumps(self.description(), indent=2) + "\n")
         draft.replace(path)
 
-    def _port_sentence(self, err: OSError) -> str:
+    def _port_error(self, err: OSError) -> str:
         port = self._options.port
         if err.errno == errno.EADDRINUSE:
-            return f"Port {port} is in use by another process; stop that one, or give a free port with --port."
-        return f"Port {port} cannot be opened ({err.strerror or err}); give another one with --port."
+            return f"Port {port} is in use by another process; stop that one, or choose a free port with --port."
+        return f"Port {port} cannot be opened ({err.strerror or err}); choose another one with --port."

@@ -1,4 +1,4 @@
-"""Tails files: what holders need to prove that their credential is not revoked."""
+"""The tails server: holders need tails files to prove that a credential is not revoked."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -18,9 +18,9 @@ class TailsFiles:
         folder.mkdir(parents=True, exist_ok=True)
 
     def routes(self) -> list[web.RouteDef]:
-        """The HTTP routes, all beneath PREFIX."""
-        place = self.PREFIX + "/hash/{hash:[1-9A-HJ-NP-Za-km-z]+}"
-        return [web.get(place, self._get), web.put(place, self._put)]
+        """The HTTP routes, all below PREFIX."""
+        path = self.PREFIX + "/hash/{hash:[1-9A-HJ-NP-Za-km-z]+}"
+        return [web.get(path, self._get), web.put(path, self._put)]
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
         path = self._folder / request.match_info["hash"]

@@ -1,4 +1,4 @@
-"""The verifier: each invitation carries a proof request that wants a credential not revoked now."""
+"""The verifier: each invitation carries a proof request for a credential that is not revoked now."""
 
 import logging
 import time
@@ -19,7 +19,7 @@ class Verifier:
     NAME = "verifier"
 
     def __init__(self, agent: Agent) -> None:
-        """`cred_def_id` is set once the issuer has one."""
+        """`cred_def_id` must be set once the issuer has one."""
         self._agent = agent
         self.cred_def_id = ""
         self._states: dict[str, str] = {}
@@ -33,7 +33,7 @@ class Verifier:
         ]
 
     def on_event(self, topic: str, payload: dict[str, Any]) -> None:
-        """Note how a presentation ended."""
+        """Record the outcome of a presentation."""
         presentation = payload.get("pres_ex_id", "")
         if presentation not in self._states:
             return

@@ -1,4 +1,4 @@
-"""Where the agents' wallets lie: in memory when there is a tmpfs, and only as long as the services run."""
+"""The folder of the agents' wallets: in memory where there is a tmpfs, and only while the services run."""
 
 import os
 import shutil
@@ -10,9 +10,9 @@ import psutil
 PREFIX = "stampede-reference-"
 
 
-def wallets_folder() -> Path:
-    """Make a folder named after this process, and remove those whose process was killed."""
-    shm = Path("/dev/shm")  # noqa: S108 - nothing of practice targets shall outlive them
+def create_wallet_folder() -> Path:
+    """Create a folder named after this process, and remove those of processes that were killed."""
+    shm = Path("/dev/shm")  # noqa: S108 - no wallet shall outlive the services
     parent = shm if os.access(shm, os.W_OK) else Path(tempfile.gettempdir())
     for folder in parent.glob(f"{PREFIX}*-*"):
         owner = folder.name.removeprefix(PREFIX).split("-")[0]

@@ -3,9 +3,8 @@
 Nothing else in this package imports ``controller``; ``make lint`` enforces that.
 """
 
-from controller.dry_run import Forecast, dry_run
-from controller.holder import STEPS, Holder
-from controller.run import Script
+from controller.holder.holder import STEPS, Holder, Script
+from controller.run.dry_run import Forecast, dry_run
 from stampede.schema.errors import StepError
 
 __all__ = ["STEPS", "Forecast", "Holder", "Script", "StepError", "dry_run"]

@@ -3,49 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 BACKLOG = 24
 """Events kept per wallet for those who will only ask for them later."""
-
-KEPT_TOPICS = frozenset(
-    {
-        "connections",
-        "issue_credential_v2_0",
-        "issue_credential_v2_0_anoncreds",
-        "issue_credential_v2_0_indy",
-        "present_proof_v2_0",
-        "revocation-notification",
-        "revocation-notification-v2",
-        "mediation",
-        "ping",
-        "problem_report",
-    }
-)
-STORED_TOPICS = frozenset({"issue_credential_v2_0_anoncreds", "issue_credential_v2_0_indy"})
-KEPT_FIELDS = (
-    "connection_id",
-    "state",
-    "rfc23_state",
-    "my_did",
-    "their_did",
-    "invitation_msg_id",
-    "error_msg",
-    "cred_ex_id",
-    "thread_id",
-    "cred_id_stored",
-    "rev_reg_id",
-    "cred_rev_id",
-    "pres_ex_id",
-    "verified",
-    "credential_id",
-    "mediation_id",
-    "role",
-)
+LONGEST_TEXT = 1000
+"""Characters; longer texts are whole messages, of which no wallet has room to keep many."""
+UNUSED = frozenset({"created_at", "updated_at", "trace"})
+"""Fields of every record of ACA-Py that no step has a use for."""
 
 type Event = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic of ACA-Py's webhooks, and what of its events is kept: texts, numbers and truth values."""
+
+    name: str
+    keeps: frozenset[str] = frozenset()
+    """Further fields that are kept, whatever they hold."""
+    needs: str = ""
+    """A field without which an event says nothing yet, and is dropped."""
+
+    def event(self, payload: Mapping[str, Any]) -> Event | None:
+        """What is kept of an event; None when it is not to be delivered."""
+        if payload.get("state") == "deleted" or (self.needs and not payload.get(self.needs)):
+            return None
+        return {
+            sys.intern(name): value  # of each name there is one for all events of all wallets
+            for name, value in payload.items()
+            if name in self.keeps or (name not in UNUSED and _is_short(value))
+        }
+
+
+def _is_short(value: Any) -> bool:
+    return isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= LONGEST_TEXT)
 
 
 class _Waiter:
@@ -71,20 +67,20 @@ class _Waiter:
 class Inbox:
     """The events of one wallet."""
 
-    __slots__ = ("_backlog", "_waiters", "cut_off")
+    __slots__ = ("_backlog", "_topics", "_waiters", "cut_off")
 
-    def __init__(self) -> None:
+    def __init__(self, topics: Mapping[str, Topic] | None = None) -> None:
+        """``topics``: those that need more than a topic's usual handling, by name."""
+        self._topics = topics or {}
         self._backlog: deque[tuple[str, Event]] = deque(maxlen=BACKLOG)
         self._waiters: list[_Waiter] = []
         self.cut_off = ""
 
     def deliver(self, topic: str, payload: Mapping[str, Any]) -> None:
         """Hand an event to the first who waits for it, or keep it for who will."""
-        if topic not in KEPT_TOPICS or payload.get("state") == "deleted":
+        event = (self._topics.get(topic) or Topic(topic)).event(payload)
+        if event is None:
             return
-        if topic in STORED_TOPICS and not payload.get("cred_id_stored"):
-            return  # comes with the request too, before there is a credential
-        event = {key: payload[key] for key in KEPT_FIELDS if payload.get(key) is not None}
         for waiter in self._waiters:
             if not waiter.future.done() and waiter.takes(topic, event):
                 waiter.future.set_result(event)

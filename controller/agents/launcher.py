@@ -25,7 +25,7 @@ def main() -> None:
     """Apply the remedies and hand over to ACA-Py."""
     die_with_parent()
     give_way()
-    if "STAMPEDE_ALLOWED_TARGETS" in os.environ:  # a holders' agent; practice services answer whoever asks them
+    if "STAMPEDE_ALLOWED_TARGETS" in os.environ:  # a holders' agent; reference services answer whoever asks them
         stand_guard(Targets(json.loads(os.environ["STAMPEDE_ALLOWED_TARGETS"])), Path.cwd())
     remedies.apply()
     if "STAMPEDE_SQLITE" in os.environ:

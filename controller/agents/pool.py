@@ -18,7 +18,7 @@ import psutil
 
 from controller.agents.postgresql import Postgresql
 from controller.agents.process import AgentProcess, Announce, check_ports_free
-from controller.agents.wallet import AcapyWallet
+from controller.agents.wallet import IGNORED_TOPICS, TOPICS, AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
 from stampede.machine.ports import free_ports
 from stampede.schema.errors import StepError
@@ -47,7 +47,7 @@ class AgentPool:
             else None
         )
         self._wallets: dict[int, AcapyWallet] = {}
-        self._webhooks = WebhookReceiver()
+        self._webhooks = WebhookReceiver(TOPICS, IGNORED_TOPICS)
         self._session: aiohttp.ClientSession | None = None
         self._wallet_dir = Path()
 
@@ -101,8 +101,8 @@ class AgentPool:
         async with asyncio.TaskGroup() as group:
             for agent in self.agents:
                 group.create_task(agent.start())
-        agents, first = len(self.agents), self._settings.first_holder
-        end = first + self._settings.holders
+        agents, numbers = len(self.agents), self._settings.load.wallets
+        first, end = numbers.start, numbers.stop
         at_once = agents * CREATING_AT_ONCE
         async with asyncio.TaskGroup() as group:  # an agent's first wallet makes its store: that one alone
             for number in range(first, min(first + agents, end)):

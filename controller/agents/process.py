@@ -19,7 +19,7 @@ import psutil
 from controller.agents.admin import AdminApi
 from controller.agents.inbox import Inbox
 from controller.agents.postgresql import Postgresql
-from controller.agents.wallet import AcapyWallet
+from controller.agents.wallet import TOPICS, AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
 from stampede.schema.errors import AgentDied, AgentError, AgentLost, BadInput
 from stampede.schema.settings import Settings
@@ -144,7 +144,7 @@ class AgentProcess:
                 "label": f"Stampede holder {number}",
             },
         )
-        inbox = Inbox()
+        inbox = Inbox(TOPICS)
         self._inboxes.append(inbox)
         self._webhooks.register(tenant["wallet_id"], inbox)
         return AcapyWallet(self.admin, inbox, tenant["wallet_id"], tenant["token"], self.until_up)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from controller.agents.admin import AdminApi, check_not_abandoned
-from controller.agents.inbox import Event, Inbox
+from controller.agents.inbox import Event, Inbox, Topic
 from controller.services.invitation import Json, as_out_of_band, request_thread_id
 from stampede.schema.errors import AgentError, BadInvitation, NoOffer, PresentationRejected, StepError, StepTimeout
 
@@ -68,6 +68,9 @@ class Wallet(Protocol):
     async def send_message(self, connection: Connection, text: str) -> None:
         """Send a basic message (Aries RFC 0095); it is not acknowledged."""
 
+    async def discover_features(self, connection: Connection, match: str) -> list[str]:
+        """Query the other agent's protocols (Aries RFC 0557); returns the identifiers that it discloses."""
+
     def cut_off(self) -> StepError | None:
         """What the wallet waited for when the last step was cancelled; told once."""
 
@@ -76,6 +79,25 @@ class Wallet(Protocol):
 
     async def remove(self) -> None:
         """Remove the wallet and all that is in it."""
+
+
+class Topics:
+    """Every webhook topic that AcapyWallet waits for, and those that it knows and ignores."""
+
+    connection = Topic("connections")
+    mediation = Topic("mediation")
+    credential_exchange = Topic("issue_credential_v2_0")
+    credential_stored = Topic("issue_credential_v2_0_anoncreds", needs="cred_id_stored")
+    presentation_exchange = Topic("present_proof_v2_0")
+    revocation_notification = Topic("revocation-notification-v2")
+    ping = Topic("ping")
+
+
+TOPICS = {topic.name: topic for topic in vars(Topics).values() if isinstance(topic, Topic)}
+DISCLOSURES_POLL = 0.05
+"""Seconds between two looks for the answer to a query of features."""
+IGNORED_TOPICS = frozenset({"discover_feature_v2_0", "out_of_band", "basicmessages", "keylist"})
+"""What ACA-Py announces too, and no step waits for."""
 
 
 class AcapyWallet:
@@ -100,7 +122,7 @@ class AcapyWallet:
         connection_id = request["connection_id"]
         await self._connected(connection_id)
         asked = await self._post(f"/mediation/request/{connection_id}")
-        answer = await self._expect("mediation", "granted", "denied", mediation_id=asked["mediation_id"])
+        answer = await self._expect(Topics.mediation, "granted", "denied", mediation_id=asked["mediation_id"])
         if answer["state"] == "denied":
             raise BadInvitation(f"mediator {did} denied mediation")
         self._mediation_id = asked["mediation_id"]
@@ -123,7 +145,7 @@ class AcapyWallet:
         """See Wallet."""
         connection_id = connection.connection_id
         offer = await self._expect(
-            "issue_credential_v2_0",
+            Topics.credential_exchange,
             "offer-received",
             "abandoned",
             connection_id=connection_id,
@@ -131,9 +153,9 @@ class AcapyWallet:
         )
         check_not_abandoned(offer, "the credential exchange")
         cred_ex_id = offer["cred_ex_id"]
-        done = await self._expect("issue_credential_v2_0", "done", "abandoned", cred_ex_id=cred_ex_id)
+        done = await self._expect(Topics.credential_exchange, "done", "abandoned", cred_ex_id=cred_ex_id)
         check_not_abandoned(done, "the credential exchange")
-        stored = await self._expect("issue_credential_v2_0_anoncreds", cred_ex_id=cred_ex_id)
+        stored = await self._expect(Topics.credential_stored, cred_ex_id=cred_ex_id)
         credential = Credential(stored["cred_id_stored"], cred_ex_id, done.get("thread_id", ""))
         if stored.get("rev_reg_id"):  # the index in the registry stands in the wallet only
             kept = await self._admin.call("GET", f"/credential/{credential.credential_id}", token=self._token)
@@ -146,15 +168,15 @@ class AcapyWallet:
         if thread_id is None:
             raise BadInvitation("the invitation carries no presentation request (no requests~attach in it)")
         await self._receive(invitation)
-        self._verified(await self._expect("present_proof_v2_0", "done", "abandoned", thread_id=thread_id))
+        self._verified(await self._expect(Topics.presentation_exchange, "done", "abandoned", thread_id=thread_id))
 
     async def present_proof_to(self, connection: Connection) -> None:
         """See Wallet."""
         request = await self._expect(
-            "present_proof_v2_0", "request-received", "abandoned", connection_id=connection.connection_id
+            Topics.presentation_exchange, "request-received", "abandoned", connection_id=connection.connection_id
         )
         self._verified(
-            await self._expect("present_proof_v2_0", "done", "abandoned", pres_ex_id=request["pres_ex_id"])
+            await self._expect(Topics.presentation_exchange, "done", "abandoned", pres_ex_id=request["pres_ex_id"])
         )
 
     @staticmethod
@@ -165,7 +187,7 @@ class AcapyWallet:
 
     async def receive_revocation_notification(self) -> str:
         """See Wallet."""
-        event = await self._expect("revocation-notification-v2")
+        event = await self._expect(Topics.revocation_notification)
         return str(event["credential_id"])
 
     async def delete_credential(self, credential: Credential) -> None:
@@ -185,11 +207,44 @@ class AcapyWallet:
     async def ping(self, connection: Connection) -> None:
         """See Wallet."""
         sent = await self._post(f"/connections/{connection.connection_id}/send-ping", body={"comment": ""})
-        await self._expect("ping", "response_received", thread_id=sent["thread_id"])
+        await self._expect(Topics.ping, "response_received", thread_id=sent["thread_id"])
 
     async def send_message(self, connection: Connection, text: str) -> None:
         """See Wallet."""
         await self._post(f"/connections/{connection.connection_id}/send-message", body={"content": text})
+
+    async def discover_features(self, connection: Connection, match: str) -> list[str]:
+        """See Wallet."""
+        # No event tells of the disclosures, and the query's own answer looks for them every half second only.
+        _, former = await self._disclosures(connection)
+        query = {"connection_id": connection.connection_id, "query_protocol": match}
+        sent = asyncio.ensure_future(
+            self._admin.call("GET", "/discover-features-2.0/queries", query=query, token=self._token)
+        )
+        try:
+            while True:
+                protocols, updated = await self._disclosures(connection)
+                if protocols is not None and updated != former:
+                    return protocols
+                if sent.done():
+                    sent.result()
+                await asyncio.sleep(DISCLOSURES_POLL)
+        except asyncio.CancelledError:
+            self._cut_off = StepTimeout("waited for the disclosures of the other agent")
+            raise
+        finally:
+            sent.cancel()
+            await asyncio.gather(sent, return_exceptions=True)
+
+    async def _disclosures(self, connection: Connection) -> tuple[list[str] | None, str]:
+        """The protocols last disclosed over a connection, and when; None while none are."""
+        records = await self._admin.call("GET", "/discover-features-2.0/records", token=self._token)
+        for record in records["results"]:
+            if record.get("connection_id") == connection.connection_id and record.get("disclosures"):
+                disclosed = record["disclosures"]["disclosures"]
+                protocols = [each["id"] for each in disclosed if each.get("feature-type") == "protocol"]
+                return protocols, record.get("updated_at", "")
+        return None, ""
 
     def cut_off(self) -> StepError | None:
         """See Wallet."""
@@ -204,18 +259,20 @@ class AcapyWallet:
         """See Wallet."""
         await self._admin.call("POST", f"/multitenancy/wallet/{self.wallet_id}/remove", body={})
 
-    async def _expect(self, topic: str, *states: str, missing: type[StepError] = StepTimeout, **values: str) -> Event:
+    async def _expect(
+        self, topic: Topic, *states: str, missing: type[StepError] = StepTimeout, **values: str
+    ) -> Event:
         """Await an event; when the step's timeout cuts that off, keep the reason as ``missing``."""
         try:
-            return await self.inbox.expect(topic, *states, **values)
+            return await self.inbox.expect(topic.name, *states, **values)
         except asyncio.CancelledError:
             self._cut_off = missing(self.inbox.cut_off)
             raise
 
     async def _receive(self, invitation: Json) -> Json:
         """Hand an invitation to the agent. One of RFC 0160 needs ACA-Py's plugin ``connections``."""
-        elder = "/connections/" in str(invitation.get("@type", ""))
-        path = "/connections/receive-invitation" if elder else "/out-of-band/receive-invitation"
+        legacy = "/connections/" in str(invitation.get("@type", ""))
+        path = "/connections/receive-invitation" if legacy else "/out-of-band/receive-invitation"
         mediation = {"mediation_id": self._mediation_id} if self._mediation_id else {}
         try:
             return await self._post(path, body=as_out_of_band(invitation), auto_accept="true", **mediation)
@@ -226,7 +283,7 @@ class AcapyWallet:
 
     async def _connected(self, connection_id: str) -> Json:
         event = await self._expect(
-            "connections", "active", "completed", "abandoned", "error", connection_id=connection_id
+            Topics.connection, "active", "completed", "abandoned", "error", connection_id=connection_id
         )
         check_not_abandoned(event, "the connection")
         return event

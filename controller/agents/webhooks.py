@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hmac
 import json
+import logging
 import secrets
+from collections.abc import Collection
 from types import TracebackType
 from typing import Self
 
@@ -12,11 +14,16 @@ from aiohttp import web
 
 from controller.agents.inbox import Inbox
 
+LOGGER = logging.getLogger(__name__)
+
 
 class WebhookReceiver:
     """One HTTP server for all agents; ACA-Py names the wallet in the header ``x-wallet-id``."""
 
-    def __init__(self) -> None:
+    def __init__(self, topics: Collection[str], ignored: Collection[str] = ()) -> None:
+        """``topics`` are delivered, ``ignored`` ones dropped; any other is named once in a warning, and dropped."""
+        self._topics = frozenset(topics)
+        self._ignored = set(ignored)
         self._inboxes: dict[str, Inbox] = {}
         self._key = secrets.token_urlsafe(24)
         self._runner: web.AppRunner | None = None
@@ -54,7 +61,19 @@ class WebhookReceiver:
     async def _receive(self, request: web.Request) -> web.Response:
         if not hmac.compare_digest(request.headers.get("x-api-key", ""), self._key):
             raise web.HTTPUnauthorized
+        topic = request.match_info["topic"]
         inbox = self._inboxes.get(request.headers.get("x-wallet-id", ""))
-        if inbox is not None:
-            inbox.deliver(request.match_info["topic"], json.loads(await request.read()))
+        if topic not in self._topics:
+            self._drop(topic)
+        elif inbox is not None:
+            inbox.deliver(topic, json.loads(await request.read()))
         return web.Response()
+
+    def _drop(self, topic: str) -> None:
+        if topic not in self._ignored:
+            self._ignored.add(topic)
+            LOGGER.warning(
+                "agents announce %r, which no step waits for; these events are dropped. A step that needs them "
+                "declares the topic in controller/agents/wallet.py",
+                topic,
+            )

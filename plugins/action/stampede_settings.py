@@ -14,7 +14,6 @@ Runs on the control node. ``verb`` is one of
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import difflib
 import subprocess
@@ -30,7 +29,6 @@ from ansible.module_utils.parsing.convert_bool import BOOLEANS
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from stampede.load_models.shares import shares
 from stampede.prepare.preflight import probe, probe_influxdb
 from stampede.prepare.rendering import render_script, try_script
 from stampede.schema.durations import seconds
@@ -133,9 +131,7 @@ class ActionModule(ActionBase):
         return {"stdout": text}
 
     def _render(self, variables: dict[str, Any]) -> dict[str, Any]:
-        share = self._task.args.get("share") or {}
-        if share:
-            variables |= {"stampede_holders": share["holders"], "stampede_first_holder": share["first"]}
+        variables |= self._task.args.get("share") or {}
         variables["stampede_postgresql_url"] = self._task.args.get("postgresql_url") or ""
         ca_dir = self._task.args.get("ca_dir")
         files = move_ca_files(variables, ca_dir) if ca_dir else {}
@@ -144,10 +140,10 @@ class ActionModule(ActionBase):
     def _shares(self, variables: dict[str, Any]) -> dict[str, Any]:
         weights = {str(host): float(weight) for host, weight in self._task.args["weights"].items()}
         try:
-            found = shares(int(variables["stampede_holders"]), weights)
+            found = Settings.from_variables(variables).load.shares(weights)
         except BadInput as error:
             raise Problems(error.sentences) from error
-        return {"shares": {host: dataclasses.asdict(share) for host, share in found.items()}}
+        return {"shares": found}
 
 
 class Problems(Exception):

@@ -1,8 +1,8 @@
 """ACA-Py plugin: AnonCreds objects under did:web DIDs (`--plugin reference.didweb_anoncreds`).
 
-Every agent may resolve. An issuer also registers when the environment variable DIDWEB_ANONCREDS_TOKEN holds
-the publishing token of the registry that its DID document names. A CA of one's own is trusted through
-SSL_CERT_FILE; the plugin tells it to `requests` too, with which ACA-Py downloads tails files.
+Every agent can resolve objects. An issuer can also register them when the environment variable
+DIDWEB_ANONCREDS_TOKEN holds the publishing token of the registry that its DID document names. A private CA is
+trusted through SSL_CERT_FILE; the plugin passes it to `requests` too, which ACA-Py uses to download tails files.
 """
 
 import os
@@ -16,7 +16,7 @@ from .registry import DidWebAnonCreds
 
 
 async def setup(context: InjectionContext) -> None:
-    """Take the place of ACA-Py's own did:web registry, a stub that matches the same identifiers."""
+    """Replace ACA-Py's own did:web registry, a stub that matches the same identifiers."""
     registry = context.inject(AnonCredsRegistry)
     registry.resolvers = [one for one in registry.resolvers if not isinstance(one, DIDWebRegistry)]
     registry.registrars = [one for one in registry.registrars if not isinstance(one, DIDWebRegistry)]

@@ -1,4 +1,4 @@
-"""Fetches AnonCreds objects by their identifiers over HTTPS, and publishes them when it may."""
+"""The HTTPS client of a did:web AnonCreds registry."""
 
 import asyncio
 from collections import OrderedDict
@@ -9,65 +9,66 @@ import aiohttp
 
 from .identifiers import SERVICE, ObjectId, did_document_url, object_hash
 
-KEPT_STATUS_LISTS = 200
+CACHED_STATUS_LISTS = 200
 
 
 class ResolutionError(Exception):
-    """An object could not be had, or is not what its identifier says."""
+    """An object could not be fetched, or does not match its identifier."""
 
 
 class NotFoundError(ResolutionError):
     """The registry has no such object."""
 
 
-class Memory:
-    """Values that never change, each made once: who asks while one is being made waits for that one.
+class ImmutableCache[Value]:
+    """Values that never change, each made once: concurrent callers share one attempt.
 
-    A failure is not kept, so the next one who asks tries again.
+    A failure is not cached, so the next caller tries again.
     """
 
     def __init__(self) -> None:
         """Start empty."""
-        self._tasks: dict[Any, asyncio.Task[Any]] = {}
+        self._tasks: dict[str, asyncio.Future[Value]] = {}
 
-    async def get(self, key: Any, make: Callable[[], Awaitable[Any]]) -> Any:
-        """The value under `key`, made by `make()` unless there is one already."""
+    async def get(self, key: str, make: Callable[[], Awaitable[Value]]) -> Value:
+        """The value of `key`, made by `make()` on the first call."""
         task = self._tasks.get(key)
         if task is None:
             task = self._tasks[key] = asyncio.ensure_future(make())
             task.add_done_callback(lambda done: self._forget_failure(key, done))
         return await asyncio.shield(task)
 
-    def _forget_failure(self, key: Any, task: asyncio.Task[Any]) -> None:
+    def _forget_failure(self, key: str, task: asyncio.Future[Value]) -> None:
         if task.cancelled() or task.exception() is not None:
             self._tasks.pop(key, None)
 
 
 class RegistryClient:
-    """The did:web AnonCreds method's HTTP side: one session per process, immutable objects kept."""
+    """Fetches and publishes objects with one HTTP session; immutable objects are cached."""
 
     def __init__(self, publishing_token: str = "", timeout: float = 30) -> None:
-        """`publishing_token` is what the registry wants to see of who publishes; `timeout` in seconds."""
+        """`publishing_token` is the registry's bearer token for publishing; `timeout` is in seconds."""
         self._token = publishing_token
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._session: aiohttp.ClientSession | None = None
-        self._memory = Memory()
+        self._objects: ImmutableCache[dict[str, Any]] = ImmutableCache()
+        self._did_documents: ImmutableCache[dict[str, Any]] = ImmutableCache()
         self._status_lists: OrderedDict[tuple[str, int], dict[str, Any]] = OrderedDict()
 
     async def object(self, identifier: str) -> dict[str, Any]:
-        """The answer `{"resource": …, "resourceMetadata": …}` to this identifier, its hash checked."""
-        return await self._memory.get(identifier, lambda: self._fetch_object(identifier))
+        """The response `{"resource": …, "resourceMetadata": …}` for this identifier, with its hash verified."""
+        return await self._objects.get(identifier, lambda: self._fetch_object(identifier))
 
     async def status_list(self, rev_reg_def_id: str, timestamp: int) -> dict[str, Any]:
         """The status list that was valid at `timestamp` (whole seconds since 1970), with its metadata.
 
-        Kept when it cannot change any more: when it is asked for by its own timestamp, or when a later
-        list is known to begin after the time asked for.
+        It is cached once it is final: when it is requested by its own timestamp, or when a later list is known to
+        begin after the requested time.
         """
-        kept = self._status_lists.get((rev_reg_def_id, timestamp))
-        if kept is not None:
+        cached = self._status_lists.get((rev_reg_def_id, timestamp))
+        if cached is not None:
             self._status_lists.move_to_end((rev_reg_def_id, timestamp))
-            return kept
+            return cached
         definition = await self.object(rev_reg_def_id)
         endpoint = definition.get("resourceMetadata", {}).get("statusListEndpoint")
         if not endpoint:
@@ -78,7 +79,7 @@ class RegistryClient:
             raise ResolutionError(f"status list of {rev_reg_def_id} is by another issuer than {issuer}")
         if self._is_final(answer, timestamp):
             self._status_lists[(rev_reg_def_id, timestamp)] = answer
-            if len(self._status_lists) > KEPT_STATUS_LISTS:
+            if len(self._status_lists) > CACHED_STATUS_LISTS:
                 self._status_lists.popitem(last=False)
         return answer
 
@@ -89,7 +90,7 @@ class RegistryClient:
         return own or (following.isdigit() and timestamp < int(following))
 
     async def publish(self, object_id: ObjectId, resource: dict[str, Any], metadata: dict[str, Any]) -> None:
-        """Put the object into its issuer's registry."""
+        """Publish the object in its issuer's registry."""
         url = await self._service(object_id) + object_id.relative_ref
         await self._put(url, {"resource": resource, "resourceMetadata": metadata})
 
@@ -113,7 +114,7 @@ class RegistryClient:
         return answer
 
     async def _service(self, object_id: ObjectId) -> str:
-        document = await self._memory.get(object_id.did, lambda: self._fetch_did_document(object_id.did))
+        document = await self._did_documents.get(object_id.did, lambda: self._fetch_did_document(object_id.did))
         wanted = {f"{object_id.did}#{object_id.service}", f"#{object_id.service}"}
         for service in document.get("service", []):
             if service.get("id") in wanted:

@@ -1,9 +1,8 @@
 """Identifiers of AnonCreds objects that live under a did:web DID.
 
 An object's identifier is a DID URL, `<did>?service=anoncreds&relativeRef=/schema/<id>`, whose last part is
-the base58 SHA-256 of the object in canonical JSON (RFC 8785): whoever fetches the object can check that it
-is the one that was named. This is the did:web AnonCreds method that Credo's `DidWebAnonCredsRegistry`
-implements.
+the base58 SHA-256 of the object in canonical JSON (RFC 8785), so that a client can verify the object that it
+fetched. This is the did:web AnonCreds method that Credo's `DidWebAnonCredsRegistry` implements.
 """
 
 from dataclasses import dataclass
@@ -25,27 +24,27 @@ KINDS = (SCHEMA, CRED_DEF, REV_REG_DEF)
 def object_hash(value: Any) -> str:
     """The object's base58 SHA-256 over its canonical JSON.
 
-    AnonCreds objects hold no fractions and only ASCII keys; for those `canonicaljson` writes RFC 8785.
+    AnonCreds objects have no fractions and only ASCII keys; for those `canonicaljson` conforms to RFC 8785.
     """
     return base58.b58encode(sha256(canonicaljson.encode_canonical_json(value)).digest()).decode()
 
 
 @dataclass(frozen=True)
 class ObjectId:
-    """The identifier of one object: whose it is, by which service it is found, where there, and its hash."""
+    """The identifier of one object: its DID, the service that publishes it, and its path there, with its hash."""
 
     did: str
     service: str
     relative_ref: str
 
     @classmethod
-    def of(cls, did: str, kind: str, value: Any) -> "ObjectId":
-        """The identifier that the object `value` of this `kind` gets under `did`."""
+    def build(cls, did: str, kind: str, value: Any) -> "ObjectId":
+        """The identifier of the object `value` of this `kind` under `did`."""
         return cls(did, SERVICE, f"/{kind}/{object_hash(value)}")
 
     @classmethod
     def parse(cls, identifier: str) -> "ObjectId":
-        """Read `did:web:…?service=anoncreds&relativeRef=/kind/hash`; raises ValueError that says why not."""
+        """Parse `did:web:…?service=anoncreds&relativeRef=/kind/hash`. Raises ValueError with the reason."""
         did, _, query = identifier.partition("?")
         if not did.startswith("did:web:"):
             raise ValueError(f"{identifier} is not a did:web DID URL")
@@ -60,7 +59,7 @@ class ObjectId:
 
     @property
     def hash(self) -> str:
-        """The hash that the object must have."""
+        """The expected hash of the object."""
         return self.relative_ref.rsplit("/", 1)[-1]
 
     def __str__(self) -> str:
@@ -69,7 +68,7 @@ class ObjectId:
 
 
 def did_document_url(did: str) -> str:
-    """Where a did:web DID's document lies (https://w3c-ccg.github.io/did-method-web/#read-resolve)."""
+    """The URL of a did:web DID's document (https://w3c-ccg.github.io/did-method-web/#read-resolve)."""
     host, *path = did.removeprefix("did:web:").split(":")
     folder = "/".join(unquote(part) for part in path) or ".well-known"
     return f"https://{unquote(host)}/{folder}/did.json"

@@ -1,9 +1,9 @@
-"""ACA-Py's AnonCreds registry interface, answered by the did:web AnonCreds method."""
+"""ACA-Py's AnonCreds registry interface, implemented by the did:web AnonCreds method."""
 
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from acapy_agent.anoncreds.base import (
@@ -36,14 +36,14 @@ from acapy_agent.config.injection_context import InjectionContext
 from acapy_agent.core.event_bus import EventBus
 from acapy_agent.core.profile import Profile
 
-from .client import Memory, NotFoundError, RegistryClient, ResolutionError
+from .client import ImmutableCache, NotFoundError, RegistryClient, ResolutionError
 from .identifiers import CRED_DEF, REV_REG_DEF, SCHEMA, ObjectId
 
 IDENTIFIERS = re.compile(r"^did:web:[^\s?#/]+(\?[^\s#]*)?$")
 
 
-def _known(model: Any, resource: dict[str, Any]) -> Any:
-    """Let `model` serialise to the JSON that it came from: ACA-Py does that for every proof."""
+def _keep_json(model: Any, resource: dict[str, Any]) -> Any:
+    """Make `model` serialise to the JSON it came from, without work: ACA-Py serialises it for every proof."""
 
     def serialize(*, as_string: bool = False, unknown: str | None = None) -> dict[str, Any] | str:
         return json.dumps(resource) if as_string else dict(resource)
@@ -53,7 +53,7 @@ def _known(model: Any, resource: dict[str, Any]) -> Any:
 
 
 def _rev_list(resource: dict[str, Any]) -> RevList:
-    """A status list, without checking its thousands of numbers one by one."""
+    """A status list, without validating its thousands of numbers one by one."""
     rev_list = RevList(
         issuer_id=resource["issuerId"],
         rev_reg_def_id=resource["revRegDefId"],
@@ -61,7 +61,7 @@ def _rev_list(resource: dict[str, Any]) -> RevList:
         current_accumulator=resource["currentAccumulator"],
         timestamp=resource["timestamp"],
     )
-    return _known(rev_list, resource)
+    return _keep_json(rev_list, resource)
 
 
 def _rev_list_json(rev_list: RevList) -> dict[str, Any]:
@@ -74,14 +74,14 @@ def _rev_list_json(rev_list: RevList) -> dict[str, Any]:
     }
 
 
-class DidWebAnonCreds(BaseAnonCredsResolver, BaseAnonCredsRegistrar):
-    """Resolves objects for anyone; registers those of an issuer that has the registry's publishing token."""
+class DidWebAnonCreds(BaseAnonCredsResolver, BaseAnonCredsRegistrar):  # type: ignore[misc]  # ACA-Py has no types
+    """Resolves objects; registers those of an issuer that has the registry's publishing token."""
 
     def __init__(self, client: RegistryClient, may_publish: bool) -> None:
-        """`may_publish`: whether registering is allowed at all."""
+        """`may_publish` tells whether objects can be registered."""
         self._client = client
         self._may_publish = may_publish
-        self._models = Memory()
+        self._models: ImmutableCache[tuple[Any, dict[str, Any]]] = ImmutableCache()
 
     @property
     def supported_identifiers_regex(self) -> re.Pattern[str]:
@@ -122,7 +122,7 @@ class DidWebAnonCreds(BaseAnonCredsResolver, BaseAnonCredsRegistrar):
     ) -> GetRevListResult:
         """Fetch the status list that is valid at `timestamp_to`, or now."""
         at = int(time.time()) if timestamp_to is None else int(timestamp_to)
-        answer = await self._asked(self._client.status_list(revocation_registry_id, at))
+        answer = await self._resolved(self._client.status_list(revocation_registry_id, at))
         return GetRevListResult(_rev_list(answer["resource"]), {}, answer.get("resourceMetadata", {}))
 
     async def register_schema(
@@ -151,7 +151,7 @@ class DidWebAnonCreds(BaseAnonCredsResolver, BaseAnonCredsRegistrar):
         revocation_registry_definition: RevRegDef,
         options: dict[str, Any] | None = None,
     ) -> RevRegDefResult:
-        """Publish a revocation registry definition together with the place of its status lists."""
+        """Publish a revocation registry definition with the URL of its status lists."""
         identifier = await self._publish(
             REV_REG_DEF, revocation_registry_definition.issuer_id, revocation_registry_definition.serialize()
         )
@@ -165,7 +165,7 @@ class DidWebAnonCreds(BaseAnonCredsResolver, BaseAnonCredsRegistrar):
         rev_list: RevList,
         options: dict[str, Any] | None = None,
     ) -> RevListResult:
-        """Publish a registry's first status list, which begins now: AnonCreds gives it no time."""
+        """Publish a registry's first status list, valid from now: AnonCreds gives it no timestamp."""
         if rev_list.timestamp is None:
             rev_list.timestamp = int(time.time())
         await self._publish_list(rev_list)
@@ -192,13 +192,14 @@ class DidWebAnonCreds(BaseAnonCredsResolver, BaseAnonCredsRegistrar):
 
     async def _fetch(self, identifier: str, model: type[Any]) -> tuple[Any, dict[str, Any]]:
         async def make() -> tuple[Any, dict[str, Any]]:
-            answer = await self._asked(self._client.object(identifier))
+            answer = await self._resolved(self._client.object(identifier))
             made = model.deserialize(answer["resource"])
-            return _known(made, answer["resource"]), answer.get("resourceMetadata", {})
+            return _keep_json(made, answer["resource"]), answer.get("resourceMetadata", {})
 
         return await self._models.get(identifier, make)
 
-    async def _asked(self, answer: Any) -> dict[str, Any]:
+    async def _resolved(self, answer: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+        """Await an answer of the registry, with its errors as ACA-Py's."""
         try:
             return await answer
         except NotFoundError as err:
@@ -208,7 +209,7 @@ class DidWebAnonCreds(BaseAnonCredsResolver, BaseAnonCredsRegistrar):
 
     async def _publish(self, kind: str, did: str, resource: dict[str, Any]) -> str:
         self._check_may_publish()
-        object_id = ObjectId.of(did, kind, resource)
+        object_id = ObjectId.build(did, kind, resource)
         try:
             metadata = {}
             if kind == REV_REG_DEF:
@@ -229,5 +230,5 @@ class DidWebAnonCreds(BaseAnonCredsResolver, BaseAnonCredsRegistrar):
     def _check_may_publish(self) -> None:
         if not self._may_publish:
             raise AnonCredsRegistrationError(
-                "this agent only resolves did:web AnonCreds objects; to register some, set DIDWEB_ANONCREDS_TOKEN"
+                "this agent can only resolve did:web AnonCreds objects; to register them, set DIDWEB_ANONCREDS_TOKEN"
             )

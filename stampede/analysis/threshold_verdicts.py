@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from stampede import wording
 from stampede.analysis.load_window import SECOND, Window
+from stampede.load_models import catalog
+from stampede.load_models.interface import Plan
 from stampede.results.folder import ResultsFolder
 from stampede.results.journal_columns import FAILED, OK, Journal
 from stampede.schema import thresholds
-from stampede.schema.durations import seconds
 from stampede.schema.thresholds import Threshold
 
 type Floats = NDArray[np.float64]
@@ -55,28 +56,27 @@ def unjudged_failures(summary: dict[str, Any]) -> int:
 
 
 def _settings(results: ResultsFolder) -> dict[str, Any]:
-    """`thresholds`, and `ramp_up` and `duration` in seconds, as run.json or else a host has them."""
+    """`thresholds` and the load's `plan`, as run.json or else a host has them."""
     noted: dict[str, Any] = results.run.get("settings") or next(
         (host.run["settings"] for host in results.hosts if isinstance(host.run.get("settings"), dict)), {}
     )
-    found: dict[str, Any] = {name: noted.get(f"stampede_{name}", noted.get(name)) for name in ("ramp_up", "duration")}
-    for name, value in found.items():
-        try:
-            found[name] = seconds(value or 0)
-        except ValueError:
-            found[name] = 0.0
-            results.notes.append(f"The {name} {value!r} of the settings was passed over: it is no duration.")
+    try:
+        plan = catalog.recorded_plan(noted)
+    except ValueError as error:
+        plan = Plan()
+        results.notes.append(str(error))
     texts = noted.get("stampede_thresholds", noted.get("thresholds")) or []
-    return {**found, "thresholds": texts if isinstance(texts, list) else [texts]}
+    return {"plan": plan, "thresholds": texts if isinstance(texts, list) else [texts]}
 
 
 def _spans(settings: dict[str, Any], journal: Journal, window: Window) -> dict[str, tuple[float, float]]:
     """From when to when each phase lasted, in seconds from the start."""
     drains = [event.time for event in journal.events if event.kind == "phase" and event.text == "draining"]
     ends = [window.after(min(drains))] if drains else []
-    if settings["duration"]:
-        ends.append(settings["duration"])
-    return thresholds.spans(settings["ramp_up"], min(ends, default=None), window.seconds)
+    plan: Plan = settings["plan"]
+    if plan.duration:
+        ends.append(plan.duration)
+    return thresholds.spans(plan.steady_after, min(ends, default=None), window.seconds)
 
 
 def _judged(threshold: Threshold, found: _Figure | None, window: Window | None) -> dict[str, Any]:

@@ -257,7 +257,7 @@ def _generator(summary: dict[str, Any]) -> str:
     if generator["bottleneck"]:
         shared = summary["run"]["settings"].get("stampede_reference_services") is True
         why = (
-            [*generator["reasons"], "The practice services shared its processors."]
+            [*generator["reasons"], "The reference services shared its processors."]
             if shared
             else generator["reasons"]
         )

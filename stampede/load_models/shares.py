@@ -16,10 +16,10 @@ class Share:
     holders: int
 
 
-def shares(holders: int, weights: Mapping[str, float]) -> dict[str, Share]:
+def share_out(holders: int, weights: Mapping[str, float]) -> dict[str, Share]:
     """Share ``holders`` out over hosts by their weights, by the largest remainder method.
 
-    >>> shares(10, {"a": 4, "b": 2, "c": 1})
+    >>> share_out(10, {"a": 4, "b": 2, "c": 1})
     {'a': Share(first=0, holders=6), 'b': Share(first=6, holders=3), 'c': Share(first=9, holders=1)}
 
     Raises BadInput when a weight is not above 0, or a host would get no holder.

@@ -30,6 +30,7 @@ DURATIONS = tuple(
 )
 
 TRIAL_HOLDERS = 2
+TRIAL_ROUNDS = 2
 TRIAL_SECONDS = 120.0
 
 
@@ -123,14 +124,13 @@ def try_script(variables: dict[str, Any], templates_dir: Path, base_dir: Path | 
     script = names.get("script")
     if not inspect.iscoroutinefunction(script):
         raise BadInput(f"{path} has no 'async def script(holder)'; every script must have one")
-    few = dataclasses.replace(settings, holders=min(settings.holders, TRIAL_HOLDERS))
-    short = dataclasses.replace(
-        few, iterations=min(settings.iterations, 2), duration=min(settings.duration, TRIAL_SECONDS), ramp_up=0.0
-    )
+    few = settings.load.reduced(TRIAL_HOLDERS)
+    short = settings.load.reduced(TRIAL_HOLDERS, TRIAL_ROUNDS, TRIAL_SECONDS)
     steps: set[str] = set()
-    for trial in (short, few, settings):  # a step may come late, or from few holders, so look ever longer
-        steps |= _steps_of(script, trial, path)
-        if not (thresholds.steps_in(settings.thresholds) & STEPS) - steps:
+    wanted = {step for step in thresholds.steps_in(settings.thresholds) if step in STEPS or step in source}
+    for load in (short, few, settings.load):  # a step may come late, or from few holders, so look ever longer
+        steps |= _steps_of(script, dataclasses.replace(settings, load=load), path)
+        if not wanted - steps:
             break
     thresholds.check_steps(settings.thresholds, sorted(steps))
 

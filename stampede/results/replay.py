@@ -19,11 +19,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from stampede.schema.errors import BadInput
-from stampede.influxdb.delivery import MOST_LINES, Delivery, pause
 from stampede.influxdb.client import complaint, connect, describe
+from stampede.influxdb.delivery import MOST_LINES, Delivery, pause
 from stampede.results import folder as results_folder
 from stampede.results.errors import ReportError
+from stampede.schema.errors import BadInput
 from stampede.schema.settings import Influxdb
 
 TELL_EVERY = 5.0

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from stampede.load_models import catalog
+from stampede.load_models.interface import LoadModel
 from stampede.schema import thresholds
 from stampede.schema.durations import seconds
 from stampede.schema.errors import BadInput
@@ -101,12 +103,8 @@ class Settings:
 
     run_id: str
     script: str
-    holders: int
-    """This host's share."""
-    first_holder: int
-    ramp_up: float
-    duration: float
-    iterations: int
+    load: LoadModel
+    """This host's share of the load."""
     wait_min: float
     wait_max: float
     presentations_min: int
@@ -148,15 +146,11 @@ class Settings:
     @classmethod
     def from_variables(cls, variables: Mapping[str, Any]) -> Settings:
         """Build settings from ``stampede_*`` variables. Raises BadInput with all problems found."""
-        reader = _Reader({"stampede_first_holder": 0, **variables})
+        reader = _Reader({"stampede_first_holder": 0, "stampede_load_model": catalog.DEFAULT, **variables})
         settings = cls(
             run_id=reader.matching("run_id", r"[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ -"),
             script=reader.text("script", required=True),
-            holders=reader.integer("holders", least=1),
-            first_holder=reader.integer("first_holder", least=0),
-            ramp_up=reader.duration("ramp_up"),
-            duration=reader.duration("duration"),
-            iterations=reader.integer("iterations", least=1),
+            load=reader.load_model(),
             wait_min=reader.duration("wait_min"),
             wait_max=reader.duration("wait_max"),
             presentations_min=reader.integer("presentations_min", least=0),
@@ -201,7 +195,7 @@ class Settings:
                 "stampede_postgresql_url holds a password; put it into stampede_secrets as postgresql_password"
             )
         reader.problems += settings.not_allowed()
-        reader.problems += thresholds.check(settings.thresholds, settings.ramp_up, settings.duration)
+        reader.problems += thresholds.check(settings.thresholds, settings.load.why_no_phase)
         if reader.problems:
             raise BadInput(*reader.problems)
         return settings
@@ -343,6 +337,14 @@ class _Reader:
             return text
 
         return self._read(name, read, "", "a URL such as https://ledger.example.org/genesis, or empty")
+
+    def load_model(self) -> LoadModel:
+        name = self.text("load_model", required=True)
+        try:
+            return catalog.load_model(name).read(self)
+        except BadInput as error:
+            self.problems += error.sentences
+            return catalog.load_model(catalog.DEFAULT).read(self)
 
     def metrics(self) -> Influxdb | None:
         kind = self.choice("metrics", "none", "existing", "install")

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
+from stampede.load_models.interface import Plan
 from stampede.schema import thresholds
 from stampede.schema.thresholds import Threshold
 
@@ -90,9 +91,9 @@ class Tally:
 class Tallies:
     """The tallies of a run's thresholds on this host. Moments are seconds on the run's clock."""
 
-    def __init__(self, texts: Iterable[str], ramp_up: float, duration: float) -> None:
+    def __init__(self, texts: Iterable[str], plan: Plan) -> None:
         self._all = [Tally(thresholds.parse(text)) for text in texts]
-        self._ramp_up, self._duration = ramp_up, duration
+        self._plan = plan
         self._start = math.inf
         self._last = 0.0
         self._draining: float | None = None
@@ -129,7 +130,7 @@ class Tallies:
     def _phase(self, now: float) -> str:
         if self._draining is not None:
             return thresholds.DRAIN
-        return thresholds.RAMP_UP if now - self._start < self._ramp_up else thresholds.STEADY
+        return thresholds.RAMP_UP if now - self._start < self._plan.steady_after else thresholds.STEADY
 
     def as_list(self, now: float) -> list[dict[str, Any]]:
         """Each tally as plain JSON values, with how far its phase has come.
@@ -140,9 +141,9 @@ class Tallies:
         if math.isinf(self._start):
             return []
         at = max(0.0, (self._last if self._ended else now) - self._start)
-        spans = thresholds.spans(self._ramp_up, self._draining, at)
-        ends = {thresholds.RAMP_UP: self._ramp_up} | dict.fromkeys(
-            (thresholds.RUN, thresholds.STEADY), self._duration
+        spans = thresholds.spans(self._plan.steady_after, self._draining, at)
+        ends = {thresholds.RAMP_UP: self._plan.steady_after} | dict.fromkeys(
+            (thresholds.RUN, thresholds.STEADY), self._plan.duration
         )
         found = []
         for tally in self._all:
@@ -152,7 +153,7 @@ class Tallies:
             progress = {
                 "elapsed": until - since,
                 "left": max(0.0, end - max(at, since)) if end else None,
-                "ramped_up": at >= self._ramp_up,
+                "ramped_up": at >= self._plan.steady_after,
             }
             found.append(tally.as_dict() | progress)
         return found

@@ -9,7 +9,7 @@ import difflib
 import math
 import operator
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ _COMPARISONS = {
     ">=": operator.ge,
     "=": operator.le,  # "= 0": no count is below it
 }
+_WORD = re.compile(r'"[^"]*"|\S+')  # names of steps with spaces are quoted
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*(\S*)")
 
 
@@ -57,7 +58,8 @@ class Threshold:
     @property
     def what(self) -> str:
         """The figure's name in a sentence, such as ``present_proof p95 response_time during steady``."""
-        words = [self.step, self.metric, self.time, None if self.phase == RUN else f"during {self.phase}"]
+        step = f'"{self.step}"' if self.step and " " in self.step else self.step
+        words = [step, self.metric, self.time, None if self.phase == RUN else f"during {self.phase}"]
         return " ".join(word for word in words if word)
 
     @property
@@ -96,7 +98,7 @@ def parse(text: str) -> Threshold:
     match = _THRESHOLD.fullmatch(text)
     if not match:
         raise ValueError(f"it must be a figure, <, <=, >, >= or =, and a limit, such as {EXAMPLE!r}")
-    words, comparison, limit, phase = match[1].split(), match[2], match[3], match[4] or RUN
+    words, comparison, limit, phase = _WORD.findall(match[1]), match[2], match[3], match[4] or RUN
     step, metric, time = _figure(words)
     if phase not in PHASES:
         raise ValueError(f"{phase!r} is no phase; {_right(phase, PHASES)}")
@@ -118,7 +120,9 @@ def _figure(words: list[str]) -> tuple[str | None, str, str | None]:
             + (f"; did you mean {nearest[0]}?" if nearest else "")
         )
     step, metric, rest = words[0] if place else None, words[place], words[place + 1 :]
-    if step and not re.fullmatch(r"\w+", step):
+    if step and step.startswith('"'):
+        step = step.strip('"')
+    elif step and not re.fullmatch(r"\w+", step):
         raise ValueError(f"{step!r} is no name of a step; it must be such as present_proof")
     if metric in (ERRORS, THROUGHPUT):
         if rest:
@@ -168,22 +172,26 @@ def _right(found: str, choices: Collection[str]) -> str:
 # ---------------------------------------------------------------- phases
 
 
-def spans(ramp_up: float, draining: float | None, end: float) -> dict[str, tuple[float, float]]:
+def spans(steady_after: float, draining: float | None, end: float) -> dict[str, tuple[float, float]]:
     """From when to when each phase lasts, in seconds from the start of a run that has come to ``end``.
 
+    ``steady_after``: when the load has reached its level.
     ``draining``: when the first host began to drain, None where none has. A step belongs to the phase in which it
     ends. A phase that has not come has no length.
     """
     drained = end if draining is None else min(max(draining, 0.0), end)
-    ramped = min(ramp_up, drained)
+    ramped = min(steady_after, drained)
     return {RUN: (0.0, end), RAMP_UP: (0.0, ramped), STEADY: (ramped, drained), DRAIN: (drained, end)}
 
 
 # ---------------------------------------------------------------- checks
 
 
-def check(texts: Iterable[str], ramp_up: float, duration: float) -> list[str]:
-    """A sentence for each of ``stampede_thresholds`` that no run of such a ramp-up and duration can be judged by."""
+def check(texts: Iterable[str], why_no_phase: Callable[[str], str]) -> list[str]:
+    """A sentence for each of ``stampede_thresholds`` that the run cannot be judged by.
+
+    ``why_no_phase`` says why the run's load model has no such phase, empty when it has.
+    """
     sentences: list[str] = []
     known: set[str] = set()
     for place, text in enumerate(texts):
@@ -192,26 +200,11 @@ def check(texts: Iterable[str], ramp_up: float, duration: float) -> list[str]:
             if threshold.text in known:
                 raise ValueError("it must be there once")
             known.add(threshold.text)
-            _can_be_judged(threshold, ramp_up, duration)
+            if reason := why_no_phase(threshold.phase):
+                raise ValueError(reason)
         except ValueError as error:
             sentences.append(_sentence(place, text, str(error)))
     return sentences
-
-
-def _can_be_judged(threshold: Threshold, ramp_up: float, duration: float) -> None:
-    match threshold.phase:
-        case "ramp_up" if not ramp_up:
-            raise ValueError("there is no such phase, because stampede_ramp_up is 0; leave 'during ramp_up' away")
-        case "steady" if 0 < duration <= ramp_up:
-            raise ValueError(
-                f"there is no such phase, because stampede_duration, {duration:g} s, is over when "
-                f"stampede_ramp_up, {ramp_up:g} s, is; stampede_duration must be more"
-            )
-        case "drain" if not duration:
-            raise ValueError(
-                "there is no such phase, because stampede_duration is 0 and the iterations decide; "
-                "set a duration, or leave 'during drain' away"
-            )
 
 
 def steps_in(texts: Iterable[str]) -> set[str]:

@@ -120,7 +120,11 @@ def test_ones_own_script_without_a_mediator(playbook: Playbook, reference: Refer
         "        await holder.wait(0.1, 0.5)\n"
         "        await holder.present_proof('verifier')\n"
         "    await holder.ping(issuer)\n"
-        "    await holder.send_message(issuer, 'good bye')\n"
+        "    async with holder.step('say good bye', 'issuer'):\n"
+        "        protocols = await holder.discover_features(issuer, 'https://didcomm.org/basicmessage/*')\n"
+        "        assert protocols == ['https://didcomm.org/basicmessage/1.0'], protocols\n"
+        "        await holder.send_message(issuer, 'good bye')\n"
+        "    assert await holder.discover_features(issuer)\n"
     )
     mediations = reference.get("/mediator/status")["mediations"]
 
@@ -134,7 +138,9 @@ def test_ones_own_script_without_a_mediator(playbook: Playbook, reference: Refer
         "receive_credential": (3, 0),
         "present_proof": (9, 0),
         "ping": (3, 0),
+        "discover_features": (6, 0),
         "send_message": (3, 0),
+        "say good bye": (3, 0),
     }
     assert reference.get("/mediator/status")["mediations"] == mediations
 

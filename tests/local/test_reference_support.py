@@ -54,7 +54,7 @@ class Holder:
         self.changed = asyncio.Condition()
 
     async def ask(self, method: str, path: str, body: Any = None, **query: str) -> Any:
-        return await self._agents.agent._ask(method, path, json=body, params=query, headers=self._headers)
+        return await self._agents.agent.request(method, path, json=body, params=query, headers=self._headers)
 
     async def wait(self, topic: str, test: Callable[[dict[str, Any]], bool] = lambda _: True) -> dict[str, Any]:
         """The first webhook of this topic that passes the test, seen or to come; each is given once."""

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from controller.agents.simulated import SimulatedServices, SimulatedWallets
+from controller.holder.holder import Script
 from controller.load.virtual_time import VirtualTimeLoop
 from controller.metrics.journal import Journal
-from controller.run import Run, Script
+from controller.run.run import Run
+from controller.run.simulated import SimulatedServices, SimulatedWallets
 from stampede.schema.settings import Settings
 
 

@@ -91,7 +91,7 @@ async def test_one_need_not_wait_for_influxdb_at_the_end(
 
     monkeypatch.setattr(host, "PushProcess", EndlessPush)
     settings = replace(
-        Settings.from_variables(variables), influxdb=Influxdb("https://i.example.org", "d"), ramp_up=0.0
+        Settings.from_variables(variables | {"stampede_ramp_up": 0}), influxdb=Influxdb("https://i.example.org", "d")
     )
     run = HostRun(script, settings, tmp_path)
     (tmp_path / "go.json").write_text(json.dumps({"start_at": time.time()}))

@@ -13,6 +13,7 @@ import pytest
 from controller.agents import process
 from controller.agents.inbox import Inbox
 from controller.agents.process import AgentProcess
+from controller.agents.wallet import TOPICS
 from controller.agents.webhooks import WebhookReceiver
 from stampede.machine.ports import free_ports
 from stampede.schema.errors import AgentDied, AgentError, AgentLost
@@ -48,7 +49,7 @@ async def agent(
     monkeypatch.setattr(process, "MAX_RESTARTS", 2)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     told: list[tuple[str, str]] = []
-    async with aiohttp.ClientSession() as session, WebhookReceiver() as webhooks:
+    async with aiohttp.ClientSession() as session, WebhookReceiver(TOPICS) as webhooks:
         agent = AgentProcess(
             0,
             Settings.from_variables(variables),

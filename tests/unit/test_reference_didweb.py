@@ -7,7 +7,7 @@ from typing import Any
 import base58
 import pytest
 
-from reference.didweb_anoncreds.client import Memory, NotFoundError, RegistryClient, ResolutionError
+from reference.didweb_anoncreds.client import ImmutableCache, NotFoundError, RegistryClient, ResolutionError
 from reference.didweb_anoncreds.identifiers import ObjectId, did_document_url, object_hash
 from reference.didweb_anoncreds.registry import IDENTIFIERS
 from reference.registry import StatusLists
@@ -42,7 +42,7 @@ def test_hash_is_base58_of_sha256_of_canonical_json() -> None:
 
 
 def test_identifier_is_read_back() -> None:
-    made = ObjectId.of("did:web:localhost%3A9443:issuer", "schema", SCHEMA)
+    made = ObjectId.build("did:web:localhost%3A9443:issuer", "schema", SCHEMA)
     assert str(made) == f"did:web:localhost%3A9443:issuer?service=anoncreds&relativeRef=/schema/{made.hash}"
     assert ObjectId.parse(str(made)) == made
 
@@ -138,7 +138,7 @@ def test_one_second_has_one_status_list(lists: StatusLists) -> None:
 
 
 async def test_memory_makes_a_value_once_for_all_who_ask() -> None:
-    memory, made = Memory(), []
+    memory, made = ImmutableCache(), []
 
     async def make() -> int:
         made.append(1)
@@ -150,7 +150,7 @@ async def test_memory_makes_a_value_once_for_all_who_ask() -> None:
 
 
 async def test_memory_keeps_no_failure() -> None:
-    memory, attempts = Memory(), []
+    memory, attempts = ImmutableCache(), []
 
     async def make() -> int:
         attempts.append(1)
@@ -164,7 +164,7 @@ async def test_memory_keeps_no_failure() -> None:
 
 
 async def test_one_who_gives_up_does_not_spoil_it_for_the_others() -> None:
-    memory, go = Memory(), asyncio.Event()
+    memory, go = ImmutableCache(), asyncio.Event()
 
     async def make() -> int:
         await go.wait()
@@ -200,7 +200,7 @@ DOCUMENT = {
 
 
 def recorded(kind: str, resource: dict[str, Any], **metadata: str) -> tuple[Recorded, ObjectId]:
-    object_id = ObjectId.of(DID, kind, resource)
+    object_id = ObjectId.build(DID, kind, resource)
     answers = {
         "https://example.org/.well-known/did.json": DOCUMENT,
         f"https://r/v1/{kind}/{object_id.hash}": {"resource": resource, "resourceMetadata": metadata},

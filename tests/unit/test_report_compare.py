@@ -14,11 +14,11 @@ import report_samples as samples
 from rich.console import Console
 from test_report_page import Page
 
-from controller.agents.simulated import SimulatedServices, SimulatedWallet, SimulatedWallets
-from controller.holder import Holder
+from controller.holder.holder import Holder
 from controller.load.virtual_time import VirtualTimeLoop
 from controller.metrics.journal import Journal
-from controller.run import Run
+from controller.run.run import Run
+from controller.run.simulated import SimulatedServices, SimulatedWallet, SimulatedWallets
 from stampede.cli import main
 from stampede.comparison import noise as difference
 from stampede.comparison import runs as compare

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from controller.agents.simulated import SimulatedWallet, SimulatedWallets
 from controller.agents.wallet import Connection
-from controller.holder import Holder
-from controller.run import Run
+from controller.holder.holder import Holder
+from controller.run.run import Run
+from controller.run.simulated import SimulatedWallet, SimulatedWallets
 from controller.services.invitation import Json
 from stampede.schema.errors import AgentDied, AgentLost, ServiceRefused
 
@@ -273,7 +273,7 @@ def test_response_time_counts_from_when_a_step_was_due(play: Play, tmp_path: Pat
 
 def test_stopping_a_run(play: Play) -> None:
     async def script(holder: Holder) -> None:
-        holder._run.end()
+        holder.context.pacer.end()
         await holder.connect("issuer")
 
     run = play(script, holders=3, ramp_up=0, duration="1h")

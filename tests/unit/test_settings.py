@@ -25,7 +25,7 @@ def test_no_durations(text: Any) -> None:
 
 def test_right_settings_are_read(variables: dict[str, Any]) -> None:
     settings = Settings.from_variables(variables)
-    assert settings.ramp_up == 2.0
+    assert settings.load.plan.steady_after == 2.0
     assert settings.scenario == "issue_present_revoke"
     assert settings.services["issuer"].invitation.method == "POST"
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.agents.simulated import SimulatedWallets
+from controller.run.simulated import SimulatedWallets
+from stampede.load_models.interface import Plan
 from stampede.schema.tally import GROWTH, Tallies, Tally
 from stampede.schema.thresholds import parse
 
@@ -73,7 +74,7 @@ class TestTallies:
 
     def after(self, now: float) -> dict[str, dict]:
         """Moments on a clock that shows 100 at the start; ramp-up 10 s, duration 60 s."""
-        tallies = Tallies(self.texts, ramp_up=10, duration=60)
+        tallies = Tallies(self.texts, Plan(10, 60))
         tallies.begin(100)
         for moment, step, outcome in (
             (105, "present_proof", "ok"),
@@ -111,10 +112,10 @@ class TestTallies:
         assert its[0]["ramped_up"] is (now >= 110)
 
     def test_nothing_is_said_before_the_start_is_known(self) -> None:
-        assert Tallies(self.texts, ramp_up=10, duration=60).as_list(1e6) == []
+        assert Tallies(self.texts, Plan(10, 60)).as_list(1e6) == []
 
     def test_it_is_over_with_the_last_step(self) -> None:
-        tallies = Tallies(["throughput >= 1/s"], ramp_up=10, duration=60)
+        tallies = Tallies(["throughput >= 1/s"], Plan(10, 60))
         tallies.begin(100)
         tallies.count("connect", "ok", 164, 0.5, 0.5)
         assert tallies.as_list(190)[0]["elapsed"] == 90
@@ -122,7 +123,7 @@ class TestTallies:
         assert tallies.as_list(190)[0]["elapsed"] == 64
 
     def test_nobody_knows_what_is_left_when_iterations_decide(self) -> None:
-        tallies = Tallies(["errors < 1 %"], ramp_up=10, duration=0)
+        tallies = Tallies(["errors < 1 %"], Plan(10))
         tallies.begin(100)
         assert tallies.as_list(130)[0]["left"] is None
 

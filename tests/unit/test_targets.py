@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from requests.adapters import HTTPAdapter
 
 from controller.agents.egress_guard import REFUSED, NotAllowed, stand_guard
-from controller.holder import Holder
-from controller.run import Run
+from controller.holder.holder import Holder
+from controller.run.run import Run
 from controller.services.client import HttpServices
 from stampede.schema.errors import BadInput, ServiceRefused
 from stampede.schema.settings import Settings, check_variables

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Protocol
 
 from controller.agents.wallet import Wallet
-from controller.holder import FAILURE_PAUSE, Holder
+from controller.holder.context import HolderContext
+from controller.holder.holder import Holder, Script
+from controller.holder.step import FAILURE_PAUSE
 from controller.load.clock import Clock
 from controller.load.pacing import Pacer
 from controller.metrics.journal import Journal
 from controller.metrics.recorder import Recorder
 from controller.services.client import Services
-from stampede.load_models.closed import ramp_up
 from stampede.load_models.interface import EndOfRun
 from stampede.schema.errors import AgentLost, BadInput, StepError
 from stampede.schema.settings import Settings
@@ -22,8 +24,6 @@ from stampede.schema.tally import Tallies
 from stampede.schema.targets import Targets
 
 LOGGER = logging.getLogger(__name__)
-
-type Script = Callable[[Holder], Awaitable[None]]
 
 
 class Wallets(Protocol):
@@ -34,6 +34,16 @@ class Wallets(Protocol):
 
     async def replace(self, number: int) -> Wallet:
         """A fresh wallet for holder ``number``; the old one is removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostStage:
+    """See Stage in ``stampede.load_models.interface``."""
+
+    start: float
+    now: Callable[[], float]
+    until: Callable[[float], Coroutine[None, None, None]]
+    live: Callable[[int, float], Coroutine[None, None, None]]
 
 
 class Run:
@@ -53,13 +63,16 @@ class Run:
         self.services = services
         self.clock = Clock()
         self.pacer = Pacer(self.clock)
-        self.tallies = Tallies(settings.thresholds, settings.ramp_up, settings.duration)
+        self.tallies = Tallies(settings.thresholds, settings.load.plan)
         self.recorder = Recorder(self.clock, journal, self.tallies)
         self.active = 0
         self.finished = 0
         self.stopped = 0
         self.targets = Targets(settings.allowed_targets)
         self.bad_input: BadInput | None = None
+        self._context = HolderContext(
+            settings, services, self.clock, self.pacer, self.recorder, self.targets, self.another_round
+        )
         self._script = script
         self._wallets = wallets
         self._on_phase = on_phase
@@ -70,17 +83,16 @@ class Run:
         is over or all scripts have ended; then give steps in flight ``drain`` seconds."""
         settings = self.settings
         self.tallies.begin(start)
-        if settings.duration:
-            asyncio.get_running_loop().call_at(start + settings.duration, self.end)
+        if duration := settings.load.plan.duration:
+            asyncio.get_running_loop().call_at(start + duration, self.end)
         if start > self.clock.now():
             try:
                 await self.pacer.until(start)
             except EndOfRun:
                 return
         self._on_phase("running")
-        holders = asyncio.create_task(
-            ramp_up(settings.holders, settings.ramp_up, self.clock, self.pacer, start, self._live_nth)
-        )
+        stage = HostStage(start, self.clock.now, self.pacer.until, self._live)
+        holders = asyncio.create_task(settings.load.run(stage))
         over = asyncio.create_task(self.pacer.end_reached.wait())
         await asyncio.wait({holders, over}, return_when=asyncio.FIRST_COMPLETED)
         over.cancel()
@@ -108,21 +120,16 @@ class Run:
         self.bad_input = self.bad_input or error
         self.end()
 
-    def goes_on(self, rounds: int) -> bool:
-        """Whether a holder that has gone round ``rounds`` times may go round once more."""
-        if self.pacer.ended:
-            return False
-        return bool(self.settings.duration) or rounds < self.settings.iterations
-
-    async def _live_nth(self, index: int, due: float) -> None:
-        await self._live(self.settings.first_holder + index, due)
+    def another_round(self, rounds: int) -> bool:
+        """Whether a holder that has completed ``rounds`` rounds may begin another one."""
+        return not self.pacer.ended and self.settings.load.another_round(rounds)
 
     async def _live(self, number: int, due: float) -> None:
         """The life of one holder: the script, and what ``stampede_on_failure`` says after a failure."""
         self.recorder.arrivals += 1
         self.active += 1
         try:
-            holder = Holder(self, number, self._wallets.get(number))
+            holder = Holder(self._context, number, self._wallets.get(number))
             holder.due = due
             await self._script_until_it_ends(holder)
         except EndOfRun:
@@ -151,7 +158,7 @@ class Run:
                 LOGGER.exception("holder %s: the script raised", holder.number)
                 self._record_script_error(holder, error)
             holder.rounds = max(holder.rounds, rounds + 1)  # a script that fails early goes round too
-            if self.settings.on_failure == "stop" or not self.goes_on(holder.rounds):
+            if self.settings.on_failure == "stop" or not self.another_round(holder.rounds):
                 self.stopped += 1
                 return
             await self.pacer.until(self.clock.now() + FAILURE_PAUSE)

@@ -9,7 +9,7 @@ from .forwards import ForwardCounts
 from .issuing import IssuingGate
 
 
-@admin_authentication
+@admin_authentication  # type: ignore[untyped-decorator]  # ACA-Py has no types
 async def revoke(request: web.BaseRequest) -> web.Response:
     """Revoke a batch of credentials and publish them together."""
     context: AdminRequestContext = request["context"]
@@ -17,16 +17,16 @@ async def revoke(request: web.BaseRequest) -> web.Response:
     return web.json_response(await context.profile.inject(IssuingGate).revoke(context.profile, credentials))
 
 
-@admin_authentication
+@admin_authentication  # type: ignore[untyped-decorator]  # ACA-Py has no types
 async def forwards(request: web.BaseRequest) -> web.Response:
-    """How many messages were forwarded to each connection."""
+    """The number of messages forwarded to each connection."""
     context: AdminRequestContext = request["context"]
     return web.json_response(dict(context.profile.inject(ForwardCounts).by_connection))
 
 
-@admin_authentication
-async def make_routing_did(request: web.BaseRequest) -> web.Response:
-    """Make the mediator's routing DID; else the first requests for mediation would all make it, and fail."""
+@admin_authentication  # type: ignore[untyped-decorator]  # ACA-Py has no types
+async def create_routing_did(request: web.BaseRequest) -> web.Response:
+    """Create the mediator's routing DID; else the first requests for mediation would all create it, and fail."""
     context: AdminRequestContext = request["context"]
     manager = MediationManager(context.profile)
     async with context.profile.session() as session:
@@ -40,7 +40,7 @@ async def register(app: web.Application) -> None:
     app.add_routes(
         [
             web.post("/reference/revoke", revoke),
-            web.post("/reference/routing-did", make_routing_did),
+            web.post("/reference/routing-did", create_routing_did),
             web.get("/reference/forwards", forwards, allow_head=False),
         ]
     )

@@ -1,4 +1,4 @@
-"""Tells the gateway of events, many in one request: a webhook for each would cost more than the event."""
+"""Reports events to the gateway in batches: one webhook per event would cost more than the event."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from acapy_agent.core.event_bus import Event, EventBus
 from acapy_agent.core.profile import Profile
 
 LOGGER = logging.getLogger(__name__)
-COLLECT = 0.01  # seconds during which further events join a request
+BATCH_WINDOW = 0.01  # seconds during which further events join a request
 FIELDS = (
     "connection_id",
     "their_did",
@@ -26,13 +26,13 @@ FIELDS = (
 
 
 class Announcer:
-    """Posts `[{"topic": …, "payload": …}, …]` in the events' order; tries again until it was heard."""
+    """Posts `[{"topic": …, "payload": …}, …]` in the order of the events; retries until they are accepted."""
 
     def __init__(self, url: str, token: str) -> None:
-        """Where to post, and the bearer token to show there."""
+        """`url` takes the posts; `token` is its bearer token."""
         self._url = url
         self._headers = {"Authorization": f"Bearer {token}"}
-        self._waiting: list[dict[str, Any]] = []
+        self._queue: list[dict[str, Any]] = []
         self._sender: asyncio.Task[None] | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -43,16 +43,16 @@ class Announcer:
 
     async def _on_event(self, profile: Profile, event: Event) -> None:
         payload = {name: event.payload[name] for name in FIELDS if event.payload.get(name) is not None}
-        self._waiting.append({"topic": event.topic.removeprefix("acapy::record::"), "payload": payload})
+        self._queue.append({"topic": event.topic.removeprefix("acapy::record::"), "payload": payload})
         if self._sender is None or self._sender.done():
             self._sender = asyncio.create_task(self._send())
 
     async def _send(self) -> None:
         if self._session is None:
             self._session = aiohttp.ClientSession(headers=self._headers)
-        while self._waiting:
-            await asyncio.sleep(COLLECT)
-            batch, self._waiting = self._waiting, []
+        while self._queue:
+            await asyncio.sleep(BATCH_WINDOW)
+            batch, self._queue = self._queue, []
             while not await self._post(self._session, batch):
                 await asyncio.sleep(0.5)
 
@@ -61,7 +61,7 @@ class Announcer:
             async with session.post(self._url, json=batch) as response:
                 if response.status == 200:
                     return True
-                LOGGER.warning("the gateway answered %s to %d events", response.status, len(batch))
+                LOGGER.warning("the gateway responded %s to %d events", response.status, len(batch))
         except aiohttp.ClientError as err:
-            LOGGER.warning("the gateway does not hear %d events: %s", len(batch), err)
+            LOGGER.warning("%d events could not be reported to the gateway: %s", len(batch), err)
         return False

@@ -1,4 +1,4 @@
-"""ACA-Py plugin of the reference agents: tells the gateway what happens, and adds admin routes of our own."""
+"""ACA-Py plugin of the reference services' agents: reports events to the gateway and adds admin routes."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ from .issuing import IssuingGate
 
 async def setup(context: InjectionContext) -> None:
     """Subscribe to ACA-Py's events."""
-    logging.getLogger("acapy_agent.core.conductor").addFilter(_is_news)
+    logging.getLogger("acapy_agent.core.conductor").addFilter(_is_relevant)
     events = context.inject(EventBus)
     topics = os.environ.get("REFERENCE_EVENTS", "").split()
     if topics:
@@ -26,6 +26,6 @@ async def setup(context: InjectionContext) -> None:
     context.injector.bind_instance(IssuingGate, gate)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """ACA-Py tries to send each connectionless proof request, which lies in the invitation, and warns."""
+def _is_relevant(record: logging.LogRecord) -> bool:
+    """Drops a warning: ACA-Py tries to send each connectionless proof request, which the invitation carries."""
     return "no supported transport" not in record.getMessage()

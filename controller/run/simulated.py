@@ -20,6 +20,7 @@ ASSUMED_SECONDS = {
     "delete_credential": 0.05,
     "ping": 0.1,
     "send_message": 0.02,
+    "discover_features": 0.1,
     "request": 0.05,
 }
 """Mean duration of each action, in seconds: what an unloaded issuer, verifier and mediator need, roughly."""
@@ -87,6 +88,11 @@ class SimulatedWallet:
     async def send_message(self, connection: Connection, text: str) -> None:
         """See Wallet."""
         await self._takes("send_message")
+
+    async def discover_features(self, connection: Connection, match: str) -> list[str]:
+        """See Wallet."""
+        await self._takes("discover_features")
+        return [match.replace("*", "1.0")]
 
     def cut_off(self) -> StepError | None:
         """See Wallet."""

@@ -6,9 +6,10 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass
 
-from controller.agents.simulated import SimulatedServices, SimulatedWallets
+from controller.holder.holder import Script
 from controller.load.virtual_time import VirtualTimeLoop
-from controller.run import Run, Script
+from controller.run.run import Run
+from controller.run.simulated import SimulatedServices, SimulatedWallets
 from stampede.load_models.interface import EndOfRun
 from stampede.schema.settings import Settings
 
@@ -21,6 +22,8 @@ class Forecast:
     steps: dict[str, int]
     peak_per_second: int
     """The most steps begun and ended within one second."""
+    load: str
+    """The load model's own sentence."""
     holders: int
 
     @property
@@ -33,6 +36,7 @@ class Forecast:
         total = sum(self.steps.values())
         width = max((len(name) for name in self.steps), default=0)
         lines = [
+            self.load,
             f"A run of {self.holders} holders would take about {_duration(self.seconds)} and make {total:,} steps,",
             f"{self.per_second:.2f} a second on average, {self.peak_per_second} in its busiest second "
             "(simulated holders, assumed service times):",
@@ -78,7 +82,8 @@ async def _dry_run(script: Script, settings: Settings) -> Forecast:
         run.clock.now() - start,
         dict(run.recorder.steps),
         max(per_second.values(), default=0),
-        settings.holders,
+        settings.load.describe(),
+        len(settings.load.wallets),
     )
 
 

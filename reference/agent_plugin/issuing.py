@@ -1,10 +1,10 @@
-"""Lets issuing and publishing revocations take turns, and issuing survive a registry that is rolling over.
+"""Makes issuing and the publication of revocations take turns, and issuing survive a registry's rollover.
 
 ACA-Py 1.7.0 publishes revocations by reading a registry's record, computing the new accumulator, and writing
-the record back if nobody changed it meanwhile; but every issued credential changes it, so beside steady
-issuing the publication gives up ("Repeated conflict attempting to update registry"). Its last step even
-writes back a record read before without looking: a credential issued in between gives its index to the next
-one too. And issuing itself gives up after 8 s without an active registry.
+the record back if nobody changed it meanwhile. Every issued credential changes it, so under steady issuing the
+publication gives up ("Repeated conflict attempting to update registry"). Its last step even writes back a record
+that was read before, without a check: the index of a credential issued in between is then given to the next one
+too. Issuing itself gives up after 8 s without an active registry.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ from acapy_agent.protocols.revocation_notification.v2_0.models.rev_notification_
 
 
 class IssuingGate:
-    """Any number of credentials are made at once, or one publication goes on; never both."""
+    """Admits any number of credentials at once, or one publication, never both."""
 
-    PATIENCE = 90.0  # seconds that issuing waits for a registry with room
-    RETRY_EVERY = 0.2
+    REGISTRY_TIMEOUT = 90.0  # seconds that issuing waits for a registry that is not full
+    RETRY_INTERVAL = 0.2
 
     def __init__(self) -> None:
         """Open."""
@@ -36,7 +36,7 @@ class IssuingGate:
 
     @asynccontextmanager
     async def issue(self) -> AsyncIterator[None]:
-        """While a credential gets its index and is made."""
+        """Held while a credential gets its index and is created."""
         async with self._publishing:
             self._issuing += 1
         try:
@@ -48,7 +48,7 @@ class IssuingGate:
 
     @asynccontextmanager
     async def publish(self) -> AsyncIterator[None]:
-        """While revocations are published."""
+        """Held while revocations are published."""
         async with self._publishing:
             async with self._idle:
                 await self._idle.wait_for(lambda: not self._issuing)
@@ -57,7 +57,7 @@ class IssuingGate:
     async def revoke(self, profile: Profile, credentials: Sequence[dict[str, Any]]) -> dict[str, list[int]]:
         """Revoke and publish all of these at once; the holders are notified on their connections.
 
-        Each of `credentials` has rev_reg_id, cred_rev_id, connection_id. Answers what was published.
+        Each of `credentials` has rev_reg_id, cred_rev_id, connection_id. Returns what was published.
         """
         by_registry: dict[str, list[int]] = {}
         for credential in credentials:
@@ -66,14 +66,14 @@ class IssuingGate:
         async with self.publish():
             revocation = AnonCredsRevocation(profile)
             for rev_reg_id, cred_rev_ids in by_registry.items():
-                await self._new_second(revocation, rev_reg_id)
+                await self._wait_for_next_second(revocation, rev_reg_id)
                 await revocation.mark_pending_revocations(rev_reg_id, *cred_rev_ids)
             published = await RevocationManager(profile).publish_pending_revocations(by_registry)
         return {rev_reg_id: list(ids) for rev_reg_id, ids in published.items()}
 
     @staticmethod
-    async def _new_second(revocation: AnonCredsRevocation, rev_reg_id: str) -> None:
-        """Status lists are told apart by their second: wait until it is a later one than the last list's."""
+    async def _wait_for_next_second(revocation: AnonCredsRevocation, rev_reg_id: str) -> None:
+        """Status lists are identified by their second: wait until the last list's is over."""
         last = await revocation.get_created_revocation_list(rev_reg_id)
         while last is not None and int(time.time()) <= (last.timestamp or 0):
             await asyncio.sleep(0.05)
@@ -94,8 +94,8 @@ class IssuingGate:
             await record.save(session, reason="revocation requested")
 
     def install(self) -> None:
-        """Make ACA-Py's issuing go through the gate."""
-        create, create_patiently = AnonCredsRevocation._create_credential, self._patient_helper()
+        """Route ACA-Py's issuing through the gate."""
+        create, create_with_retries = AnonCredsRevocation._create_credential, self._with_retries()
         announce_full = AnonCredsRevocation.emit_full_registry_event
 
         async def create_in_turn(revocation: AnonCredsRevocation, *args: Any, **kwargs: Any) -> Any:
@@ -108,20 +108,20 @@ class IssuingGate:
                 await announce_full(revocation, rev_reg_def_id, cred_def_id)
 
         AnonCredsRevocation._create_credential = create_in_turn
-        AnonCredsRevocation._create_credential_helper = create_patiently
+        AnonCredsRevocation._create_credential_helper = create_with_retries
         AnonCredsRevocation.emit_full_registry_event = announce_full_once
 
-    def _patient_helper(self) -> Any:
+    def _with_retries(self) -> Any:
         create_once = AnonCredsRevocation._create_credential_helper
 
-        async def create_patiently(revocation: AnonCredsRevocation, *args: Any, retries: int = 5) -> Any:
-            deadline = asyncio.get_running_loop().time() + self.PATIENCE
+        async def create_with_retries(revocation: AnonCredsRevocation, *args: Any, retries: int = 5) -> Any:
+            deadline = asyncio.get_running_loop().time() + self.REGISTRY_TIMEOUT
             while True:
                 try:
                     return await create_once(revocation, *args, retries=1)
                 except AnonCredsRevocationError:
                     if asyncio.get_running_loop().time() > deadline:
                         raise
-                await asyncio.sleep(self.RETRY_EVERY)
+                await asyncio.sleep(self.RETRY_INTERVAL)
 
-        return create_patiently
+        return create_with_retries

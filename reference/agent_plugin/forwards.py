@@ -1,4 +1,4 @@
-"""How many messages the mediator forwarded, by connection."""
+"""The number of messages that the mediator forwarded, by connection."""
 
 from collections import Counter
 

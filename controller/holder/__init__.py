@@ -1,0 +1,1 @@
+"""The holder that scripts are written against, and how its steps are timed."""

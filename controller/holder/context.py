@@ -1,0 +1,27 @@
+"""What a holder shares with all other holders of its run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from controller.load.clock import Clock
+from controller.load.pacing import Pacer
+from controller.metrics.recorder import Recorder
+from controller.services.client import Services
+from stampede.schema.settings import Settings
+from stampede.schema.targets import Targets
+
+
+@dataclass(frozen=True, slots=True)
+class HolderContext:
+    """One per run."""
+
+    settings: Settings
+    services: Services
+    clock: Clock
+    pacer: Pacer
+    recorder: Recorder
+    targets: Targets
+    another_round: Callable[[int], bool]
+    """Whether a holder that has completed so many rounds may begin another one."""

@@ -1,0 +1,264 @@
+"""The holder that scripts are written against: one method per general function, each a timed step."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+from controller.agents.wallet import Connection, Credential, Wallet
+from controller.holder.context import HolderContext
+from controller.holder.step import TimedStep, declared_steps, step
+from controller.load.think_time import think_time
+from controller.services.client import string_values
+from controller.services.invitation import Json, as_out_of_band
+from stampede.schema.errors import BadInput, NoConnection, NoCredential
+from stampede.schema.targets import invitation_urls
+
+LONGEST_STEP_NAME = 64
+
+type Script = Callable[[Holder], Awaitable[None]]
+"""What a scenario defines: ``async def script(holder: Holder) -> None``."""
+
+
+class Holder:
+    """One member of the public: a wallet, the connections it keeps, and its own random choices.
+
+    What a step does when it fails is the setting ``stampede_on_failure``: with ``continue`` the method
+    returns None and the script goes on; otherwise it raises a StepError, upon which the script is started
+    over with a fresh wallet (``restart``) or the holder stops (``stop``).
+    """
+
+    def __init__(self, context: HolderContext, number: int, wallet: Wallet) -> None:
+        self.context = context
+        self.number = number
+        self.random = random.Random(f"{context.settings.seed}:{number}")
+        self.rounds = 0
+        self.attempt = 1
+        self.due: float | None = None
+        self.start_over(wallet)
+
+    def start_over(self, wallet: Wallet) -> None:
+        """Begin with a fresh wallet: no connections, no credentials."""
+        self.wallet = wallet
+        self.connections: dict[str, Connection] = {}
+        self.credentials: dict[str, list[Credential]] = {}
+
+    # ------------------------------------------------------------------ steps
+
+    async def connect_to_mediator(self) -> None:
+        """Connect to the mediator by its public DID and have mediation granted (RFCs 0023, 0211).
+
+        Does nothing when ``stampede_mediator_did`` is empty. Connections made afterwards are routed
+        through the mediator.
+        """
+        if did := self.context.settings.mediator_did:
+            await self._connect_to_mediator(did)
+
+    @step("connect_to_mediator")
+    async def _connect_to_mediator(self, did: str) -> None:
+        await self.wallet.connect_to_mediator(did)
+
+    @step("request_invitation")
+    async def request_invitation(self, service: str) -> Json:
+        """Request an out-of-band invitation (RFC 0434) from ``service`` by HTTPS; returns it."""
+        self._check_service(service)
+        values = string_values({"run_id": self.context.settings.run_id, "holder": self.number})
+        return await self.context.services.request_invitation(service, values)
+
+    async def connect(self, service: str, name: str = "", invitation: Json | None = None) -> Connection | None:
+        """Request an invitation from ``service``, process it, connect, and keep the connection.
+
+        It is kept under ``name``, or else the service's name. An ``invitation`` that the script already
+        has is processed as it is.
+        """
+        if invitation is None:
+            invitation = await self.request_invitation(service)
+            if invitation is None:
+                return None
+        self._check_targets(invitation, service)
+        return await self._connect(service, name or service, invitation)
+
+    @step("connect")
+    async def _connect(self, service: str, name: str, invitation: Json) -> Connection:
+        self.connections[name] = await self.wallet.accept_invitation(invitation, name)
+        return self.connections[name]
+
+    @step("receive_credential")
+    async def receive_credential(self, connection: Connection | str | None) -> Credential:
+        """Receive a credential over ``connection``: offer, request, issue (RFC 0453), all automatic."""
+        kept = self._connection(connection)
+        credential = await self.wallet.receive_credential(kept)
+        self.credentials.setdefault(kept.name, []).append(credential)
+        return credential
+
+    async def present_proof(self, verifier: Connection | str, invitation: Json | None = None) -> None:
+        """Present a proof (RFC 0454) and await the verifier's acknowledgement.
+
+        ``verifier`` is a service's name: an invitation with a presentation request is requested by HTTPS
+        and answered; or a kept Connection, over which the request comes.
+        """
+        if isinstance(verifier, Connection):
+            await self._present_over_connection(verifier)
+            return
+        if invitation is None:
+            invitation = await self.request_invitation(verifier)
+            if invitation is None:
+                return
+        self._check_targets(invitation, verifier)
+        await self._present_on_invitation(verifier, invitation)
+
+    @step("present_proof")
+    async def _present_over_connection(self, verifier: Connection) -> None:
+        await self.wallet.present_proof_to(verifier)
+
+    @step("present_proof")
+    async def _present_on_invitation(self, verifier: str, invitation: Json) -> None:
+        await self.wallet.present_proof(invitation)
+
+    async def request_revocation(self, service: str, connection: Connection | str | None = None) -> None:
+        """Request from ``service``, by HTTPS, that the newest credential got over ``connection`` be revoked.
+
+        ``connection`` is the one kept under the service's name unless another is given.
+        """
+        self._check_service(service)
+        if self.context.settings.services[service].revocation is None:
+            raise BadInput(
+                f"the script requests a revocation from {service!r}, but stampede_services.{service} has no "
+                "revocation; it must have one, such as revocation: {url: https://issuer.example.org/revocation}"
+            )
+        await self._request_revocation(service, connection or service)
+
+    @step("request_revocation")
+    async def _request_revocation(self, service: str, connection: Connection | str) -> None:
+        kept = self._connection(connection)
+        credential = self._credential(kept)
+        values = {
+            "run_id": self.context.settings.run_id,
+            "holder": self.number,
+            "connection_id": kept.connection_id,
+            "my_did": kept.my_did,
+            "their_did": kept.their_did,
+            "invitation_msg_id": kept.invitation_msg_id,
+            "thread_id": credential.thread_id,
+            "cred_ex_id": credential.cred_ex_id,
+            "rev_reg_id": credential.rev_reg_id,
+            "cred_rev_id": credential.cred_rev_id,
+        }
+        await self.context.services.request_revocation(service, string_values(values))
+
+    async def receive_revocation_notification(self, connection: Connection | str | None) -> None:
+        """Await the revocation notification (RFC 0721) for a credential got over ``connection``, and delete
+        that credential: two steps, the second is ``delete_credential``."""
+        credential = await self._receive_revocation_notification(connection)
+        if credential is not None:
+            await self.delete_credential(credential)
+
+    @step("receive_revocation_notification")
+    async def _receive_revocation_notification(self, connection: Connection | str | None) -> Credential:
+        kept = self._connection(connection)
+        self._credential(kept)
+        while True:
+            revoked = await self.wallet.receive_revocation_notification()
+            for credential in self.credentials[kept.name]:
+                if revoked == f"{credential.rev_reg_id}::{credential.cred_rev_id}":
+                    return credential
+
+    @step("delete_credential")
+    async def delete_credential(self, credential: Credential) -> None:
+        """Delete a credential from the wallet."""
+        await self.wallet.delete_credential(credential)
+        for kept in self.credentials.values():
+            if credential in kept:
+                kept.remove(credential)
+
+    @step("ping")
+    async def ping(self, connection: Connection | str | None) -> None:
+        """Send a trust ping over a kept connection and await the response (RFC 0048)."""
+        await self.wallet.ping(self._connection(connection))
+
+    @step("send_message")
+    async def send_message(self, connection: Connection | str | None, text: str) -> None:
+        """Send a basic message (RFC 0095) over a kept connection; done when the agent has taken it."""
+        await self.wallet.send_message(self._connection(connection), text)
+
+    @step("discover_features")
+    async def discover_features(self, connection: Connection | str | None, match: str = "*") -> list[str]:
+        """Ask the other agent which protocols it supports (RFC 0557); returns their identifiers.
+
+        ``match`` is a protocol identifier, in which a trailing ``*`` stands for anything.
+        """
+        return await self.wallet.discover_features(self._connection(connection), match)
+
+    def step(self, name: str, service: str = "") -> TimedStep:
+        """Time a step of the script's own: ``async with holder.step("open the app"):``.
+
+        It is journaled, reported and judged by thresholds under ``name`` (every distinct name is a series in
+        InfluxDB, so do not put numbers into it), and fails like any other step, when a StepError is raised in it or
+        after ``stampede_step_timeout``. Steps within it are timed as well.
+        """
+        if not name.isprintable() or not 0 < len(name.strip()) <= LONGEST_STEP_NAME:
+            raise BadInput(
+                f"holder.step was given the name {name!r}; it must have 1 to {LONGEST_STEP_NAME} printable characters"
+            )
+        return TimedStep(self, name, service)
+
+    # ----------------------------------------------------------------- pacing
+
+    async def wait(self, least: float, most: float | None = None) -> None:
+        """Think time: wait a random time from ``least`` to ``most`` seconds (exactly ``least`` without)."""
+        due = self.context.clock.now() + think_time(self.random, least, most)
+        await self.context.pacer.until(due)
+        self.due = due
+
+    async def repeat(self, least: int, most: int | None = None) -> AsyncIterator[int]:
+        """Go round a random number of times from ``least`` to ``most``: ``async for _ in holder.repeat(1, 10)``."""
+        for turn in range(least if most is None else self.random.randint(least, most)):
+            yield turn
+
+    async def until_end_of_run(self) -> AsyncIterator[int]:
+        """Go round until the run's duration is over, or ``stampede_iterations`` times when it has none."""
+        while self.context.another_round(self.rounds):
+            self.rounds += 1
+            yield self.rounds
+            await asyncio.sleep(0)
+
+    # ---------------------------------------------------------------- private
+
+    def _check_service(self, service: str) -> None:
+        if service not in self.context.settings.services:
+            raise unknown_service(service, self.context.settings.services)
+
+    def _check_targets(self, invitation: Json, service: str) -> None:
+        """Raise BadInput when an invitation leads to a host that may not be loaded."""
+        for url in invitation_urls(as_out_of_band(invitation)):
+            self.context.targets.check(f"an invitation of {service} leads to {url}", url)
+
+    def _connection(self, connection: Connection | str | None) -> Connection:
+        if isinstance(connection, Connection):
+            return connection
+        kept = self.connections.get(connection or "")
+        if kept is None:
+            raise NoConnection(f"the holder has no connection {connection!r}" if connection else "not connected")
+        return kept
+
+    def _credential(self, connection: Connection) -> Credential:
+        credentials = self.credentials.get(connection.name)
+        if not credentials:
+            raise NoCredential(f"the holder has no credential from {connection.name}")
+        return credentials[-1]
+
+
+STEPS = declared_steps(Holder)
+"""All steps that there are; a script does some of them, and may add its own."""
+
+
+def unknown_service(service: str, known: Iterable[str]) -> BadInput:
+    """The error for a service name that ``stampede_services`` does not have."""
+    names = sorted(known)
+    nearest = difflib.get_close_matches(service, names, n=1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    return BadInput(
+        f"the script asks for the service {service!r}, but stampede_services has {', '.join(names)}{hint}"
+    )

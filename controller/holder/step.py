@@ -1,0 +1,144 @@
+"""Steps: what is timed and journaled, and what happens to the holder when one fails."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
+from types import TracebackType
+from typing import Any, Concatenate, Protocol
+
+from controller.agents.wallet import Connection, Wallet
+from controller.holder.context import HolderContext
+from stampede.load_models.interface import EndOfRun
+from stampede.schema.errors import StepError, StepTimeout
+
+FAILURE_PAUSE = 1.0
+"""Seconds a holder pauses after a failed step, so that a failing service is not hammered."""
+
+
+class Performer(Protocol):
+    """A holder, as far as a step needs it."""
+
+    number: int
+    rounds: int
+    attempt: int
+    due: float | None
+    """When its next step is due, on the run's clock; None: at once."""
+    wallet: Wallet
+
+    @property
+    def context(self) -> HolderContext:
+        """What it shares with the other holders of its run."""
+
+
+class TimedStep:
+    """Times its block (``async with TimedStep(...):``), journals the outcome, and applies ``stampede_on_failure``.
+
+    With ``continue``, a StepError or a timeout ends the block and the script goes on after it; else it is raised.
+    Any other exception is the script's own and is journaled as such, not as a failure of this step.
+    """
+
+    __slots__ = ("_due", "_holder", "_limit", "_name", "_service", "_start", "_timeout")
+
+    def __init__(self, holder: Performer, name: str, service: str = "", limit: float | None = None) -> None:
+        """``limit``: seconds after which the step fails; ``stampede_step_timeout`` without."""
+        self._holder = holder
+        self._name = name
+        self._service = service
+        self._limit = holder.context.settings.step_timeout if limit is None else limit
+
+    async def __aenter__(self) -> None:
+        holder, context = self._holder, self._holder.context
+        if context.pacer.ended:
+            raise EndOfRun
+        self._start = context.clock.now()
+        self._due, holder.due = self._start if holder.due is None else holder.due, None
+        context.recorder.in_flight += 1
+        self._timeout = asyncio.timeout(self._limit)
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        context = self._holder.context
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError as expired:
+            error = expired
+        finally:
+            context.recorder.in_flight -= 1
+        match error:
+            case None:
+                self._record("ok")
+                return False
+            case asyncio.CancelledError() | EndOfRun():
+                self._record("interrupted")
+                return False
+            case TimeoutError():
+                reason = self._holder.wallet.cut_off() or StepTimeout("no answer came")
+                failure: StepError = type(reason)(f"{reason.detail}, for {self._limit:g} s")
+            case StepError():
+                failure = error
+            case _:
+                return False
+        self._record("failed", failure)
+        if context.settings.on_failure != "continue":
+            raise failure
+        await context.pacer.unless_over(self._holder.wallet.ready())
+        await context.pacer.until(context.clock.now() + FAILURE_PAUSE)
+        return True
+
+    def _record(self, outcome: str, error: StepError | None = None) -> None:
+        holder = self._holder
+        holder.context.recorder.step(
+            self._name,
+            outcome,
+            start=self._start,
+            due=self._due,
+            holder=holder.number,
+            iteration=holder.rounds,
+            attempt=holder.attempt,
+            service=self._service,
+            error=error.error_class if error else "",
+            detail=error.detail if error else "",
+        )
+
+
+def step[H: Performer, **P, T](
+    name: str,
+) -> Callable[
+    [Callable[Concatenate[H, P], Awaitable[T]]], Callable[Concatenate[H, P], Coroutine[Any, Any, T | None]]
+]:
+    """Declare a method of a holder as the step ``name``: all of it is timed, see TimedStep.
+
+    It then returns None when the step failed and ``stampede_on_failure`` is ``continue``. Its first argument, where
+    that is a service's name or a connection, is journaled as the step's ``service``.
+    """
+
+    def declare(
+        method: Callable[Concatenate[H, P], Awaitable[T]],
+    ) -> Callable[Concatenate[H, P], Coroutine[Any, Any, T | None]]:
+        _, *parameters = inspect.signature(method).parameters
+        first = parameters[0] if parameters else ""
+
+        @functools.wraps(method)
+        async def timed(holder: H, /, *args: P.args, **kwargs: P.kwargs) -> T | None:
+            async with TimedStep(holder, name, _service(args[0] if args else kwargs.get(first))):
+                return await method(holder, *args, **kwargs)
+            return None
+
+        timed.step_name = name  # type: ignore[attr-defined]
+        return timed
+
+    return declare
+
+
+def declared_steps(holder: type) -> frozenset[str]:
+    """The names of all steps that a class declares."""
+    return frozenset(method.step_name for method in vars(holder).values() if hasattr(method, "step_name"))
+
+
+def _service(argument: object) -> str:
+    return argument.name if isinstance(argument, Connection) else argument if isinstance(argument, str) else ""

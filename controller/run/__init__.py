@@ -1,0 +1,1 @@
+"""A run on one host, with real wallets or with simulated ones."""

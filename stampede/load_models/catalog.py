@@ -1,0 +1,46 @@
+"""The load models that there are: one file of this folder each."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stampede.load_models.interface import LoadModel, Plan
+from stampede.schema.errors import BadInput
+
+DEFAULT = "closed"
+
+
+def load_models() -> dict[str, type[LoadModel]]:
+    """All load models by their names."""
+    models = {}
+    for entry in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        module = importlib.import_module(f"stampede.load_models.{entry.name}")
+        defined = [value for value in vars(module).values() if getattr(value, "__module__", "") == module.__name__]
+        for value in defined:
+            if isinstance(value, type) and issubclass(value, LoadModel) and value is not LoadModel:
+                models[entry.name] = value
+    return models
+
+
+def load_model(name: str) -> type[LoadModel]:
+    """The load model of ``stampede_load_model``. Raises BadInput with the nearest name."""
+    models = load_models()
+    if name in models:
+        return models[name]
+    nearest = difflib.get_close_matches(name, models, n=1)
+    hint = f"; did you mean {nearest[0]}?" if nearest else ""
+    raise BadInput(f"stampede_load_model is {name!r}; it must be one of {', '.join(sorted(models))}{hint}")
+
+
+def recorded_plan(settings: Mapping[str, Any]) -> Plan:
+    """The plan of a run from the settings in its results: the control node's ``stampede_*`` variables, or those that
+    a host noted. Raises ValueError for what cannot be read.
+    """
+    noted = settings.get("load")
+    flat = {**settings, **(noted if isinstance(noted, Mapping) else {})}
+    return load_model(str(flat.get("stampede_load_model", DEFAULT))).recorded_plan(flat)

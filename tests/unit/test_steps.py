@@ -1,0 +1,169 @@
+"""Steps declare themselves, and scripts may time steps of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from controller.agents.inbox import Inbox, Topic
+from controller.agents.wallet import Topics
+from controller.agents.webhooks import WebhookReceiver
+from controller.holder.holder import STEPS, Holder
+from controller.run.run import Run
+from stampede.prepare.rendering import try_script
+from stampede.schema.errors import BadInput, ServiceRefused
+from stampede.schema.thresholds import parse
+
+Play = Callable[..., Run]
+TEMPLATES = Path(__file__).parents[2] / "templates"
+
+
+def lines(folder: Path) -> list[str]:
+    return [line for line in (folder / "journal.lp").read_text().splitlines() if line.startswith("step,")]
+
+
+def test_the_steps_that_there_are() -> None:
+    assert sorted(STEPS) == [
+        "connect",
+        "connect_to_mediator",
+        "delete_credential",
+        "discover_features",
+        "ping",
+        "present_proof",
+        "receive_credential",
+        "receive_revocation_notification",
+        "request_invitation",
+        "request_revocation",
+        "send_message",
+    ]
+
+
+def test_a_declared_step_keeps_its_name_and_documentation() -> None:
+    assert Holder.ping.__name__ == "ping"
+    assert "RFC 0048" in (Holder.ping.__doc__ or "")
+
+
+def test_a_step_of_the_scripts_own(play: Play, tmp_path: Path) -> None:
+    async def script(holder: Holder) -> None:
+        issuer = await holder.connect("issuer")
+        async with holder.step("open the app", "issuer"):
+            await asyncio.sleep(2)
+            await holder.ping(issuer)
+
+    run = play(script, holders=2)
+    assert run.recorder.steps == {"request_invitation": 2, "connect": 2, "ping": 2, "open the app": 2}
+    own = [line for line in lines(tmp_path) if r"step=open\ the\ app" in line]
+    assert len(own) == 2
+    assert all('service="issuer"' in line and "outcome=ok" in line for line in own)
+    assert all(float(line.split("service_time=")[1].split(",")[0]) > 2 for line in own)
+
+
+def test_a_step_of_the_scripts_own_fails_like_any_other(play: Play, tmp_path: Path) -> None:
+    went_on: list[int] = []
+
+    async def script(holder: Holder) -> None:
+        async with holder.step("refused"):
+            raise ServiceRefused("no")
+        async with holder.step("too long"):
+            await asyncio.sleep(100)
+        went_on.append(holder.number)
+
+    run = play(script, holders=2, on_failure="continue", iterations=1)
+    assert went_on == [0, 1]
+    assert run.recorder.errors == {"service_refused": 2, "timeout": 2}
+    went_on.clear()
+    run = play(script, holders=2, on_failure="stop")
+    assert (went_on, run.stopped, run.recorder.errors) == ([], 2, {"service_refused": 2})
+
+
+def test_an_error_of_the_script_within_a_step_is_the_scripts(play: Play, tmp_path: Path) -> None:
+    async def script(holder: Holder) -> None:
+        async with holder.step("broken"):
+            raise KeyError("x")
+
+    run = play(script, holders=1, on_failure="stop")
+    assert run.recorder.steps == {"script": 1}
+    assert run.recorder.errors == {"script_error": 1}
+    assert run.recorder.in_flight == 0
+
+
+def test_the_end_of_the_run_interrupts_a_step_in_which_a_holder_waits(play: Play, tmp_path: Path) -> None:
+    async def script(holder: Holder) -> None:
+        async with holder.step("reading"):
+            await holder.wait(50)
+
+    run = play(script, holders=1, ramp_up=0, duration="20s")
+    assert run.recorder.outcomes == {"interrupted": 1}
+
+
+@pytest.mark.parametrize("name", ["", " ", "x" * 65, "two\nlines"])
+def test_a_name_that_is_none(play: Play, name: str) -> None:
+    async def script(holder: Holder) -> None:
+        async with holder.step(name):
+            pass
+
+    run = play(script, holders=1)
+    assert isinstance(run.bad_input, BadInput)
+    assert "holder.step was given the name" in str(run.bad_input)
+
+
+def test_thresholds_judge_a_scripts_own_steps(variables: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from stampede import Holder\n\n"
+        "async def script(holder: Holder) -> None:\n"
+        "    async with holder.step('open the app'):\n"
+        "        await holder.connect('issuer')\n"
+    )
+    own = variables | {"stampede_script": "own.py"}
+    try_script(own | {"stampede_thresholds": ['"open the app" p95 < 2 s']}, TEMPLATES, tmp_path)
+    assert parse('"open the app" p95 < 2 s').what == '"open the app" p95 response_time'
+    with pytest.raises(BadInput, match="'open the door' is no step that the script does"):
+        try_script(own | {"stampede_thresholds": ['"open the door" p95 < 2 s']}, TEMPLATES, tmp_path)
+
+
+def test_features_are_discovered_in_a_dry_run(play: Play) -> None:
+    found: list[list[str]] = []
+
+    async def script(holder: Holder) -> None:
+        found.append(
+            await holder.discover_features(await holder.connect("issuer"), "https://didcomm.org/ping/*") or []
+        )
+
+    assert play(script, holders=1).recorder.steps["discover_features"] == 1
+    assert found == [["https://didcomm.org/ping/1.0"]]
+
+
+class TestTopics:
+    async def test_one_that_nobody_declared_is_named_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        inbox = Inbox()
+        async with WebhookReceiver({"ping"}, {"out_of_band"}) as receiver, aiohttp.ClientSession() as session:
+            receiver.register("w", inbox)
+            url, key = receiver.url.split("#")
+            with caplog.at_level(logging.WARNING):
+                for topic in ("ping", "out_of_band", "actionmenu", "actionmenu"):
+                    headers = {"x-api-key": key, "x-wallet-id": "w"}
+                    await session.post(f"{url}/topic/{topic}/", json={"state": topic}, headers=headers)
+        assert await inbox.expect("ping") == {"state": "ping"}
+        assert [record.args for record in caplog.records] == [("actionmenu",)]
+
+    def test_what_is_kept_of_an_event(self) -> None:
+        payload = {"state": "done", "n": 1, "yes": True, "by_format": {"x": 1}, "long": "x" * 2000, "none": None}
+        assert Topic("t").event(payload) == {"state": "done", "n": 1, "yes": True}
+        assert Topic("t", keeps=frozenset({"by_format"})).event(payload) == {
+            "state": "done",
+            "n": 1,
+            "yes": True,
+            "by_format": {"x": 1},
+        }
+        assert Topic("t", needs="absent").event(payload) is None
+        assert Topic("t").event({"state": "deleted"}) is None
+
+    def test_a_credential_counts_once_it_is_stored(self) -> None:
+        assert Topics.credential_stored.event({"cred_ex_id": "1"}) is None
+        assert Topics.credential_stored.event({"cred_ex_id": "1", "cred_id_stored": "2"}) is not None
