@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from ssh_servers import SSHD, USER, SSHServer, load_host, password_server
+from ssh_servers import USER, SSHServer, load_host, password_server
 
 from stampede.fleet import remote_shell, ssh_connection
 from stampede.fleet.inventory import REPOSITORY, LoadHost
@@ -22,24 +22,6 @@ from stampede.fleet.remote_shell import LocalShell, SSHShell, shell_of
 from stampede.fleet.snapshot import Refused, Unreachable
 from stampede.fleet.ssh_connection import ControlMasters
 from stampede.schema.errors import BadInput
-
-
-@pytest.fixture(scope="module")
-def sshd_that_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
-    if not SSHD:
-        if os.environ.get("STAMPEDE_REQUIRE_SSHD") == "1":
-            pytest.fail("sshd is not installed")
-        pytest.skip("sshd is not installed; Debian's package openssh-server has it")
-    server = SSHServer(tmp_path_factory.mktemp("sshd"))
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def sshd(sshd_that_runs: SSHServer) -> SSHServer:
-    """The server of all tests of a file."""
-    return sshd_that_runs
 
 
 @pytest.fixture
