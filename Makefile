@@ -2,7 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
-# What is handed on: to ansible-playbook by `make run`, to pytest by `make test`, to tests.fleet by `make fleet`.
+# What is handed on: to ansible-playbook by `make run`, to pytest by `make quick` and `make test`, to tests.fleet by
+# `make fleet`.
 ARGS ?=
 # The interpreter for .venv; empty: bin/find-python looks for one.
 PYTHON ?=
@@ -15,7 +16,7 @@ ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
 export LC_ALL := C.UTF-8
 endif
 
-.PHONY: help setup setup-dev run fleet fleet-down test lint clean
+.PHONY: help setup setup-dev run fleet fleet-down generate quick test lint clean
 
 help:  ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -35,6 +36,9 @@ fleet: setup  ## boot test hosts on this machine, as root; ARGS="--hosts 2" chan
 fleet-down: setup  ## take the test hosts down, without a trace
 	@.venv/bin/python -m tests.fleet down $(ARGS)
 
+quick: setup-dev  ## run the unit tests but the slow ones, in less than two minutes; ARGS="-k holder" goes to pytest
+	@.venv/bin/pytest -n 2 -m "not slow" tests/unit $(ARGS)
+
 test: lint  ## run the linters and all tests; ARGS="tests/unit -x" goes to pytest
 	@.venv/bin/pytest -n 2 $(ARGS)
 
@@ -45,6 +49,10 @@ lint: setup-dev  ## check style, types, YAML and playbooks
 	@.venv/bin/lint-imports --no-logo --no-cache
 	@.venv/bin/yamllint --strict .
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/ansible-lint --offline -q
+
+generate: setup-dev  ## write what follows from the argument specs and from the dashboards' code anew
+	@.venv/bin/python bin/generate-settings
+	@.venv/bin/python -m dashboards
 
 clean:  ## remove .venv, work folders and caches; results stay
 	@rm -rf .venv .stampede .ansible .mypy_cache .ruff_cache .pytest_cache *.egg-info build

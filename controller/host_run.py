@@ -32,6 +32,8 @@ from controller.run.run import Run
 from controller.services.client import HttpServices
 from stampede.machine.files import read_json, write_json, write_json_anyway
 from stampede.schema.errors import BadInput, StepError, StepTimeout
+from stampede.schema.phases import ENDED, Phase
+from stampede.schema.records import EventKind, EventRecord, Outcome
 from stampede.schema.settings import Settings
 from stampede.version import VERSION
 
@@ -39,9 +41,6 @@ LOGGER = logging.getLogger(__name__)
 
 AGENT_SAMPLES = 5
 """An ``agent`` record each so many seconds."""
-PUSHING = "pushing"
-"""The phase in which nothing is left to do but to wait for InfluxDB."""
-ENDED = frozenset({"done", "stopped", "failed"})
 GO_MARGIN = 60.0
 """Seconds for which an armed host waits for the word to start, beyond the time in which all hosts must arm."""
 
@@ -54,7 +53,7 @@ class HostRun:
         self._settings = settings
         self._dir = run_dir
         self._die_with = psutil.Process(die_with) if die_with else None
-        self._phase = "starting"
+        self._phase = Phase.STARTING
         self._phase_since = time.time()
         self._message = ""
         self._start_at: float | None = None
@@ -124,17 +123,17 @@ class HostRun:
                 asyncio.create_task(self._watch_for_stop()),
             ]
             try:
-                self._enter("arming")
+                self._enter(Phase.ARMING)
                 if await self._until_stopped(self._pool.start()):
                     self._write_run_file()
                     keep_pauses_short()
-                    self._enter("armed")
+                    self._enter(Phase.ARMED)
                     if await self._until_stopped(self._wait_for_go()):
                         assert self._start_at is not None
                         await run.play(run.clock.at_epoch(self._start_at))
                 if run.bad_input:
                     raise run.bad_input
-                self._enter("stopped" if self._stopping else "done")
+                self._enter(Phase.STOPPED if self._stopping else Phase.DONE)
             finally:
                 for task in tasks:
                     task.cancel()
@@ -145,13 +144,13 @@ class HostRun:
 
     def stop(self, reason: str = "") -> None:
         """End gracefully: no new steps, those in flight drain. Called twice, or when only pushing: at once."""
-        if self._stopping or self._phase == PUSHING:
+        if self._stopping or self._phase == Phase.PUSHING:
             self.abort()
             return
         self._stopping = True
         self._ending.set()
         self._message = self._message or reason
-        self._announce("stop_requested", "the run was asked to stop" + (f": {reason}" if reason else ""))
+        self._announce(EventKind.STOP_REQUESTED, "the run was asked to stop" + (f": {reason}" if reason else ""))
         if self._run:
             self._run.end()
 
@@ -190,7 +189,7 @@ class HostRun:
             return
         assert self._journal is not None
         self._journal.flush()  # what a full disk held up
-        ended, self._phase = self._phase, PUSHING  # in the state alone: the journal has had its last word
+        ended, self._phase = self._phase, Phase.PUSHING  # in the state alone: the journal has had its last word
         tasks = [asyncio.create_task(self._push.finish()), asyncio.create_task(self._aborted.wait())]
         try:
             while not any(task.done() for task in tasks) and not self._is_orphaned():
@@ -240,21 +239,19 @@ class HostRun:
 
     # ------------------------------------------------------------------- state
 
-    def _enter(self, phase: str) -> None:
+    def _enter(self, phase: Phase) -> None:
         self._phase, self._phase_since = phase, time.time()
-        self._announce("phase", phase)
+        self._announce(EventKind.PHASE, phase)
 
     def _fail(self, message: str) -> None:
         LOGGER.error("%s", message)
         self._message = message
-        self._enter("failed")
+        self._enter(Phase.FAILED)
 
-    def _announce(self, kind: str, text: str) -> None:
+    def _announce(self, kind: EventKind, text: str) -> None:
         LOGGER.info("%s: %s", kind, text)
         if self._journal:
-            self._journal.append(
-                self._journal.series("event", kind=kind), {"text": text, "value": 0.0}, time.time_ns()
-            )
+            self._journal.write(EventRecord(kind, text), time.time_ns())
 
     def _on_journal_problem(self, problem: str) -> None:
         LOGGER.error("%s", problem)
@@ -280,7 +277,8 @@ class HostRun:
         if journal.problem:
             journal.flush()
             if not journal.problem:
-                self._announce("disk_full", f"the journal can be written again, {journal.lost} records were lost")
+                lost = f"{journal.lost} records were lost"
+                self._announce(EventKind.DISK_FULL, f"the journal can be written again, {lost}")
         fields = load_fields(
             sample,
             active=run.active,
@@ -325,7 +323,7 @@ class HostRun:
                 "stopped": run.stopped if run else 0,
             },
             "steps": {
-                **{outcome: outcomes.get(outcome, 0) for outcome in ("ok", "failed", "interrupted")},
+                **{outcome.value: outcomes.get(outcome, 0) for outcome in Outcome},
                 "per_s": per_second,
                 "in_flight": run.recorder.in_flight if run else 0,
             },

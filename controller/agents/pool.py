@@ -22,6 +22,7 @@ from controller.agents.wallet import IGNORED_TOPICS, TOPICS, AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
 from stampede.machine.ports import free_ports
 from stampede.schema.errors import StepError
+from stampede.schema.records import EventKind
 from stampede.schema.settings import Settings
 
 LOGGER = logging.getLogger(__name__)
@@ -129,7 +130,7 @@ class AgentPool:
         try:
             await agent.remove_wallet(old)
         except StepError as error:
-            self._announce("wallet_kept", f"the former wallet of holder {number} was not removed: {error}")
+            self._announce(EventKind.WALLET_KEPT, f"the former wallet of holder {number} was not removed: {error}")
         return self._wallets[number]
 
 

@@ -22,6 +22,7 @@ from controller.agents.postgresql import Postgresql
 from controller.agents.wallet import TOPICS, AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
 from stampede.schema.errors import AgentDied, AgentError, AgentLost, BadInput
+from stampede.schema.records import EventKind
 from stampede.schema.settings import Settings
 
 START_LIMIT = 90.0
@@ -33,7 +34,7 @@ DEATH_NOTICE = 1.0
 MAX_RESTARTS = 10
 LAUNCHER = "controller.agents.launcher"
 
-type Announce = Callable[[str, str], None]
+type Announce = Callable[[EventKind, str], None]
 """Takes an event's kind and text."""
 
 
@@ -208,11 +209,11 @@ class AgentProcess:
                 return
             self._up.clear()
             cause = f"{self.name} ended with {describe_exit(code)}"
-            self._announce("agent_died", cause)
+            self._announce(EventKind.AGENT_DIED, cause)
             for inbox in self._inboxes:
                 inbox.fail(AgentDied(cause))
             if self.restarts == MAX_RESTARTS:
-                self._announce("agent_died", f"{self.name} is given up after {MAX_RESTARTS} restarts")
+                self._announce(EventKind.AGENT_DIED, f"{self.name} is given up after {MAX_RESTARTS} restarts")
                 self._lost.set()
                 return
             self.restarts += 1
@@ -220,11 +221,11 @@ class AgentProcess:
             try:
                 await self._launch()
             except (AgentError, OSError) as error:
-                self._announce("agent_died", str(error))
+                self._announce(EventKind.AGENT_DIED, str(error))
                 if self._alive():
                     self._process.kill()
             else:
-                self._announce("agent_restarted", f"{self.name} is up again, restart {self.restarts}")
+                self._announce(EventKind.AGENT_RESTARTED, f"{self.name} is up again, restart {self.restarts}")
 
     def _arguments(self) -> list[str]:
         settings = self._settings

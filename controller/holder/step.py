@@ -13,6 +13,7 @@ from controller.agents.wallet import Connection, Wallet
 from controller.holder.context import HolderContext
 from stampede.load_models.interface import EndOfRun
 from stampede.schema.errors import StepError, StepTimeout
+from stampede.schema.records import Outcome
 
 FAILURE_PAUSE = 1.0
 """Seconds a holder pauses after a failed step, so that a failing service is not hammered."""
@@ -71,10 +72,10 @@ class TimedStep:
             context.recorder.in_flight -= 1
         match error:
             case None:
-                self._record("ok")
+                self._record(Outcome.OK)
                 return False
             case asyncio.CancelledError() | EndOfRun():
-                self._record("interrupted")
+                self._record(Outcome.INTERRUPTED)
                 return False
             case TimeoutError():
                 reason = self._holder.wallet.cut_off() or StepTimeout("no answer came")
@@ -83,14 +84,14 @@ class TimedStep:
                 failure = error
             case _:
                 return False
-        self._record("failed", failure)
+        self._record(Outcome.FAILED, failure)
         if context.settings.on_failure != "continue":
             raise failure
         await context.pacer.unless_over(self._holder.wallet.ready())
         await context.pacer.until(context.clock.now() + FAILURE_PAUSE)
         return True
 
-    def _record(self, outcome: str, error: StepError | None = None) -> None:
+    def _record(self, outcome: Outcome, error: StepError | None = None) -> None:
         holder = self._holder
         holder.context.recorder.step(
             self._name,

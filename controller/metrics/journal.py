@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
-from stampede.schema import line_protocol
+from stampede.schema import line_protocol, records
 from stampede.schema.line_protocol import FieldValue
+from stampede.schema.records import Record
 
 MAX_HELD = 200_000
 """Records held in memory while the disk is full; beyond that the oldest are lost, and counted."""
@@ -29,7 +30,8 @@ class Journal:
         self.path = path
         self.lost = 0
         self._trouble = ""
-        self._tags = ",".join(f"{key}={line_protocol.tag(value)}" for key, value in tags.items())
+        self._tags = dict(tags)
+        self._series: dict[tuple[str, ...], str] = {}
         self._last: dict[str, int] = {}
         self._held: deque[bytes] = deque()
         self._on_problem = on_problem
@@ -43,17 +45,25 @@ class Journal:
         missing = f"records not in it yet: {len(self._held)}" + (f", lost: {self.lost}" if self.lost else "")
         return f"the journal {self.path} cannot be written {self._trouble}; {missing}"
 
+    def write(self, record: Record, timestamp: int) -> None:
+        """Write a record of ``timestamp`` (ns since 1970), see ``append``."""
+        tags = records.tags(record)
+        key = (record.measurement, *tags.values())
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = self.series(record.measurement, **tags)
+        self.append(series, records.field_values(record), timestamp)
+
     def series(self, measurement: str, **tags: str) -> str:
-        """A measurement with the run's tags and ``tags``; keep it for records that come often."""
-        extra = "".join(f",{key}={line_protocol.tag(value)}" for key, value in tags.items())
-        return f"{measurement},{self._tags}{extra}"
+        """A measurement with the run's tags and ``tags``, as ``append`` wants it."""
+        return line_protocol.encode_series(measurement, self._tags | tags)
 
     def append(self, series: str, fields: Mapping[str, FieldValue], timestamp: int) -> None:
-        """Write a record. Its timestamp (ns) is moved on by the least that makes it unique in its series."""
+        """Write a line. Its timestamp (ns) is moved on by the least that makes it unique in its series."""
         last = self._last.get(series, 0)
         timestamp = timestamp if timestamp > last else last + 1
         self._last[series] = timestamp
-        self._held.append(line_protocol.line(series, fields, timestamp).encode())
+        self._held.append(line_protocol.encode(series, fields, timestamp).encode())
         if self._trouble:
             if len(self._held) > MAX_HELD:
                 self._held.popleft()

@@ -1,4 +1,4 @@
-"""The dry run: the script against simulated holders, on virtual time. Says what load the run would make."""
+"""The dry run: the script with simulated holders on virtual time, to forecast the load of a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stampede.schema.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a run would do, were every answer as quick as ``ASSUMED_SECONDS`` says."""
+    """What a run would do if every answer took the time that ``ASSUMED_SECONDS`` assumes."""
 
     seconds: float
     steps: dict[str, int]
@@ -32,7 +32,7 @@ class Forecast:
         return sum(self.steps.values()) / self.seconds if self.seconds else 0.0
 
     def text(self) -> str:
-        """The forecast for people."""
+        """The forecast as text."""
         total = sum(self.steps.values())
         width = max((len(name) for name in self.steps), default=0)
         lines = [

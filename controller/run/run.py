@@ -1,4 +1,4 @@
-"""A run on one host: it carries clock, seed, journal and settings, and takes holders through the script."""
+"""A run on one host: clock, pacing, records and the holders' lives. No state is kept outside it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from controller.metrics.recorder import Recorder
 from controller.services.client import Services
 from stampede.load_models.interface import EndOfRun
 from stampede.schema.errors import AgentLost, BadInput, StepError
+from stampede.schema.phases import Phase
+from stampede.schema.records import Outcome
 from stampede.schema.settings import Settings
 from stampede.schema.tally import Tallies
 from stampede.schema.targets import Targets
@@ -47,7 +49,7 @@ class HostStage:
 
 
 class Run:
-    """The holders' part of a run. No state is kept outside it, so tests can have many at once."""
+    """One run; tests can have many of them in a process."""
 
     def __init__(
         self,
@@ -57,7 +59,7 @@ class Run:
         services: Services,
         wallets: Wallets,
         journal: Journal | None = None,
-        on_phase: Callable[[str], None] = lambda phase: None,
+        on_phase: Callable[[Phase], None] = lambda phase: None,
     ) -> None:
         self.settings = settings
         self.services = services
@@ -90,7 +92,7 @@ class Run:
                 await self.pacer.until(start)
             except EndOfRun:
                 return
-        self._on_phase("running")
+        self._on_phase(Phase.RUNNING)
         stage = HostStage(start, self.clock.now, self.pacer.until, self._live)
         holders = asyncio.create_task(settings.load.run(stage))
         over = asyncio.create_task(self.pacer.end_reached.wait())
@@ -98,7 +100,7 @@ class Run:
         over.cancel()
         if not holders.done():
             self.tallies.drain(self.clock.now())
-            self._on_phase("draining")
+            self._on_phase(Phase.DRAINING)
             aborted = asyncio.create_task(self._aborted.wait())
             await asyncio.wait({holders, aborted}, timeout=settings.drain, return_when=asyncio.FIRST_COMPLETED)
             aborted.cancel()
@@ -107,7 +109,7 @@ class Run:
         self.tallies.end()
 
     def end(self) -> None:
-        """End the run: no step begins any more, those in flight may drain."""
+        """End the run: no new steps begin, those in flight may drain."""
         self.pacer.end()
 
     def abort(self) -> None:
@@ -116,7 +118,7 @@ class Run:
         self._aborted.set()
 
     def refuse(self, error: BadInput) -> None:
-        """End the run because of what is wrong with the user's input, or because a service leads beyond it."""
+        """End the run because of wrong input, or because a service leads to a host that may not be loaded."""
         self.bad_input = self.bad_input or error
         self.end()
 
@@ -186,7 +188,7 @@ class Run:
         now = self.clock.now()
         self.recorder.step(
             "script",
-            "failed",
+            Outcome.FAILED,
             start=now,
             due=now,
             holder=holder.number,

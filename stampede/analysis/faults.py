@@ -11,11 +11,17 @@ from stampede.analysis import host_outcomes as hosts
 from stampede.analysis.load_window import SECOND
 from stampede.results.folder import ResultsFolder, epoch
 from stampede.results.journal_columns import Event, Journal
+from stampede.schema.phases import ENDED
+from stampede.schema.records import EventKind
 
-LEFT_OUT, UNREACHABLE, LOST, DIED, NOT_COLLECTED = "left_out", "unreachable", "lost", "died", "not_collected"
-BROKE_OFF = "broke_off"  # of the journal alone: it ends while the host was still running
-KINDS = (LEFT_OUT, UNREACHABLE, LOST, DIED, NOT_COLLECTED)
-ENDS = (LOST, DIED)  # after which nothing more is heard of a host
+KINDS = (
+    EventKind.LEFT_OUT,
+    EventKind.UNREACHABLE,
+    EventKind.LOST,
+    EventKind.DIED,
+    EventKind.NOT_COLLECTED,
+)
+ENDS = (EventKind.LOST, EventKind.DIED)  # after which nothing more is heard of a host
 
 
 @dataclass(frozen=True)
@@ -37,18 +43,18 @@ def find(results: ResultsFolder, journal: Journal) -> list[Fault]:
     """
     faults = _noted(results)
     at_home = {folder.name for folder in results.hosts if folder.journal}
-    faults = [fault for fault in faults if not (fault.kind == NOT_COLLECTED and fault.host in at_home)]
-    explained = {fault.host for fault in faults if fault.kind in (*ENDS, LEFT_OUT)}
+    faults = [fault for fault in faults if not (fault.kind == EventKind.NOT_COLLECTED and fault.host in at_home)]
+    explained = {fault.host for fault in faults if fault.kind in (*ENDS, EventKind.LEFT_OUT)}
     for folder in results.hosts:
         phase = hosts.phase(folder, journal)
-        if folder.name in explained or phase in hosts.ENDED or not journal.readings.get(folder.name):
+        if folder.name in explained or phase in ENDED or not journal.readings.get(folder.name):
             continue
         last = hosts.last_record(journal, folder.name)
         if last is not None:
             text = (
                 f"{folder.name} broke off while it was {phase}: its journal ends at {wording.time_of_day(last)} UTC."
             )
-            faults.append(Fault(folder.name, BROKE_OFF, last, None, text))
+            faults.append(Fault(folder.name, EventKind.BROKE_OFF, last, None, text))
     return sorted(faults, key=lambda fault: fault.since or 0.0)
 
 
@@ -60,7 +66,7 @@ def events(faults: list[Fault]) -> list[Event]:
             found.append(Event(int(fault.since * SECOND), fault.host, fault.kind, fault.text))
         if fault.until is not None:
             text = f"{fault.host} could be reached again."
-            found.append(Event(int(fault.until * SECOND), fault.host, "reachable_again", text))
+            found.append(Event(int(fault.until * SECOND), fault.host, EventKind.REACHABLE_AGAIN, text))
     return found
 
 

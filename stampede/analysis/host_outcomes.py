@@ -12,11 +12,12 @@ from stampede.analysis import start_skew as start
 from stampede.analysis.load_window import SECOND, Window
 from stampede.results.folder import HostFolder, ResultsFolder, epoch
 from stampede.results.journal_columns import FAILED, INTERRUPTED, OK, Journal
+from stampede.schema.phases import ENDED, Phase
+from stampede.schema.records import Outcome
 
 if TYPE_CHECKING:
     from stampede.analysis.faults import Fault
 
-ENDED = ("done", "stopped", "failed")  # phases after which nothing comes
 NOTHING = ("left_out", "lost", "died", "not_collected", "missing")  # phases of hosts without a journal
 LONGEST_FLEET = 200_000  # seconds for which active holders are summed second by second
 
@@ -78,7 +79,7 @@ def _host(folder: HostFolder, journal: Journal, window: Window | None) -> dict[s
         "phase": ended_as,
         "message": wording.without_passwords(str(folder.state.get("message") or "")),
         "took_part": True,
-        "finished": ended_as == "done",
+        "finished": ended_as == Phase.DONE,
         "started": started,
         "last_record": wording.moment(last_record(journal, folder.name)),
         "holders": _holders(folder, journal, number),
@@ -105,12 +106,12 @@ def _counted(folder: HostFolder) -> int | None:
     counts = folder.state.get("steps")
     if not isinstance(counts, dict):
         return None
-    return sum(its for its in map(counts.get, ("ok", "failed", "interrupted")) if isinstance(its, int))
+    return sum(its for its in map(counts.get, Outcome) if isinstance(its, int))
 
 
 def phase(folder: HostFolder, journal: Journal) -> str:
     """The last phase: the state's, unless the journal knows of an end that the state does not."""
-    events = [event for event in journal.events if event.kind == "phase" and event.host == folder.name]
+    events = [event for event in journal.events if event.phase and event.host == folder.name]
     noted = max(events, key=lambda event: event.time).text if events else ""
     stated = str(folder.state.get("phase") or "")
     if stated in ENDED or (stated and noted not in ENDED):

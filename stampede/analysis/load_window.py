@@ -6,6 +6,7 @@ import numpy as np
 
 from stampede.results.folder import ResultsFolder
 from stampede.results.journal_columns import Journal
+from stampede.schema.phases import Phase
 
 SECOND = 1_000_000_000
 
@@ -36,7 +37,7 @@ def find(results: ResultsFolder, journal: Journal) -> Window | None:
     """
     steps = journal.steps
     starts = [int(results.start_at * SECOND)] if results.start_at else []
-    starts = starts or [event.time for event in journal.events if event.text == "running" and event.kind == "phase"]
+    starts = starts or [event.time for event in journal.events if event.phase == Phase.RUNNING]
     if len(steps):
         due = np.asarray(steps.end) - (np.asarray(steps.response_time) * SECOND).astype(np.int64)
         start = min([*starts, int(due.min())])

@@ -5,6 +5,7 @@ from typing import Any, TypeGuard
 from stampede.analysis.load_window import SECOND
 from stampede.results.folder import ResultsFolder
 from stampede.results.journal_columns import Journal
+from stampede.schema.phases import Phase
 
 
 def delays(results: ResultsFolder, journal: Journal) -> dict[str, float]:
@@ -18,7 +19,7 @@ def delays(results: ResultsFolder, journal: Journal) -> dict[str, float]:
         return {}
     began: dict[str, int] = {}
     for event in journal.events:
-        if event.kind == "phase" and event.text == "running":
+        if event.phase == Phase.RUNNING:
             began[event.host] = min(event.time, began.get(event.host, event.time))
     return {host: (time - int(start_at * SECOND)) / SECOND for host, time in began.items()}
 

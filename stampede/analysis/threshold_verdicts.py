@@ -19,6 +19,7 @@ from stampede.load_models.interface import Plan
 from stampede.results.folder import ResultsFolder
 from stampede.results.journal_columns import FAILED, OK, Journal
 from stampede.schema import thresholds
+from stampede.schema.phases import Phase
 from stampede.schema.thresholds import Threshold
 
 type Floats = NDArray[np.float64]
@@ -71,7 +72,7 @@ def _settings(results: ResultsFolder) -> dict[str, Any]:
 
 def _spans(settings: dict[str, Any], journal: Journal, window: Window) -> dict[str, tuple[float, float]]:
     """From when to when each phase lasted, in seconds from the start."""
-    drains = [event.time for event in journal.events if event.kind == "phase" and event.text == "draining"]
+    drains = [event.time for event in journal.events if event.phase == Phase.DRAINING]
     ends = [window.after(min(drains))] if drains else []
     plan: Plan = settings["plan"]
     if plan.duration:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from stampede.fleet.snapshot import Snapshot
+from stampede.schema.phases import ENDED, Phase
+from stampede.schema.records import EventKind
 
 UNREACHED_AFTER = 10.0
 """Seconds without an answer after which a host is told of as not reached."""
@@ -15,7 +17,6 @@ LOST_AFTER = 60.0
 """Seconds without an answer after which a host is given up."""
 SILENT_AFTER = 15.0
 """Seconds without a new state after which a host that should report each second is called silent."""
-ENDED = frozenset({"done", "stopped", "failed"})
 
 
 @dataclass
@@ -27,13 +28,13 @@ class Fault:
     """
 
     host: str
-    kind: str
+    kind: EventKind
     since: float
     until: float | None
     text: str
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"kind": str(self.kind)}
 
 
 class HostView:
@@ -68,16 +69,16 @@ class HostView:
         self._alive, self._offset = snapshot.alive, snapshot.clock - now
         self.state = snapshot.state or self.state
         self._started |= snapshot.alive or bool(self.state)
-        failed = self.phase == "failed"
+        failed = self.phase == Phase.FAILED
         if (
             self._started
             and not self.failure
             and (failed or not snapshot.alive)
-            and self.phase not in ENDED - {"failed"}
+            and self.phase not in ENDED - {Phase.FAILED}
         ):
             self.failure = self._how_it_ended(snapshot.last_output)
             since = float(self.state.get("phase_since" if failed else "time", snapshot.clock)) - self._offset
-            told.append(Fault(self.name, "died", since, None, self.failure))
+            told.append(Fault(self.name, EventKind.DIED, since, None, self.failure))
             self.faults.append(told[-1])
         return told
 
@@ -93,12 +94,12 @@ class HostView:
             return []
         absent = now - self._seen
         if self._absence is None and absent > UNREACHED_AFTER:
-            self._absence = Fault(self.name, "unreachable", self._seen, None, "")
+            self._absence = Fault(self.name, EventKind.UNREACHABLE, self._seen, None, "")
             self._absence.text = f"{self.name} has been unreachable since {clock(self._seen)}{self._why}."
             self.faults.append(self._absence)
             return [self._absence]
         if self._absence and not self.lost and absent > LOST_AFTER:
-            self._absence.kind = "lost"
+            self._absence.kind = EventKind.LOST
             self._absence.text = self.failure = (
                 f"{self.name} was lost while {self.phase}: unreachable since {clock(self._seen)}{self._why}."
             )
@@ -111,16 +112,16 @@ class HostView:
         fault, self._absence = self._absence, None
         if fault is None:
             return []
-        if fault.kind == "lost":
+        if fault.kind == EventKind.LOST:
             self.failure = ""
-        fault.kind, fault.until = "unreachable", now
+        fault.kind, fault.until = EventKind.UNREACHABLE, now
         times = f"from {clock(fault.since)} to {clock(now)} ({now - fault.since:.0f} s)"
         fault.text = f"{self.name} could not be reached {times}."
         return [fault]
 
     def _how_it_ended(self, last_output: str) -> str:
         message = self.state.get("message")
-        if self.phase == "failed":
+        if self.phase == Phase.FAILED:
             return f"The controller on {self.name} failed: {printable(message) if message else self.log_hint}"
         pid = f" (pid {self.state['pid']})" if "pid" in self.state else ""
         last = f", last heard of at {clock(self.state['time'] - self._offset)}" if "time" in self.state else ""
@@ -135,11 +136,11 @@ class HostView:
 
     @property
     def phase(self) -> str:
-        return str(self.state.get("phase", "starting"))
+        return str(self.state.get("phase", Phase.STARTING))
 
     @property
     def lost(self) -> bool:
-        return self._absence is not None and self._absence.kind == "lost"
+        return self._absence is not None and self._absence.kind == EventKind.LOST
 
     @property
     def over(self) -> bool:
@@ -186,7 +187,7 @@ class HostView:
     def ends_in(self, now: float) -> float | None:
         """Seconds until its run's duration is over; None when that does not end it, or not now."""
         ends_at = self.state.get("ends_at")
-        if not ends_at or self.phase != "running" or self.over:
+        if not ends_at or self.phase != Phase.RUNNING or self.over:
             return None
         return max(0.0, float(ends_at) - now - self._offset)
 

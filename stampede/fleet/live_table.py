@@ -17,13 +17,14 @@ from rich.text import Text
 
 from stampede.fleet.host_view import HostView, clock
 from stampede.fleet.standings import Standing, standings
+from stampede.schema.phases import BEFORE_START, Phase
+from stampede.schema.records import Outcome
 
 WIDTH = 100
 MOST_ROWS = 20
 """Hosts that a table shows; of more, those that stand out."""
 MOST_NOTES = 10
-BEFORE_START = frozenset({"starting", "arming", "armed"})
-WELL = BEFORE_START | {"running", "draining", "done", "stopped"}
+WELL = frozenset(Phase) - {Phase.PUSHING, Phase.FAILED}
 STYLES = {
     "not reached": "yellow",
     "lost": "bold red",
@@ -86,7 +87,7 @@ def table(hosts: Sequence[HostView], now: float, rows: int = MOST_ROWS) -> Rende
             cut(host.name),
             Text(condition, STYLES.get(condition, "")),
             *cells(host_figures(host, now)),
-            style="dim" if host.condition == "done" else "",
+            style="dim" if host.condition == Phase.DONE else "",
         )
     if others := len(hosts) - len(shown):
         drawn.add_row(Text(f"and {others} others"), style="dim")
@@ -181,7 +182,7 @@ def host_figures(host: HostView, now: float) -> dict[str, Any]:
         "silent": host.silent(now),
         "holders": {key: int(holders.get(key) or 0) for key in ("total", "ready", "finished", "stopped")}
         | {"active": int(holders.get("active") or 0) if fresh else None},
-        "steps": {key: int(steps.get(key) or 0) for key in ("ok", "failed", "interrupted")}
+        "steps": {key: int(steps.get(key) or 0) for key in Outcome}
         | {"per_s": float(steps.get("per_s") or 0) if fresh else None},
         "errors": dict(state.get("errors") or {}),
         "p95": {name: float(value) for name, value in (state.get("p95") or {}).items() if value},

@@ -14,12 +14,14 @@ from pathlib import Path
 
 from stampede.fleet import live_table
 from stampede.fleet.host_poller import HostPoller
-from stampede.fleet.host_view import ENDED, Fault, HostView
+from stampede.fleet.host_view import Fault, HostView
 from stampede.fleet.remote_shell import RootShell
 from stampede.fleet.snapshot import Snapshot, Unreachable, snapshot_of_process, snapshot_of_unit
 from stampede.fleet.standings import Crossings, standings
 from stampede.machine.files import write_atomically
 from stampede.machine.processes import Interrupted
+from stampede.schema.phases import ENDED, Phase
+from stampede.schema.records import EventKind
 
 POLL_EVERY = 0.5
 """Seconds; twice as long over SSH."""
@@ -27,11 +29,11 @@ STOP_LIMIT = 10.0
 """Seconds within which all hosts are asked to end the run."""
 JUDGE_EVERY = 1.0
 REACHED = {
-    "armed": frozenset({"armed", "running", "draining"}) | ENDED,
+    "armed": frozenset({Phase.ARMED, Phase.RUNNING, Phase.DRAINING}) | ENDED,
     "ended": ENDED,
 }
 """Phases in which a controller has reached what is waited for."""
-COLOURS = {"died": "red", "lost": "red", "unreachable": "yellow"}
+COLOURS = {EventKind.DIED: "red", EventKind.LOST: "red", EventKind.UNREACHABLE: "yellow"}
 
 type Tell = Callable[[str, str], None]
 """Shows a sentence or table to the user, in a colour; the empty string is the terminal's own."""
@@ -177,7 +179,7 @@ class Judge:
         for sentence in self._crossings.new(found, now):
             self._tell(sentence, "red")
         hopeless = next((standing for standing in found if standing.hopeless), None)
-        if hopeless and self._stop and any(host.phase == "running" for host in self._hosts):
+        if hopeless and self._stop and any(host.phase == Phase.RUNNING for host in self._hosts):
             stop, self._stop = self._stop, None
             reason = f"{hopeless.sentence}, and it cannot recover"
             self._tell(f"The run is stopped because {reason}.", "red")

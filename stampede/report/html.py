@@ -23,6 +23,7 @@ from stampede.analysis import host_outcomes as hosts
 from stampede.analysis.generator import BUSY, LATE
 from stampede.report import python_markup, timeline
 from stampede.report.distribution import BINS_PER_DECADE
+from stampede.schema.phases import ENDED
 
 HERE = Path(__file__).parent
 ASSETS = HERE / "assets"
@@ -139,7 +140,7 @@ def ending(host: dict[str, Any]) -> str:
     """How a host ended, for the table: "done", "stopped", "left out", "lost", "broke off while running"."""
     phase = str(host["phase"]).replace("_", " ")
     kinds = {fault["kind"] for fault in host["faults"]}
-    if host["phase"] in (*hosts.ENDED, *hosts.NOTHING):
+    if host["phase"] in (*ENDED, *hosts.NOTHING):
         return phase
     end = next((kind for kind in faults.ENDS if kind in kinds), "broke off")
     return f"{end} while {phase}"

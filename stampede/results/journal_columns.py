@@ -11,23 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-OUTCOMES = ("ok", "failed", "interrupted")
-OK, FAILED, INTERRUPTED = range(3)
+from stampede.schema.records import AgentRecord, EventKind, LoadRecord, Outcome, layout
 
-LOAD_FIELDS = (
-    "active",
-    "ready",
-    "in_flight",
-    "lag_p99",
-    "lag_max",
-    "loop_lag_max",
-    "cpu",
-    "rss",
-    "host_cpu",
-    "host_cores",
-    "host_memory_used",
-)
-AGENT_FIELDS = ("cpu", "rss", "restarts", "up")
+OUTCOMES = tuple(Outcome)
+OK, FAILED, INTERRUPTED = (OUTCOMES.index(outcome) for outcome in (Outcome.OK, Outcome.FAILED, Outcome.INTERRUPTED))
+
 MOST_EVENTS = 2000
 MOST_EXAMPLES = 200
 
@@ -100,6 +88,11 @@ class Event:
     kind: str
     text: str
 
+    @property
+    def phase(self) -> str:
+        """The phase that the host came to; empty when the event is about something else."""
+        return self.text if self.kind == EventKind.PHASE else ""
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -145,8 +138,8 @@ class Journal:
     services: Names = field(default_factory=Names)
     agents: Names = field(default_factory=Names)
     steps: Steps = field(default_factory=Steps)
-    load: Samples = field(default_factory=lambda: Samples(LOAD_FIELDS))
-    agent: Samples = field(default_factory=lambda: Samples(AGENT_FIELDS))
+    load: Samples = field(default_factory=lambda: Samples(tuple(layout(LoadRecord).fields)))
+    agent: Samples = field(default_factory=lambda: Samples(tuple(layout(AgentRecord).fields)))
     events: list[Event] = field(default_factory=list)
     examples: dict[str, Examples] = field(default_factory=dict)
     readings: dict[str, Reading] = field(default_factory=dict)  # by host

@@ -1,22 +1,20 @@
-"""Reads a host's journal (InfluxDB line protocol, plain or gzip) into the columns of `journal.Journal`.
+"""Reads a host's journal (InfluxDB line protocol, plain or gzip) into the columns of ``journal_columns.Journal``.
 
-A journal may be torn: a controller ended by `kill -9` or a full disk leaves half a line. A last line
-without its newline is passed over even when it looks whole, because its timestamp may have lost digits.
-Lines that are not understood are counted and otherwise passed over.
+A journal may be torn: a controller killed with SIGKILL or a full disk leaves half a line. A last line without its
+newline is skipped even when it looks complete, because its timestamp may have lost digits. Lines that cannot be
+understood are counted and otherwise skipped.
 """
 
 import gzip
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from stampede.results.errors import ReportError
 from stampede.results.journal_columns import (
-    AGENT_FIELDS,
     FAILED,
-    LOAD_FIELDS,
     MOST_EVENTS,
     MOST_EXAMPLES,
     OUTCOMES,
@@ -27,35 +25,33 @@ from stampede.results.journal_columns import (
     Reading,
     Samples,
 )
+from stampede.schema import line_protocol
+from stampede.schema.line_protocol import FieldValue
+from stampede.schema.records import AgentRecord, EventRecord, Layout, LoadRecord, Outcome, StepRecord, layout
 
-_NUMBER = rb"[-+]?[\d.]+(?:[eE][-+]?\d+)?"
-_STRING = rb'"((?:[^"\\]|\\.)*)"'
-_TIME = rb"\d{1,18}|[1-8]\d{18}"  # nanoseconds since 1970 that 64 bits hold
-# The controller writes a step's fields in this order, so one expression reads the line at once.
-_STEP = re.compile(
-    rb"holder=(\d{1,9})i,iteration=(\d{1,9})i,attempt=(\d{1,9})i,service="
-    + _STRING
-    + rb",service_time=("
-    + _NUMBER
-    + rb")"
-    rb",response_time=("
-    + _NUMBER
-    + rb")(?:,error="
-    + _STRING
-    + rb")?(?:,detail="
-    + _STRING
-    + rb")? ("
-    + _TIME
-    + rb")"
-)
-_HEAD = re.compile(rb"(?:[^ \\]|\\.)+")
-_TAG = re.compile(r",((?:[^,= \\]|\\.)+)=((?:[^,= \\]|\\.)+)")
-_FIELD = re.compile(rb"([\w.-]+)=(?:" + _STRING + rb"|(" + _NUMBER + rb")i?|([tTfF]|true|false))([, ])")
-
-type Value = bytes | float
 MISSING = float("nan")
-LONGEST = 1e9  # seconds; what is longer is no time
-MOST_HOLDERS = 2**31  # also of their rounds and attempts; what is more is no count
+LONGEST = 1e9  # seconds; anything longer is not a time
+MOST_HOLDERS = 2**31  # also of rounds and attempts; anything more is not a count
+
+
+def step_expression(step: Layout) -> re.Pattern[bytes]:
+    """What reads a step's fields and timestamp, in the order in which the journal has them, at once.
+
+    A group for each field, in order, and one for the timestamp. It serves speed alone: what it does not match,
+    `line_protocol.decode_fields` reads.
+    """
+    values = {int: r"(\d{1,9})i", float: f"({line_protocol.NUMBER})", str: line_protocol.STRING}
+    expression = ""
+    for name, kind in step.fields.items():
+        part = f"{',' if expression else ''}{name}={values[kind]}"
+        expression += f"(?:{part})?" if name in step.optional else part
+    return re.compile(f"{expression} ({line_protocol.TIMESTAMP})".encode())
+
+
+_STEP_LAYOUT = layout(StepRecord)
+_STEP = step_expression(_STEP_LAYOUT)
+_TAKEN = ("holder", "iteration", "attempt", "service", "service_time", "response_time", "error", "detail")
+_GROUPS = (*(list(_STEP_LAYOUT.fields).index(name) + 1 for name in _TAKEN), len(_STEP_LAYOUT.fields) + 1)
 
 
 @dataclass(frozen=True)
@@ -110,121 +106,118 @@ class _HostReader:
         self._host_number = journal.hosts.number(host)
         self._reading = reading
         self._known: dict[bytes, _Series] = {}
-        self._services: dict[bytes | None, int] = {}
+        self._services: dict[bytes, int] = {}
 
     def take(self, line: bytes) -> bool:
         """Takes one line; False when it is not understood."""
         head, _, rest = line[:-1].partition(b" ")
-        if head.endswith(b"\\"):  # an escaped space in a tag: rare, so looked for only here
-            match = _HEAD.match(line)
-            head, rest = (match.group(), line[match.end() + 1 : -1]) if match else (b"", b"")
-        series = self._known.get(head) or self._meet(head)
-        if series is None:
-            return False
-        if series.measurement == "step" and (match := _STEP.fullmatch(rest)):
-            holder, iteration, attempt, service, service_time, response_time, error, detail, time = match.groups()
-            numbers = int(holder), int(iteration), int(attempt)
-            return self._step(series, numbers, service, service_time, response_time, error, detail, time)
-        parsed = _fields(rest)
-        if parsed is None:
-            return False
-        fields, time = parsed
         try:
-            match series.measurement:
-                case "step":
-                    return self._step(
-                        series,
-                        (_count(fields, "holder"), _count(fields, "iteration"), _count(fields, "attempt")),
-                        _text(fields, "service"),
-                        fields["service_time"],
-                        fields.get("response_time", fields["service_time"]),
-                        _text(fields, "error"),
-                        _text(fields, "detail"),
-                        time,
-                    )
-                case "load":
-                    self._sample(self._journal.load, LOAD_FIELDS, 0, fields, int(time))
-                case "agent":
-                    self._sample(self._journal.agent, AGENT_FIELDS, series.agent, fields, int(time))
-                case _:
-                    self._event(series, _text(fields, "text"), int(time))
+            if head.endswith(b"\\"):  # an escaped space in a tag: rare, so looked for only here
+                head = line_protocol.split(line.decode(errors="surrogateescape"))[0].encode(errors="surrogateescape")
+                rest = line[len(head) + 1 : -1]
+            series = self._known.get(head) or self._meet(head)
+            if series.measurement == StepRecord.measurement and (match := _STEP.fullmatch(rest)):
+                self._matched_step(series, match)
+            else:
+                fields, time = line_protocol.decode_fields(rest.decode(errors="replace"))
+                self._record(series, fields, time)
         except (KeyError, ValueError, OverflowError):
             return False
         return True
 
-    def _meet(self, head: bytes) -> _Series | None:
-        """Parses measurement and tags that were not met before; None when they are not ours."""
-        try:
-            measurement, comma, rest = head.decode().partition(",")
-        except UnicodeDecodeError:
-            return None
-        tags = {_unescaped(name): _unescaped(value) for name, value in _TAG.findall(comma + rest)}
-        if _TAG.sub("", comma + rest):
-            return None
+    def _meet(self, head: bytes) -> _Series:
+        """Parses measurement and tags that are new. Raises KeyError or ValueError when they are not ours."""
+        measurement, tags = line_protocol.decode_series(head.decode())
         journal = self._journal
-        try:
-            match measurement:
-                case "step":
-                    outcome = OUTCOMES.index(tags["outcome"])
-                    series = _Series("step", journal.step_names.number(tags["step"]), outcome)
-                case "agent":
-                    series = _Series("agent", agent=journal.agents.number(tags["agent"]))
-                case "event":
-                    series = _Series("event", kind=tags["kind"])
-                case "load":
-                    series = _Series("load")
-                case _:
-                    return None
-        except (KeyError, ValueError):
-            return None
+        if measurement == StepRecord.measurement:
+            outcome = OUTCOMES.index(Outcome(tags["outcome"]))
+            series = _Series(measurement, journal.step_names.number(tags["step"]), outcome)
+        elif measurement == AgentRecord.measurement:
+            series = _Series(measurement, agent=journal.agents.number(tags["agent"]))
+        elif measurement == EventRecord.measurement:
+            series = _Series(measurement, kind=tags["kind"])
+        elif measurement == LoadRecord.measurement:
+            series = _Series(measurement)
+        else:
+            raise ValueError(measurement)
         for names, tag in ((journal.runs, "run"), (journal.scenarios, "scenario")):
             if tag in tags:
                 names.number(tags[tag])
         self._known[head] = series
         return series
 
+    def _record(self, series: _Series, fields: Mapping[str, FieldValue], time: int) -> None:
+        """Takes a record with its fields in any order. Raises KeyError, ValueError or OverflowError."""
+        if series.measurement == StepRecord.measurement:
+            service_time = fields["service_time"]
+            self._step(
+                series,
+                (_count(fields, "holder"), _count(fields, "iteration"), _count(fields, "attempt")),
+                self._journal.services.number(_text(fields, "service")),
+                float(service_time),
+                float(fields.get("response_time", service_time)),
+                _text(fields, "error"),
+                _text(fields, "detail"),
+                time,
+            )
+        elif series.measurement == LoadRecord.measurement:
+            self._sample(self._journal.load, 0, fields, time)
+        elif series.measurement == AgentRecord.measurement:
+            self._sample(self._journal.agent, series.agent, fields, time)
+        else:
+            self._event(series, _text(fields, "text"), time)
+
+    def _matched_step(self, series: _Series, match: re.Match[bytes]) -> None:
+        """Takes a step whose fields `_STEP` has matched. Raises ValueError."""
+        holder, iteration, attempt, service, service_time, response_time, error, detail, time = match.group(*_GROUPS)
+        service_number = self._services.get(service)
+        if service_number is None:
+            service_number = self._services[service] = self._journal.services.number(_plain(service))
+        numbers = int(holder), int(iteration), int(attempt)
+        self._step(
+            series,
+            numbers,
+            service_number,
+            float(service_time),
+            float(response_time),
+            _plain(error) if error else "",
+            _plain(detail) if detail else "",
+            int(time),
+        )
+
     def _step(
         self,
         series: _Series,
         numbers: tuple[int, int, int],
-        service: bytes | None,
-        service_time: Value,
-        response_time: Value,
-        error: bytes | None,
-        detail: bytes | None,
-        time: bytes,
-    ) -> bool:
-        try:
-            seconds, response_seconds = float(service_time), float(response_time)
-            end = int(time)
-        except (ValueError, OverflowError):
-            return False
-        if not (0 <= seconds < LONGEST and 0 <= response_seconds < LONGEST):
-            return False
-        service_number = self._services.get(service)
-        if service_number is None:
-            service_number = self._services[service] = self._journal.services.number(_plain(service))
+        service: int,
+        service_time: float,
+        response_time: float,
+        error: str,
+        detail: str,
+        time: int,
+    ) -> None:
+        if not (0 <= service_time < LONGEST and 0 <= response_time < LONGEST):
+            raise ValueError(f"{service_time} or {response_time} is not a time")
+        holder, iteration, attempt = numbers
+        journal = self._journal
         error_number = -1
         if series.outcome == FAILED:
-            journal = self._journal
-            error_class = _plain(error) or "unknown"
+            error_class = error or "unknown"
             error_number = journal.errors.number(error_class)
-            step = journal.step_names.list[series.step]
-            self._failure(Failure(end, self._host, step, numbers[0], _plain(service), error_class, _plain(detail)))
-        steps = self._journal.steps
-        steps.end.append(end)
+            step, about = journal.step_names.list[series.step], journal.services.list[service]
+            self._failure(Failure(time, self._host, step, holder, about, error_class, detail))
+        steps = journal.steps
+        steps.end.append(time)
         steps.host.append(self._host_number)
         steps.step.append(series.step)
         steps.outcome.append(series.outcome)
         steps.error.append(error_number)
-        steps.service_time.append(seconds)
-        steps.response_time.append(response_seconds)
-        steps.service.append(service_number)
-        holder, iteration, attempt = numbers
+        steps.service_time.append(service_time)
+        steps.response_time.append(response_time)
+        steps.service.append(service)
         steps.holder.append(holder)
         steps.iteration.append(iteration)
         steps.attempt.append(attempt)
-        return True
 
     def _failure(self, failure: Failure) -> None:
         examples = self._journal.examples.get(failure.error)
@@ -235,38 +228,17 @@ class _HostReader:
         if failure.detail in examples.details or len(examples.details) < MOST_EXAMPLES:
             examples.details[failure.detail] = examples.details.get(failure.detail, 0) + 1
 
-    def _sample(
-        self, samples: Samples, names: tuple[str, ...], source: int, fields: dict[str, Value], time: int
-    ) -> None:
-        samples.add(time, self._host_number, source, [float(fields.get(name, MISSING)) for name in names])
+    def _sample(self, samples: Samples, source: int, fields: Mapping[str, FieldValue], time: int) -> None:
+        samples.add(time, self._host_number, source, [float(fields.get(name, MISSING)) for name in samples.columns])
 
-    def _event(self, series: _Series, text: bytes | None, time: int) -> None:
+    def _event(self, series: _Series, text: str, time: int) -> None:
         if len(self._journal.events) < MOST_EVENTS:
-            self._journal.events.append(Event(time, self._host, series.kind, _plain(text)))
+            self._journal.events.append(Event(time, self._host, series.kind, text))
         else:
             self._reading.events_left_out += 1
 
 
-def _fields(rest: bytes) -> tuple[dict[str, Value], bytes] | None:
-    """The fields, in whatever order, and the timestamp of a line; None when it is not line protocol."""
-    fields: dict[str, Value] = {}
-    position = 0
-    while match := _FIELD.match(rest, position):
-        name, text, number, truth, end = match.groups()
-        if text is not None:
-            fields[name.decode()] = text
-        elif number is not None:
-            fields[name.decode()] = float(number)
-        else:
-            fields[name.decode()] = float(truth[:1] in b"tT")
-        position = match.end()
-        if end == b" ":
-            time = rest[position:]
-            return (fields, time) if re.fullmatch(_TIME, time) else None
-    return None
-
-
-def _count(fields: dict[str, Value], name: str) -> int:
+def _count(fields: Mapping[str, FieldValue], name: str) -> int:
     """A whole number's value; 0 when the record has no such field. Raises ValueError when no column could hold it."""
     value = float(fields.get(name, 0.0))
     if not 0 <= value < MOST_HOLDERS:
@@ -274,19 +246,12 @@ def _count(fields: dict[str, Value], name: str) -> int:
     return int(value)
 
 
-def _text(fields: dict[str, Value], name: str) -> bytes | None:
-    """A string field's bytes; None when the record has no such field."""
+def _text(fields: Mapping[str, FieldValue], name: str) -> str:
+    """A string field's text; empty when the record has no such field."""
     value = fields.get(name)
-    return value if isinstance(value, bytes) else None
+    return value if isinstance(value, str) else ""
 
 
-def _plain(quoted: bytes | None) -> str:
-    r"""The text of a string field: \" and \\ unescaped, bytes that are not UTF-8 replaced."""
-    if not quoted:
-        return ""
-    return _unescaped(quoted.decode(errors="replace"))
-
-
-def _unescaped(text: str) -> str:
-    """The text without the backslashes that escape a character."""
-    return re.sub(r"\\(.)", r"\1", text) if "\\" in text else text
+def _plain(quoted: bytes) -> str:
+    """The text of a string field; bytes that are not UTF-8 are replaced."""
+    return line_protocol.unquote(quoted.decode(errors="replace"))

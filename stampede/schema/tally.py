@@ -1,4 +1,4 @@
-"""What thresholds judge, counted on each host while the run goes on, in a form that adds up over hosts.
+"""The figures that thresholds judge, counted on each host during the run, in a form that can be summed over hosts.
 
 Times are counted in buckets whose bounds grow by 2 % (as in DDSketch, Masson et al. 2019), so a percentile is known
 to within 1 %. The limit itself is such a bound: on which side of it a percentile lies is known exactly.
@@ -98,27 +98,28 @@ class Tallies:
         self._last = 0.0
         self._draining: float | None = None
         self._ended = False
-        self._of: dict[str, list[Tally]] = {}
+        self._by_step: dict[str, list[Tally]] = {}
 
     def begin(self, start: float) -> None:
         """The holders start at this moment."""
         self._start = start
 
     def drain(self, moment: float) -> None:
-        """From this moment on steps only drain."""
+        """Steps ending from this moment on belong to the phase ``drain``."""
         self._draining = moment - self._start
 
     def end(self) -> None:
-        """No step comes any more: the run was over with the last one."""
+        """No more steps follow; the run ended with the last one."""
         self._ended = True
 
     def count(self, step: str, outcome: str, now: float, service_time: float, response_time: float) -> None:
         """Count a step that ends ``now``; see ``Recorder.step``."""
         self._last = now
-        its = self._of.get(step)
-        if its is None:
-            its = self._of[step] = [tally for tally in self._all if tally.threshold.step in (None, step)]
-        for tally in its:
+        tallies = self._by_step.get(step)
+        if tallies is None:
+            tallies = [tally for tally in self._all if tally.threshold.step in (None, step)]
+            self._by_step[step] = tallies
+        for tally in tallies:
             threshold = tally.threshold
             if threshold.phase not in (thresholds.RUN, self._phase(now)):
                 continue

@@ -145,7 +145,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     authority.issue_cert("localhost").configure_cert(context)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), AnyService) as httpd:
         httpd.socket = context.wrap_socket(httpd.socket, server_side=True)
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        threading.Thread(target=httpd.serve_forever, args=[0.01], daemon=True).start()
         yield Server(httpd.server_address[1], ca_file)
         httpd.shutdown()
 

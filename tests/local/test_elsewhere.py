@@ -138,7 +138,7 @@ def bystander() -> Iterator[Bystander]:
 @pytest.fixture
 def verifier(tmp_path: Path, bystander: Bystander) -> Iterator[Verifier]:
     with Verifier(tmp_path, bystander.endpoint) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         yield server
         server.shutdown()
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from ssh_servers import SSHD, SSHServer
 
@@ -17,6 +18,9 @@ from controller.metrics.journal import Journal
 from controller.run.run import Run
 from controller.run.simulated import SimulatedServices, SimulatedWallets
 from stampede.schema.settings import Settings
+
+hypothesis.settings.register_profile("any speed", deadline=None)
+hypothesis.settings.load_profile("any speed")
 
 
 @pytest.fixture

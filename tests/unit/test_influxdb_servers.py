@@ -61,7 +61,7 @@ def influx(tmp_path: Path) -> Iterator[Influx]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         known = Influx(f"https://localhost:{server.server_address[1]}", str(tmp_path / "ca.pem"))
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         yield known
         server.shutdown()
 

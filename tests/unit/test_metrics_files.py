@@ -131,7 +131,7 @@ def test_a_certificate_that_is_not_trusted_is_named_at_once(tmp_path: Path) -> N
     with http.server.HTTPServer(("localhost", 0), http.server.BaseHTTPRequestHandler) as server:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
         server.handle_error = lambda *_: None  # type: ignore[method-assign]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         url = f"https://localhost:{server.server_port}"
         with pytest.raises(
             influxdb.Untrusted, match=f"its certificate is not trusted for {url} \\(.*stampede_influxdb"

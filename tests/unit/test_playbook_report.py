@@ -9,6 +9,8 @@ import pytest
 import report_samples as samples
 from plugin_files import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 
 def play(*options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

@@ -11,6 +11,7 @@ import yaml
 from plugin_files import REPOSITORY, load_plugin
 
 from stampede.schema.settings import check_variables
+from stampede.schema.settings.variables import VARIABLES
 
 ALL_ROLES = sorted((REPOSITORY / "roles").iterdir())
 ROLES = [role for role in ALL_ROLES if (role / "defaults/main.yml").exists()]
@@ -42,8 +43,8 @@ def test_no_variable_belongs_to_two_roles() -> None:
     assert len(names) == len(set(names))
 
 
-def test_the_readmes_tables_are_up_to_date() -> None:
-    subprocess.run([sys.executable, REPOSITORY / "bin/variables-table", "--check"], check=True)
+def test_what_is_generated_from_the_argument_specs_is_up_to_date() -> None:
+    subprocess.run([sys.executable, REPOSITORY / "bin/generate-settings", "--check"], check=True)
 
 
 def test_the_controller_takes_the_defaults() -> None:
@@ -58,14 +59,14 @@ def test_the_controller_takes_the_defaults() -> None:
 
 @pytest.mark.parametrize("inventory", ["local", "example"])
 def test_inventories_set_only_variables_that_are_known(inventory: str) -> None:
-    known = settings_plugin.known_names(REPOSITORY / "roles")
+    known = VARIABLES.keys()
     text = (REPOSITORY / "inventory" / inventory / "group_vars/all.yml").read_text()
     names = {match[1] for match in re.finditer(r"^(?:# )?(stampede_\w+):", text, re.MULTILINE)}
     assert names and not names - known
 
 
 def test_tasks_use_only_variables_that_are_known() -> None:
-    known = settings_plugin.known_names(REPOSITORY / "roles")
+    known = VARIABLES.keys()
     plugins = {file.stem for file in (REPOSITORY / "plugins").rglob("stampede_*.py")}
     for folder in ("roles", "playbooks", "inventory"):
         for file in (REPOSITORY / folder).rglob("*.yml"):

@@ -182,6 +182,7 @@ def simulate(folder: Path, settings: Settings, wallets: Wallets) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_load_that_a_slow_verifier_takes_off_the_others_does_not_count(tmp_path, variables):
     """In a closed model fewer steps of every kind are done when one is slow; their times stay the same."""
     changed = {"stampede_holders": 30, "stampede_duration": "400s", "stampede_ramp_up": "10s"}

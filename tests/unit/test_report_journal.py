@@ -1,15 +1,23 @@
 """The report's journal reader: whole journals, torn ones, strange lines."""
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 import report_samples as samples
+from hypothesis import given
+from hypothesis import strategies as st
+from test_line_protocol import steps
 
+from controller.metrics.journal import Journal as JournalWriter
 from stampede.report.output import ReportError
 from stampede.results import journal_reader
-from stampede.results.journal_columns import Journal
+from stampede.results.journal_columns import OUTCOMES, Journal
+from stampede.schema import line_protocol, records
+from stampede.schema.records import Outcome, StepRecord
 
 
 def read(path: Path) -> Journal:
@@ -126,3 +134,41 @@ def test_samples_lacking_a_field_have_no_number_there(tmp_path):
 def test_a_journal_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(ReportError, match=r"journal .*missing\.lp cannot be read: No such file"):
         read(tmp_path / "missing.lp")
+
+
+@given(steps(), st.integers(1, 9 * 10**18 - 1))
+def test_the_fast_way_to_read_a_step_reads_what_the_decoder_reads(record, time):
+    """The expression is derived from the record's layout: each step that the journal holds goes the fast way."""
+    text = line_protocol.encode("step", records.field_values(record), time)
+    match = journal_reader.step_expression(records.layout(StepRecord)).fullmatch(text[5:-1].encode())
+    assert match
+    fields, read_time = line_protocol.decode_fields(text[5:-1])
+    for name, found in zip(records.layout(StepRecord).fields, match.groups()[:-1], strict=True):
+        value = fields.get(name)
+        if isinstance(value, str):
+            assert line_protocol.unquote(found.decode()) == value
+        else:
+            assert (found is None and value is None) or float(found) == value
+    assert int(match.groups()[-1]) == read_time == time
+
+
+@given(steps())
+def test_a_step_comes_back_from_the_journal(record):
+    record = replace(record, step=f"s{record.step}".rstrip("\\"), holder=record.holder % 10**9)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "journal.lp"
+        with JournalWriter(path, {"run": "r"}) as journal:
+            journal.write(record, 5)
+        found = read(path)
+    assert found.readings["load-1"].not_understood == 0
+    steps, failed = found.steps, record.outcome == Outcome.FAILED
+    assert found.step_names.list[steps.step[0]] == " ".join(record.step.splitlines())
+    assert OUTCOMES[steps.outcome[0]] == record.outcome
+    assert (steps.holder[0], steps.iteration[0], steps.attempt[0]) == (
+        record.holder,
+        record.iteration,
+        record.attempt,
+    )
+    assert steps.service_time[0] == pytest.approx(record.service_time, rel=1e-8)
+    assert found.services.list[steps.service[0]] == " ".join(record.service.splitlines())
+    assert found.errors.list == ([" ".join((record.error or "").splitlines()) or "unknown"] if failed else [])

@@ -191,6 +191,7 @@ print(json.dumps({"ok": load["ok"], "kilobytes": resource.getrusage(resource.RUS
 """
 
 
+@pytest.mark.slow
 def test_a_million_steps_fit_into_a_gigabyte_and_a_page_of_six_megabytes(tmp_path):
     """How long it takes depends on the machine and is measured elsewhere."""
     names = list(samples.TIMES)

@@ -1,0 +1,190 @@
+"""What a record is: each measurement's tags and fields, in the order in which the journal has them.
+
+A record's class is its schema: a field annotated with ``Tag`` is a tag of the point, the others are its fields. Every
+point also has the tags in ``RUN_TAGS``. A field that is None is left out of the point.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from stampede.schema.line_protocol import FieldValue
+
+RUN_TAGS = ("run", "host", "scenario")
+"""Tags of every point, before the record's own."""
+
+
+class Outcome(StrEnum):
+    """How a step ended."""
+
+    OK = "ok"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    """Cut off by the end of the run."""
+
+
+class EventKind(StrEnum):
+    """What an event is about.
+
+    The first group is journaled by the host itself; the second is what the control node sees of its hosts, or what
+    the report infers.
+    """
+
+    PHASE = "phase"
+    """The text is a ``Phase``."""
+    STOP_REQUESTED = "stop_requested"
+    AGENT_DIED = "agent_died"
+    AGENT_RESTARTED = "agent_restarted"
+    WALLET_KEPT = "wallet_kept"
+    """A wallet that was replaced could not be removed."""
+    DISK_FULL = "disk_full"
+
+    LEFT_OUT = "left_out"
+    """The host took no part in the run."""
+    UNREACHABLE = "unreachable"
+    REACHABLE_AGAIN = "reachable_again"
+    LOST = "lost"
+    """Unreachable for so long that it was given up."""
+    DIED = "died"
+    """Its controller ended without being done."""
+    NOT_COLLECTED = "not_collected"
+    BROKE_OFF = "broke_off"
+    """Its journal ends in mid-run, and nobody saw why."""
+
+
+class _TagMark:
+    """Marks a field of a record's class as a tag of the point."""
+
+
+Tag = Annotated[str, _TagMark()]
+
+
+@dataclass(slots=True)
+class StepRecord:
+    """A step that ended. Times in seconds."""
+
+    measurement: ClassVar[str] = "step"
+    step: Tag
+    outcome: Annotated[Outcome, _TagMark()]
+    holder: int
+    iteration: int
+    attempt: int
+    """Counts the holder's wallets: 1 until its script is started over with a fresh one."""
+    service: str
+    """The configured service that the step was about; empty when none."""
+    service_time: float
+    response_time: float
+    """From when the step was due, so that a stalled generator cannot hide waiting (coordinated omission)."""
+    error: str | None = None
+    """Error class of a failed step (see ``errors``)."""
+    detail: str | None = None
+
+
+@dataclass(slots=True)
+class LoadRecord:
+    """The load of the last second and what making it cost. CPU in cores, memory in bytes, lag in seconds."""
+
+    measurement: ClassVar[str] = "load"
+    active: int
+    """Holders under way."""
+    ready: int
+    """Wallets made."""
+    in_flight: int
+    """Steps under way."""
+    arrivals: int
+    """Holders that started."""
+    finished: int
+    """Holders that ended, in whatever way."""
+    lag_p50: float
+    lag_p99: float
+    lag_max: float
+    """How late steps began (schedule lag)."""
+    loop_lag_max: float
+    """How late the event loop woke, at worst."""
+    cpu: float
+    rss: int
+    """Of the controller."""
+    host_cpu: float
+    host_cores: int
+    host_memory_used: float
+    """Share of the host's memory, 0 to 1."""
+
+
+@dataclass(slots=True)
+class AgentRecord:
+    """One ACA-Py process. CPU in cores, memory in bytes."""
+
+    measurement: ClassVar[str] = "agent"
+    agent: Tag
+    cpu: float
+    rss: int
+    restarts: int
+    up: bool
+
+
+@dataclass(slots=True)
+class EventRecord:
+    """A phase of the run, or a fault."""
+
+    measurement: ClassVar[str] = "event"
+    kind: Tag
+    """An ``EventKind``, or one of another version."""
+    text: str
+    value: float = 0.0
+
+
+type Record = StepRecord | LoadRecord | AgentRecord | EventRecord
+RECORDS: tuple[type[Record], ...] = (StepRecord, LoadRecord, AgentRecord, EventRecord)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A record's tags and fields in order, without the tags of the run; derived from its class."""
+
+    measurement: str
+    tags: tuple[str, ...]
+    fields: dict[str, type[FieldValue]]
+    optional: frozenset[str]
+    """Fields that a point may lack."""
+
+
+def _derive(record: type[Record]) -> Layout:
+    hints = typing.get_type_hints(record, include_extras=True)
+    tags, kinds, optional = [], {}, set()
+    for name in (field.name for field in fields(record)):
+        hint = hints[name]
+        if typing.get_origin(hint) is Annotated:
+            tags.append(name)
+            continue
+        if isinstance(hint, types.UnionType):
+            hint = next(kind for kind in typing.get_args(hint) if kind is not types.NoneType)
+            optional.add(name)
+        kinds[name] = hint
+    return Layout(record.measurement, tuple(tags), kinds, frozenset(optional))
+
+
+_LAYOUTS: dict[type[Record], Layout] = {record: _derive(record) for record in RECORDS}
+
+
+def layout(record: type[Record]) -> Layout:
+    """The layout of a record's class."""
+    return _LAYOUTS[record]
+
+
+def tags(record: Record) -> dict[str, str]:
+    """The record's own tags."""
+    return {name: getattr(record, name) for name in layout(type(record)).tags}
+
+
+def field_values(record: Record) -> dict[str, FieldValue]:
+    """The record's fields, without those that are None."""
+    found = {}
+    for name in layout(type(record)).fields:
+        value = getattr(record, name)
+        if value is not None:
+            found[name] = value
+    return found
