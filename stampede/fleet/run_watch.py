@@ -178,10 +178,10 @@ class Judge:
         found = standings(self._hosts)
         for sentence in self._crossings.new(found, now):
             self._tell(sentence, "red")
-        hopeless = next((standing for standing in found if standing.hopeless), None)
-        if hopeless and self._stop and any(host.phase == Phase.RUNNING for host in self._hosts):
+        lost = next((standing for standing in found if standing.unrecoverable), None)
+        if lost and self._stop and any(host.phase == Phase.RUNNING for host in self._hosts):
             stop, self._stop = self._stop, None
-            reason = f"{hopeless.sentence}, and it cannot recover"
+            reason = f"{lost.sentence}, and it cannot recover"
             self._tell(f"The run is stopped because {reason}.", "red")
             stop(reason)
 

@@ -148,7 +148,8 @@ class ControlMasters:
                 master.process.wait(max(0.0, deadline - time.monotonic()))
         if watchdog and watchdog.stdin:
             watchdog.stdin.close()
-            watchdog.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                watchdog.wait(END_LIMIT)
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
 

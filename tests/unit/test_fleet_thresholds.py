@@ -80,7 +80,7 @@ def test_other_figures_of_all_hosts_together(entries: list[dict[str, Any]], valu
 )
 def test_nothing_is_said_of_too_little(entry: dict[str, Any]) -> None:
     standing = stands(entry)
-    assert standing.value is None and not standing.crossed and not standing.hopeless
+    assert standing.value is None and not standing.crossed and not standing.unrecoverable
     assert "too little to judge yet" in standing.sentence
 
 
@@ -111,7 +111,7 @@ class TestHope:
     )
     def test_there_is_none_when_no_luck_could_mend_it(self, entry: dict[str, Any], hopeless: bool) -> None:
         standing = stands(entry)
-        assert standing.hopeless is hopeless
+        assert standing.unrecoverable is hopeless
         assert standing.crossed or not hopeless
 
 
