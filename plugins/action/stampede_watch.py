@@ -18,6 +18,7 @@ from stampede.fleet.ssh_connection import ControlMasters
 from stampede.machine.processes import cleaning_up_when_interrupted
 from stampede.schema.durations import seconds
 from stampede.schema.errors import BadInput
+from stampede.schema.json_form import to_json
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -40,7 +41,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 )
         except (BadInput, PlaybookGone) as error:
             raise AnsibleActionFail(str(error)) from None
-        result["states"] = {name: dict(view.state) for name, view in outcome.views.items()}
+        result["states"] = {name: to_json(view.state) or {} for name, view in outcome.views.items()}
         result["died"] = outcome.failures
         result["faults"] = [fault.as_dict() for fault in outcome.faults]
         return result
