@@ -9,7 +9,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 from stampede.fleet.clock_check import COMMAND, read_clock
-from stampede.schema.durations import seconds
+from stampede.schema.settings.durations import seconds
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]

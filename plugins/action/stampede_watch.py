@@ -16,9 +16,9 @@ from stampede.fleet.remote_shell import shell_of
 from stampede.fleet.run_watch import Controller, PlaybookGone, watch_run
 from stampede.fleet.ssh_connection import ControlMasters
 from stampede.machine.processes import cleaning_up_when_interrupted
-from stampede.schema.durations import seconds
 from stampede.schema.errors import BadInput
 from stampede.schema.json_form import to_json
+from stampede.schema.settings.durations import seconds
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
