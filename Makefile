@@ -1,27 +1,27 @@
-# Stampede's verbs on the control node. `make` alone lists them.
+# Stampede's commands on the control node. `make` on its own lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
-# What is handed on: to ansible-playbook by `make run`, to pytest by `make quick` and `make test`, to tests.fleet by
+# Extra arguments: for ansible-playbook in `make run`, for pytest in `make quick` and `make test`, for tests.fleet in
 # `make fleet`.
 ARGS ?=
-# The interpreter for .venv; empty: bin/find-python looks for one.
+# The interpreter for .venv; if empty, bin/find-python searches for one.
 PYTHON ?=
 export PYTHON
 
-# An ansible.cfg that Ansible also reads in a folder that others may write to.
+# Set explicitly, because Ansible ignores the ansible.cfg of a world-writable directory.
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
-# Ansible insists on UTF-8.
+# Ansible requires UTF-8.
 ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
 export LC_ALL := C.UTF-8
 endif
 
-.PHONY: help setup setup-dev run fleet fleet-down quick test lint clean
+.PHONY: help setup setup-dev run fleet fleet-down generate quick test lint clean
 
-help:  ## list these verbs
+help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
-setup:  ## make .venv with everything that a run needs (the other verbs do it by themselves)
+setup:  ## create .venv with everything a run needs (the other targets do this automatically)
 	@bin/prepare-venv requirements.txt requirements-host.txt
 
 setup-dev:
@@ -33,10 +33,10 @@ run: setup  ## load-test the reference services on this machine; ARGS="-e stampe
 fleet: setup  ## boot test hosts on this machine, as root; ARGS="--hosts 2" changes how many load hosts
 	@.venv/bin/python -m tests.fleet up $(ARGS)
 
-fleet-down: setup  ## take the test hosts down, without a trace
+fleet-down: setup  ## stop the test hosts and remove them completely
 	@.venv/bin/python -m tests.fleet down $(ARGS)
 
-quick: setup-dev  ## run the unit tests but the slow ones, in less than two minutes; ARGS="-k holder" goes to pytest
+quick: setup-dev  ## run the fast unit tests, in less than two minutes; ARGS="-k holder" goes to pytest
 	@.venv/bin/pytest -n 2 -m "not slow" tests/unit $(ARGS)
 
 test: lint  ## run the linters and all tests; ARGS="tests/unit -x" goes to pytest
@@ -50,6 +50,10 @@ lint: setup-dev  ## check style, types, YAML and playbooks
 	@.venv/bin/yamllint --strict .
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/ansible-lint --offline -q
 
-clean:  ## remove .venv, work folders and caches; results stay
+generate: setup-dev  ## regenerate the files derived from the argument specs and the dashboards' code
+	@.venv/bin/python bin/generate-settings
+	@.venv/bin/python -m dashboards
+
+clean:  ## remove .venv, work folders and caches; keep results
 	@rm -rf .venv .stampede .ansible .mypy_cache .ruff_cache .pytest_cache *.egg-info build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""How long does it take, and what memory, to bring home a million journaled steps from each of three hosts?
+"""How long does it take, and how much memory, to collect a million journaled steps from each of three hosts?
 
-Each load host gets the folder of a run whose control node died: a journal of an hour, written by the controller's own
-code, and logs. playbooks/collect.yml then brings all of it home and makes the report. On a test fleet that is booted
-for it (Linux, root), or on an inventory of your own, whose hosts get nothing but that folder, and lose it again.
+Each load host gets the folder of a run whose control node died: a journal of one hour, written by the controller's
+own code, and logs. playbooks/collect.yml then collects everything and writes the report. Uses a test fleet booted for
+the purpose (Linux, root), or your own inventory; on its hosts only that folder is created, and removed afterwards.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from local_run import ROOT, MeasurementFailed, exit_code, verdict
 from playbook import play, row, test_fleet
 
 from controller.metrics.journal import Journal
-from controller.metrics.recorder import Recorder
+from controller.metrics.recorder import Recorder, journaling
+from stampede.schema.phases import Phase
+from stampede.schema.records import AgentRecord, EventKind, EventRecord, LoadRecord, Outcome
 
 SECONDS_A_MILLION = 60.0
 BYTES = 1e9
@@ -34,7 +36,7 @@ START = 1_795_370_592
 HOLDERS = 4000
 """Per host."""
 STEPS = {
-    # Median seconds, spread (sigma of the logarithm), service, how often of a hundred steps.
+    # Median seconds, spread (sigma of the logarithm), service, percentage of all steps.
     "connect_to_mediator": (0.35, 0.4, "", 1),
     "connect": (0.22, 0.35, "issuer", 2),
     "receive_credential": (0.9, 0.45, "issuer", 12),
@@ -66,15 +68,15 @@ TAKE_AWAY = """
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=1_000_000, help="journaled steps a host (default: 1000000)")
+    parser.add_argument("--steps", type=int, default=1_000_000, help="journaled steps per host (default: 1000000)")
     parser.add_argument("--hosts", type=int, default=3, help="load hosts of the test fleet (default: 3)")
-    parser.add_argument("--inventory", type=Path, help="instead of a test fleet; its group load_hosts is used")
+    parser.add_argument("--inventory", type=Path, help="use its group load_hosts instead of a test fleet")
     return parser.parse_args(argv)
 
 
 @dataclass
 class Clock:
-    """A run's time that passes as fast as records are made."""
+    """Virtual time of a run, which advances as records are written."""
 
     time: float = 0.0
 
@@ -88,7 +90,7 @@ class Clock:
 
 
 def write_host(folder: Path, host: str, steps: int, seed: int) -> int:
-    """Write what a run of an hour leaves on a host; returns the journal's bytes."""
+    """Write what a one-hour run leaves on a host; returns the size of the journal in bytes."""
     (folder / "logs").mkdir(parents=True)
     path = folder / "journal.lp"
     with Journal(path, {"run": RUN, "host": host, "scenario": "issue_present_revoke"}) as journal:
@@ -104,28 +106,41 @@ def write_host(folder: Path, host: str, steps: int, seed: int) -> int:
 
 def write_journal(journal: Journal, steps: int, chance: random.Random) -> None:
     clock = Clock()
-    recorder = Recorder(clock, journal)
-    recorder.event("phase", "running")
+    recorder = Recorder(clock, journaling(journal, clock))
+    journal.write(EventRecord(EventKind.PHASE, Phase.RUNNING), clock.epoch_ns(clock.time))
     names, weights = list(STEPS), [step[3] for step in STEPS.values()]
     second = 0
     for number in range(steps):
         clock.time = HOUR * (number + chance.random()) / steps
         if clock.time >= second:
             second += 1
-            fields = {"active": HOLDERS, "ready": HOLDERS, "in_flight": chance.randrange(90, 250)}
-            lags = {"lag_p99": chance.expovariate(500), "loop_lag_max": chance.expovariate(100)}
-            usage = {"cpu": chance.random(), "host_cpu": 4 * chance.random(), "host_cores": 4, "rss": 150_000_000}
-            recorder.sample("load", fields | lags | usage)
+            load = LoadRecord(
+                active=HOLDERS,
+                ready=HOLDERS,
+                in_flight=chance.randrange(90, 250),
+                arrivals=0,
+                finished=0,
+                lag_p50=chance.expovariate(2000),
+                lag_p99=chance.expovariate(500),
+                lag_max=chance.expovariate(200),
+                loop_lag_max=chance.expovariate(100),
+                cpu=chance.random(),
+                rss=150_000_000,
+                host_cpu=4 * chance.random(),
+                host_cores=4,
+                host_memory_used=0.5,
+            )
+            journal.write(load, clock.epoch_ns(clock.time))
             for agent in range(4 if second % 5 == 0 else 0):
-                up = {"cpu": chance.random(), "rss": 300_000_000, "restarts": 0, "up": True}
-                recorder.sample("agent", up, agent=f"agent-{agent}")
+                record = AgentRecord(f"agent-{agent}", chance.random(), 300_000_000, 0, True)
+                journal.write(record, clock.epoch_ns(clock.time))
         name = chance.choices(names, weights)[0]
         median, spread, service, _ = STEPS[name]
         failed = chance.random() < FAILED
         start = clock.time - (60.0 if failed else median * chance.lognormvariate(0, spread))
         recorder.step(
             name,
-            "failed" if failed else "ok",
+            Outcome.FAILED if failed else Outcome.OK,
             start=start,
             due=start - chance.expovariate(1000),
             holder=chance.randrange(HOLDERS),
@@ -135,13 +150,13 @@ def write_journal(journal: Journal, steps: int, chance: random.Random) -> None:
             error="timeout" if failed else "",
             detail=f"{name} did not end within 60 s" if failed else "",
         )
-    recorder.event("phase", "draining")
-    recorder.event("phase", "done")
+    for phase in (Phase.DRAINING, Phase.DONE):
+        journal.write(EventRecord(EventKind.PHASE, phase), clock.epoch_ns(clock.time))
 
 
 @contextlib.contextmanager
 def run_folders(inventory: Path, folder: Path, steps: int) -> Iterator[list[str]]:
-    """The hosts' names, each with a run's folder for a while."""
+    """Yields the names of the hosts, each of which has the run's folder in the meantime."""
     ansible = Path(sys.executable).with_name("ansible")
     told = subprocess.run(
         [str(ansible), "-i", str(inventory), "load_hosts", "--list-hosts"],
@@ -171,7 +186,7 @@ def run_folders(inventory: Path, folder: Path, steps: int) -> Iterator[list[str]
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> None:
-    """Make the journals, collect them and print."""
+    """Write the journals, collect them and print the figures."""
     with contextlib.ExitStack() as stack:
         inventory = arguments.inventory
         if inventory is None:
@@ -188,15 +203,15 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
     summary = json.loads((folder / "results" / RUN / "summary.json").read_text())
     found = sum(step["ok"] + step["failed"] for step in summary["steps"].values())
     if found != len(hosts) * arguments.steps:
-        raise MeasurementFailed(f"The report has {found:,} steps of {len(hosts) * arguments.steps:,}")
+        raise MeasurementFailed(f"The report has {found:,} of {len(hosts) * arguments.steps:,} steps")
     millions = found / 1e6
     collecting = played.seconds - played.report_seconds
     home = sum(file.stat().st_size for file in (folder / "results" / RUN).glob("*/journal.lp.gz"))
-    print(f"collected and reported {millions:g} million steps of {len(hosts)} hosts, {home / 1e6:.0f} MB packed:")
-    row("", "in all", "per million")
-    row("collecting, with the playbook's own time", f"{collecting:.1f} s", f"{collecting / millions:.1f} s")
+    print(f"collected and reported {millions:g} million steps of {len(hosts)} hosts, {home / 1e6:.0f} MB compressed:")
+    row("", "total", "per million")
+    row("collection, including playbook overhead", f"{collecting:.1f} s", f"{collecting / millions:.1f} s")
     row("report", f"{played.report_seconds:.1f} s", f"{played.report_seconds / millions:.1f} s")
-    row("together", f"{played.seconds:.1f} s", f"{played.seconds / millions:.1f} s")
+    row("total", f"{played.seconds:.1f} s", f"{played.seconds / millions:.1f} s")
     row("memory, ansible-playbook and children", f"{played.memory / 1e6:.0f} MB", "")
     row(
         "memory, report alone",

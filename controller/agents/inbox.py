@@ -1,4 +1,4 @@
-"""What a wallet's agent announced, and who waits for it: events matched by topic and values, in one place."""
+"""A wallet's events: matched by topic and values to the steps that await them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 BACKLOG = 24
-"""Events kept per wallet for those who will only ask for them later."""
+"""Events kept per wallet until a step asks for them."""
 LONGEST_TEXT = 1000
 """Characters; longer texts are whole messages, of which no wallet has room to keep many."""
 UNUSED = frozenset({"created_at", "updated_at", "trace"})
@@ -77,7 +77,7 @@ class Inbox:
         self.cut_off = ""
 
     def deliver(self, topic: str, payload: Mapping[str, Any]) -> None:
-        """Hand an event to the first who waits for it, or keep it for who will."""
+        """Hand an event to the first waiter that wants it, or keep it for a later one."""
         event = (self._topics.get(topic) or Topic(topic)).event(payload)
         if event is None:
             return
@@ -109,7 +109,7 @@ class Inbox:
             self._waiters.remove(waiter)
 
     def fail(self, error: Exception) -> None:
-        """Fail all who wait, such as when the agent died."""
+        """Fail all waiters, for example because the agent died."""
         for waiter in self._waiters:
             if not waiter.future.done():
                 waiter.future.set_exception(error)

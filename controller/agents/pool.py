@@ -32,6 +32,8 @@ LOGGER = logging.getLogger(__name__)
 CONCURRENT_CREATIONS = 4
 """Wallets that an agent creates at the same time."""
 TMPFS = Path("/dev/shm")  # noqa: S108  a private folder is created in it
+WALLET_DIR_PREFIX = "stampede-"
+"""Of the folders with wallets; the controller's process id follows."""
 
 
 class AgentPool:
@@ -144,14 +146,13 @@ class AgentPool:
 
 
 def create_wallet_dir(run_dir: Path) -> Path:
-    """Create a private folder for SQLite wallets, in memory where the host has /dev/shm, and remove the folders that
-    killed controllers left behind."""
-    base = TMPFS if os.access(TMPFS, os.W_OK) else run_dir
-    for left in base.glob("stampede-*"):
-        owner = left.name.split("-")[1]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)) and left.stat().st_uid == os.getuid():
-            shutil.rmtree(left, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"stampede-{os.getpid()}-", dir=base))
+    """Create a private folder for SQLite wallets."""
+    return Path(tempfile.mkdtemp(prefix=f"{WALLET_DIR_PREFIX}{os.getpid()}-", dir=wallet_dir_parent(run_dir)))
+
+
+def wallet_dir_parent(run_dir: Path) -> Path:
+    """Where folders for wallets are created: in memory where the host has /dev/shm."""
+    return TMPFS if os.access(TMPFS, os.W_OK) else run_dir
 
 
 def write_trust_file(path: Path, settings: Settings) -> Path:

@@ -97,7 +97,7 @@ TOPICS = {topic.name: topic for topic in vars(Topics).values() if isinstance(top
 DISCLOSURES_POLL = 0.05
 """Seconds between two looks for the answer to a query of features."""
 IGNORED_TOPICS = frozenset({"discover_feature_v2_0", "out_of_band", "basicmessages", "keylist"})
-"""What ACA-Py announces too, and no step waits for."""
+"""Topics that ACA-Py sends and no step awaits."""
 
 
 class AcapyWallet:

@@ -73,7 +73,7 @@ class WebhookReceiver:
         if topic not in self._ignored:
             self._ignored.add(topic)
             LOGGER.warning(
-                "agents announce %r, which no step waits for; these events are dropped. A step that needs them "
-                "declares the topic in controller/agents/wallet.py",
+                "agents send webhooks of topic %r, which no step awaits; they are dropped. A step that needs "
+                "them must declare the topic in controller/agents/wallet.py",
                 topic,
             )

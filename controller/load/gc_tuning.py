@@ -1,4 +1,4 @@
-"""Keeps Python's garbage collections short, so that no holder wakes late because of one."""
+"""Tunes Python's garbage collector so that no holder wakes late because of a collection."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import gc
 
 
 def keep_pauses_short() -> None:
-    """To be called once everything is there that lives as long as the run.
+    """Call this once everything exists that lives as long as the run.
 
-    A full collection visits all objects of all holders: with 10,000 holders the event loop stood still for
-    half a second. What is there now is never visited again; new objects are collected in small lots, and
-    all of them only after 50 million more have come than gone.
+    A full collection visits all objects of all holders: with 10,000 holders it stalled the event loop for half a
+    second. Existing objects are frozen, new ones are collected in small batches, and a full collection
+    happens only after a net growth of 50 million objects.
     """
     gc.collect()
     gc.freeze()

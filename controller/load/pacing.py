@@ -1,4 +1,4 @@
-"""Waiting until something is due, and knowing how late one woke."""
+"""Waiting until something is due, and measuring how late the wake-up was."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from controller.load.clock import Clock
 from stampede.load_models.interface import EndOfRun
 
 WOKEN_AT_ONCE = 50
-"""Holders that the end of the run wakes in one turn of the event loop."""
+"""Holders that the end of the run wakes per iteration of the event loop."""
 
 
 class Pacer:
@@ -54,17 +54,17 @@ class Pacer:
                 task.cancel()
 
     def take_lags(self) -> list[float]:
-        """How late those woke who waited since the last call, in seconds, sorted."""
+        """The lateness of all wake-ups since the last call, in seconds, sorted."""
         lags, self._lags = sorted(self._lags), []
         return lags
 
     def end(self) -> None:
-        """The run is over: wake all who wait with EndOfRun, and let no one wait again."""
+        """End the run: all waits raise EndOfRun, now and from now on."""
         self.end_reached.set()
         self._wake_some()
 
     def _wake_some(self) -> None:
-        """Wake in lots, between which steps in flight go on: 10,000 at once hold them up by half a second."""
+        """Wake in batches, so that steps in flight can proceed: waking 10,000 at once delays them by 0.5 s."""
         for _ in range(min(len(self._sleepers), WOKEN_AT_ONCE)):
             sleeper = self._sleepers.pop()
             if not sleeper.done():

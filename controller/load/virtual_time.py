@@ -1,4 +1,4 @@
-"""Virtual time: an event loop in which waiting takes no time, for dry runs and tests of pacing."""
+"""Virtual time: an event loop in which waiting takes no time, for dry runs and pacing tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class _Skipping(selectors.DefaultSelector):
-    """A selector that, instead of waiting, moves its loop's clock on."""
+    """A selector that advances the loop's clock instead of waiting."""
 
     skipped = 0.0
 
@@ -20,7 +20,7 @@ class _Skipping(selectors.DefaultSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """Its clock stands still while code runs and jumps to the next timer when all wait."""
+    """The clock stands still while code runs and jumps to the next timer when everything waits."""
 
     def __init__(self) -> None:
         self._skipping = _Skipping()

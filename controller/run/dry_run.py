@@ -1,4 +1,4 @@
-"""The dry run: the script against simulated holders, on virtual time. Says what load the run would make."""
+"""The dry run: the script with simulated holders on virtual time, to forecast the load of a run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from controller.load.virtual_time import VirtualTimeLoop
 from controller.run.run import Run
 from controller.run.simulated import SimulatedServices, SimulatedWallets
 from stampede.load_models.interface import EndOfRun
+from stampede.schema.records import StepRecord
 from stampede.schema.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a run would do, were every answer as quick as ``ASSUMED_SECONDS`` says."""
+    """What a run would do if every answer took the time that ``ASSUMED_SECONDS`` assumes."""
 
     seconds: float
     steps: dict[str, int]
@@ -32,7 +33,7 @@ class Forecast:
         return sum(self.steps.values()) / self.seconds if self.seconds else 0.0
 
     def text(self) -> str:
-        """The forecast for people."""
+        """The forecast as text."""
         total = sum(self.steps.values())
         width = max((len(name) for name in self.steps), default=0)
         lines = [
@@ -66,21 +67,23 @@ async def _dry_run(script: Script, settings: Settings) -> Forecast:
             run.abort()
             raise EndOfRun from None
 
-    run = Run(settings, watched, services=SimulatedServices(), wallets=SimulatedWallets(settings.seed))
-    count_step = run.recorder.step
+    def count(record: StepRecord, now: float) -> None:
+        per_second[int(now)] += 1
 
-    def counted(name: str, outcome: str, **values: object) -> None:
-        count_step(name, outcome, **values)  # type: ignore[arg-type]
-        per_second[int(run.clock.now())] += 1
-
-    run.recorder.step = counted  # type: ignore[method-assign]
+    run = Run(
+        settings,
+        watched,
+        services=SimulatedServices(),
+        wallets=SimulatedWallets(settings.seed),
+        listeners=[count],
+    )
     start = run.clock.now()
     await run.play(start)
     if failure:
         raise failure[0]
     return Forecast(
         run.clock.now() - start,
-        dict(run.recorder.steps),
+        dict(run.figures.steps),
         max(per_second.values(), default=0),
         settings.load.describe(),
         len(settings.load.wallets),

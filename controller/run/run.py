@@ -1,10 +1,10 @@
-"""A run on one host: it carries clock, seed, journal and settings, and takes holders through the script."""
+"""A run on one host: clock, pacing, records and the holders' lives. No state is kept outside it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +15,8 @@ from controller.holder.step import FAILURE_PAUSE
 from controller.load.clock import Clock
 from controller.load.pacing import Pacer
 from controller.metrics.journal import Journal
-from controller.metrics.recorder import Recorder
+from controller.metrics.live_figures import LiveFigures
+from controller.metrics.recorder import Recorder, StepListener, journaling
 from controller.services.client import Services
 from stampede.load_models.interface import EndOfRun
 from stampede.schema.errors import AgentLost, BadInput, StepError
@@ -49,7 +50,7 @@ class HostStage:
 
 
 class Run:
-    """The holders' part of a run. No state is kept outside it, so tests can have many at once."""
+    """One run; tests can have many of them in a process."""
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class Run:
         services: Services,
         wallets: Wallets,
         journal: Journal | None = None,
+        listeners: Iterable[StepListener] = (),
         on_phase: Callable[[Phase], None] = lambda phase: None,
     ) -> None:
         self.settings = settings
@@ -66,7 +68,11 @@ class Run:
         self.clock = Clock()
         self.pacer = Pacer(self.clock)
         self.tallies = Tallies(settings.thresholds, settings.load.plan)
-        self.recorder = Recorder(self.clock, journal, self.tallies)
+        self.figures = LiveFigures()
+        on_disk_first = [journaling(journal, self.clock)] if journal else []
+        self.recorder = Recorder(
+            self.clock, *on_disk_first, self.tallies.step_ended, self.figures.step_ended, *listeners
+        )
         self.active = 0
         self.finished = 0
         self.stopped = 0
@@ -109,7 +115,7 @@ class Run:
         self.tallies.end()
 
     def end(self) -> None:
-        """End the run: no step begins any more, those in flight may drain."""
+        """End the run: no new steps begin, those in flight may drain."""
         self.pacer.end()
 
     def abort(self) -> None:
@@ -118,7 +124,7 @@ class Run:
         self._aborted.set()
 
     def refuse(self, error: BadInput) -> None:
-        """End the run because of what is wrong with the user's input, or because a service leads beyond it."""
+        """End the run because of wrong input, or because a service leads to a host that may not be loaded."""
         self.bad_input = self.bad_input or error
         self.end()
 

@@ -1,4 +1,4 @@
-"""Simulated holders and services: for the dry run and for tests of pacing. They measure nothing real."""
+"""Simulated wallets and services, for the dry run and pacing tests. They measure nothing real."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ASSUMED_SECONDS = {
     "discover_features": 0.1,
     "request": 0.05,
 }
-"""Mean duration of each action, in seconds: what an unloaded issuer, verifier and mediator need, roughly."""
+"""Assumed mean duration of each action in seconds, roughly that of unloaded services."""
 
 
 class SimulatedWallet:
@@ -122,7 +122,7 @@ class SimulatedWallets:
 
 
 class SimulatedServices:
-    """Services that answer every request at once with an invitation of no meaning."""
+    """Services that answer every request with a meaningless invitation."""
 
     async def request_invitation(self, service: str, values: Mapping[str, str]) -> Json:
         """See Services."""

@@ -33,11 +33,11 @@ class Closed(LoadModel):
     def read(cls, reader: SettingReader) -> Self:
         """See LoadModel."""
         return cls(
-            holders=reader.integer("holders", least=1),
-            first_holder=reader.integer("first_holder", least=0),
+            holders=reader.integer("holders"),
+            first_holder=reader.integer("first_holder"),
             ramp_up=reader.duration("ramp_up"),
             duration=reader.duration("duration"),
-            iterations=reader.integer("iterations", least=1),
+            iterations=reader.integer("iterations"),
         )
 
     @classmethod
@@ -73,16 +73,16 @@ class Closed(LoadModel):
     def why_no_phase(self, phase: str) -> str:
         """See LoadModel."""
         if phase == thresholds.RAMP_UP and not self.ramp_up:
-            return "there is no such phase, because stampede_ramp_up is 0; leave 'during ramp_up' away"
+            return "there is no such phase, because stampede_ramp_up is 0; remove 'during ramp_up'"
         if phase == thresholds.STEADY and 0 < self.duration <= self.ramp_up:
             return (
-                f"there is no such phase, because stampede_duration, {self.duration:g} s, is over when "
-                f"stampede_ramp_up, {self.ramp_up:g} s, is; stampede_duration must be more"
+                f"there is no such phase, because stampede_duration, {self.duration:g} s, ends no later than "
+                f"stampede_ramp_up, {self.ramp_up:g} s; stampede_duration must be longer"
             )
         if phase == thresholds.DRAIN and not self.duration:
             return (
                 "there is no such phase, because stampede_duration is 0 and the iterations decide; "
-                "set a duration, or leave 'during drain' away"
+                "set a duration, or remove 'during drain'"
             )
         return ""
 

@@ -29,10 +29,10 @@ class Plan:
 class SettingReader(Protocol):
     """Reads ``stampede_*`` variables, named without that prefix, and collects a sentence for each that is wrong."""
 
-    def integer(self, name: str, *, least: int, most: int | None = None) -> int:
-        """A whole number."""
+    def integer(self, name: str) -> int:
+        """A whole number, within the bounds of the argument specs."""
 
-    def duration(self, name: str, *, above_zero: bool = False) -> float:
+    def duration(self, name: str) -> float:
         """Seconds."""
 
 

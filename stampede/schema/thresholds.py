@@ -1,4 +1,4 @@
-"""Thresholds: what a run must keep, as texts such as ``present_proof p95 response_time < 2 s``.
+"""Thresholds: pass/fail criteria of a run, such as ``present_proof p95 response_time < 2 s``.
 
 The grammar, the phases and what each figure means are described in docs/thresholds.md.
 """
@@ -101,7 +101,7 @@ def parse(text: str) -> Threshold:
     words, comparison, limit, phase = _WORD.findall(match[1]), match[2], match[3], match[4] or RUN
     step, metric, time = _figure(words)
     if phase not in PHASES:
-        raise ValueError(f"{phase!r} is no phase; {_right(phase, PHASES)}")
+        raise ValueError(f"{phase!r} is not a phase; {_right(phase, PHASES)}")
     number, unit = _limit(metric, comparison, limit)
     return Threshold(text, step, metric, time, comparison, number, unit, phase)
 
@@ -112,24 +112,25 @@ def _figure(words: list[str]) -> tuple[str | None, str, str | None]:
     if place is None:
         candidates = [word for word in words[:2] if word not in TIMES]
         if not candidates:
-            raise ValueError(f"it names no figure; it must be such as {EXAMPLE!r}")
+            raise ValueError(f"it names no figure; it must be a threshold such as {EXAMPLE!r}")
         wrong = candidates[-1]
         nearest = difflib.get_close_matches(wrong, (ERRORS, THROUGHPUT, MEAN, MAX), n=1)
         raise ValueError(
-            f"{wrong!r} is no figure; it must be a percentile such as p95 or p99.9, mean, max, errors or throughput"
+            f"{wrong!r} is not a figure; "
+            "it must be a percentile such as p95 or p99.9, mean, max, errors or throughput"
             + (f"; did you mean {nearest[0]}?" if nearest else "")
         )
     step, metric, rest = words[0] if place else None, words[place], words[place + 1 :]
     if step and step.startswith('"'):
         step = step.strip('"')
     elif step and not re.fullmatch(r"\w+", step):
-        raise ValueError(f"{step!r} is no name of a step; it must be such as present_proof")
+        raise ValueError(f"{step!r} is not the name of a step; it must be a name such as present_proof")
     if metric in (ERRORS, THROUGHPUT):
         if rest:
-            raise ValueError(f"{' '.join(rest)!r} does not belong behind {metric}; it must be left away")
+            raise ValueError(f"{' '.join(rest)!r} must not follow {metric}; remove it")
         return step, metric, None
     if len(rest) > 1 or (rest and rest[0] not in TIMES):
-        raise ValueError(f"{' '.join(rest)!r} is no time of a step; {_right(rest[0], TIMES)}")
+        raise ValueError(f"{' '.join(rest)!r} is not a time of a step; {_right(rest[0], TIMES)}")
     return step, metric, rest[0] if rest else RESPONSE_TIME
 
 
@@ -156,7 +157,7 @@ def _limit(metric: str, comparison: str, text: str) -> tuple[float, str]:
         if unit == "%" and number > 100:
             raise ValueError("a share of errors must be at most 100 %")
         if not unit and not number.is_integer():
-            raise ValueError(f"a count of errors must be a whole number, and a share have its sign: {text} %")
+            raise ValueError(f"a count of errors must be a whole number; a share needs a percent sign: {text} %")
     elif unit not in ("s", "ms") or not number > 0 or comparison not in ("<", "<="):
         raise ValueError(f"{metric} must be followed by < or <= and a time above 0 in s or ms, such as < 2 s")
     return (number / 1000, "s") if unit == "ms" else (number, unit)
@@ -198,7 +199,7 @@ def check(texts: Iterable[str], why_no_phase: Callable[[str], str]) -> list[str]
         try:
             threshold = parse(text)
             if threshold.text in known:
-                raise ValueError("it must be there once")
+                raise ValueError("it is listed twice; list it once")
             known.add(threshold.text)
             if reason := why_no_phase(threshold.phase):
                 raise ValueError(reason)
@@ -218,7 +219,7 @@ def check_steps(texts: Iterable[str], steps: Collection[str]) -> None:
     for place, text in enumerate(texts):
         step = parse(text).step
         if step is not None and step not in steps:
-            why = f"{step!r} is no step that the script does; {_right(step, steps)}"
+            why = f"{step!r} is not a step of the script; {_right(step, steps)}"
             sentences.append(_sentence(place, text, why))
     if sentences:
         raise BadInput(*sentences)

@@ -286,5 +286,5 @@ def test_a_python_that_is_too_old(tmp_path: Path) -> None:
     )
     sentence = done.stderr.splitlines()[0]
     assert done.returncode != 0
-    assert sentence == f"PYTHON={old} is Python 3.11.7, which is too old: Stampede needs 3.13 or newer."
+    assert sentence == f"PYTHON={old} is Python 3.11.7; it must be Python 3.13 or newer."
     assert "Stampede\n" not in done.stdout

@@ -12,6 +12,7 @@ from stampede.load_models.interface import Plan
 from stampede.load_models.shares import Share, share_out
 from stampede.schema.errors import BadInput
 from stampede.schema.settings import check_variables
+from stampede.schema.settings.variable_reader import VariableReader
 
 
 @given(
@@ -42,22 +43,9 @@ def test_a_weight_that_is_none_is_named() -> None:
         share_out(2, {"a": 1, "b": -1})
 
 
-class Variables:
-    """A reader of settings that are right."""
-
-    def __init__(self, **values: float) -> None:
-        self._values = values
-
-    def integer(self, name: str, *, least: int, most: int | None = None) -> int:
-        return int(self._values[name])
-
-    def duration(self, name: str, *, above_zero: bool = False) -> float:
-        return float(self._values[name])
-
-
 def closed(**changes: float) -> Closed:
     usual = {"holders": 10, "first_holder": 0, "ramp_up": 10, "duration": 0, "iterations": 2}
-    return Closed.read(Variables(**usual | changes))
+    return Closed.read(VariableReader({f"stampede_{name}": value for name, value in (usual | changes).items()}))
 
 
 class TestCatalog:

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 import yaml
-from plugin_files import REPOSITORY, load_plugin
+from plugin_files import REPOSITORY
 
+from stampede.prepare.run_check import unknown_names
 from stampede.schema.settings import check_variables
+from stampede.schema.settings.variables import VARIABLES
 
 ALL_ROLES = sorted((REPOSITORY / "roles").iterdir())
 ROLES = [role for role in ALL_ROLES if (role / "defaults/main.yml").exists()]
 """Roles with settings of their own."""
-settings_plugin = load_plugin("action/stampede_settings")
 
 
 def specs(role: Path) -> dict[str, Any]:
@@ -42,8 +43,8 @@ def test_no_variable_belongs_to_two_roles() -> None:
     assert len(names) == len(set(names))
 
 
-def test_the_readmes_tables_are_up_to_date() -> None:
-    subprocess.run([sys.executable, REPOSITORY / "bin/variables-table", "--check"], check=True)
+def test_what_is_generated_from_the_argument_specs_is_up_to_date() -> None:
+    subprocess.run([sys.executable, REPOSITORY / "bin/generate-settings", "--check"], check=True)
 
 
 def test_the_controller_takes_the_defaults() -> None:
@@ -58,15 +59,15 @@ def test_the_controller_takes_the_defaults() -> None:
 
 @pytest.mark.parametrize("inventory", ["local", "example"])
 def test_inventories_set_only_variables_that_are_known(inventory: str) -> None:
-    known = settings_plugin.known_names(REPOSITORY / "roles")
+    known = VARIABLES.keys()
     text = (REPOSITORY / "inventory" / inventory / "group_vars/all.yml").read_text()
     names = {match[1] for match in re.finditer(r"^(?:# )?(stampede_\w+):", text, re.MULTILINE)}
     assert names and not names - known
 
 
 def test_tasks_use_only_variables_that_are_known() -> None:
-    known = settings_plugin.known_names(REPOSITORY / "roles")
-    plugins = {file.stem for file in (REPOSITORY / "plugins").rglob("stampede_*.py")}
+    known = VARIABLES.keys()
+    plugins = {file.stem for file in (REPOSITORY / "plugins").rglob("stampede_*.*")}
     for folder in ("roles", "playbooks", "inventory"):
         for file in (REPOSITORY / folder).rglob("*.yml"):
             used = set(re.findall(r"\bstampede_\w+", file.read_text()))
@@ -74,7 +75,5 @@ def test_tasks_use_only_variables_that_are_known() -> None:
 
 
 def test_an_unknown_variable_is_answered_with_the_nearest_known() -> None:
-    sentences = settings_plugin.unknown_names(
-        ["stampede_holder", "stampede_seed"], {"stampede_holders", "stampede_seed"}
-    )
+    sentences = unknown_names(["stampede_holder", "stampede_seed"])
     assert sentences == ["stampede_holder is no variable of Stampede; did you mean stampede_holders?"]

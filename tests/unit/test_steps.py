@@ -16,7 +16,7 @@ from controller.agents.wallet import Topics
 from controller.agents.webhooks import WebhookReceiver
 from controller.holder.holder import STEPS, Holder
 from controller.run.run import Run
-from stampede.prepare.rendering import try_script
+from stampede.prepare.trial import try_script
 from stampede.schema.errors import BadInput, ServiceRefused
 from stampede.schema.thresholds import parse
 
@@ -123,7 +123,7 @@ def test_thresholds_judge_a_scripts_own_steps(variables: dict[str, Any], tmp_pat
     own = variables | {"stampede_script": "own.py"}
     try_script(own | {"stampede_thresholds": ['"open the app" p95 < 2 s']}, TEMPLATES, tmp_path)
     assert parse('"open the app" p95 < 2 s').what == '"open the app" p95 response_time'
-    with pytest.raises(BadInput, match="'open the door' is no step that the script does"):
+    with pytest.raises(BadInput, match="'open the door' is not a step of the script"):
         try_script(own | {"stampede_thresholds": ['"open the door" p95 < 2 s']}, TEMPLATES, tmp_path)
 
 

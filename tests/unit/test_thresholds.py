@@ -13,7 +13,7 @@ from plugin_files import REPOSITORY
 
 from controller.holder import holder as script
 from controller.holder.holder import STEPS
-from stampede.prepare.rendering import try_script
+from stampede.prepare.trial import try_script
 from stampede.schema import thresholds
 from stampede.schema.errors import BadInput
 from stampede.schema.settings import check_variables
@@ -58,24 +58,30 @@ def test_what_a_threshold_means(text: str, meaning: tuple[Any, ...]) -> None:
         ("present_proof p95", "it must be a figure, "),
         ("errors == 0", "it must be a figure, "),
         ("1 s < p95 < 2 s", "it must be a figure, "),
-        ("< 2 s", "it names no figure; it must be such as 'present_proof p95 response_time < 2 s'"),
+        ("< 2 s", "it names no figure; it must be a threshold such as 'present_proof p95 response_time < 2 s'"),
         ("response_time < 2 s", "it names no figure"),
-        ("present_proof < 2 s", "'present_proof' is no figure; it must be a percentile such as p95 or p99.9, mean, "),
+        (
+            "present_proof < 2 s",
+            "'present_proof' is not a figure; it must be a percentile such as p95 or p99.9, mean, ",
+        ),
         (
             "present_proof throughputs >= 1/s",
-            "'throughputs' is no figure; it must be a percentile such as p95 or p99.9, mean, max, errors or "
+            "'throughputs' is not a figure; it must be a percentile such as p95 or p99.9, mean, max, errors or "
             "throughput; did you mean throughput?",
         ),
-        ("present-proof p95 < 2 s", "'present-proof' is no name of a step; it must be such as present_proof"),
-        ("present_proof p100 < 2 s", "'p100' is no figure"),
-        ("present_proof p0 < 2 s", "'p0' is no figure"),
+        (
+            "present-proof p95 < 2 s",
+            "'present-proof' is not the name of a step; it must be a name such as present_proof",
+        ),
+        ("present_proof p100 < 2 s", "'p100' is not a figure"),
+        ("present_proof p0 < 2 s", "'p0' is not a figure"),
         (
             "present_proof p95 respons_time < 2 s",
-            "'respons_time' is no time of a step; it must be one of response_time, service_time; "
+            "'respons_time' is not a time of a step; it must be one of response_time, service_time; "
             "did you mean response_time?",
         ),
-        ("p95 service_time twice < 2 s", "'service_time twice' is no time of a step"),
-        ("errors service_time < 1 %", "'service_time' does not belong behind errors; it must be left away"),
+        ("p95 service_time twice < 2 s", "'service_time twice' is not a time of a step"),
+        ("errors service_time < 1 %", "'service_time' must not follow errors; remove it"),
         ("p95 < 2", "p95 must be followed by < or <= and a time above 0 in s or ms, such as < 2 s"),
         ("p95 < 2 %", "p95 must be followed by"),
         ("p95 < 2 min", "p95 must be followed by"),
@@ -91,13 +97,13 @@ def test_what_a_threshold_means(text: str, meaning: tuple[Any, ...]) -> None:
         ("errors < 0 %", "errors must be followed by"),
         ("errors = 3", "errors can be = 0 only; it must be <= 3"),
         ("errors < 101 %", "a share of errors must be at most 100 %"),
-        ("errors < 0.5", "a count of errors must be a whole number, and a share have its sign: 0.5 %"),
+        ("errors < 0.5", "a count of errors must be a whole number; a share needs a percent sign: 0.5 %"),
         ("throughput >= 5", "throughput must be followed by > or >= and steps a second above 0, such as >= 5/s"),
         ("throughput < 5/s", "throughput must be followed by > or >="),
         ("throughput >= 0/s", "throughput must be followed by > or >= and steps a second above 0"),
         (
             "p95 < 2 s during stedy",
-            "'stedy' is no phase; it must be one of run, ramp_up, steady, drain; did you mean steady?",
+            "'stedy' is not a phase; it must be one of run, ramp_up, steady, drain; did you mean steady?",
         ),
         ("p95 < 2 s steady", "p95 must be followed by"),
     ],
@@ -179,7 +185,7 @@ def test_phases_follow_one_another_and_end_where_the_run_does() -> None:
     ("text", "settings", "why"),
     [
         ("errors < 1 % during ramp_up", {"ramp_up": 0}, "there is no such phase, because stampede_ramp_up is 0"),
-        ("errors < 1 % during steady", {"ramp_up": "20s", "duration": 20}, "stampede_duration must be more"),
+        ("errors < 1 % during steady", {"ramp_up": "20s", "duration": 20}, "stampede_duration must be longer"),
         ("errors < 1 % during drain", {"duration": 0}, "there is no such phase, because stampede_duration is 0"),
     ],
 )
@@ -193,7 +199,7 @@ def test_a_phase_that_a_run_does_not_have(
 
 def test_a_threshold_is_there_once(variables: dict[str, Any]) -> None:
     (sentence,) = check_variables(variables | {"stampede_thresholds": ["errors = 0", " errors  = 0"]})
-    assert sentence == "stampede_thresholds[1] is ' errors  = 0'; it must be there once"
+    assert sentence == "stampede_thresholds[1] is ' errors  = 0'; it is listed twice; list it once"
 
 
 @pytest.mark.parametrize("value", ["errors < 1 %", [{"errors": 1}], 3])
@@ -213,14 +219,14 @@ class TestSteps:
     def test_a_name_that_is_nearly_right(self, variables: dict[str, Any]) -> None:
         (sentence,) = self.refused(variables, "errors < 1 %", "present_prof p95 < 2 s")
         assert sentence.startswith(
-            "stampede_thresholds[1] is 'present_prof p95 < 2 s'; 'present_prof' is no step that the script does; "
+            "stampede_thresholds[1] is 'present_prof p95 < 2 s'; 'present_prof' is not a step of the script; "
             "it must be one of connect, "
         )
         assert sentence.endswith("; did you mean present_proof?")
 
     def test_a_step_of_other_scripts(self, variables: dict[str, Any]) -> None:
         (sentence,) = self.refused(variables, "ping p95 < 2 s")
-        assert "'ping' is no step that the script does; it must be one of" in sentence
+        assert "'ping' is not a step of the script; it must be one of" in sentence
 
     def test_steps_of_this_script(self, variables: dict[str, Any]) -> None:
         try_script(

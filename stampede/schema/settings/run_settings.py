@@ -1,0 +1,126 @@
+"""A run's settings on a load host: from flat ``stampede_*`` variables to one checked object."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from stampede.load_models import catalog
+from stampede.load_models.interface import LoadModel
+from stampede.schema import thresholds
+from stampede.schema.errors import BadInput
+from stampede.schema.settings.influxdb_settings import Influxdb, read_influxdb
+from stampede.schema.settings.service_settings import Service, read_services
+from stampede.schema.settings.variable_reader import VariableReader
+from stampede.schema.settings.variables import LoadHostVariables
+from stampede.schema.targets import Targets, did_urls
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(LoadHostVariables):
+    """Everything that a load host needs to know of a run. Times in seconds.
+
+    The variables that the argument specs say the load host reads are fields of the same name; what is more than one
+    plain value is here.
+    """
+
+    load: LoadModel
+    """This host's share of the load."""
+    services: Mapping[str, Service]
+    influxdb: Influxdb | None
+    """None: points are not pushed."""
+
+    @property
+    def scenario(self) -> str:
+        """The script's bare name, used as the tag ``scenario``."""
+        name = Path(self.script).name
+        for ending in (".py.j2", ".j2", ".py"):
+            name = name.removesuffix(ending)
+        return re.sub(r"[^A-Za-z0-9._-]", "_", name) or "scenario"
+
+    @classmethod
+    def from_variables(cls, variables: Mapping[str, Any]) -> Settings:
+        """Build settings from ``stampede_*`` variables. Raises BadInput with all problems found."""
+        reader = VariableReader({"stampede_first_holder": 0, "stampede_load_model": catalog.DEFAULT, **variables})
+        settings = cls(
+            **reader.fields(LoadHostVariables),
+            load=_read_load_model(reader),
+            services=read_services(reader),
+            influxdb=read_influxdb(reader),
+        )
+        reader.ordered("wait_min", "wait_max")
+        reader.ordered("presentations_min", "presentations_max")
+        reader.problems += settings._wrong_postgresql(variables)
+        reader.problems += settings.not_allowed()
+        reader.problems += thresholds.check(settings.thresholds, settings.load.why_no_phase)
+        if reader.problems:
+            raise BadInput(*reader.problems)
+        return settings
+
+    def not_allowed(self) -> list[str]:
+        """A sentence for each wrong entry of ``allowed_targets``, and for each URL and DID of the settings that
+        leads to a host that may not be loaded. Hosts with ``${name}`` in them are known at the request only."""
+        try:
+            targets = Targets(self.allowed_targets)
+        except BadInput as error:
+            return error.sentences
+        urls = [("stampede_mediator_did", self.mediator_did, url) for url in did_urls(self.mediator_did)]
+        urls.append(("stampede_genesis_url", self.genesis_url, self.genesis_url))
+        for name, service in self.services.items():
+            for kind, request in (("invitation", service.invitation), ("revocation", service.revocation)):
+                if request:
+                    urls.append((f"stampede_services.{name}.{kind}.url", request.url, request.url))
+        return [
+            f"{variable} is {value!r}, {refusal}"
+            for variable, value, url in urls
+            if (host := _netloc(url)) and "${" not in host and (refusal := targets.refusal(url))
+        ]
+
+    def public(self) -> dict[str, Any]:
+        """Settings for results and reports, as plain JSON values. They hold no secret: services name
+        theirs as ``${secret:NAME}``."""
+        return dataclasses.asdict(self)
+
+    def _wrong_postgresql(self, variables: Mapping[str, Any]) -> list[str]:
+        sentences = []
+        on_load_host = str(variables.get("stampede_local")).lower() in ("false", "no")  # gets a server of its own
+        if self.wallet_storage == "postgresql" and not (self.postgresql_url or on_load_host):
+            sentences.append(
+                "stampede_postgresql_url is empty but stampede_wallet_storage is postgresql; "
+                "give postgresql://USER@HOST:PORT (the password as stampede_secrets.postgresql_password)"
+            )
+        if urlsplit(self.postgresql_url).password:
+            sentences.append(
+                "stampede_postgresql_url holds a password; put it into stampede_secrets as postgresql_password"
+            )
+        return sentences
+
+
+def check_variables(variables: Mapping[str, Any]) -> list[str]:
+    """A sentence for each problem of the ``stampede_*`` variables of a load host; none when all is well."""
+    try:
+        Settings.from_variables(variables)
+    except BadInput as error:
+        return error.sentences
+    return []
+
+
+def _read_load_model(reader: VariableReader) -> LoadModel:
+    try:
+        return catalog.load_model(reader.read("load_model")).read(reader)
+    except BadInput as error:
+        reader.problems += error.sentences
+        return catalog.load_model(catalog.DEFAULT).read(reader)
+
+
+def _netloc(url: str) -> str:
+    """The part of a URL with its host; empty when there is none, which is reported elsewhere."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
