@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""What does Stampede's launcher (controller/agents/launcher.py) save of an agent's CPU?
+"""How much of an agent's CPU does Stampede's launcher (controller/agents/launcher.py) save?
 
-The same holders go through the mission's script, in turns with agents started by the launcher and by plain
-ACA-Py. Few holders at a time, because plain ACA-Py on SQLite stalls with many; steps that it fails are counted.
+The same holders go through the default scenario, alternately with agents started by the launcher and by plain ACA-Py.
+Few holders at a time, because plain ACA-Py on SQLite stalls with many; failed steps are counted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from local_run import ControllerRun, exit_code, load_phase, mission_variables, reference_services
+from local_run import ControllerRun, exit_code, load_phase, reference_services, reference_variables
 
 LAUNCHERS = {"launcher": "", "plain ACA-Py": "acapy_agent"}
 
@@ -20,19 +20,19 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--holders", type=int, default=4, help="(default: 4)")
-    parser.add_argument("--iterations", type=int, default=6, help="rounds of the script (default: 6)")
-    parser.add_argument("--turns", type=int, default=2, help="runs of each (default: 2)")
-    parser.add_argument("--port", type=int, default=9843, help="of the reference services (default: 9843)")
+    parser.add_argument("--iterations", type=int, default=6, help="iterations per holder (default: 6)")
+    parser.add_argument("--turns", type=int, default=2, help="runs per launcher (default: 2)")
+    parser.add_argument("--port", type=int, default=9843, help="port of the reference services (default: 9843)")
     return parser.parse_args(argv)
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> None:
-    """Run and print."""
+    """Run and print the figures."""
     per_step: dict[str, list[float]] = {name: [] for name in LAUNCHERS}
     with reference_services(folder / "reference", arguments.port) as services:
         for turn in range(arguments.turns):
             for name, module in LAUNCHERS.items():
-                variables = mission_variables(
+                variables = reference_variables(
                     services,
                     1,
                     holders=arguments.holders,
@@ -45,12 +45,12 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
                     phase = load_phase(run)
                 per_step[name].append(phase.agents / phase.ok)
                 print(
-                    f"{name:<13}{per_step[name][-1] * 1e3:8.1f} ms of agent CPU a step; "
+                    f"{name:<13}{per_step[name][-1] * 1e3:8.1f} ms of agent CPU per step; "
                     f"{phase.ok} steps ok, {phase.failed} failed, {phase.seconds:.0f} s",
                     flush=True,
                 )
     ours, plain = (sum(part) / len(part) for part in per_step.values())
-    print(f"the launcher saves {1 - ours / plain:.0%} of the agent's CPU a step")
+    print(f"the launcher saves {1 - ours / plain:.0%} of the agent's CPU per step")
 
 
 def main() -> int:

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""What share of its agents' CPU does the controller use?
+"""How much CPU does the controller use relative to its agents?
 
-Real holders go through the mission's script against the reference services, all on this machine. CPU is read
-from the controller and from its agents at the start and at the end of the load phase.
+Real holders go through the default scenario against the reference services, all on this machine. The CPU time of the
+controller and of its agents is read at the start and at the end of the load phase.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from local_run import (
     ControllerRun,
     exit_code,
     load_phase,
-    mission_variables,
     reference_services,
+    reference_variables,
     verdict,
 )
 
 TARGET = 0.10
-"""Controller's CPU over its agents' CPU is to be at most this."""
+"""Upper limit of the controller's CPU time divided by its agents'."""
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--holders", type=int, default=30, help="(default: 30)")
-    parser.add_argument("--iterations", type=int, default=2, help="rounds of the script (default: 2)")
+    parser.add_argument("--iterations", type=int, default=2, help="iterations per holder (default: 2)")
     parser.add_argument("--wait", type=float, nargs=2, default=(1, 3), metavar=("MIN", "MAX"), help="(default: 1 3)")
     parser.add_argument("--agents", type=int, default=0, help="agent processes (default: one per core)")
-    parser.add_argument("--no-mediator", action="store_true", help="leave the mediator out")
-    parser.add_argument("--port", type=int, default=9843, help="of the reference services (default: 9843)")
+    parser.add_argument("--no-mediator", action="store_true", help="run without the mediator")
+    parser.add_argument("--port", type=int, default=9843, help="port of the reference services (default: 9843)")
     return parser.parse_args(argv)
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> None:
-    """Run and print."""
+    """Run and print the figures."""
     agents = arguments.agents or psutil.cpu_count() or 1
     with reference_services(folder / "reference", arguments.port) as services:
-        variables = mission_variables(
+        variables = reference_variables(
             services,
             agents,
             holders=arguments.holders,
@@ -57,9 +57,9 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
     print(f"in {phase.seconds:.0f} s, from the first step to the last:")
     for name, used in (("controller", phase.controller), ("agents", phase.agents)):
         cores, per_step = used / phase.seconds, used / phase.ok * 1e3
-        print(f"  {name:<11}{used:8.2f} CPU-s  {cores:6.2f} cores  {per_step:7.2f} ms a step")
+        print(f"  {name:<11}{used:8.2f} CPU-s  {cores:6.2f} cores  {per_step:7.2f} ms per step")
     p99, loop = (statistics.median(part) * 1e3 for part in zip(*phase.lags, strict=True))
-    print(f"  lag, median of the seconds: schedule p99 {p99:.1f} ms, event loop's worst {loop:.1f} ms")
+    print(f"  lag, median over the seconds: schedule lag p99 {p99:.1f} ms, event loop lag max {loop:.1f} ms")
     share = phase.controller / phase.agents
     print(f"controller/agents {share:.1%}, target 10 %: {verdict(share, TARGET)}")
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""How long does it take, and what memory, to bring home a million journaled steps from each of three hosts?
+"""How long does it take, and how much memory, to collect a million journaled steps from each of three hosts?
 
-Each load host gets the folder of a run whose control node died: a journal of an hour, written by the controller's own
-code, and logs. playbooks/collect.yml then brings all of it home and makes the report. On a test fleet that is booted
-for it (Linux, root), or on an inventory of your own, whose hosts get nothing but that folder, and lose it again.
+Each load host gets the folder of a run whose control node died: a journal of one hour, written by the controller's
+own code, and logs. playbooks/collect.yml then collects everything and writes the report. Uses a test fleet booted for
+the purpose (Linux, root), or your own inventory; on its hosts only that folder is created, and removed afterwards.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ START = 1_795_370_592
 HOLDERS = 4000
 """Per host."""
 STEPS = {
-    # Median seconds, spread (sigma of the logarithm), service, how often of a hundred steps.
+    # Median seconds, spread (sigma of the logarithm), service, percentage of all steps.
     "connect_to_mediator": (0.35, 0.4, "", 1),
     "connect": (0.22, 0.35, "issuer", 2),
     "receive_credential": (0.9, 0.45, "issuer", 12),
@@ -68,15 +68,15 @@ TAKE_AWAY = """
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=1_000_000, help="journaled steps a host (default: 1000000)")
+    parser.add_argument("--steps", type=int, default=1_000_000, help="journaled steps per host (default: 1000000)")
     parser.add_argument("--hosts", type=int, default=3, help="load hosts of the test fleet (default: 3)")
-    parser.add_argument("--inventory", type=Path, help="instead of a test fleet; its group load_hosts is used")
+    parser.add_argument("--inventory", type=Path, help="use its group load_hosts instead of a test fleet")
     return parser.parse_args(argv)
 
 
 @dataclass
 class Clock:
-    """A run's time that passes as fast as records are made."""
+    """Virtual time of a run, which advances as records are written."""
 
     time: float = 0.0
 
@@ -90,7 +90,7 @@ class Clock:
 
 
 def write_host(folder: Path, host: str, steps: int, seed: int) -> int:
-    """Write what a run of an hour leaves on a host; returns the journal's bytes."""
+    """Write what a one-hour run leaves on a host; returns the size of the journal in bytes."""
     (folder / "logs").mkdir(parents=True)
     path = folder / "journal.lp"
     with Journal(path, {"run": RUN, "host": host, "scenario": "issue_present_revoke"}) as journal:
@@ -156,7 +156,7 @@ def write_journal(journal: Journal, steps: int, chance: random.Random) -> None:
 
 @contextlib.contextmanager
 def run_folders(inventory: Path, folder: Path, steps: int) -> Iterator[list[str]]:
-    """The hosts' names, each with a run's folder for a while."""
+    """Yields the names of the hosts, each of which has the run's folder in the meantime."""
     ansible = Path(sys.executable).with_name("ansible")
     told = subprocess.run(
         [str(ansible), "-i", str(inventory), "load_hosts", "--list-hosts"],
@@ -186,7 +186,7 @@ def run_folders(inventory: Path, folder: Path, steps: int) -> Iterator[list[str]
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> None:
-    """Make the journals, collect them and print."""
+    """Write the journals, collect them and print the figures."""
     with contextlib.ExitStack() as stack:
         inventory = arguments.inventory
         if inventory is None:
@@ -203,15 +203,15 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
     summary = json.loads((folder / "results" / RUN / "summary.json").read_text())
     found = sum(step["ok"] + step["failed"] for step in summary["steps"].values())
     if found != len(hosts) * arguments.steps:
-        raise MeasurementFailed(f"The report has {found:,} steps of {len(hosts) * arguments.steps:,}")
+        raise MeasurementFailed(f"The report has {found:,} of {len(hosts) * arguments.steps:,} steps")
     millions = found / 1e6
     collecting = played.seconds - played.report_seconds
     home = sum(file.stat().st_size for file in (folder / "results" / RUN).glob("*/journal.lp.gz"))
-    print(f"collected and reported {millions:g} million steps of {len(hosts)} hosts, {home / 1e6:.0f} MB packed:")
-    row("", "in all", "per million")
-    row("collecting, with the playbook's own time", f"{collecting:.1f} s", f"{collecting / millions:.1f} s")
+    print(f"collected and reported {millions:g} million steps of {len(hosts)} hosts, {home / 1e6:.0f} MB compressed:")
+    row("", "total", "per million")
+    row("collection, including playbook overhead", f"{collecting:.1f} s", f"{collecting / millions:.1f} s")
     row("report", f"{played.report_seconds:.1f} s", f"{played.report_seconds / millions:.1f} s")
-    row("together", f"{played.seconds:.1f} s", f"{played.seconds / millions:.1f} s")
+    row("total", f"{played.seconds:.1f} s", f"{played.seconds / millions:.1f} s")
     row("memory, ansible-playbook and children", f"{played.memory / 1e6:.0f} MB", "")
     row(
         "memory, report alone",

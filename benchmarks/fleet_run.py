@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What does playbooks/run-test.yml add to a run's own time, how does that grow with the hosts, and how far apart do
-they start?
+"""How much time does playbooks/run-test.yml add to a run, how does that scale with the number of hosts, and how far
+apart do they start?
 
-Boots a test fleet (Linux, root) for each number of load hosts, provisions it, and has its holders go through the
-mission's script once. All hosts, and the services under test, share this machine's cores: a phase in which each host
-works for itself takes longer here with every host, on hosts of their own it does not.
+Boots a test fleet (Linux, root) for each number of load hosts, provisions it, and takes its holders through the
+default scenario once. All hosts and the services under test share this machine's cores, so work that real hosts do in
+parallel takes longer here with every host.
 """
 
 from __future__ import annotations
@@ -34,36 +34,36 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hosts", type=int, nargs="+", default=(1, 3, 6), help="load hosts (default: 1 3 6)")
-    parser.add_argument("--holders", type=int, default=2, help="holders a host (default: 2)")
-    parser.add_argument("--keep", type=Path, help="a folder for the results and the playbooks' output")
+    parser.add_argument("--holders", type=int, default=2, help="holders per host (default: 2)")
+    parser.add_argument("--keep", type=Path, help="folder in which to keep the results and the playbooks' output")
     return parser.parse_args(argv)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One number of hosts. All in seconds."""
+    """The figures for one number of hosts, in seconds."""
 
     provisioning: float
     before: float
-    """From the start of the playbook until the first controller is there: checks, provisioning again, deploying."""
+    """From the start of the playbook until the first controller runs: checks, provisioning, deployment."""
     arming: float
     waiting: float
-    """From the moment when the last host was armed until the first one began."""
+    """From the moment the last host was armed until the first one started."""
     own: float
-    """The run itself, from the first host's begin to the last host's end."""
+    """The run itself, from the start of the first host to the end of the last."""
     after: float
     skew: float
     tasks: list[tuple[float, str]]
-    """The tasks of run-test.yml that took longest."""
+    """The slowest tasks of run-test.yml."""
 
     @property
     def added(self) -> float:
-        """What the playbook takes beside the run itself."""
+        """Overhead of the playbook: its time without the run itself."""
         return self.before + self.arming + self.waiting + self.after
 
 
 def measure_fleet(hosts: int, holders: int, folder: Path) -> Measured:
-    """Boot, provision, run, and take down."""
+    """Boot, provision, run, and shut down."""
     with test_fleet(hosts) as fleet:
         provisioned = play("playbooks/provision.yml", fleet.inventory)
         write_output(provisioned, folder / "provision.txt")
@@ -81,7 +81,7 @@ def measure_fleet(hosts: int, holders: int, folder: Path) -> Measured:
         raise MeasurementFailed(f"{failed} steps failed")
     moments = [phases(file) for file in sorted((folder / "bench").glob("*/journal.lp.gz"))]
     if len(moments) != hosts:
-        raise MeasurementFailed(f"{len(moments)} journals came home of {hosts} hosts")
+        raise MeasurementFailed(f"{len(moments)} journals of {hosts} hosts were collected")
     first, last = ({name: choose(moment[name] for moment in moments) for name in PHASES} for choose in (min, max))
     return Measured(
         provisioning=provisioned.seconds,
@@ -96,14 +96,14 @@ def measure_fleet(hosts: int, holders: int, folder: Path) -> Measured:
 
 
 def phases(journal: Path) -> dict[str, float]:
-    """When a host came to its phases, in seconds since 1970: all hosts of a test fleet have one clock."""
+    """When a host entered each phase, in seconds since 1970; all hosts of a test fleet share one clock."""
     text = gzip.decompress(journal.read_bytes()).decode()
     found = re.findall(r',kind=phase text="(\w+)".* (\d+)$', text, re.MULTILINE)
     return {name: int(nanoseconds) / 1e9 for name, nanoseconds in found}
 
 
 def slowest_tasks(run: Played, count: int = 8) -> list[tuple[float, str]]:
-    """The output names a task when it has ended on a first host; one that tells its progress, when it begins."""
+    """The output names a task when the first host has completed it, or, if it prints its progress, when it starts."""
     took: list[tuple[float, str]] = []
     moment, going_on = 0.0, ""
     for (now, line), (_, next_line) in itertools.pairwise([*run.lines, (0.0, "")]):
@@ -118,7 +118,7 @@ def write_output(played: Played, file: Path) -> None:
 
 
 def build_wheelhouse(folder: Path) -> float:
-    """Seconds that it takes, without one that is there already; which is there afterwards."""
+    """Seconds to build a wheelhouse from scratch. The runs that follow find one in the project."""
     kind = Kind("3.13", platform.machine(), "2.41")  # Debian 13's
     began = time.monotonic()
     build(ROOT, folder, kind)
@@ -128,7 +128,7 @@ def build_wheelhouse(folder: Path) -> float:
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> None:
-    """Measure each number of hosts and print."""
+    """Measure each number of hosts and print the figures."""
     folder = arguments.keep or folder
     wheelhouse = build_wheelhouse(folder / "wheelhouse")
     results: dict[int, Measured] = {}
@@ -140,15 +140,15 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
 
 
 def print_table(results: dict[int, Measured], wheelhouse: float) -> None:
-    """Figures by number of hosts, and what is to be held against a target."""
+    """Print the figures by number of hosts, and those that have a target."""
     row("load hosts", *results)
     for title, name in (
-        ("provisioning hosts that just booted", "provisioning"),
+        ("provisioning freshly booted hosts", "provisioning"),
         ("run-test.yml until controllers start", "before"),
         ("  from then until all are armed", "arming"),
-        ("  until they begin", "waiting"),
+        ("  until they start", "waiting"),
         ("  the run itself", "own"),
-        ("  from its end to the playbook's", "after"),
+        ("  from its end to that of the playbook", "after"),
         ("added to the run itself", "added"),
     ):
         row(title, *(f"{getattr(measured, name):.1f} s" for measured in results.values()))
@@ -162,7 +162,7 @@ def print_table(results: dict[int, Measured], wheelhouse: float) -> None:
             ("provisioning without a wheelhouse", measured.provisioning + wheelhouse, PROVISIONING),
         ):
             print(f"  {what}: {value / most:.2f} of the target, {verdict(value, most)}")
-        print("  longest tasks:", "; ".join(f"{took:.1f} s {name}" for took, name in measured.tasks))
+        print("  slowest tasks:", "; ".join(f"{took:.1f} s {name}" for took, name in measured.tasks))
 
 
 if __name__ == "__main__":

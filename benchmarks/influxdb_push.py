@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Does pushing to InfluxDB make holders late, is anything lost on the way, and what does it cost?
+"""Does pushing to InfluxDB delay holders, does it lose points, and what does it cost?
 
-Simulated holders record 2,000 steps a second; pacer, recorder, journal on disk, event loop and pusher are those of a
-real run, and so is InfluxDB (Debian: apt install influxdb), which is started for it on this machine. Rounds without
-and with push follow each other. Lag is the time between the moment a holder was due and the moment it went on.
+Simulated holders record 2,000 steps per second; pacer, recorder, journal on disk, event loop and pusher are those of
+a real run, and so is InfluxDB (Debian: apt install influxdb), which is started on this machine. Rounds with and
+without push alternate. Lag is the time from when a holder was due until it continued.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from stampede.schema.records import Outcome
 from stampede.schema.settings import Influxdb
 
 TARGET = 1.2
-"""Lag's 99th percentile with push over that without is to be at most this."""
+"""Upper limit of the lag's 99th percentile with push, divided by that without."""
 FLUSH = 30.0
 STEPS = ("connect", "receive_credential", "present_proof", "request_revocation")
 CONFIGURATION = """
@@ -60,15 +60,15 @@ log-enabled = false
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rate", type=int, default=2000, help="steps a second (default: 2000)")
-    parser.add_argument("--seconds", type=float, default=10, help="of each round (default: 10)")
-    parser.add_argument("--pairs", type=int, default=8, help="of rounds without and with push (default: 8)")
+    parser.add_argument("--rate", type=int, default=2000, help="steps per second (default: 2000)")
+    parser.add_argument("--seconds", type=float, default=10, help="length of each round (default: 10)")
+    parser.add_argument("--pairs", type=int, default=8, help="pairs of rounds without and with push (default: 8)")
     return parser.parse_args(argv)
 
 
 @dataclass
 class Round:
-    """What one round came to. Seconds, and bytes."""
+    """The figures of one round, in seconds and bytes."""
 
     lags: list[float]
     steps: int
@@ -77,12 +77,12 @@ class Round:
     pusher_cpu: float = 0.0
     pusher_rss: int = 0
     behind: float = 0.0
-    """From the last step until InfluxDB had all."""
+    """From the last step until InfluxDB had all points."""
 
 
 @contextlib.contextmanager
 def influxd(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """The URL of an InfluxDB of the benchmark's own, and its process."""
+    """Starts an InfluxDB for the benchmark; yields its URL and its process."""
     port = free_ports(2)
     folder.mkdir()
     file = folder / "influxdb.conf"
@@ -108,7 +108,7 @@ def influxd(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
 
 
 def query(url: str, text: str, *, post: bool = False) -> list[dict[str, list[list[float]]]]:
-    """The series that InfluxDB answers with."""
+    """The series of InfluxDB's response."""
     answer = requests.request(
         "POST" if post else "GET", f"{url}/query", params={"db": "stampede", "q": text}, timeout=30
     )
@@ -138,7 +138,7 @@ async def holder(number: int, rate: int, end: float, pacer: Pacer, clock: Clock,
 
 
 async def one_round(arguments: argparse.Namespace, folder: Path, url: str, *, push: bool) -> Round:
-    """Record for a while, with or without a pusher beside it."""
+    """Record for the length of a round, with or without a pusher."""
     (folder / "logs").mkdir(parents=True)
     target = Influxdb(url, "stampede")
     with Journal(folder / "journal.lp", {"run": folder.name, "host": "local", "scenario": "benchmark"}) as journal:
@@ -150,7 +150,7 @@ async def one_round(arguments: argparse.Namespace, folder: Path, url: str, *, pu
                     child for child in psutil.Process().children() if "controller.metrics.push" in child.cmdline()
                 )
                 process = child
-            await asyncio.sleep(2)  # what starting a process costs is not what is measured
+            await asyncio.sleep(2)  # the cost of starting a process is not measured
             clock = Clock()
             pacer = Pacer(clock)
             figures = LiveFigures()
@@ -183,7 +183,7 @@ async def one_round(arguments: argparse.Namespace, folder: Path, url: str, *, pu
 
 
 def check(folder: Path, url: str, steps: int) -> None:
-    """See that InfluxDB has every step. Raises MeasurementFailed."""
+    """Raises MeasurementFailed if InfluxDB does not have every step."""
     said = json.loads((folder / PUSH_FILE).read_text(encoding="utf-8"))
     (series,) = query(url, f"SELECT count(service_time) FROM step WHERE run = '{folder.name}'")
     counted = series["values"][0][1]
@@ -192,17 +192,17 @@ def check(folder: Path, url: str, steps: int) -> None:
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> None:
-    """Run and print."""
+    """Run and print the figures."""
     import uvloop
 
     p99s: dict[bool, list[float]] = {False: [], True: []}
     rounds = []
     with influxd(folder / "influxd") as (url, server):
-        print(f"{arguments.rate} steps a second for {arguments.seconds:g} s a round")
+        print(f"{arguments.rate} steps per second, {arguments.seconds:g} s per round")
         print("         p50 ms  p99 ms  max ms   steps  waited for a core")
         server_cpu = 0.0
         for number in range(arguments.pairs):
-            for push in (number % 2 == 1, number % 2 == 0):  # each kind comes first as often as the other
+            for push in (number % 2 == 1, number % 2 == 0):  # each kind goes first equally often
                 name = f"{'with' if push else 'without'}-{number}"
                 before = cpu_seconds(server)
                 found = asyncio.run(
@@ -210,20 +210,20 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
                 )
                 server_cpu += cpu_seconds(server) - before if push else 0.0
                 p50, p99, most = (quantile(found.lags, share) * 1e3 for share in (0.5, 0.99, 1.0))
-                waited = f"{found.core_wait / arguments.seconds:.3f} s a second"
+                waited = f"{found.core_wait / arguments.seconds:.3f} s per second"
                 print(f"{name:<10}{p50:6.2f}  {p99:6.2f}  {most:6.2f}  {found.steps:6}  {waited}", flush=True)
                 p99s[push].append(p99)
                 rounds += [found] if push else []
     seconds, steps = arguments.seconds * len(rounds), sum(found.steps for found in rounds)
     cpu = sum(found.pusher_cpu for found in rounds)
     print(f"all {steps} steps of the rounds with push are in InfluxDB, each once")
-    print(f"  pusher         {cpu / seconds:6.3f} cores, {cpu / steps * 1e6:.0f} us a step")
-    print(f"  its memory     {max(found.pusher_rss for found in rounds) / 1e6:6.1f} MB at most")
+    print(f"  pusher         {cpu / seconds:6.3f} cores, {cpu / steps * 1e6:.0f} us per step")
+    print(f"  pusher memory  {max(found.pusher_rss for found in rounds) / 1e6:6.1f} MB at most")
     print(f"  last point in  {max(found.behind for found in rounds):6.2f} s after the last step, at most")
     print(f"  InfluxDB       {server_cpu / seconds:6.3f} cores")
-    print(f"  on disk        {sum(found.journal for found in rounds) / steps:6.0f} bytes a journaled step")
+    print(f"  on disk        {sum(found.journal for found in rounds) / steps:6.0f} bytes per journaled step")
     ratios = [with_push / without for with_push, without in zip(p99s[True], p99s[False], strict=True)]
-    print(f"lag's p99 with push over without, by pairs: {', '.join(f'{ratio:.2f}' for ratio in ratios)}")
+    print(f"lag p99, ratio with/without push, by pair: {', '.join(f'{ratio:.2f}' for ratio in ratios)}")
     with_push, without = (statistics.median(p99s[push]) for push in (True, False))
     ratio = with_push / without
     print(

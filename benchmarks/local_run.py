@@ -1,4 +1,4 @@
-"""What the benchmarks share: settings, reference services, a controller with its agents, and figures."""
+"""Shared parts of the benchmarks: settings, reference services, a controller with its agents, and figures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from stampede.machine.ports import free_ports
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "templates"
 START_LIMIT = 180.0
-"""Seconds that services or agents may take to start."""
+"""Seconds within which services and agents must start."""
 STOP_LIMIT = 60.0
 OTHER_LAUNCHER = """
 import runpy, sys
@@ -32,22 +32,22 @@ process.LAUNCHER = sys.argv[1]
 del sys.argv[:2]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-"""Runs a controller script whose agents are started by the module that is the first argument."""
+"""Runs a controller script whose agents are started by the module given as the first argument."""
 
 
 class MeasurementFailed(Exception):
-    """What was to be measured did not come about."""
+    """The measurement could not be made."""
 
 
 def default_variables(**changes: Any) -> dict[str, Any]:
-    """The roles' own defaults with ``changes``, each named without ``stampede_``."""
+    """The defaults of role run with ``changes``, each named without ``stampede_``."""
     text = (ROOT / "roles/run/defaults/main.yml").read_text(encoding="utf-8")
     named = {f"stampede_{name}": value for name, value in changes.items()}
     return yaml.safe_load(text) | {"stampede_host_name": "local", "stampede_run_id": "benchmark"} | named
 
 
 def service_variables(port: int = 9443) -> dict[str, Any]:
-    """``stampede_services`` as the local inventory has it, for simulated services."""
+    """``stampede_services`` of the local inventory, for simulated services."""
     host = f"https://localhost:{port}"
     revoked = {"rev_reg_id": "${rev_reg_id}", "cred_rev_id": "${cred_rev_id}"}
     return {
@@ -59,8 +59,8 @@ def service_variables(port: int = 9443) -> dict[str, Any]:
     }
 
 
-def mission_variables(services: Mapping[str, Any], agents: int, **changes: Any) -> dict[str, Any]:
-    """Settings for the mission's script against running reference services, as ``services.json`` has them."""
+def reference_variables(services: Mapping[str, Any], agents: int, **changes: Any) -> dict[str, Any]:
+    """Settings for the default scenario against running reference services; ``services`` is their services.json."""
     found = {
         "agents": agents,
         "agent_port": free_ports(agents),
@@ -72,7 +72,7 @@ def mission_variables(services: Mapping[str, Any], agents: int, **changes: Any) 
 
 @contextlib.contextmanager
 def reference_services(folder: Path, port: int) -> Iterator[dict[str, Any]]:
-    """The reference services, started for the benchmark; gives what they say in ``services.json``."""
+    """Starts the reference services for the benchmark; yields the contents of their services.json."""
     folder.mkdir(parents=True)
     command = [sys.executable, "-m", "reference", "--dir", str(folder), "--port", str(port)]
     command += ["--die-with", str(os.getpid())]
@@ -86,7 +86,7 @@ class ControllerRun:
     """A rendered controller script, run as on a load host: ``with ControllerRun(...) as run``."""
 
     def __init__(self, folder: Path, variables: Mapping[str, Any], launcher: str = "") -> None:
-        """``launcher`` is a module that starts the agents in place of Stampede's own."""
+        """``launcher`` is a module that starts the agents instead of Stampede's own."""
         self.folder = folder
         self._launcher = launcher
         self._variables = variables
@@ -114,7 +114,7 @@ class ControllerRun:
 
     @property
     def state(self) -> dict[str, Any]:
-        """What ``state.json`` says now; empty when there is none."""
+        """The current contents of ``state.json``; empty if there is none."""
         with contextlib.suppress(OSError, ValueError):
             return json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
         return {}
@@ -134,19 +134,19 @@ class ControllerRun:
         (self.folder / "go.json").write_text(json.dumps({"start_at": time.time()}), encoding="utf-8")
 
     def stop(self) -> None:
-        """Ask the controller to end the run, and await its end."""
+        """Ask the controller to end the run, and wait for its exit."""
         (self.folder / "stop").touch()
         assert self._process is not None
         self._process.wait(STOP_LIMIT)
 
     @property
     def over(self) -> bool:
-        """Whether the controller has ended."""
+        """Whether the controller has exited."""
         assert self._process is not None
         return self._process.poll() is not None
 
     def steps(self) -> dict[str, dict[str, int]]:
-        """Steps in the journal: name -> outcome -> count."""
+        """Counts of the steps in the journal: name -> outcome -> count."""
         counts: dict[str, dict[str, int]] = {}
         with (self.folder / "journal.lp").open(encoding="utf-8") as journal:
             for line in journal:
@@ -159,7 +159,7 @@ class ControllerRun:
 
 @dataclass(frozen=True)
 class LoadPhase:
-    """What a run used from go until its last holder had finished. CPU in seconds of one core."""
+    """Resource use of a run from its start until the last holder finished. CPU in core-seconds."""
 
     seconds: float
     controller: float
@@ -167,11 +167,11 @@ class LoadPhase:
     ok: int
     failed: int
     lags: list[tuple[float, float]]
-    """Schedule lag's p99 and the event loop's worst lag, of each second, as ``state.json`` tells them."""
+    """For each second, the schedule lag's p99 and the maximum event loop lag, from ``state.json``."""
 
 
 def load_phase(run: ControllerRun) -> LoadPhase:
-    """Let the armed ``run`` go and measure until its last holder has finished."""
+    """Start the armed ``run`` and measure until its last holder has finished."""
     processes = [run.controller, *run.agents()]
     before = [cpu_seconds(process) for process in processes]
     now, end, lags = before, 0.0, {}
@@ -196,7 +196,7 @@ def load_phase(run: ControllerRun) -> LoadPhase:
 
 
 def exit_code(measure: Callable[[argparse.Namespace, Path], None], arguments: argparse.Namespace) -> int:
-    """Measure in a folder that is removed again; 1 when that failed, which is then said in a sentence."""
+    """Measure in a temporary folder; returns 1, after printing the reason, if that failed."""
     with tempfile.TemporaryDirectory(prefix="stampede-benchmark-") as folder:
         try:
             measure(arguments, Path(folder))
@@ -207,13 +207,13 @@ def exit_code(measure: Callable[[argparse.Namespace, Path], None], arguments: ar
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """CPU that a process has used, in user and system mode, without its children."""
+    """CPU seconds used by a process, user and system, without its children."""
     times = process.cpu_times()
     return float(times.user + times.system)
 
 
 def verdict(value: float, most: float) -> str:
-    """Whether a target is reached, for people."""
+    """Whether a target is reached, as a word."""
     return "reached" if value <= most else "missed"
 
 
@@ -237,7 +237,7 @@ def _until(done: Any, process: subprocess.Popen[bytes], what: str, output: Path)
     while not done():
         if process.poll() is not None:
             said = output.read_text(errors="replace").strip()
-            raise MeasurementFailed(f"{what} ended with {process.returncode}: {said or output}")
+            raise MeasurementFailed(f"{what} exited with {process.returncode}: {said or output}")
         if time.monotonic() > end:
             raise MeasurementFailed(f"{what} did not start within {START_LIMIT:g} s; see {output.parent}")
         time.sleep(0.1)

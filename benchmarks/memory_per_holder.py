@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""What memory does a further holder take, in the agent and in the controller?
+"""How much memory does each additional holder take, in the agent and in the controller?
 
-For each number of holders, one agent: every holder connects to the mediator and to the issuer, receives a
-credential, and waits. Memory is then what the processes would give back if they ended (USS), read twice to see
-that it stands still. The wallets' SQLite files lie in memory too (tmpfs) and are counted apart.
+For each number of holders, one agent: every holder connects to the mediator and to the issuer, receives a credential,
+and waits. Memory is the unique set size (USS) of the processes, read until it is stable. The wallets' SQLite files
+are in memory too (tmpfs) and counted separately.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from local_run import (
     ControllerRun,
     MeasurementFailed,
     exit_code,
-    mission_variables,
     reference_services,
+    reference_variables,
     verdict,
 )
 
 AGENT_TARGET = 0.5e6
-"""Bytes per further holder in the agent, at most."""
+"""Upper limit in bytes per additional holder in the agent."""
 CONTROLLER_TARGET = 50e3
-"""Bytes per further holder in the controller, at most."""
+"""Upper limit in bytes per additional holder in the controller."""
 PATIENCE = 120.0
-"""Seconds without a further holder that end the measurement."""
+"""Seconds without progress after which the measurement is given up."""
 
 SCRIPT = """
 import asyncio
@@ -37,7 +37,7 @@ AT_ONCE = asyncio.Semaphore({at_once})
 
 
 async def script(holder):
-    async with AT_ONCE:  # memory is measured here, not how much an agent bears
+    async with AT_ONCE:  # memory is measured here, not the throughput of an agent
         await holder.connect_to_mediator()
         issuer = await holder.connect("issuer")
         await holder.receive_credential(issuer)
@@ -51,20 +51,20 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--holders", type=int, nargs="+", default=[10, 100, 500], metavar="N", help="(default: 10 100 500)"
     )
-    parser.add_argument("--at-once", type=int, default=6, help="holders that connect at a time (default: 6)")
-    parser.add_argument("--port", type=int, default=9843, help="of the reference services (default: 9843)")
+    parser.add_argument("--at-once", type=int, default=6, help="holders that connect concurrently (default: 6)")
+    parser.add_argument("--port", type=int, default=9843, help="port of the reference services (default: 9843)")
     return parser.parse_args(argv)
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> None:
-    """Run for each number of holders and print."""
+    """Run for each number of holders and print the figures."""
     script = folder / "receive_and_wait.py"
     script.write_text(SCRIPT.format(at_once=arguments.at_once), encoding="utf-8")
     figures = []
     print(f"{'holders':>8}{'agent':>12}{'controller':>12}{'wallet files':>14}{'took':>8}", flush=True)
     with reference_services(folder / "reference", arguments.port) as services:
         for holders in sorted(arguments.holders):
-            variables = mission_variables(
+            variables = reference_variables(
                 services,
                 1,
                 script=str(script),
@@ -89,14 +89,14 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
     agent, controller, files = (
         (more - less) / (last[0] - first[0]) for less, more in zip(first[1:], last[1:], strict=True)
     )
-    print(f"per further holder, {first[0]} to {last[0]}:")
+    print(f"per additional holder, {first[0]} to {last[0]}:")
     print(f"  agent       {agent / 1e3:7.1f} KB, target 500 KB: {verdict(agent, AGENT_TARGET)}")
     print(f"  controller  {controller / 1e3:7.1f} KB, target 50 KB: {verdict(controller, CONTROLLER_TARGET)}")
     print(f"  wallet files{files / 1e3:7.1f} KB")
 
 
 def await_credentials(run: ControllerRun, holders: int) -> None:
-    """Return when every holder has its credential."""
+    """Wait until every holder has its credential."""
     had, since = -1, time.monotonic()
     while had < holders:
         received = run.steps().get("receive_credential", {}).get("ok", 0)
@@ -108,7 +108,7 @@ def await_credentials(run: ControllerRun, holders: int) -> None:
 
 
 def memory(run: ControllerRun) -> tuple[int, int, int]:
-    """Bytes of the agent, the controller and the wallets' files, once they stand still."""
+    """Bytes of the agent, the controller and the wallets' files, once they are stable."""
     (agent,) = run.agents()
     before, now = 0, agent.memory_full_info().uss
     for _ in range(20):
@@ -121,7 +121,7 @@ def memory(run: ControllerRun) -> tuple[int, int, int]:
 
 def wallet_files(run: ControllerRun) -> int:
     """Bytes of the agents' private folders, which hold SQLite and tails files."""
-    bases = (Path("/dev/shm"), run.folder)  # as controller.agents.pool chooses
+    bases = (Path("/dev/shm"), run.folder)  # where controller.agents.pool puts them
     folders = [folder for base in bases for folder in base.glob(f"stampede-{run.controller.pid}-*")]
     return sum(file.stat().st_blocks * 512 for folder in folders for file in folder.rglob("*.*") if file.is_file())
 

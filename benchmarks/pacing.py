@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""How late do 10,000 waiting holders wake, and what CPU does pacing them cost?
+"""How late do 10,000 waiting holders wake up, and how much CPU does pacing them cost?
 
-Simulated holders (no agents, no network) go through the mission's script in real time, each waiting 10 to 60 s
-between its steps; run, pacer, journal on disk and event loop are those of a real run. Lag is the time between
-the moment a holder was due and the moment its script went on.
+Simulated holders (no agents, no network) go through the default scenario in real time, with think times of 10 to 60
+s; run, pacer, journal on disk and event loop are those of a real run. Lag is the time from when a holder was due
+until its script continued.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ import psutil
 from local_run import TEMPLATES, cpu_seconds, default_variables, service_variables, verdict
 
 TARGET = 0.020
-"""Seconds: the 99th percentile of lag is to be at most this."""
+"""Upper limit of the lag's 99th percentile, in seconds."""
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--holders", type=int, default=10_000, help="simulated holders (default: 10000)")
-    parser.add_argument("--seconds", type=float, default=60, help="measured after the ramp-up (default: 60)")
+    parser.add_argument("--seconds", type=float, default=60, help="time measured after the ramp-up (default: 60)")
     parser.add_argument("--ramp-up", type=float, default=30, help="seconds of ramp-up (default: 30)")
     parser.add_argument(
         "--wait", type=float, nargs=2, default=(10, 60), metavar=("MIN", "MAX"), help="(default: 10 60)"
@@ -39,7 +39,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 async def measure(arguments: argparse.Namespace, folder: Path) -> None:
-    """Run and print."""
+    """Run and print the figures."""
     from controller.load.gc_tuning import keep_pauses_short
     from controller.metrics.journal import Journal
     from controller.metrics.monitor import Monitor, load_record
@@ -89,7 +89,7 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
         playing = asyncio.create_task(run.play(run.clock.now()))
         begun, cpu, steps, core_wait = 0.0, 0.0, 0, 0.0
         start = time.monotonic()
-        while time.monotonic() < start + settings.duration - 0.5:
+        while time.monotonic() < start + settings.load.plan.duration - 0.5:
             await asyncio.sleep(1)
             sample = monitor.sample()
             journal.write(
@@ -120,24 +120,24 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
         watching.cancel()
     print(f"{holders:,} simulated holders waiting {settings.wait_min:g} to {settings.wait_max:g} s,")
     print(f"measured for {seconds:.0f} s after a ramp-up of {settings.load.plan.steady_after:g} s:")
-    print(f"  waits ended          {len(lags['measured']) / seconds:8.0f} a second")
-    print(f"  steps                {steps / seconds:8.0f} a second")
+    print(f"  waits ended          {len(lags['measured']) / seconds:8.0f} per second")
+    print(f"  steps                {steps / seconds:8.0f} per second")
     for name, part in lags.items():
         p50, p99, most = (quantile(part, share) * 1e3 for share in (0.5, 0.99, 1.0))
         print(f"  lag, {name:<14}  {p50:8.2f} ms p50, {p99:.2f} ms p99, {most:.2f} ms max")
-    print(f"  event loop's lag     {loop_lag_max * 1e3:8.2f} ms max")
-    print(f"  CPU                  {cpu / seconds:8.3f} cores, {cpu / steps * 1e6:.0f} us a step")
-    print(f"  waited for a core    {core_wait / seconds:8.3f} s a second (other processes had it)")
+    print(f"  event loop lag       {loop_lag_max * 1e3:8.2f} ms max")
+    print(f"  CPU                  {cpu / seconds:8.3f} cores, {cpu / steps * 1e6:.0f} us per step")
+    print(f"  waited for a core    {core_wait / seconds:8.3f} s per second (other processes had it)")
     print(
-        f"  garbage collection   {max(gc_pauses, default=0) * 1e3:8.2f} ms max, {sum(gc_pauses) * 1e3:.0f} ms in all"
+        f"  garbage collection   {max(gc_pauses, default=0) * 1e3:8.2f} ms max, {sum(gc_pauses) * 1e3:.0f} ms total"
     )
-    print(f"  memory               {rss / holders / 1e3:8.1f} KB a holder (simulated wallet included)")
+    print(f"  memory               {rss / holders / 1e3:8.1f} KB per holder (simulated wallet included)")
     p99 = quantile(lags["measured"], 0.99)
     print(f"lag p99 {p99 * 1e3:.2f} ms, target 20 ms: {verdict(p99, TARGET)}")
 
 
 def watch_gc() -> list[float]:
-    """A list to which each garbage collection of this process adds its seconds."""
+    """A list to which the duration of each garbage collection of this process is appended, in seconds."""
     pauses: list[float] = []
     begun = 0.0
 
@@ -153,7 +153,7 @@ def watch_gc() -> list[float]:
 
 
 def waited_for_core() -> float:
-    """Seconds that this thread was ready to run while others had the cores (Linux, schedstats)."""
+    """Seconds that this thread was runnable while others had the cores (Linux, schedstats)."""
     path = Path("/proc/self/schedstat")
     return int(path.read_text().split()[1]) / 1e9 if path.exists() else 0.0
 

@@ -1,4 +1,4 @@
-"""What the fleet's benchmarks share: a test fleet for a while, and playbooks whose time and memory are measured."""
+"""Shared parts of the fleet benchmarks: a temporary test fleet, and playbooks whose time and memory are measured."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.fleet.commands import FleetError
 from tests.fleet.fleet import Fleet, down, traces
 
 NAME = "bench"
-LOOK_EVERY = 0.1
-"""Seconds between two looks at the memory."""
+POLL_INTERVAL = 0.1
+"""Seconds between two readings of the memory."""
 
 
 @contextlib.contextmanager
 def test_fleet(load_hosts: int) -> Iterator[Fleet]:
-    """Hosts that have just booted, taken down again without a trace."""
+    """Yields freshly booted hosts, which are removed completely afterwards."""
     fleet = Fleet(NAME, load_hosts, lambda line: print(f"  {line}", flush=True))
     try:
         fleet.up()
@@ -43,20 +43,20 @@ def test_fleet(load_hosts: int) -> Iterator[Fleet]:
 
 @dataclass
 class Played:
-    """A playbook's output, when each line of it came, and what it used. Seconds and bytes."""
+    """A playbook's output, with the time of each line, and its resource use. Seconds and bytes."""
 
     seconds: float = 0.0
     lines: list[tuple[float, str]] = field(default_factory=list)
     memory: int = 0
-    """Most memory at one moment, of ansible-playbook and all its children together."""
+    """Peak memory of ansible-playbook and all its children together."""
     report_memory: int = 0
-    """Most memory of the process that makes the report."""
+    """Peak memory of the process that writes the report."""
     report_began: float = 0.0
     report_seconds: float = 0.0
 
 
 def play(playbook: str | Path, inventory: Path, **variables: Any) -> Played:
-    """Play ``playbook``; ``variables`` without ``stampede_``. Raises MeasurementFailed with the end of its output."""
+    """Run ``playbook``; ``variables`` without ``stampede_``. Raises MeasurementFailed with the end of its output."""
     extra = {f"stampede_{name}": value for name, value in variables.items()}
     program = Path(sys.executable).with_name("ansible-playbook")
     played = Played()
@@ -70,8 +70,8 @@ def play(playbook: str | Path, inventory: Path, **variables: Any) -> Played:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    looking = threading.Thread(target=_look, args=(process, played, began))
-    looking.start()
+    polling = threading.Thread(target=_poll_memory, args=(process, played, began))
+    polling.start()
     try:
         assert process.stdout is not None
         played.lines = [(time.monotonic() - began, line.rstrip()) for line in process.stdout]
@@ -79,7 +79,7 @@ def play(playbook: str | Path, inventory: Path, **variables: Any) -> Played:
         if process.poll() is None:
             process.terminate()
         process.wait()
-        looking.join()
+        polling.join()
     played.seconds = time.monotonic() - began
     if process.returncode:
         said = "\n".join(line for _, line in played.lines[-15:])
@@ -87,14 +87,14 @@ def play(playbook: str | Path, inventory: Path, **variables: Any) -> Played:
     return played
 
 
-def _look(process: subprocess.Popen[str], played: Played, began: float) -> None:
+def _poll_memory(process: subprocess.Popen[str], played: Played, began: float) -> None:
     top = psutil.Process(process.pid)
     while process.poll() is None:
         together = 0
         with contextlib.suppress(psutil.Error):
             for part in [top, *top.children(recursive=True)]:
                 with contextlib.suppress(psutil.Error):
-                    # What forked workers share is counted once.
+                    # PSS counts memory that forked workers share only once.
                     used = part.memory_full_info().pss
                     together += used
                     if any(Path(word).name == "stampede" for word in part.cmdline()):
@@ -103,10 +103,10 @@ def _look(process: subprocess.Popen[str], played: Played, began: float) -> None:
                         played.report_seconds = now - played.report_began
                         played.report_memory = max(played.report_memory, used)
         played.memory = max(played.memory, together)
-        time.sleep(LOOK_EVERY)
+        time.sleep(POLL_INTERVAL)
 
 
 def row(*columns: object) -> None:
-    """Print a line of a table: its first column is wide."""
+    """Print a row of a table, with a wide first column."""
     first, *others = columns
     print(f"  {first:<44}" + "".join(f"{other!s:>14}" for other in others), flush=True)

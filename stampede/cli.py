@@ -20,18 +20,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"stampede {VERSION}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    report = verbs.add_parser("report", help="make summary.json and report.html of a run's results again")
+    report = verbs.add_parser("report", help="make the report of a run again from its collected results")
     report.add_argument("results", type=Path, metavar="RESULTS_DIR", help="such as results/RUN_ID")
     compare = verbs.add_parser(
         "compare",
-        help="put two runs side by side, and say of each step whether the difference is more than noise",
-        description="Puts two runs side by side and says of each step whether the difference is more than noise, and "
-        "by which test. Exit code 0 says that they could be compared, not that they are alike; 2 says bad input.",
+        help="compare two runs, and tell for each step whether the difference is more than noise",
+        description="Compares two runs and tells for each step whether the difference is more than noise, and by "
+        "which test. Exit codes: 0 the runs could be compared, whether they differ or not; 2 bad input.",
     )
-    compare.add_argument("a", type=Path, metavar="RUN_A", help="results folder of the run before")
-    compare.add_argument("b", type=Path, metavar="RUN_B", help="results folder of the run after")
+    compare.add_argument("a", type=Path, metavar="RUN_A", help="results folder of the earlier run")
+    compare.add_argument("b", type=Path, metavar="RUN_B", help="results folder of the later run")
     compare.add_argument("--json", action="store_true", help="print JSON")
-    compare.add_argument("--html", type=Path, metavar="FILE", help="also write a page, which opens offline")
+    compare.add_argument("--html", type=Path, metavar="FILE", help="also write a page that opens offline")
     watch = verbs.add_parser(
         "watch",
         help="show how a run on a fleet goes, from any machine that has the inventory",
@@ -109,21 +109,21 @@ def _compare(a: Path, b: Path, page: Path | None, *, as_json: bool) -> int:
     from rich.console import Console
 
     from stampede.comparison.page import render
-    from stampede.comparison.runs import compare
+    from stampede.comparison.runs import compare_runs
     from stampede.comparison.terminal import text
     from stampede.report.output import ReportError, write
 
     try:
-        pair = compare(a, b)
+        compared = compare_runs(a, b)
         if page:
-            write(page, render(pair))
+            write(page, render(compared))
     except ReportError as error:
         print(f"stampede compare: {error}", file=sys.stderr)
         return 2
     if as_json:
-        print(json.dumps(pair.found, indent=2, allow_nan=False))
+        print(json.dumps(compared.to_json(), indent=2, allow_nan=False))
         return 0
-    Console(highlight=False, soft_wrap=True).print(text(pair.found))
+    Console(highlight=False, soft_wrap=True).print(text(compared.comparison))
     if page:
         print(f"\nComparison: {page}")
     return 0

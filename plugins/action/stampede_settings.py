@@ -117,7 +117,7 @@ class ActionModule(ActionBase):
         settings = Settings.from_variables(variables)
         problems, warnings = probe(settings), []
         if target := settings.influxdb:
-            made = self._templar.template(self._all_vars["run_made_secrets"])
+            made = self._templar.template(self._all_vars["run_generated_secrets"])
             secret = (variables["stampede_secrets"] | made).get(target.secret, "")
             found, warnings = probe_influxdb(target, str(secret).strip())
             problems += found

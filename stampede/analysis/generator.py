@@ -1,145 +1,152 @@
-"""Was the load generator itself the bottleneck? Its lag, processors and memory during the load.
+"""Was the load generator itself the bottleneck? Its lag, CPU and memory during the load.
 
-Figures of a run whose generator was overloaded tell about the generator, not about the services under test,
+Figures of a run whose generator was overloaded describe the generator, not the services under test,
 so every report says which it was, and why.
 """
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stampede import wording
 from stampede.analysis.load_window import Window
+from stampede.analysis.percentiles import percentiles
 from stampede.results.journal_columns import Journal, Samples
+from stampede.schema.host_summary import AgentUsage, GeneratorSummary, HostUsage, MeanAndMax, ScheduleLag
 
 BUSY = 0.9  # of a core (controller, agent) or of all cores (host)
-BUSY_TIME = 0.2  # of the samples: shorter bursts are borne
+BUSY_TIME = 0.2  # of the samples; shorter bursts are tolerated
 LATE = 0.1  # seconds; schedule lag, 99th percentile
 FULL = 0.9  # of the host's memory
 
 type Floats = NDArray[np.float64]
+type Truths = NDArray[np.bool_]
 
 
-def judge(journal: Journal, window: Window | None) -> dict[str, Any]:
-    """The `generator` part of summary.json.
-
-    CPU figures of processes are cores used (1 = one core), those of hosts shares of all cores; times are
-    seconds. `bottleneck` is None when nothing was measured.
-    """
-    load, agent = journal.load, journal.agent
-    during_load, during_agent = _within(load, window), _within(agent, window)
-    load_host = np.asarray(load.host)
-    agent_host, agent_number = np.asarray(agent.host), np.asarray(agent.source)
-    cpu, host_cpu = load.column("cpu"), load.column("host_cpu") / np.maximum(load.column("host_cores"), 1)
-    memory, rss = load.column("host_memory_used"), load.column("rss")
-    agent_cpu, agent_rss, restarts = (agent.column(name) for name in ("cpu", "rss", "restarts"))
-
-    hosts: dict[str, Any] = {}
-    for number, host in enumerate(journal.hosts.list):
-        if number not in load_host and number not in agent_host:
-            continue
-        here = during_load & (load_host == number)
-        agents: dict[str, Any] = {}
-        for which in np.unique(agent_number[agent_host == number]):
-            its = (agent_host == number) & (agent_number == which)
-            agents[journal.agents.list[which]] = {
-                "cpu": spread(agent_cpu[its & during_agent]),
-                "busy_share": _busy(agent_cpu[its & during_agent]),
-                "rss_max": largest(agent_rss[its]),
-                "restarts": int(largest(restarts[its]) or 0),
-            }
-        hosts[host] = {
-            "controller_cpu": spread(cpu[here]),
-            "controller_busy_share": _busy(cpu[here]),
-            "controller_rss_max": largest(rss[here]),
-            "cpu_share": spread(host_cpu[here]),
-            "cpu_busy_share": _busy(host_cpu[here]),
-            "memory_share_max": largest(memory[here]),
-            "agents": agents,
-        }
-    lag = schedule_lag(journal)
-    reasons = _reasons(hosts, lag["p99"])
-    return {
-        "bottleneck": bool(reasons) if during_load.any() or reasons else None,
-        "reasons": reasons,
-        "schedule_lag": lag,
-        "loop_lag_max": largest(load.column("loop_lag_max")[during_load]),
-        "controller_cpu": spread(cpu[during_load]),
-        "agents_cpu": spread(agent_cpu[during_agent]),
-        "host_cpu_share": spread(host_cpu[during_load]),
-        "host_memory_share_max": largest(memory[during_load]),
-        "hosts": hosts,
+def build_generator(journal: Journal, window: Window | None) -> GeneratorSummary:
+    """The `generator` part of summary.json."""
+    load, agent = _Samples(journal.load, window), _Samples(journal.agent, window)
+    known = set(np.unique(np.concatenate([load.hosts, agent.hosts])).tolist())
+    hosts = {
+        host: _host_usage(journal, number, load, agent)
+        for number, host in enumerate(journal.hosts.list)
+        if number in known
     }
+    lag = schedule_lag(journal)
+    reasons = _reasons(hosts, lag.p99)
+    everywhere = load.during
+    return GeneratorSummary(
+        bottleneck=bool(reasons) if everywhere.any() or reasons else None,
+        reasons=reasons,
+        schedule_lag=lag,
+        loop_lag_max=_largest(load.columns["loop_lag_max"][everywhere]),
+        controller_cpu=_mean_and_max(load.columns["cpu"][everywhere]),
+        agents_cpu=_mean_and_max(agent.columns["cpu"][agent.during]),
+        host_cpu_share=_mean_and_max(load.columns["host_cpu_share"][everywhere]),
+        host_memory_share_max=_largest(load.columns["host_memory_used"][everywhere]),
+        hosts=hosts,
+    )
 
 
-def schedule_lag(journal: Journal) -> dict[str, float | None]:
-    """How late steps began: response less service time, exact over the steps that had a moment to begin at.
+def schedule_lag(journal: Journal) -> ScheduleLag:
+    """How late steps started: response less service time, exact over the steps that had a due time of their own.
 
-    A step has one after a think time and at the holder's start; one that follows directly on another begins
-    at once, its two times are the same, and it says nothing about lateness.
+    A step has one after a think time and at the holder's start; one that follows directly on another starts at once,
+    both its times are the same, and it says nothing about lateness.
     """
     lag = np.asarray(journal.steps.response_time) - np.asarray(journal.steps.service_time)
     late = lag[lag > 0]
     if not late.size:
         nothing = 0.0 if lag.size else None
-        return {"p50": nothing, "p99": nothing, "max": nothing}
-    p50, p99 = np.percentile(late, [50, 99])
-    return {"p50": float(p50), "p99": float(p99), "max": float(late.max())}
+        return ScheduleLag(nothing, nothing, nothing)
+    p50, p99 = percentiles(late, (50, 99))
+    return ScheduleLag(p50, p99, float(late.max()))
 
 
-def spread(values: Floats) -> dict[str, float | None]:
-    """Mean and maximum of the values that are numbers; None when there are none."""
+class _Samples:
+    """The samples of `load` or `agent`: the host of each, which were taken during the load, and their columns."""
+
+    def __init__(self, samples: Samples, window: Window | None) -> None:
+        time = np.asarray(samples.time)
+        self.hosts = np.asarray(samples.host)
+        self.agents = np.asarray(samples.source)
+        self.during: Truths = (
+            (time >= window.start) & (time <= window.end) if window else np.zeros(time.shape, dtype=bool)
+        )
+        self.columns = {name: samples.column(name) for name in samples.columns}
+        if "host_cpu" in self.columns:
+            self.columns["host_cpu_share"] = self.columns["host_cpu"] / np.maximum(self.columns["host_cores"], 1)
+
+
+def _host_usage(journal: Journal, number: int, load: _Samples, agent: _Samples) -> HostUsage:
+    """CPU and memory of one host, of its controller and of its agents."""
+    here = load.during & (load.hosts == number)
+    controller_cpu, cpu_share = load.columns["cpu"][here], load.columns["host_cpu_share"][here]
+    agents = {}
+    for which in np.unique(agent.agents[agent.hosts == number]):
+        samples = (agent.hosts == number) & (agent.agents == which)
+        cpu = agent.columns["cpu"][samples & agent.during]
+        agents[journal.agents.list[which]] = AgentUsage(
+            cpu=_mean_and_max(cpu),
+            busy_share=_busy_share(cpu),
+            rss_max=_largest(agent.columns["rss"][samples]),
+            restarts=int(_largest(agent.columns["restarts"][samples]) or 0),
+        )
+    return HostUsage(
+        controller_cpu=_mean_and_max(controller_cpu),
+        controller_busy_share=_busy_share(controller_cpu),
+        controller_rss_max=_largest(load.columns["rss"][here]),
+        cpu_share=_mean_and_max(cpu_share),
+        cpu_busy_share=_busy_share(cpu_share),
+        memory_share_max=_largest(load.columns["host_memory_used"][here]),
+        agents=agents,
+    )
+
+
+def _mean_and_max(values: Floats) -> MeanAndMax:
+    """Of the values that are numbers."""
     values = values[np.isfinite(values)]
     if not values.size:
-        return {"mean": None, "max": None}
-    return {"mean": float(values.mean()), "max": float(values.max())}
+        return MeanAndMax(None, None)
+    return MeanAndMax(float(values.mean()), float(values.max()))
 
 
-def largest(values: Floats) -> float | None:
+def _largest(values: Floats) -> float | None:
     """The largest of the values that are numbers; None when there are none."""
-    return spread(values)["max"]
+    return _mean_and_max(values).max
 
 
-def _within(samples: Samples, window: Window | None) -> NDArray[np.bool_]:
-    time = np.asarray(samples.time)
-    if window is None:
-        return np.zeros(time.shape, dtype=bool)
-    return (time >= window.start) & (time <= window.end)
-
-
-def _busy(cpu: Floats) -> float | None:
+def _busy_share(cpu: Floats) -> float | None:
     """The share of samples above BUSY."""
     cpu = cpu[np.isfinite(cpu)]
     return float((cpu > BUSY).mean()) if cpu.size else None
 
 
-def _reasons(hosts: dict[str, Any], late: float | None) -> list[str]:
+def _reasons(hosts: dict[str, HostUsage], late: float | None) -> list[str]:
     """Why the generator was the bottleneck, a sentence for each kind of reason; empty when it was not."""
     reasons = []
     if late is not None and late > LATE:
         reasons.append(
-            f"Steps began late: one in a hundred more than {wording.seconds(late)} after its moment "
+            f"Steps started late: 1 in 100 started more than {wording.seconds(late)} after it was due "
             f"(limit {wording.seconds(LATE)})."
         )
     agents = {
-        f"{agent} of host {host}": figures["busy_share"]
-        for host, its in hosts.items()
-        for agent, figures in its["agents"].items()
+        f"{name} on host {host}": agent.busy_share
+        for host, usage in hosts.items()
+        for name, agent in usage.agents.items()
     }
-    controllers = {f"the controller of host {host}": its["controller_busy_share"] for host, its in hosts.items()}
-    machines = {f"host {host}": its["cpu_busy_share"] for host, its in hosts.items()}
+    controllers = {f"the controller on host {host}": usage.controller_busy_share for host, usage in hosts.items()}
+    machines = {f"host {host}": usage.cpu_busy_share for host, usage in hosts.items()}
     reasons += _busy_reason(agents, "agents", "a core")
     reasons += _busy_reason(controllers, "controllers", "a core")
-    reasons += _busy_reason(machines, "hosts", "all processors")
-    for host, its in hosts.items():
-        used = its["memory_share_max"]
+    reasons += _busy_reason(machines, "hosts", "all cores")
+    for host, usage in hosts.items():
+        used = usage.memory_share_max
         if used is not None and used > FULL:
-            reasons.append(f"The memory of host {host} was {wording.percent(used)} used.")
+            reasons.append(f"Host {host} used {wording.percent(used)} of its memory.")
     return reasons
 
 
-def _busy_reason(shares: dict[str, float | None], what: str, of: str) -> list[str]:
+def _busy_reason(shares: dict[str, float | None], plural: str, capacity: str) -> list[str]:
     """One sentence about the processes or hosts that were busy for too long, naming the busiest."""
     busy = {name: share for name, share in shares.items() if share is not None and share > BUSY_TIME}
     if not busy:
@@ -147,8 +154,8 @@ def _busy_reason(shares: dict[str, float | None], what: str, of: str) -> list[st
     worst = max(busy, key=lambda name: busy[name])
     limit, share = wording.percent(BUSY), wording.percent(busy[worst])
     if len(busy) == 1:
-        return [f"{worst[0].upper()}{worst[1:]} used more than {limit} of {of} for {share} of the time."]
+        return [f"{worst[0].upper()}{worst[1:]} used more than {limit} of {capacity} for {share} of the time."]
     return [
-        f"{len(busy)} of {len(shares)} {what} used more than {limit} of {of} for more than "
+        f"{len(busy)} of {len(shares)} {plural} used more than {limit} of {capacity} for more than "
         f"{wording.percent(BUSY_TIME)} of the time; the busiest was {worst} ({share} of the time)."
     ]

@@ -13,7 +13,7 @@ SECOND = 1_000_000_000
 
 @dataclass(frozen=True)
 class Window:
-    """The span of the load in nanoseconds since 1970: from the hosts' common go to the last step's end."""
+    """The span of the load in nanoseconds since 1970: from the hosts' common start to the end of the last step."""
 
     start: int
     end: int
@@ -24,16 +24,20 @@ class Window:
         return (self.end - self.start) / SECOND
 
     def after(self, time: int) -> float:
-        """Seconds from the start to a time in nanoseconds; negative before."""
+        """Seconds from the start to a time in nanoseconds; negative before it."""
         return (time - self.start) / SECOND
 
+    def rate(self, number: int) -> float | None:
+        """So many in the window, per second; None when the window has no length."""
+        return number / self.seconds if self.seconds > 0 else None
 
-def find(results: ResultsFolder, journal: Journal) -> Window | None:
-    """The window of a run; None when no load was begun.
 
-    It begins with the start time that all hosts were given (else with the phase `running`, else with the
-    first step that was due) and ends with the last step's end, that is after the drain; without steps, with
-    the last sample.
+def find_window(results: ResultsFolder, journal: Journal) -> Window | None:
+    """The window of a run; None when the load never started.
+
+    It begins with the start time that all hosts were given (else with the phase `running`, else with the due time
+    of the first step) and ends with the end of the last step, that is after the drain; without steps, with the last
+    sample.
     """
     steps = journal.steps
     starts = [int(results.start_at * SECOND)] if results.start_at else []

@@ -1,44 +1,44 @@
-"""How nearly together the load hosts began, and how far their clocks can be trusted in saying so."""
+"""How closely together the load hosts started, and how far their clocks can be trusted about that."""
 
 from typing import Any, TypeGuard
 
 from stampede.analysis.load_window import SECOND
 from stampede.results.folder import ResultsFolder
 from stampede.results.journal_columns import Journal
+from stampede.schema.host_summary import Clock
 from stampede.schema.phases import Phase
 
 
-def delays(results: ResultsFolder, journal: Journal) -> dict[str, float]:
-    """How late each host began, in seconds after the common start time, by the host's own clock.
+def start_delays(results: ResultsFolder, journal: Journal) -> dict[str, float]:
+    """How long after the common start time each host started, in seconds by its own clock.
 
-    It is the time of the host's event "running"; hosts that never came to it, and all of them where no start
-    time is known, are not among them.
+    A host starts with its event "running"; hosts without one are not among them, and none is when no start time is
+    known.
     """
     start_at = results.start_at
     if start_at is None:
         return {}
-    began: dict[str, int] = {}
+    started: dict[str, int] = {}
     for event in journal.events:
         if event.phase == Phase.RUNNING:
-            began[event.host] = min(event.time, began.get(event.host, event.time))
-    return {host: (time - int(start_at * SECOND)) / SECOND for host, time in began.items()}
+            started[event.host] = min(event.time, started.get(event.host, event.time))
+    return {host: (time - int(start_at * SECOND)) / SECOND for host, time in started.items()}
 
 
-def skew(delays: dict[str, float]) -> float | None:
-    """Seconds between the first host's beginning and the last one's; None with fewer than two hosts."""
-    return max(delays.values()) - min(delays.values()) if len(delays) > 1 else None
+def start_skew(delays: list[float]) -> float | None:
+    """Seconds between the first host's start and the last one's; None with fewer than two hosts."""
+    return max(delays) - min(delays) if len(delays) > 1 else None
 
 
-def clocks(results: ResultsFolder) -> dict[str, dict[str, float]]:
-    """Of each host whose clock was measured before the start: `offset` (its clock less the control node's) and
-    `uncertainty` (the offset is right to plus or minus this), in seconds."""
-    measured = results.run.get("clocks")
-    found = {}
-    for host, its in measured.items() if isinstance(measured, dict) else ():
-        offset, uncertainty = map(its.get, ("offset", "uncertainty")) if isinstance(its, dict) else (None, None)
+def measured_clocks(results: ResultsFolder) -> dict[str, Clock]:
+    """The clock of each host for which it was measured before the start."""
+    noted = results.run.get("clocks")
+    clocks = {}
+    for host, clock in noted.items() if isinstance(noted, dict) else ():
+        offset, uncertainty = map(clock.get, ("offset", "uncertainty")) if isinstance(clock, dict) else (None, None)
         if _is_number(offset) and _is_number(uncertainty):
-            found[str(host)] = {"offset": float(offset), "uncertainty": abs(float(uncertainty))}
-    return found
+            clocks[str(host)] = Clock(float(offset), abs(float(uncertainty)))
+    return clocks
 
 
 def _is_number(value: Any) -> TypeGuard[float]:

@@ -2,45 +2,49 @@
 
 import math
 from pathlib import Path
-from typing import Any
 
-from stampede.comparison import runs as compare
-from stampede.comparison.runs import Pair
-from stampede.report import html, timeline
+from stampede.comparison.run_comparison import StepComparison
+from stampede.comparison.runs import ComparedRuns
+from stampede.comparison.sentences import describe_step, step_verdict
 from stampede.report.distribution import BINS_PER_DECADE
+from stampede.report.template import render_page
+from stampede.report.timeline import build_charts, interval_width
+from stampede.schema.json_form import to_json
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 SCRIPTS = ("uPlot.iife.min.js", "charts.js", "figures.js", "compare.js")
 
 
-def render(pair: Pair) -> str:
-    """The page of what `compare.compare` found."""
-    width = max(timeline.bucket_width(run.journal, run.window) for run in (pair.a, pair.b))
-    charts = {name: timeline.chart(run.journal, run.window, width=width) for name, run in pair.runs()}
-    longest = max(charts.values(), key=lambda chart: len(chart["x"]))
-    steps = pair.found["steps"]
-    names = [name for name, step in steps.items() if any(step[run] and step[run]["ok"] for run in "ab")]
-    data = {name: longest[name] for name in ("x", "width", "seconds")} | {
+def render(compared: ComparedRuns) -> str:
+    """The page of two compared runs."""
+    runs = compared.by_name()
+    width = max(interval_width(run.journal, run.window) for run in runs.values())
+    charts = {name: build_charts(run.journal, run.window, width=width) for name, run in runs.items()}
+    longest = max(charts.values(), key=lambda chart: len(chart.x))
+    steps = compared.comparison.steps
+    names = [name for name, step in steps.items() if any(run and run.ok for run in (step.a, step.b))]
+    data = {
+        "x": longest.x,
+        "width": longest.width,
+        "seconds": longest.seconds,
         "marks": [],
         "bins_per_decade": BINS_PER_DECADE,
         "names": names,
-        "runs": {name: {step["name"]: step for step in chart["steps"]} for name, chart in charts.items()},
+        "runs": {name: {step.name: to_json(step) for step in chart.steps} for name, chart in charts.items()},
     }
-    return html.page(
+    return render_page(
         TEMPLATE,
         SCRIPTS,
         data,
-        found=pair.found,
+        comparison=compared.comparison,
         names=names,
-        describe=compare.describe,
-        verdict=compare.verdict,
+        describe=describe_step,
+        step_verdict=step_verdict,
         shown=max(names, key=lambda name: _weight(steps[name])) if names else None,
     )
 
 
-def _weight(step: dict[str, Any]) -> float:
+def _weight(step: StepComparison) -> float:
     """How much a step's difference deserves to be seen first."""
-    ratio = step["p50"]["ratio"]
-    return (1000.0 if step["p50"]["differs"] or step["p95"]["differs"] else 0.0) + abs(
-        math.log(ratio) if ratio else 0
-    )
+    change = abs(math.log(step.p50.ratio)) if step.p50.ratio else 0.0
+    return change + (1000.0 if step.p50.differs or step.p95.differs else 0.0)

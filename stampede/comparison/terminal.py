@@ -1,11 +1,16 @@
-"""A comparison of two runs in a terminal: what differs, then both runs side by side; 80 columns."""
-
-from typing import Any
+"""A comparison of two runs in a terminal, 80 columns wide: what differs, then both runs side by side."""
 
 from rich.text import Text
 
 from stampede import wording
-from stampede.comparison import runs as compare
+from stampede.comparison.run_comparison import (
+    RunComparison,
+    RunFigures,
+    SettingDifference,
+    StepComparison,
+    StepFigures,
+)
+from stampede.comparison.sentences import step_verdict
 from stampede.report.terminal import WIDTH, printable, wrapped
 
 COLOURS = {"slower": "red", "faster": "green", "mixed": "yellow", "too_few": "dim", "no_difference": "dim"}
@@ -13,16 +18,16 @@ TIMES = ("mean", "p50", "p95", "p99")
 HEADER = f"{'':2}{'ok':>9}{'failed':>7}{'per s':>6}" + "".join(f"{name:>7}" for name in TIMES) * 2
 
 
-def text(found: dict[str, Any]) -> Text:
-    """What `compare.of` found, with colours, which a rich console leaves out where they do not belong."""
+def text(comparison: RunComparison) -> Text:
+    """The comparison with colours, which a rich console leaves out where they do not belong."""
     parts = [
-        _lines(found["headline"], "bold"),
-        *(_lines(finding) for finding in found["findings"]),
-        *(_lines(warning, "yellow") for warning in found["warnings"]),
-        _runs(found["runs"]),
-        _steps(found["steps"]),
-        _settings(found["settings"]),
-        _lines(found["test"], "dim"),
+        _lines(comparison.headline, "bold"),
+        *(_lines(finding) for finding in comparison.findings),
+        *(_lines(warning, "yellow") for warning in comparison.warnings),
+        _runs(comparison.runs),
+        _steps(comparison.steps),
+        _settings(comparison.settings),
+        _lines(comparison.test, "dim"),
     ]
     return Text("\n\n").join(part for part in parts if part.plain)
 
@@ -31,38 +36,38 @@ def _lines(words: str, style: str = "") -> Text:
     return Text("\n".join(wrapped(words)), style)
 
 
-def _runs(runs: dict[str, Any]) -> Text:
+def _runs(runs: dict[str, RunFigures]) -> Text:
     lines = []
     for name, run in runs.items():
-        rate = wording.rate(run["steps_per_second"]).replace("/s", " steps/s")
-        about = (
-            f"{wording.duration(run['duration'])}, {wording.number(run['hosts'], 'host')}, {rate}: {run['headline']}"
-        )
-        lines += wrapped(f"{name.upper()}  {run['id']}: {about}", indent="   ")
+        hosts = wording.number(run.hosts, "host")
+        rate = wording.rate(run.steps_per_second).replace("/s", " steps/s")
+        about = f"{wording.duration(run.duration)}, {hosts}, {rate}: {run.headline}"
+        lines += wrapped(f"{name.upper()}  {run.id}: {about}", indent="   ")
     return Text("\n".join(lines))
 
 
-def _steps(steps: dict[str, Any]) -> Text:
+def _steps(steps: dict[str, StepComparison]) -> Text:
     if not steps:
         return Text()
     lines = [Text(f"{'':24}{' service time ':-^28}{' response time ':-^28}", "dim"), Text(HEADER, "dim")]
     for name, step in steps.items():
-        told = Text(f"{printable(name)}: ").append(compare.verdict(step), COLOURS.get(step["verdict"], "yellow"))
-        lines.append(told)
-        lines += [_row(run, step[run]) for run in "ab" if step[run]]
+        lines.append(Text(f"{printable(name)}: ").append(step_verdict(step), COLOURS.get(step.verdict, "yellow")))
+        lines += [_row(run, figures) for run, figures in (("A", step.a), ("B", step.b)) if figures]
     return Text("\n").join(lines)
 
 
-def _row(run: str, step: dict[str, Any]) -> Text:
-    times = [wording.seconds(step[kind][name]) for kind in ("service_time", "response_time") for name in TIMES]
-    line = f" {run.upper()}{wording.count(step['ok']):>9}{wording.count(step['failed']):>7}"
-    line += f"{wording.rate(step['per_second']).removesuffix('/s'):>6}"
-    return Text(line + "".join(f" {its:>6}" for its in times))
+def _row(run: str, step: StepFigures) -> Text:
+    times = [wording.seconds(kind.figure(name)) for kind in (step.service_time, step.response_time) for name in TIMES]
+    line = f" {run}{wording.count(step.ok):>9}{wording.count(step.failed):>7}"
+    line += f"{wording.rate(step.per_second).removesuffix('/s'):>6}"
+    return Text(line + "".join(f" {time:>6}" for time in times))
 
 
-def _settings(settings: list[dict[str, Any]]) -> Text:
+def _settings(settings: list[SettingDifference]) -> Text:
     lines = []
-    for its in settings:
-        values = [str(its[run])[: WIDTH // 2] if its[run] is not None else wording.NONE for run in "ab"]
-        lines += wrapped(f"{its['name']}: {values[0]} in A, {values[1]} in B", indent="    ")
+    for setting in settings:
+        in_a, in_b = (
+            str(value)[: WIDTH // 2] if value is not None else wording.NONE for value in (setting.a, setting.b)
+        )
+        lines += wrapped(f"{setting.name}: {in_a} in A, {in_b} in B", indent="    ")
     return Text("\n".join(lines))

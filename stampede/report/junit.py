@@ -1,18 +1,19 @@
 """junit.xml: the verdict of a run as test cases, in the form that Jenkins, GitLab and others read.
 
-A test case each for: load was made, all hosts came to their end, no step of a kind failed (unless a threshold on
-errors decides on that), a threshold was kept.
+A test case each for: load was generated, all hosts finished, no step of a kind failed (unless a threshold on errors
+covers that), a threshold was met.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 from xml.etree import ElementTree
 
 from stampede import wording
+from stampede.schema.summary import StepSummary, Summary
+from stampede.schema.thresholds import ERRORS
 
-# What XML 1.0 may not hold; the words of services may.
+# What XML 1.0 does not allow; texts of services may contain it.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -26,64 +27,62 @@ class Case:
     seconds: float = 0.0
 
 
-def document(summary: dict[str, Any]) -> str:
+def build_document(summary: Summary) -> str:
     """The document, of one suite that is named after the run."""
-    run, cases = summary["run"], list(_cases(summary))
+    run, cases = summary.run, list(_cases(summary))
     counts = {
         "tests": str(len(cases)),
         "failures": str(sum(bool(case.failure) for case in cases)),
         "errors": "0",
-        "time": f"{run['duration'] or 0:.3f}",
+        "time": f"{run.duration or 0:.3f}",
     }
     suites = ElementTree.Element("testsuites", {"name": "stampede"} | counts)
-    attributes = {"name": _text(f"{run['scenario']} {run['id']}")} | counts
-    if run["started"]:
-        attributes["timestamp"] = run["started"].removesuffix("Z")
+    attributes = {"name": _text(f"{run.scenario} {run.id}")} | counts
+    if run.started:
+        attributes["timestamp"] = run.started.removesuffix("Z")
     suite = ElementTree.SubElement(suites, "testsuite", attributes)
     properties = ElementTree.SubElement(suite, "properties")
-    for name, value in (("run", run["id"]), ("scenario", run["scenario"]), ("outcome", run["outcome"])):
-        ElementTree.SubElement(properties, "property", {"name": name, "value": _text(str(value))})
+    for name, value in (("run", run.id), ("scenario", run.scenario), ("outcome", run.outcome.value)):
+        ElementTree.SubElement(properties, "property", {"name": name, "value": _text(value)})
     for case in cases:
         _add(suite, case)
-    words = [run["headline"], *(finding["text"] for finding in run["findings"])]
-    ElementTree.SubElement(suite, "system-out").text = _text("\n".join(words) + "\n")
+    lines = [run.headline, *(finding.text for finding in run.findings)]
+    ElementTree.SubElement(suite, "system-out").text = _text("\n".join(lines) + "\n")
     ElementTree.indent(suites)
     written: bytes = ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True)
     return written.decode() + "\n"
 
 
-def _cases(summary: dict[str, Any]) -> Iterator[Case]:
-    load = summary["load"]
+def _cases(summary: Summary) -> Iterator[Case]:
     yield Case(
         "run",
-        "load was made",
-        failure="" if load["ok"] + load["failed"] else "Not one step was done.",
-        seconds=summary["run"]["duration"] or 0.0,
+        "load was generated",
+        failure="" if summary.load.ended else "No step was run.",
+        seconds=summary.run.duration or 0.0,
     )
     unfinished = [
-        f"{name} ({str(host['phase']).replace('_', ' ')})"
-        for name, host in summary["hosts"].items()
-        if host["took_part"] and not host["finished"]
+        f"{name} ({host.phase.replace('_', ' ')})"
+        for name, host in summary.hosts.items()
+        if host.took_part and not host.finished
     ]
     yield Case(
         "run",
-        "all hosts came to their end",
-        failure=f"{wording.listed(unfinished)} did not." if unfinished else "",
+        "all hosts finished",
+        failure=f"{wording.listed(unfinished)} did not finish." if unfinished else "",
     )
-    thresholds = summary.get("thresholds", [])
-    tolerant = {its["step"] for its in thresholds if its["metric"] == "errors"}  # None: of all steps
-    for name, step in summary["steps"].items():
-        if not tolerant & {name, None}:
+    covered = {verdict.step for verdict in summary.thresholds if verdict.metric == ERRORS}  # None: all steps
+    for name, step in summary.steps.items():
+        if not covered & {name, None}:
             yield Case("steps", f"no {name} failed", failure=_failed(step))
-    for threshold in thresholds:
-        yield Case("thresholds", threshold["text"], failure="" if threshold["passed"] else threshold["sentence"])
+    for verdict in summary.thresholds:
+        yield Case("thresholds", verdict.text, failure="" if verdict.passed else verdict.sentence)
 
 
-def _failed(step: dict[str, Any]) -> str:
-    if not step["failed"]:
+def _failed(step: StepSummary) -> str:
+    if not step.failed:
         return ""
-    classes = [f"{wording.count(number)} x {error}" for error, number in step["errors"].items()]
-    return f"{wording.count(step['failed'])} of {step['ok'] + step['failed']:,} failed: {wording.listed(classes)}."
+    classes = [f"{wording.count(number)} x {error}" for error, number in step.errors.items()]
+    return f"{wording.count(step.failed)} of {step.ended:,} failed: {wording.listed(classes)}."
 
 
 def _add(suite: ElementTree.Element, case: Case) -> None:
@@ -99,5 +98,5 @@ def _add(suite: ElementTree.Element, case: Case) -> None:
 
 
 def _text(text: str) -> str:
-    """The text with what XML may not hold replaced."""
+    """The text without the characters that XML does not allow."""
     return _FORBIDDEN.sub("\ufffd", text)

@@ -1,48 +1,46 @@
-"""The summary in a terminal: the verdict in a line, a table of the steps, what failed; 80 columns."""
+"""The summary in a terminal, 80 columns wide: the verdict, a table of the steps, what failed."""
 
 import os
 import textwrap
-from typing import Any, TextIO
+from typing import TextIO
 
 from stampede import wording
+from stampede.schema.summary import ErrorSummary, Finding, RunOutcome, StepSummary, Summary, ThresholdVerdict
 
 WIDTH = 80
 SHORTEST_NAME = 12
-MOST_ERRORS = 10
+MAX_ERRORS = 10
 
 BOLD, RED, GREEN, YELLOW, FAINT = "1", "31", "32", "33", "2"
 OUTCOME_COLOURS = {
-    "passed": GREEN,
-    "failed": RED,
-    "thresholds": RED,
-    "broken_off": RED,
-    "no_load": RED,
-    "stopped": YELLOW,
+    RunOutcome.PASSED: GREEN,
+    RunOutcome.FAILED: RED,
+    RunOutcome.THRESHOLDS: RED,
+    RunOutcome.BROKEN_OFF: RED,
+    RunOutcome.NO_LOAD: RED,
+    RunOutcome.STOPPED: YELLOW,
 }
 
 
-def table(summary: dict[str, Any], stream: TextIO | None = None) -> str:
+def table(summary: Summary, stream: TextIO | None = None) -> str:
     """The summary as text, without a newline at its end.
 
     It is coloured when `stream`, where it will be written, is a terminal and NO_COLOR is unset or empty.
     """
     paint = _Paint(coloured=stream is not None and stream.isatty() and not os.environ.get("NO_COLOR"))
-    run = summary["run"]
-    colour = OUTCOME_COLOURS[run["outcome"]]
-    findings = [
-        (finding["about"] == "hosts", _finding(finding, paint))
-        for finding in run["findings"]
-        if finding["about"] != "thresholds"  # all of them have a place of their own
-    ]
+    run = summary.run
+    # What happened to hosts explains what follows, and thresholds have a place of their own.
+    about_hosts = [finding for finding in run.findings if finding.about == "hosts"]
+    others = [finding for finding in run.findings if finding.about not in ("hosts", "thresholds")]
     parts = [
-        [paint(line, BOLD, colour) for line in wrapped(run["headline"])],
-        *(lines for of_hosts, lines in findings if of_hosts),  # what happened to a host explains what follows
-        _thresholds(summary["thresholds"], paint),
-        _steps(summary["steps"], paint),
-        _errors(summary["errors"], paint),
-        *(lines for of_hosts, lines in findings if not of_hosts),
+        [paint(line, BOLD, OUTCOME_COLOURS[run.outcome]) for line in wrapped(run.headline)],
+        *(_finding(finding, paint) for finding in about_hosts),
+        _thresholds(summary.thresholds, paint),
+        _steps(summary.steps, paint),
+        _errors(summary.errors, paint),
+        *(_finding(finding, paint) for finding in others),
+        *([paint(line, FAINT) for line in wrapped(note)] for note in summary.journal.notes),
     ]
-    parts += [[paint(line, FAINT) for line in wrapped(note)] for note in summary["journal"]["notes"]]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
@@ -54,9 +52,9 @@ class _Paint:
         return f"\x1b[{';'.join(codes)}m{text}\x1b[0m" if self._coloured else text
 
 
-def _finding(finding: dict[str, Any], paint: _Paint) -> list[str]:
-    lines = wrapped(finding["text"])
-    return [paint(line, YELLOW) for line in lines] if finding["warning"] else lines
+def _finding(finding: Finding, paint: _Paint) -> list[str]:
+    lines = wrapped(finding.text)
+    return [paint(line, YELLOW) for line in lines] if finding.warning else lines
 
 
 def wrapped(text: str, indent: str = "") -> list[str]:
@@ -65,27 +63,27 @@ def wrapped(text: str, indent: str = "") -> list[str]:
 
 
 def printable(text: str) -> str:
-    """The text without control characters: what a service answered must not steer the terminal."""
+    """The text without control characters: the answers of services must not control the terminal."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def _thresholds(found: list[dict[str, Any]], paint: _Paint) -> list[str]:
+def _thresholds(verdicts: list[ThresholdVerdict], paint: _Paint) -> list[str]:
     lines = []
-    for its in found:
-        mark, colour = ("✓", GREEN) if its["passed"] else ("✗", RED)
-        lines += [paint(line, colour) for line in wrapped(f"{mark} {its['sentence']}", indent="  ")]
+    for verdict in verdicts:
+        mark, colour = ("✓", GREEN) if verdict.passed else ("✗", RED)
+        lines += [paint(line, colour) for line in wrapped(f"{mark} {verdict.sentence}", indent="  ")]
     return lines
 
 
-def _steps(steps: dict[str, Any], paint: _Paint) -> list[str]:
+def _steps(steps: dict[str, StepSummary], paint: _Paint) -> list[str]:
     if not steps:
         return []
     rows = []
-    for name, its in steps.items():
-        service, response = its["service_time"], its["response_time"]
-        times = [*(service[figure] for figure in ("p50", "p95", "p99", "max")), response["p95"]]
-        cells = [wording.count(its["ok"]), wording.count(its["failed"]), *map(wording.seconds, times)]
-        rows.append((printable(name), cells, its["failed"] > 0))
+    for name, step in steps.items():
+        service, response = step.service_time, step.response_time
+        times = [service.p50, service.p95, service.p99, service.max, response.p95]
+        cells = [wording.count(step.ok), wording.count(step.failed), *map(wording.seconds, times)]
+        rows.append((printable(name), cells, step.failed > 0))
     header = ["ok", "failed", "p50", "p95", "p99", "max", "p95"]
     widths = [max(len(title), 5, *(len(cells[i]) for _, cells, _ in rows)) for i, title in enumerate(header)]
     room = max(SHORTEST_NAME, WIDTH - sum(width + 1 for width in widths))
@@ -112,14 +110,14 @@ def _ruled(text: str, width: int) -> str:
     return f" {text} ".center(width, "-") if len(text) + 2 < width else text.rjust(width)
 
 
-def _errors(errors: dict[str, Any], paint: _Paint) -> list[str]:
+def _errors(errors: dict[str, ErrorSummary], paint: _Paint) -> list[str]:
     lines = []
-    for name, error in list(errors.items())[:MOST_ERRORS]:
-        where = wording.listed(list(error["steps"]))
-        first = f"first at {wording.clock(error['first']['after'])} on {error['first']['host']}"
-        detail = f": {error['first']['detail']}" if error["first"]["detail"] else ""
-        told = wrapped(f"{wording.count(error['count'])} x {name} in {where}, {first}{detail}", indent="    ")
-        lines += [paint(line, RED) for line in told]
-    if len(errors) > MOST_ERRORS:
-        lines.append(f"and {wording.number(len(errors) - MOST_ERRORS, 'more error class', 'more error classes')}")
+    for name, error in list(errors.items())[:MAX_ERRORS]:
+        steps = wording.listed(list(error.steps))
+        first = f"first at {wording.clock(error.first.after)} on {error.first.host}"
+        detail = f": {error.first.detail}" if error.first.detail else ""
+        text = f"{wording.count(error.count)} x {name} in {steps}, {first}{detail}"
+        lines += [paint(line, RED) for line in wrapped(text, indent="    ")]
+    if len(errors) > MAX_ERRORS:
+        lines.append(f"and {wording.number(len(errors) - MAX_ERRORS, 'more error class', 'more error classes')}")
     return lines

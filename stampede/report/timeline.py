@@ -1,172 +1,175 @@
-"""The run over time, as the charts of the page show it: every figure in buckets of equal width.
+"""The run over time, as the charts of the page show it: every figure in intervals of equal width.
 
-A bucket is wide enough for at most 300 of them in a run, so the page's size does not depend on the number of
-records. Percentiles of a bucket are exact over its records; nothing is interpolated between buckets.
+An interval is wide enough for at most 300 of them in a run, so the page's size does not depend on the number of
+records. Percentiles of an interval are exact over its records; nothing is interpolated between intervals.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stampede.analysis.host_outcomes import held
+from stampede.analysis.active_holders import last_values
 from stampede.analysis.load_window import SECOND, Window
-from stampede.report import distribution
-from stampede.results.journal_columns import FAILED, OK, Journal
-
-MOST_BUCKETS = 300
-FEWEST_BUCKETS = 60  # where records are few, buckets are wider, so that a percentile is one of several records
-RECORDS_PER_BUCKET = 10  # of each step, on average, that is aimed at
-WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
-PERCENTILES = (50, 95, 99, 100)
-PERCENTILE_NAMES = ("p50", "p95", "p99", "max")
-BINS = 60  # of a step's distribution, roughly
-MOST_MARKS = 150
-FAULTS = ("agent_died", "disk_full", "journal_lost", "unreachable", "lost", "died", "broke_off", "not_collected")
-WORST = "all hosts"
-MOST_POINTS = (
-    400_000  # of the charts of single hosts, about 2.5 MB; a run with more has the charts of all hosts alone
+from stampede.analysis.percentiles import percentiles_by_bucket
+from stampede.report.chart_data import (
+    Charts,
+    Distributions,
+    GeneratorChart,
+    LoadCharts,
+    Mark,
+    Series,
+    StepChart,
 )
+from stampede.report.distribution import build_distribution
+from stampede.results.journal_columns import FAILED, OK, Journal
+from stampede.schema.phases import Phase
+from stampede.schema.records import EventKind
+from stampede.schema.summary import ThresholdVerdict
+
+MAX_INTERVALS = 300
+MIN_INTERVALS = 60  # where records are few, intervals are wider, so that a percentile is one of several records
+RECORDS_PER_INTERVAL = 10  # of each step, on average: the aim
+WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+PERCENTILES = {"p50": 50, "p95": 95, "p99": 99, "max": 100}
+BINS = 60  # of a step's distribution, roughly
+MAX_MARKS = 150
+FAULTS: tuple[str, ...] = (
+    EventKind.AGENT_DIED,
+    EventKind.DISK_FULL,
+    "journal_lost",  # which earlier versions recorded
+    EventKind.UNREACHABLE,
+    EventKind.LOST,
+    EventKind.DIED,
+    EventKind.BROKE_OFF,
+    EventKind.NOT_COLLECTED,
+)
+KIND_WORDS: dict[str, str] = {EventKind.BROKE_OFF: "ended abruptly"}
+WORST = "all hosts"
+MAX_POINTS = 400_000  # of the charts of single hosts, about 2.5 MB; larger runs have those of all hosts alone
 
 type Floats = NDArray[np.float64]
-type Whole = NDArray[np.int64]
+type Integers = NDArray[np.int64]
 EVERYTHING = slice(None)
 
-type Series = list[float | None]
 
-
-def chart(
+def build_charts(
     journal: Journal,
     window: Window | None,
-    thresholds: Sequence[dict[str, Any]] = (),
+    thresholds: Sequence[ThresholdVerdict] = (),
     *,
     width: float | None = None,
-) -> dict[str, Any]:
-    """What the page's charts draw; empty series when no load was made.
+) -> Charts:
+    """The charts of a run; without series when no load was generated.
 
-    `x` are the middles of the buckets in seconds from the start; rates are per second, times in seconds,
-    CPU in cores for processes and as a share of all cores for hosts; null where nothing was recorded.
-    `thresholds` are those of summary.json; where one was crossed, the charts have a mark. `width` is that of a
-    bucket in seconds, when it is not to be the one that suits this run.
+    Where one of the `thresholds` was crossed, the charts have a mark. `width` is that of an interval in seconds, by
+    default the one that suits this run.
     """
-    width = width or bucket_width(journal, window)
+    width = width or interval_width(journal, window)
     seconds = window.seconds if window else 0.0
-    buckets = max(1, int(np.ceil(seconds / width))) if window else 0
+    intervals = max(1, int(np.ceil(seconds / width))) if window else 0
     start = window.start if window else 0
-    edges = start + np.arange(buckets + 1, dtype=np.int64) * int(width * SECOND)
+    edges = start + np.arange(intervals + 1, dtype=np.int64) * int(width * SECOND)
     steps = _steps(journal, edges, width)
-    return {
-        "start": start / SECOND,
-        "width": width,
-        "seconds": seconds,
-        "x": [round((number + 0.5) * width, 3) for number in range(buckets)],
-        "steps": steps,
-        "failures": _failures(journal, edges, width),
-        "holders": _holders(journal, edges),
-        "by_host": _by_host(journal, edges, width, [step["name"] for step in steps]),
-        "hosts": _hosts(journal, edges),
-        "marks": sorted([*_crossed(thresholds), *_marks(journal, window)], key=lambda mark: mark["at"]),
-    }
+    return Charts(
+        start=start / SECOND,
+        width=width,
+        seconds=seconds,
+        x=[round((number + 0.5) * width, 3) for number in range(intervals)],
+        steps=steps,
+        failures=_failures(journal, edges, width),
+        holders=_holders(journal, edges),
+        by_host=_by_host(journal, edges, width, [step.name for step in steps]),
+        hosts=_generator_charts(journal, edges),
+        marks=sorted([*_crossings(thresholds), *_marks(journal, window)], key=lambda mark: mark.at),
+    )
 
 
-def bucket_width(journal: Journal, window: Window | None) -> float:
-    """The width of a bucket in seconds: a round number of them."""
+def interval_width(journal: Journal, window: Window | None) -> float:
+    """The width of an interval in seconds: a round number of them."""
     if window is None:
         return 1.0
-    kinds = max(1, len(journal.step_names.list))
-    wished = len(journal.steps) / kinds / RECORDS_PER_BUCKET
-    least = window.seconds / float(np.clip(wished, FEWEST_BUCKETS, MOST_BUCKETS))
-    return float(next((width for width in WIDTHS if width >= least), least))
+    steps = max(1, len(journal.step_names.list))
+    wanted = len(journal.steps) / steps / RECORDS_PER_INTERVAL
+    narrowest = window.seconds / float(np.clip(wanted, MIN_INTERVALS, MAX_INTERVALS))
+    return float(next((width for width in WIDTHS if width >= narrowest), narrowest))
 
 
-def _bucket(time: Whole, edges: Whole) -> Whole:
-    """The number of the bucket of each time; -1 outside. The last bucket holds its right edge."""
+def kind_in_words(kind: str) -> str:
+    """The kind of an event for people: "agent died"."""
+    return KIND_WORDS.get(kind, kind.replace("_", " "))
+
+
+def _bucket(time: Integers, edges: Integers) -> Integers:
+    """The number of the interval of each time; -1 outside. The last interval includes its right edge."""
     bucket = np.searchsorted(edges, time, side="right") - 1
     bucket[(bucket == len(edges) - 1) & (time == edges[-1])] -= 1
     bucket[bucket >= len(edges) - 1] = -1
     return bucket.astype(np.int64)
 
 
-def _by_host(journal: Journal, edges: Whole, width: float, steps: list[str]) -> dict[str, dict[str, Any]]:
-    """Steps (in the order of `steps`, null for one that it did not do), failures and holders of each host.
-
-    Empty for a single host, and where they would make the page too large.
-    """
+def _by_host(journal: Journal, edges: Integers, width: float, steps: list[str]) -> dict[str, LoadCharts]:
+    """The charts of each host; empty for a single host, and where they would make the page too large."""
     owner = np.asarray(journal.steps.host)
     numbers = np.unique(owner)
     points = (2 * len(PERCENTILES) + 1) * (len(edges) - 1) + 2 * BINS
-    if len(numbers) < 2 or len(numbers) * len(steps) * points > MOST_POINTS:
+    if len(numbers) < 2 or len(numbers) * len(steps) * points > MAX_POINTS:
         return {}
-    shown = {}
+    charts = {}
     for number in numbers:
         here = np.flatnonzero(owner == number)
-        its = {step["name"]: step for step in _steps(journal, edges, width, here)}
-        shown[journal.hosts.list[number]] = {
-            "steps": [its.get(name) for name in steps],
-            "failures": _failures(journal, edges, width, here),
-            "holders": _holders(journal, edges, [number]),
-        }
-    return shown
+        by_name = {step.name: step for step in _steps(journal, edges, width, here)}
+        charts[journal.hosts.list[number]] = LoadCharts(
+            steps=[by_name.get(name) for name in steps],
+            failures=_failures(journal, edges, width, here),
+            holders=_holders(journal, edges, [number]),
+        )
+    return charts
 
 
-def _steps(journal: Journal, edges: Whole, width: float, here: Whole | slice = EVERYTHING) -> list[dict[str, Any]]:
+def _steps(journal: Journal, edges: Integers, width: float, here: Integers | slice = EVERYTHING) -> list[StepChart]:
+    """The charts of the steps (of the records `here`), in the order in which the steps were first due."""
     records = journal.steps
     step, outcome = np.asarray(records.step)[here], np.asarray(records.outcome)[here]
     service_time, response_time = np.asarray(records.service_time)[here], np.asarray(records.response_time)[here]
     end = np.asarray(records.end)[here]
     bucket = _bucket(end, edges)
-    buckets = len(edges) - 1
-    firsts: list[int] = []
-    series: list[dict[str, Any]] = []
+    intervals = len(edges) - 1
+    first_due: list[int] = []
+    charts: list[StepChart] = []
     for number, name in enumerate(journal.step_names.list):
-        its = step == number
-        if not its.any():
+        selected = step == number
+        if not selected.any():
             continue
-        ok = its & (outcome == OK) & (bucket >= 0)
-        failed = its & (outcome == FAILED) & (bucket >= 0)
-        firsts.append(int((end[its] - response_time[its] * SECOND).min()))
-        series.append(
-            {
-                "name": name,
-                "ok": _rates(bucket[ok], buckets, width),
-                "failed": _rates(bucket[failed], buckets, width) if failed.any() else None,
-                "service": percentiles(bucket[ok], service_time[ok], buckets),
-                "response": percentiles(bucket[ok], response_time[ok], buckets),
-                "distribution": {
-                    "service": distribution.of(service_time[ok]),
-                    "response": distribution.of(response_time[ok]),
-                },
-            }
+        ok = selected & (outcome == OK) & (bucket >= 0)
+        failed = selected & (outcome == FAILED) & (bucket >= 0)
+        first_due.append(int((end[selected] - response_time[selected] * SECOND).min()))
+        charts.append(
+            StepChart(
+                name=name,
+                ok=_rates(bucket[ok], intervals, width),
+                failed=_rates(bucket[failed], intervals, width) if failed.any() else None,
+                service=_percentiles(bucket[ok], service_time[ok], intervals),
+                response=_percentiles(bucket[ok], response_time[ok], intervals),
+                distribution=Distributions(
+                    service=build_distribution(service_time[ok]), response=build_distribution(response_time[ok])
+                ),
+            )
         )
-    return [series[number] for number in np.argsort(firsts, kind="stable")]
+    return [charts[number] for number in np.argsort(first_due, kind="stable")]
 
 
-def _rates(bucket: Whole, buckets: int, width: float) -> Series:
-    return _series(np.bincount(bucket, minlength=buckets) / width)
+def _rates(bucket: Integers, intervals: int, width: float) -> Series:
+    return _series(np.bincount(bucket, minlength=intervals) / width)
 
 
-def percentiles(bucket: Whole, values: Floats, buckets: int) -> dict[str, Series]:
-    """p50, p95, p99 and max of the values in each bucket, with linear interpolation; None for empty buckets."""
-    order = np.lexsort((values, bucket))
-    values = values[order]
-    counts = np.bincount(bucket, minlength=buckets)
-    first = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    filled = counts > 0
-    result: dict[str, Series] = {}
-    for name, percentile in zip(PERCENTILE_NAMES, PERCENTILES, strict=True):
-        place = (counts[filled] - 1) * (percentile / 100)
-        low = np.floor(place).astype(np.int64)
-        high = np.ceil(place).astype(np.int64)
-        below, above = values[first[filled] + low], values[first[filled] + high]
-        figures = np.full(buckets, np.nan)
-        figures[filled] = below + (above - below) * (place - low)
-        result[name] = _series(figures)
-    return result
+def _percentiles(bucket: Integers, values: Floats, intervals: int) -> dict[str, Series]:
+    figures = percentiles_by_bucket(bucket, values, intervals, list(PERCENTILES.values()))
+    return {name: _series(series) for name, series in zip(PERCENTILES, figures, strict=True)}
 
 
 def _failures(
-    journal: Journal, edges: Whole, width: float, here: Whole | slice = EVERYTHING
+    journal: Journal, edges: Integers, width: float, here: Integers | slice = EVERYTHING
 ) -> dict[str, dict[str, Series]]:
     """Failures per second of each error class, the most frequent first, by the step that failed."""
     failed = np.asarray(journal.steps.error)[here] >= 0
@@ -187,8 +190,8 @@ def _failures(
     }
 
 
-def _holders(journal: Journal, edges: Whole, numbers: list[int] | None = None) -> dict[str, Series]:
-    """Active holders and steps under way at the end of each bucket, summed over the hosts (of these numbers)."""
+def _holders(journal: Journal, edges: Integers, numbers: list[int] | None = None) -> dict[str, Series]:
+    """Active holders and steps in progress at the end of each interval, summed over the hosts (of these numbers)."""
     time, host = np.asarray(journal.load.time), np.asarray(journal.load.host)
     summed: dict[str, Series] = {}
     for name in ("active", "in_flight"):
@@ -196,21 +199,21 @@ def _holders(journal: Journal, edges: Whole, numbers: list[int] | None = None) -
         total = np.zeros(len(edges) - 1)
         for number in np.unique(host) if numbers is None else numbers:
             here = (host == number) & np.isfinite(values)
-            total += held(time[here], values[here], edges[1:])
+            total += last_values(time[here], values[here], edges[1:])
         summed[name] = _series(total)
     return summed if time.size else {}
 
 
-def _hosts(journal: Journal, edges: Whole) -> dict[str, dict[str, Any]]:
-    """Processors, memory (means over a bucket) and lag (maxima) of each host.
+def _generator_charts(journal: Journal, edges: Integers) -> dict[str, GeneratorChart]:
+    """CPU, memory and lag of each host.
 
-    Where there are several hosts, the first entry is, for each figure and bucket, the worst of them.
+    Where there are several hosts, the first entry is, for each figure and interval, the worst of them.
     """
     load, agent = journal.load, journal.agent
     load_host, agent_host = np.asarray(load.host), np.asarray(agent.host)
     agent_source, agent_cpu = np.asarray(agent.source), agent.column("cpu")
     load_bucket, agent_bucket = _bucket(np.asarray(load.time), edges), _bucket(np.asarray(agent.time), edges)
-    buckets = len(edges) - 1
+    intervals = len(edges) - 1
     means = {
         "host": load.column("host_cpu") / np.maximum(load.column("host_cores"), 1),
         "controller": load.column("cpu"),
@@ -224,40 +227,45 @@ def _hosts(journal: Journal, edges: Whole) -> dict[str, dict[str, Any]]:
         here = load_host == number
         if not here.any():
             continue
-        figures[host] = {name: _mean(load_bucket[here], values[here], buckets) for name, values in means.items()} | {
-            name: _maximum(load_bucket[here], values[here], buckets) for name, values in maxima.items()
-        }
+        figures[host] = {
+            name: _mean(load_bucket[here], values[here], intervals) for name, values in means.items()
+        } | {name: _maximum(load_bucket[here], values[here], intervals) for name, values in maxima.items()}
         agents[host] = {}
         for which in np.unique(agent_source[agent_host == number]):
-            its = (agent_host == number) & (agent_source == which)
-            agents[host][journal.agents.list[which]] = _mean(agent_bucket[its], agent_cpu[its], buckets)
+            samples = (agent_host == number) & (agent_source == which)
+            agents[host][journal.agents.list[which]] = _mean(agent_bucket[samples], agent_cpu[samples], intervals)
 
-    shown: dict[str, dict[str, Any]] = {}
+    charts: dict[str, GeneratorChart] = {}
     if len(figures) > 1:
-        worst = {name: _worst([its[name] for its in figures.values()]) for name in (*means, *maxima)}
-        every_agent = [cpu for its in agents.values() for cpu in its.values()]
-        shown[WORST] = _listed(worst, {"busiest agent": _worst(every_agent)} if every_agent else {})
-    return shown | {host: _listed(figures[host], agents[host]) for host in figures}
+        worst = {name: _worst([series[name] for series in figures.values()]) for name in (*means, *maxima)}
+        all_agents = [cpu for by_name in agents.values() for cpu in by_name.values()]
+        charts[WORST] = _generator_chart(worst, {"busiest agent": _worst(all_agents)} if all_agents else {})
+    return charts | {host: _generator_chart(figures[host], agents[host]) for host in figures}
 
 
-def _listed(figures: dict[str, Floats], agents: dict[str, Floats]) -> dict[str, Any]:
-    return {name: _series(values) for name, values in figures.items()} | {
-        "agents": {name: _series(values) for name, values in agents.items()}
-    }
+def _generator_chart(figures: dict[str, Floats], agents: dict[str, Floats]) -> GeneratorChart:
+    return GeneratorChart(
+        host=_series(figures["host"]),
+        controller=_series(figures["controller"]),
+        memory=_series(figures["memory"]),
+        lag=_series(figures["lag"]),
+        loop=_series(figures["loop"]),
+        agents={name: _series(values) for name, values in agents.items()},
+    )
 
 
-def _mean(bucket: Whole, values: Floats, buckets: int) -> Floats:
-    """The mean of the values in each bucket; NaN where there are none."""
+def _mean(bucket: Integers, values: Floats, intervals: int) -> Floats:
+    """The mean of the values in each interval; NaN where there are none."""
     known = (bucket >= 0) & np.isfinite(values)
-    counts = np.bincount(bucket[known], minlength=buckets)
-    sums = np.bincount(bucket[known], weights=values[known], minlength=buckets)
+    counts = np.bincount(bucket[known], minlength=intervals)
+    sums = np.bincount(bucket[known], weights=values[known], minlength=intervals)
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
-def _maximum(bucket: Whole, values: Floats, buckets: int) -> Floats:
-    """The largest of the values in each bucket; NaN where there are none."""
+def _maximum(bucket: Integers, values: Floats, intervals: int) -> Floats:
+    """The largest of the values in each interval; NaN where there are none."""
     known = (bucket >= 0) & np.isfinite(values)
-    figures = np.full(buckets, -np.inf)
+    figures = np.full(intervals, -np.inf)
     np.maximum.at(figures, bucket[known], values[known])
     return np.where(np.isfinite(figures), figures, np.nan)
 
@@ -268,39 +276,39 @@ def _worst(figures: list[Floats]) -> Floats:
     return worst
 
 
-def _crossed(thresholds: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Where thresholds were crossed first."""
+def _crossings(thresholds: Sequence[ThresholdVerdict]) -> list[Mark]:
+    """Since when thresholds were crossed."""
     return [
-        {"at": its["crossed_after"], "kind": "threshold", "text": f"crossed: {its['text']}"}
-        for its in thresholds
-        if its["crossed_after"] is not None
-    ][:MOST_MARKS]
+        Mark(verdict.crossed_after, "threshold", f"crossed: {verdict.text}")
+        for verdict in thresholds
+        if verdict.crossed_after is not None
+    ][:MAX_MARKS]
 
 
-def _marks(journal: Journal, window: Window | None) -> list[dict[str, Any]]:
-    """What the charts mark: each phase once (when the first host came to it), and the faults and recoveries."""
+def _marks(journal: Journal, window: Window | None) -> list[Mark]:
+    """Each phase once (when the first host reached it), and the faults and recoveries."""
     if window is None:
         return []
-    marks: list[dict[str, Any]] = []
+    marks: list[Mark] = []
     seen: set[str] = set()
     for event in sorted(journal.events, key=lambda event: event.time):
-        if not window.start <= event.time <= window.end or len(marks) == MOST_MARKS:
+        if not window.start <= event.time <= window.end or len(marks) == MAX_MARKS:
             continue
         kind, text = "phase", event.text
-        if event.kind != "phase":
+        if not event.phase:
             kind = "fault" if event.kind in FAULTS else "note"
-            text = f"{event.kind.replace('_', ' ')}, {event.host}"
-        elif event.text in (*seen, "running"):
+            text = f"{kind_in_words(event.kind)}, {event.host}"
+        elif event.text in (*seen, Phase.RUNNING):
             continue
         seen.add(event.text)
-        marks.append({"at": window.after(event.time), "kind": kind, "text": text})
+        marks.append(Mark(window.after(event.time), kind, text))
     return marks
 
 
 def _series(values: Floats) -> Series:
-    return [_short(value) for value in values]
+    return [_rounded(value) for value in values]
 
 
-def _short(value: float) -> float | None:
+def _rounded(value: float) -> float | None:
     """A figure with four significant digits, enough for a chart; None for none."""
     return float(f"{value:.4g}") if np.isfinite(value) else None

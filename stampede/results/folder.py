@@ -39,6 +39,14 @@ class ResultsFolder:
     notes: list[str] = field(default_factory=list)
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the run as run.json has them, or else a host's run.json."""
+        settings: dict[str, Any] = self.run.get("settings") or next(
+            (host.run["settings"] for host in self.hosts if isinstance(host.run.get("settings"), dict)), {}
+        )
+        return settings
+
+    @property
     def start_at(self) -> float | None:
         """The start time that all hosts were given, in seconds since 1970; None when none is known.
 

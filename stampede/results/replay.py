@@ -13,7 +13,7 @@ import random
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -104,6 +104,24 @@ class Replay:
                 tell(f"{complaint(self.target, answer)}; it is tried again for {PATIENCE:g} s")
             wait(seconds)
             failures, patience = failures + 1, patience - seconds
+
+
+def given_server(variables: Mapping[str, Any], repository: Path) -> dict[str, str]:
+    """The ``stampede_influxdb_*`` variables of a server that is named; nothing when the run's own is meant.
+
+    CA files may be given relative to the repository.
+    """
+    given = {name: str(variables[name]) for name in (f"stampede_influxdb_{option}" for option in OPTIONS)}
+    if ca_file := given["stampede_influxdb_ca_file"] or str(variables["stampede_ca_file"]):
+        given["stampede_influxdb_ca_file"] = str(repository / Path(ca_file).expanduser())
+    return given if given["stampede_influxdb_url"] else {}
+
+
+def secret_of(target: Influxdb, secrets: Mapping[str, Any]) -> str:
+    """The password or token that the server asks for; empty when it asks for none. Raises BadInput."""
+    if target.secret and not secrets.get(target.secret):
+        raise BadInput(f"stampede_secrets has no {target.secret}, which the InfluxDB asks for; put it there")
+    return str(secrets[target.secret]).strip() if target.secret else ""
 
 
 def batches(path: Path) -> Iterator[tuple[bytes, float]]:

@@ -7,16 +7,18 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import report_samples as samples
 
-from stampede.analysis import collected
-from stampede.comparison import page as compare_html
-from stampede.comparison import runs as compare
-from stampede.report import html, timeline
+from stampede.analysis.collected_run import read_run
+from stampede.comparison import page as comparison_page
+from stampede.comparison.runs import compare_runs
 from stampede.report.output import report
+from stampede.report.page import render
+from stampede.report.timeline import build_charts
 
 playwright = pytest.importorskip("playwright.sync_api")
 
@@ -289,7 +291,7 @@ def test_what_happened_is_marked_on_the_charts_and_told_at_the_top(opened, fleet
     lost = next(mark["at"] for mark in one.data["marks"] if mark["text"] == "lost, load-4")
     assert "lost, load-4" in one.hover("throughput", (lost + 0.5) / one.data["seconds"])
     verdict = one.page.locator(".verdict").inner_text()
-    for words in ("load-4 was lost", "load-30 took no part", "load-2 stands out", "began within"):
+    for words in ("load-4 was lost", "load-30 took no part", "load-2 stands out", "started within"):
         assert words in verdict
 
 
@@ -319,7 +321,7 @@ def test_a_run_without_a_step_is_a_quiet_page(opened, tmp_path):
     (tmp_path / "load-1" / "journal.lp").touch()
     report(tmp_path)
     one = opened(NARROW, folder=tmp_path)
-    assert one.page.locator("h2").first.inner_text().startswith("No load was made")
+    assert one.page.locator("h2").first.inner_text().startswith("No load was generated")
     assert one.page.locator("figure").count() == 0
 
 
@@ -403,29 +405,18 @@ def test_failures_follow_the_chosen_steps(opened):
 
 
 def test_a_crossed_threshold_is_told_and_marked_where_it_began(opened, results, tmp_path):
-    run = collected.read(results)
-    crossed = {
-        "text": "present_proof p95 response_time < 1.5 s",
-        "step": "present_proof",
-        "metric": "p95",
-        "operator": "<",
-        "limit": 1.5,
-        "unit": "s",
-        "phase": "run",
-        "value": 1.86,
-        "passed": False,
-        "crossed_at": "2026-11-22T18:04:12Z",
-        "crossed_after": 60.4,
-        "sentence": "present_proof p95 was 1.86 s.",
-    }
-    held = crossed | {"text": "errors < 1 %", "limit": 1, "unit": "%", "value": 0.72, "passed": True}
-    run.summary["thresholds"] = [crossed, held | {"crossed_at": None, "crossed_after": None}]
-    charts = timeline.chart(run.journal, run.window, run.summary["thresholds"])
-    (tmp_path / "report.html").write_text(html.render(run.summary, charts, {}))
+    run = read_run(results)
+    crossed = samples.threshold_verdict(
+        "present_proof p95 response_time < 1.5 s", value=1.86, crossed_at="2026-11-22T18:04:12Z", crossed_after=60.4
+    )
+    met = samples.threshold_verdict("errors < 1 %", passed=True, value=0.72)
+    summary = replace(run.summary, thresholds=[crossed, met])
+    charts = build_charts(run.journal, run.window, summary.thresholds)
+    (tmp_path / "report.html").write_text(render(summary, charts, {}))
     one = opened(folder=tmp_path)
     assert one.page.locator("table.thresholds tbody tr").all_inner_texts() == [
         "present_proof p95 response_time < 1.5 s\tcrossed\t1.86 s\t< 1.50 s\trun\t+1:00 18:04:12 UTC",
-        "errors < 1 %\tkept\t0.72 %\t< 1 %\trun\t–",  # noqa: RUF001
+        "errors < 1 %\tmet\t0.72 %\t< 1 %\trun\t–",  # noqa: RUF001
     ]
     assert "crossed: present_proof p95" in one.hover("latency", 60.4 / one.data["seconds"])
 
@@ -438,7 +429,7 @@ def comparison(results, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("comparison")
     sample = samples.Sample(holders=60, seed=100, duration=240, slow={"load-1": 1.8, "load-2": 1.8})
     other = samples.write_results(folder / "other", sample)
-    (folder / "compare.html").write_text(compare_html.render(compare.compare(results, other)))
+    (folder / "compare.html").write_text(comparison_page.render(compare_runs(results, other)))
     return folder
 
 

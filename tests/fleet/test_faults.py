@@ -174,7 +174,7 @@ def test_a_disk_that_is_full(broken: Faulty) -> None:
     assert "load-2: the journal /var/lib/stampede/runs/broken/journal.lp cannot be written since " in broken.output
     results = broken.results
     assert {"load-2", "load-3"} <= set(results.finished()) and results.steps("load-2") > 5
-    assert "Host load-2 came to its end, but it said: the journal" in results.findings
+    assert "Host load-2 finished, but reported: the journal" in results.findings
     assert "UTC: No space left on device; records not in it yet: " in results.findings
 
 

@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stampede.report import output
+from stampede.schema import thresholds
+from stampede.schema.summary import Summary, ThresholdVerdict
+
 RUN = "2026-11-22T18-03-12Z"
 SCENARIO = "issue_present_revoke"
 START = 1_795_370_592  # 2026-11-22T18:03:12Z
@@ -108,6 +112,26 @@ def write_results(folder: Path, sample: Sample | None = None, *, packed: bool = 
     for number, host in enumerate(sample.hosts):
         write_host(folder / host, host, sample, random.Random(sample.seed + number), packed=packed)
     return folder
+
+
+def report(folder: Path) -> dict[str, Any]:
+    """Makes the report of a results folder; returns what summary.json says."""
+    output.report(folder)
+    found: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return found
+
+
+def typed(summary: dict[str, Any]) -> Summary:
+    """What summary.json says, as the report has it."""
+    return Summary.from_json(json.dumps(summary))
+
+
+def threshold_verdict(text: str, *, passed: bool | None = False, **more: Any) -> ThresholdVerdict:
+    """The verdict on a threshold, of which only what a test is about is told."""
+    parsed = thresholds.parse(text)
+    known = {name: getattr(parsed, name) for name in ("step", "metric", "time", "operator", "limit", "unit", "phase")}
+    rest = {"value": None, "crossed_at": None, "crossed_after": None, "sentence": f"{text}: so it was."}
+    return ThresholdVerdict(**{"text": text, "passed": passed} | known | rest | more)
 
 
 def fault(host: str, kind: str, after: float | None, text: str, until: float | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The plugins' own logic: verdict, ports, clocks, and finding runs."""
+"""The plugins' own logic: ports, clocks, and finding runs."""
 
 import json
 import os
@@ -10,47 +10,10 @@ from types import SimpleNamespace
 import pytest
 from plugin_files import load_plugin
 
-verdict = load_plugin("action/stampede_verdict")
 ports = load_plugin("modules/stampede_ports")
 runs = load_plugin("modules/stampede_runs")
 settings = load_plugin("action/stampede_settings")
 meet = load_plugin("action/stampede_meet")
-
-
-class TestVerdict:
-    report = Path("results/r1/report.html")
-
-    def test_a_run_without_failures_is_good(self) -> None:
-        steps = {"connect": {"ok": 3, "failed": 0, "errors": {}}}
-        assert verdict.shortcomings({"steps": steps, "thresholds": []}, self.report, True) == []
-
-    def test_counts_what_failed_and_why(self) -> None:
-        steps = {
-            "connect": {"ok": 3, "failed": 0, "errors": {}},
-            "present_proof": {"ok": 4, "failed": 3, "errors": {"timeout": 2, "agent_error": 1}},
-        }
-        summary = {"steps": steps, "thresholds": []}
-        (sentence,) = verdict.shortcomings(summary, self.report, True)
-        assert "3 of 10 steps failed (2 x present_proof: timeout, 1 x present_proof: agent_error)" in sentence
-        assert verdict.shortcomings(summary, self.report, False) == []
-
-    def test_a_threshold_on_errors_decides_about_the_failures_of_its_step(self) -> None:
-        steps = {
-            "connect": {"ok": 3, "failed": 1, "errors": {"timeout": 1}},
-            "present_proof": {"ok": 4, "failed": 3, "errors": {"timeout": 2, "agent_error": 1}},
-        }
-        kept = {"step": "present_proof", "metric": "errors", "passed": True, "sentence": "Kept."}
-        (sentence,) = verdict.shortcomings({"steps": steps, "thresholds": [kept]}, self.report, True)
-        assert sentence.startswith("1 of 11 steps failed (1 x connect: timeout); see ")
-        kept |= {"step": None}
-        assert verdict.shortcomings({"steps": steps, "thresholds": [kept]}, self.report, True) == []
-        crossed = kept | {"passed": False, "sentence": "Crossed."}
-        unknown = {"step": "ping", "metric": "p95", "passed": None, "sentence": "Nothing to judge."}
-        summary = {"steps": steps, "thresholds": [crossed, unknown]}
-        assert verdict.shortcomings(summary, self.report, False) == ["Crossed.", "Nothing to judge."]
-
-    def test_no_steps_are_never_good(self) -> None:
-        assert "no steps at all" in verdict.shortcomings({"steps": {}, "thresholds": []}, self.report, False)[0]
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])

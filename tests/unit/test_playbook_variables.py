@@ -67,7 +67,7 @@ def test_inventories_set_only_variables_that_are_known(inventory: str) -> None:
 
 def test_tasks_use_only_variables_that_are_known() -> None:
     known = VARIABLES.keys()
-    plugins = {file.stem for file in (REPOSITORY / "plugins").rglob("stampede_*.py")}
+    plugins = {file.stem for file in (REPOSITORY / "plugins").rglob("stampede_*.*")}
     for folder in ("roles", "playbooks", "inventory"):
         for file in (REPOSITORY / folder).rglob("*.yml"):
             used = set(re.findall(r"\bstampede_\w+", file.read_text()))

@@ -20,8 +20,8 @@ from controller.metrics.journal import Journal
 from controller.run.run import Run
 from controller.run.simulated import SimulatedServices, SimulatedWallet, SimulatedWallets
 from stampede.cli import main
-from stampede.comparison import noise as difference
-from stampede.comparison import runs as compare
+from stampede.comparison import noise
+from stampede.comparison.runs import compare_runs
 from stampede.comparison.terminal import text
 from stampede.schema.settings import Settings
 
@@ -61,7 +61,7 @@ def test_of_runs_that_are_alike_few_differ_although_their_records_hang_together(
     chances = []
     for seed in range(50):
         rng = np.random.default_rng(seed)
-        chances.append(difference.of_times(drifting(rng, records), drifting(rng, 2 * records), percentile))
+        chances.append(noise.chance_of_times(drifting(rng, records), drifting(rng, 2 * records), percentile))
     assert sum(chance < 0.05 for chance in chances) <= 6  # 2.5 are to be expected
     assert sum(chance < 0.01 / 16 for chance in chances) <= 1
 
@@ -73,7 +73,7 @@ def test_records_taken_for_independent_would_differ():
         rng = np.random.default_rng(seed)
         a, b = drifting(rng, 3000), drifting(rng, 3000)
         above = [int((times > np.median([a, b])).sum()) for times in (a, b)]
-        found += difference.of_shares(above[0], 3000, above[1], 3000) < 0.05
+        found += noise.chance_of_shares(above[0], 3000, above[1], 3000) < 0.05
     assert found > 20
 
 
@@ -81,20 +81,20 @@ def test_a_service_twice_as_slow_is_found():
     found = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        found += difference.of_times(drifting(rng, 3000), drifting(rng, 3000, median=1.0), 50) < 0.01 / 16
+        found += noise.chance_of_times(drifting(rng, 3000), drifting(rng, 3000, median=1.0), 50) < 0.01 / 16
     assert found >= 16
 
 
 def test_too_few_records_tell_nothing():
     times = np.linspace(0.1, 0.2, 39)
-    assert difference.of_times(times, np.tile(times, 100), 50) is None
-    assert difference.of_times(np.tile(times, 4), np.tile(times, 100), 95) is None
-    assert difference.of_times(np.linspace(0.1, 0.2, 40), np.tile(times, 100), 50) is not None
+    assert noise.chance_of_times(times, np.tile(times, 100), 50) is None
+    assert noise.chance_of_times(np.tile(times, 4), np.tile(times, 100), 95) is None
+    assert noise.chance_of_times(np.linspace(0.1, 0.2, 40), np.tile(times, 100), 50) is not None
 
 
 def test_times_that_are_all_the_same_do_not_differ():
-    assert difference.of_times(np.full(100, 0.5), np.full(300, 0.5), 50) == 1.0
-    assert difference.of_times(np.full(100, 0.5), np.full(300, 0.7), 50) == 0.0
+    assert noise.chance_of_times(np.full(100, 0.5), np.full(300, 0.5), 50) == 1.0
+    assert noise.chance_of_times(np.full(100, 0.5), np.full(300, 0.7), 50) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def test_times_that_are_all_the_same_do_not_differ():
     [(0, 5, 1), (2.0, 10, 0.0733880), (12.706205, 1, 0.05), (2.093024, 19, 0.05), (3.883406, 19, 0.001)],
 )
 def test_students_distribution(t, freedom, chance):
-    assert difference.student(t, freedom) == pytest.approx(chance, rel=1e-4)
-    assert difference.student(-t, freedom) == pytest.approx(chance, rel=1e-4)
+    assert noise.student(t, freedom) == pytest.approx(chance, rel=1e-4)
+    assert noise.student(-t, freedom) == pytest.approx(chance, rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -111,12 +111,12 @@ def test_students_distribution(t, freedom, chance):
     [((3, 4, 1, 4), 34 / 70), ((1, 10, 11, 14), 0.002759), ((0, 100, 0, 50), 1.0), ((0, 20_000, 60, 20_000), 0.0)],
 )
 def test_fishers_exact_test(counts, chance):
-    assert difference.of_shares(*counts) == pytest.approx(chance, rel=1e-3, abs=1e-12)
+    assert noise.chance_of_shares(*counts) == pytest.approx(chance, rel=1e-3, abs=1e-12)
 
 
 def test_many_tests_share_one_level():
-    assert difference.holm([0.04, 0.01, None, 0.03]) == [0.06, 0.03, None, 0.06]
-    assert difference.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert noise.holm([0.04, 0.01, None, 0.03]) == [0.06, 0.03, None, 0.06]
+    assert noise.holm([0.9, 0.8]) == [1.0, 1.0]
 
 
 # ------------------------------------------------------------------ runs
@@ -124,20 +124,20 @@ def test_many_tests_share_one_level():
 
 @pytest.mark.parametrize("seed", [100, 200, 300])
 def test_two_runs_of_the_same_load_show_no_difference(one, tmp_path, seed):
-    found = compare.compare(one, write(tmp_path / "other", seed=seed)).found
+    found = compare_runs(one, write(tmp_path / "other", seed=seed)).to_json()
     assert found["outcome"] == "no_difference"
     assert set(verdicts(found).values()) == {"no_difference"}
-    assert found["headline"] == "No difference that is more than noise"
+    assert found["headline"] == "No difference beyond noise"
 
 
 def test_a_slow_verifier_is_slower_in_present_proof_only(one, tmp_path, monkeypatch):
     monkeypatch.setitem(samples.TIMES, "present_proof", (1.1, 0.4))
-    found = compare.compare(one, write(tmp_path / "slow", seed=100)).found
+    found = compare_runs(one, write(tmp_path / "slow", seed=100)).to_json()
     assert [name for name, verdict in verdicts(found).items() if verdict != "no_difference"] == ["present_proof"]
     assert found["steps"]["present_proof"]["verdict"] == "slower"
     assert found["headline"] == "present_proof is slower"
-    assert re.match(r"present_proof: p50 [\d.]+ s instead of [\d.]+ m?s \(\+\d+ %, p < 0.001\)", found["findings"][0])
-    back = compare.compare(tmp_path / "slow", one).found
+    assert re.match(r"present_proof: p50 [\d.]+ s, was [\d.]+ m?s \(\+\d+ %, p < 0.001\)", found["findings"][0])
+    back = compare_runs(tmp_path / "slow", one).to_json()
     assert back["headline"] == "present_proof is faster"
 
 
@@ -191,7 +191,7 @@ def test_the_load_that_a_slow_verifier_takes_off_the_others_does_not_count(tmp_p
         simulate(tmp_path / name, settings, Wallets(seed, kind))
         for name, seed, kind in (("a", 1, SimulatedWallet), ("b", 2, SimulatedWallet), ("slow", 3, SlowVerifier))
     ]
-    alike, slow = (compare.compare(runs[0], other).found for other in runs[1:])
+    alike, slow = (compare_runs(runs[0], other).to_json() for other in runs[1:])
     assert alike["outcome"] == "no_difference"
     assert {name for name, verdict in verdicts(slow).items() if verdict == "slower"} == {"present_proof"}
     assert slow["headline"] == "present_proof is slower"
@@ -205,35 +205,35 @@ def test_steps_that_fail_more_often(one, tmp_path):
         for number in range(60):
             at = samples.START + 9 + number
             journal.write(samples.step_line("load-1", "connect", at, 60, outcome="failed", error="timeout") + "\n")
-    found = compare.compare(one, other).found
+    found = compare_runs(one, other).to_json()
     assert found["headline"] == "connect fails more often"
-    assert found["findings"][0].startswith("connect: 43 % failed instead of 0 % (p < 0.001)")
-    assert compare.compare(other, one).found["headline"] == "connect fails less often"
+    assert found["findings"][0].startswith("connect: 43 % failed, was 0 % (p < 0.001)")
+    assert compare_runs(other, one).to_json()["headline"] == "connect fails less often"
 
 
 def test_a_step_of_one_run_only_and_one_with_few_records(one, tmp_path):
     other = samples.write_results(tmp_path / "other", samples.Sample(**QUIET | {"seed": 100}), packed=False)
     with (other / "load-1" / "journal.lp").open("a") as journal:
         journal.write(samples.step_line("load-1", "ping", samples.START + 9, 1) + "\n")
-    found = compare.compare(one, other).found
+    found = compare_runs(one, other).to_json()
     assert (found["steps"]["ping"]["verdict"], found["steps"]["ping"]["a"]) == ("only_b", None)
-    assert found["headline"] == "ping was done in one run only"
-    few = compare.compare(tmp_path / "other", write(tmp_path / "few", holders=3, duration=20)).found
+    assert found["headline"] == "ping was run in one of the runs only"
+    few = compare_runs(tmp_path / "other", write(tmp_path / "few", holders=3, duration=20)).to_json()
     assert few["steps"]["connect"]["verdict"] == "too_few"
 
 
 def test_runs_without_a_step_are_too_few(tmp_path):
     (tmp_path / "load-1").mkdir()
     (tmp_path / "load-1" / "journal.lp").touch()
-    pair = compare.compare(tmp_path, tmp_path)
-    assert pair.found["outcome"] == "too_few"
-    assert "Too few records to tell" in text(pair.found).plain
+    compared = compare_runs(tmp_path, tmp_path)
+    assert compared.comparison.outcome == "too_few"
+    assert "Too few records to tell" in text(compared.comparison).plain
 
 
 def test_settings_that_differ_are_named_and_those_of_no_matter_are_not(one, tmp_path):
     verifier = {"verifier": {"invitation": {"url": "https://other.example/invitation", "method": "POST"}}}
     settings = {"stampede_seed": 43, "stampede_run_id": "x", "stampede_wait_max": 9, "stampede_services": verifier}
-    found = compare.compare(one, write(tmp_path / "other", seed=100, settings=settings)).found
+    found = compare_runs(one, write(tmp_path / "other", seed=100, settings=settings)).to_json()
     assert {its["name"]: (its["a"], its["b"]) for its in found["settings"]} == {
         "stampede_seed": (42, 43),
         "stampede_wait_max": (None, 9),
@@ -249,9 +249,9 @@ def test_settings_that_differ_are_named_and_those_of_no_matter_are_not(one, tmp_
 
 def test_a_generator_that_was_the_bottleneck_and_an_early_end_are_warned_of(one, tmp_path):
     other = write(tmp_path / "other", seed=100, busy_agent=True, hosts=("load-1",), lost={"load-1": 100})
-    warnings = compare.compare(one, other).found["warnings"]
+    warnings = compare_runs(one, other).to_json()["warnings"]
     assert "Run A had 2 load hosts, run B 1." in warnings
-    assert "Run B did not come to its end." in warnings
+    assert "Run B did not finish." in warnings
     assert any(warning.startswith("In run B the load generator was the bottleneck") for warning in warnings)
 
 
@@ -278,9 +278,9 @@ def test_the_terminal_has_both_runs_in_eighty_columns(one, other, capsys):
 
 
 def test_it_is_coloured_on_a_terminal_alone(one, other):
-    found = compare.compare(one, other).found
+    comparison = compare_runs(one, other).comparison
     terminal = io.StringIO()
-    Console(file=terminal, force_terminal=True, color_system="standard").print(text(found))
+    Console(file=terminal, force_terminal=True, color_system="standard").print(text(comparison))
     assert "\x1b[31m" in terminal.getvalue()
 
 

@@ -3,16 +3,16 @@
 import csv
 import gzip
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 import report_samples as samples
 
+from stampede.analysis.collected_run import read_run
 from stampede.report import junit, steps_csv
-from stampede.report.output import report
 
 FIELDS = re.compile(
     r"step,run=[^,]+,host=(?P<host>[^,]+),scenario=[^,]+,step=(?P<step>[^,]+),outcome=(?P<outcome>\w+) "
@@ -25,7 +25,7 @@ FIELDS = re.compile(
 @pytest.fixture(scope="module")
 def results(tmp_path_factory) -> Path:
     results = samples.write_results(tmp_path_factory.mktemp("run") / "r", samples.Sample(holders=40), packed=False)
-    report(results)
+    samples.report(results)
     return results
 
 
@@ -61,7 +61,7 @@ def test_names_with_commas_and_quotes_stay_in_their_column(tmp_path):
     (tmp_path / 'load,"1"').mkdir()
     line = samples.step_line("h", r"step\,\ 1", samples.START + 1, 0.25, outcome="failed", error='a,"b')
     (tmp_path / 'load,"1"' / "journal.lp").write_text(line.replace('error="a,"b"', r'error="a,\"b"') + "\n")
-    report(tmp_path)
+    samples.report(tmp_path)
     [row] = rows(tmp_path)
     assert (row["host"], row["step"], row["error"]) == ('load,"1"', "step, 1", 'a,"b')
 
@@ -71,22 +71,12 @@ def test_counts_that_no_column_holds_are_no_step(tmp_path):
     line = samples.step_line("load-1", "ping", samples.START + 1, 0.25)
     strange = [line.replace("holder=1i", f"holder={holder}i") for holder in (2**31, -1)]
     (tmp_path / "load-1" / "journal.lp").write_text("\n".join([*strange, line]) + "\n")
-    summary = report(tmp_path)
+    summary = samples.report(tmp_path)
     assert summary["journal"]["lines_not_understood"] == 2
     assert len(rows(tmp_path)) == 1
 
 
 # ------------------------------------------------------------------ junit.xml
-
-
-def threshold(text: str, *, passed: bool | None, **more: Any) -> dict[str, Any]:
-    return {
-        "text": text,
-        "step": None,
-        "metric": "p95",
-        "passed": passed,
-        "sentence": f"{text}: so it was.",
-    } | more
 
 
 def cases(text: str) -> dict[str, ElementTree.Element]:
@@ -111,22 +101,20 @@ def failure(case: ElementTree.Element) -> str | None:
 
 def test_the_test_cases_of_a_run_with_failures(results):
     found = cases((results / "junit.xml").read_text())
-    assert failure(found["load was made"]) is None
-    assert failure(found["all hosts came to their end"]) is None
+    assert failure(found["load was generated"]) is None
+    assert failure(found["all hosts finished"]) is None
     assert re.fullmatch(r"\d+ of [\d,]+ failed: .*agent_died.*\.", failure(found["no present_proof failed"]))
     assert failure(found["no connect failed"]) is None
-    assert float(found["load was made"].get("time")) > 100
+    assert float(found["load was generated"].get("time")) > 100
 
 
 def test_each_threshold_is_a_test_case(results):
-    summary = report(results) | {
-        "thresholds": [
-            threshold("connect p95 < 1 s", passed=True),
-            threshold("ping p95 < 1 s", passed=None),
-            threshold("connect max < 2 s", passed=False),
-        ]
-    }
-    found = cases(junit.document(summary))
+    thresholds = [
+        samples.threshold_verdict("connect p95 < 1 s", passed=True),
+        samples.threshold_verdict("ping p95 < 1 s", passed=None),
+        samples.threshold_verdict("connect max < 2 s", passed=False),
+    ]
+    found = cases(junit.build_document(replace(read_run(results).summary, thresholds=thresholds)))
     assert failure(found["connect p95 < 1 s"]) is None
     assert failure(found["connect max < 2 s"]) == "connect max < 2 s: so it was."
     assert failure(found["ping p95 < 1 s"]) == "ping p95 < 1 s: so it was."  # nothing to judge is no success
@@ -134,21 +122,22 @@ def test_each_threshold_is_a_test_case(results):
 
 @pytest.mark.parametrize(("step", "gone"), [(None, True), ("present_proof", True), ("connect", False)])
 def test_a_threshold_on_errors_decides_on_failed_steps(results, step, gone):
-    summary = report(results) | {"thresholds": [threshold("errors", passed=True, metric="errors", step=step)]}
-    assert ("no present_proof failed" not in cases(junit.document(summary))) is gone
+    threshold = samples.threshold_verdict(f"{step or ''} errors < 1 %".strip(), passed=True)
+    summary = replace(read_run(results).summary, thresholds=[threshold])
+    assert ("no present_proof failed" not in cases(junit.build_document(summary))) is gone
 
 
 def test_hosts_without_an_end_and_words_that_xml_may_not_hold(tmp_path):
     sample = samples.Sample(holders=5, duration=30, ramp=5, failures=False, lost={"load-2": 10})
-    summary = report(samples.write_results(tmp_path, sample))
+    summary = samples.report(samples.write_results(tmp_path, sample))
     summary["run"]["headline"] = "gone \x1b[2J \ud800 <b>"
-    found = cases(junit.document(summary))
-    assert failure(found["all hosts came to their end"]) == "load-2 (running) did not."
+    found = cases(junit.build_document(samples.typed(summary)))
+    assert failure(found["all hosts finished"]) == "load-2 (running) did not finish."
 
 
 def test_a_run_without_load_is_a_failure(tmp_path):
     (tmp_path / "load-1").mkdir()
     (tmp_path / "load-1" / "journal.lp").touch()
-    report(tmp_path)
+    samples.report(tmp_path)
     suites = ElementTree.parse(tmp_path / "junit.xml").getroot()
-    assert failure(suites.find("testsuite/testcase")) == "Not one step was done."
+    assert failure(suites.find("testsuite/testcase")) == "No step was run."

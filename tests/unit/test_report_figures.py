@@ -11,23 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_report_page import Page
 
-from stampede.analysis import collected, time_spent
-from stampede.report import distribution, timeline
-from stampede.report.html import with_unit
-from stampede.report.output import report
+from stampede.analysis.collected_run import CollectedRun, read_run
+from stampede.analysis.verdict.load_sentences import time_spent_sentence
+from stampede.report.chart_data import Distribution, Mark
+from stampede.report.distribution import BINS_PER_DECADE, SHORTEST, build_distribution
+from stampede.report.template import with_unit
+from stampede.report.timeline import build_charts
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory) -> Path:
     sample = samples.Sample(holders=40, duration=200, ramp=20)
     results = samples.write_results(tmp_path_factory.mktemp("run") / "r", sample)
-    report(results)
+    samples.report(results)
     return results
 
 
 @pytest.fixture(scope="module")
-def run(results) -> collected.CollectedRun:
-    return collected.read(results)
+def run(results) -> CollectedRun:
+    return read_run(results)
 
 
 # ------------------------------------------------------------------ where the time went
@@ -36,7 +38,7 @@ def run(results) -> collected.CollectedRun:
 def write(folder: Path, *lines: str) -> dict[str, Any]:
     (folder / "load-1").mkdir()
     (folder / "load-1" / "journal.lp").write_text("".join(line + "\n" for line in lines))
-    return report(folder)
+    return samples.report(folder)
 
 
 def active(second: int, holders: int) -> str:
@@ -62,15 +64,14 @@ def test_time_is_spent_in_steps_in_waiting_and_in_beginning_late(tmp_path):
     assert spent["active"] == pytest.approx(20, abs=2.1)  # two holders for ten seconds, to a second each
     assert spent["waiting"] == pytest.approx(spent["active"] - 4.5)
     [sentence] = [its["text"] for its in summary["run"]["findings"] if its["about"] == "time"]
-    assert sentence.startswith(
-        "Of the time in steps, present_proof took 75 % and connect 25 %. The holders were in steps"
-    )
+    assert sentence.startswith("Of the time in steps, present_proof took 75 % and connect 25 %. Holders spent ")
+    assert sentence.endswith(" of their time in steps and the rest waiting.")
 
 
 def test_without_samples_of_holders_only_the_steps_are_told(tmp_path):
-    spent = write(tmp_path, samples.step_line("load-1", "ping", samples.START + 2, 1.0))["time_spent"]
-    assert (spent["active"], spent["waiting"]) == (None, None)
-    assert time_spent.sentence(spent) == "Of the time in steps, ping took 100 %."
+    summary = samples.typed(write(tmp_path, samples.step_line("load-1", "ping", samples.START + 2, 1.0)))
+    assert (summary.time_spent.active, summary.time_spent.waiting) == (None, None)
+    assert time_spent_sentence(summary.time_spent) == "Of the time in steps, ping took 100 %."
 
 
 def test_shares_add_up_and_the_page_draws_them(results):
@@ -93,54 +94,57 @@ def test_a_page_without_a_step_has_no_share_of_time(tmp_path):
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=50))
 def test_every_time_is_in_the_bin_that_it_belongs_to(times):
-    found = distribution.of(np.array(times))
-    assert sum(found["counts"]) == len(times)
-    assert found["counts"][0] and found["counts"][-1]
+    found = build_distribution(np.array(times))
+    assert sum(found.counts) == len(times)
+    assert found.counts[0] and found.counts[-1]
     for time in times:
-        number = int(np.floor(np.log10(max(time, distribution.SHORTEST)) * distribution.BINS_PER_DECADE))
-        assert found["counts"][number - found["first"]] > 0
+        number = int(np.floor(np.log10(max(time, SHORTEST)) * BINS_PER_DECADE))
+        assert found.counts[number - found.first] > 0
 
 
 def test_no_times_have_no_distribution():
-    assert distribution.of(np.zeros(0)) is None
+    assert build_distribution(np.zeros(0)) is None
 
 
 def test_the_distributions_of_hosts_add_up_to_that_of_all(run):
-    charts = timeline.chart(run.journal, run.window)
-    for number, step in enumerate(charts["steps"]):
-        whole = bins(step["distribution"]["service"])
+    charts = build_charts(run.journal, run.window)
+    for number, step in enumerate(charts.steps):
+        whole = bins(step.distribution.service)
         parts: dict[int, int] = {}
-        for host in charts["by_host"].values():
-            for bin_, count in bins(host["steps"][number]["distribution"]["service"]).items():
+        for host in charts.by_host.values():
+            for bin_, count in bins(host.steps[number].distribution.service).items():
                 parts[bin_] = parts.get(bin_, 0) + count
         assert parts == whole
-        assert sum(whole.values()) == run.summary["steps"][step["name"]]["ok"]
-        exact = run.summary["steps"][step["name"]]["service_time"]["p95"]
-        assert step["distribution"]["service"]["p95"] == pytest.approx(exact, rel=1e-3)
+        assert sum(whole.values()) == run.summary.steps[step.name].ok
+        exact = run.summary.steps[step.name].service_time.p95
+        assert step.distribution.service.p95 == pytest.approx(exact, rel=1e-3)
 
 
-def bins(found: dict[str, Any]) -> dict[int, int]:
-    return {found["first"] + number: count for number, count in enumerate(found["counts"]) if count}
+def bins(found: Distribution) -> dict[int, int]:
+    return {found.first + number: count for number, count in enumerate(found.counts) if count}
 
 
 # ------------------------------------------------------------------ over time
 
 
 def test_failures_over_time_are_those_of_the_steps(run):
-    charts = timeline.chart(run.journal, run.window)
+    charts = build_charts(run.journal, run.window)
     counted = {
-        error: {step: round(sum(rates) * charts["width"]) for step, rates in by_step.items()}
-        for error, by_step in charts["failures"].items()
+        error: {step: round(sum(rates) * charts.width) for step, rates in by_step.items()}
+        for error, by_step in charts.failures.items()
     }
-    assert counted == {error: its["steps"] for error, its in run.summary["errors"].items()}
+    assert counted == {name: error.steps for name, error in run.summary.errors.items()}
 
 
 def test_crossed_thresholds_are_marked_in_order_of_time(run):
-    thresholds = [{"text": "errors < 1 %", "crossed_after": 3.5}, {"text": "ping", "crossed_after": None}]
-    marks = timeline.chart(run.journal, run.window, thresholds)["marks"]
-    assert {"at": 3.5, "kind": "threshold", "text": "crossed: errors < 1 %"} in marks
-    assert [mark["at"] for mark in marks] == sorted(mark["at"] for mark in marks)
-    assert sum(mark["kind"] == "threshold" for mark in marks) == 1
+    thresholds = [
+        samples.threshold_verdict("errors < 1 %", crossed_after=3.5),
+        samples.threshold_verdict("ping max < 1 s", passed=True),
+    ]
+    marks = build_charts(run.journal, run.window, thresholds).marks
+    assert Mark(3.5, "threshold", "crossed: errors < 1 %") in marks
+    assert [mark.at for mark in marks] == sorted(mark.at for mark in marks)
+    assert sum(mark.kind == "threshold" for mark in marks) == 1
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import report_samples as samples
 
-from stampede.report.output import ReportError, report
+from stampede.report.output import ReportError
 
 SECOND = 1_000_000_000
 
@@ -21,7 +21,7 @@ def results(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def summary(results) -> dict:
-    return report(results)
+    return samples.report(results)
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +98,9 @@ def test_the_verdict_says_what_failed_first_and_what_was_slow(summary):
     assert (run["outcome"], run["passed"]) == ("failed", False)
     assert run["headline"].startswith(f"Failed: {summary['load']['failed']} of {ended:,} steps (")
     words = {finding["about"]: finding["text"] for finding in run["findings"]}
-    assert words["load"].startswith("Up to 120 active holders on 2 hosts did ")
+    assert words["load"].startswith("Up to 120 active holders on 2 hosts completed ")
     assert "receive_revocation_notification" in words["slowest"]
-    assert re.search(r"first failure came at \+\d:\d\d: \w+ of holder \d+ on host load-1 \(", words["failures"])
+    assert re.search(r"first failure was at \+\d:\d\d: \w+ of holder \d+ on host load-1 \(", words["failures"])
     assert "was not the bottleneck" in words["generator"]
 
 
@@ -119,7 +119,7 @@ def test_events_are_in_order_of_time(summary):
 
 
 def test_the_report_can_be_made_again(results, summary):
-    assert report(results) == summary
+    assert samples.report(results) == summary
 
 
 def small(**more) -> samples.Sample:
@@ -127,7 +127,7 @@ def small(**more) -> samples.Sample:
 
 
 def test_a_run_without_failures_passes(tmp_path):
-    run = report(samples.write_results(tmp_path / "run", small()))["run"]
+    run = samples.report(samples.write_results(tmp_path / "run", small()))["run"]
     assert (run["outcome"], run["passed"], run["headline"]) == ("passed", True, "Passed: no step failed")
 
 
@@ -136,7 +136,7 @@ def test_steps_without_an_ok_record_have_no_times(tmp_path):
     lost = samples.step_line("load-1", "ping", samples.START + 3, 1.0, outcome="failed", error="timeout")
     (tmp_path / "load-1" / "journal.lp").write_text(lost + "\n")
     (tmp_path / "load-1" / "journal.lp.gz").unlink()
-    ping = report(tmp_path)["steps"]["ping"]
+    ping = samples.report(tmp_path)["steps"]["ping"]
     assert ping["errors"] == {"timeout": 1}
     assert set(ping["service_time"].values()) == {None}
 
@@ -149,13 +149,15 @@ def test_a_controller_ended_by_kill_9_is_reported_from_its_journal_alone(tmp_pat
     journal = results / "load-2" / "journal.lp"
     text = journal.read_text()
     journal.write_text(text[: len(text) // 2])
-    summary = report(results)
+    summary = samples.report(results)
     host = summary["hosts"]["load-2"]
     assert (host["phase"], host["finished"]) == ("running", False)
     assert host["steps"]["ok"] > 0
     assert summary["run"]["id"] == samples.RUN
     words = {finding["about"]: finding["text"] for finding in summary["run"]["findings"]}
-    assert re.match(r"load-2 broke off while it was running: its journal ends at 18:0\d:\d\d UTC", words["hosts"])
+    assert re.match(
+        r"load-2 ended abruptly while it was running: its journal ends at 18:0\d:\d\d UTC", words["hosts"]
+    )
     assert any("left no state.json" in note for note in summary["journal"]["notes"])
 
 
@@ -166,23 +168,23 @@ def test_a_stale_state_does_not_hide_that_a_host_broke_off(tmp_path):
     journal = tmp_path / "load-1" / "journal.lp"
     lines = journal.read_text().splitlines(keepends=True)
     journal.write_text("".join(text for text in lines if 'text="done"' not in text))
-    run = report(tmp_path)["run"]
+    run = samples.report(tmp_path)["run"]
     assert (run["outcome"], run["passed"]) == ("broken_off", False)
-    assert run["headline"] == "Broken off: load-1 did not come to the end; no step failed"
+    assert run["headline"] == "Incomplete: load-1 did not finish; no step failed"
 
 
 def test_a_run_stopped_on_request_says_so(tmp_path):
     samples.write_results(tmp_path, small())
     state = tmp_path / "load-1" / "state.json"
     state.write_text(json.dumps(json.loads(state.read_text()) | {"phase": "stopped"}))
-    assert report(tmp_path)["run"]["outcome"] == "stopped"
+    assert samples.report(tmp_path)["run"]["outcome"] == "stopped"
 
 
 def test_a_host_that_left_nothing_is_named(tmp_path):
     samples.write_results(tmp_path, small())
     run = json.loads((tmp_path / "run.json").read_text()) | {"hosts": ["load-1", "load-9"]}
     (tmp_path / "run.json").write_text(json.dumps(run))
-    summary = report(tmp_path)
+    summary = samples.report(tmp_path)
     assert summary["hosts"]["load-9"]["phase"] == "missing"
     assert summary["run"]["outcome"] == "broken_off"
 
@@ -196,7 +198,7 @@ def test_a_run_that_failed_at_arming_gives_the_reason(tmp_path):
     (host / "state.json").write_text(
         json.dumps({"phase": "failed", "start_at": None, "message": "agent-0 did not start: port 8600 is taken."})
     )
-    summary = report(tmp_path)
+    summary = samples.report(tmp_path)
     assert (summary["run"]["outcome"], summary["run"]["started"]) == ("no_load", None)
     assert summary["run"]["findings"] == [
         {
@@ -206,26 +208,26 @@ def test_a_run_that_failed_at_arming_gives_the_reason(tmp_path):
         }
     ]
     assert summary["generator"]["bottleneck"] is None
-    assert "No load was made" in (tmp_path / "report.html").read_text()
+    assert "No load was generated" in (tmp_path / "report.html").read_text()
 
 
 def test_an_empty_journal_gives_a_report(tmp_path):
     (tmp_path / "load-1").mkdir()
     (tmp_path / "load-1" / "journal.lp").touch()
-    assert report(tmp_path)["run"]["outcome"] == "no_load"
+    assert samples.report(tmp_path)["run"]["outcome"] == "no_load"
 
 
 def test_a_hosts_record_of_version_0_1_was_called_run_json(tmp_path):
     samples.write_results(tmp_path, small())
-    expected = report(tmp_path)["run"]["versions"]
+    expected = samples.report(tmp_path)["run"]["versions"]
     for path in tmp_path.glob("*/host.json"):
         path.rename(path.with_name("run.json"))
-    assert report(tmp_path)["run"]["versions"] == expected
+    assert samples.report(tmp_path)["run"]["versions"] == expected
 
 
 def test_a_hosts_own_run_folder_can_be_reported(tmp_path):
     samples.write_results(tmp_path, small())
-    summary = report(tmp_path / "load-1")
+    summary = samples.report(tmp_path / "load-1")
     assert list(summary["hosts"]) == ["load-1"]
     assert summary["load"]["ok"] > 0
 
@@ -233,7 +235,7 @@ def test_a_hosts_own_run_folder_can_be_reported(tmp_path):
 def test_a_torn_state_is_noted_and_passed_over(tmp_path):
     samples.write_results(tmp_path, small())
     (tmp_path / "load-1" / "state.json").write_text('{"phase": "runn')
-    notes = report(tmp_path)["journal"]["notes"]
+    notes = samples.report(tmp_path)["journal"]["notes"]
     assert any("state.json was passed over" in note for note in notes)
 
 
@@ -242,10 +244,10 @@ def test_a_torn_state_is_noted_and_passed_over(tmp_path):
 
 def test_an_agent_that_used_up_its_core_makes_the_generator_the_bottleneck(tmp_path):
     sample = samples.Sample(holders=10, duration=120, busy_agent=True, failures=False)
-    generator = report(samples.write_results(tmp_path, sample))["generator"]
+    generator = samples.report(samples.write_results(tmp_path, sample))["generator"]
     assert generator["bottleneck"] is True
     assert re.match(
-        r"4 of 4 agents used more than 90 % of a core for more than 20 % of the time; the busiest was agent-\d of",
+        r"4 of 4 agents used more than 90 % of a core for more than 20 % of the time; the busiest was agent-\d on",
         generator["reasons"][0],
     )
 
@@ -268,7 +270,7 @@ def write_load(folder: Path, lags: list[float], **fields: float) -> Path:
 
 def test_schedule_lag_counts_only_steps_that_had_a_moment_to_begin_at(tmp_path):
     lags = [0.001 * n for n in range(1, 50)]
-    generator = report(write_load(tmp_path, lags + [0.0] * 500))["generator"]
+    generator = samples.report(write_load(tmp_path, lags + [0.0] * 500))["generator"]
     assert generator["schedule_lag"] == pytest.approx(
         {"p50": np.percentile(lags, 50), "p99": np.percentile(lags, 99), "max": max(lags)}
     )
@@ -278,14 +280,14 @@ def test_schedule_lag_counts_only_steps_that_had_a_moment_to_begin_at(tmp_path):
 @pytest.mark.parametrize(
     ("lags", "fields", "reason"),
     [
-        ([0.2] * 50, {}, "Steps began late: one in a hundred more than 200 ms after its moment (limit 100 ms)."),
-        ([], {"cpu": 0.99}, "The controller of host load-1 used more than 90 % of a core for 100 % of the time."),
-        ([], {"host_cpu": 1.9}, "Host load-1 used more than 90 % of all processors for 100 % of the time."),
-        ([], {"host_memory_used": 0.95}, "The memory of host load-1 was 95 % used."),
+        ([0.2] * 50, {}, "Steps started late: 1 in 100 started more than 200 ms after it was due (limit 100 ms)."),
+        ([], {"cpu": 0.99}, "The controller on host load-1 used more than 90 % of a core for 100 % of the time."),
+        ([], {"host_cpu": 1.9}, "Host load-1 used more than 90 % of all cores for 100 % of the time."),
+        ([], {"host_memory_used": 0.95}, "Host load-1 used 95 % of its memory."),
     ],
 )
 def test_what_makes_the_generator_the_bottleneck(tmp_path, lags, fields, reason):
-    generator = report(write_load(tmp_path, lags, **fields))["generator"]
+    generator = samples.report(write_load(tmp_path, lags, **fields))["generator"]
     assert generator["bottleneck"] is True
     assert len(generator["reasons"]) == 1
     assert generator["reasons"][0].startswith(reason)
@@ -296,26 +298,26 @@ def test_what_makes_the_generator_the_bottleneck(tmp_path, lags, fields, reason)
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path):
     with pytest.raises(ReportError, match=r"results folder .*nowhere does not exist"):
-        report(tmp_path / "nowhere")
+        samples.report(tmp_path / "nowhere")
 
 
 def test_a_file_in_place_of_a_folder_is_named(tmp_path):
     (tmp_path / "run").touch()
     with pytest.raises(ReportError, match="is a file, not a folder"):
-        report(tmp_path / "run")
+        samples.report(tmp_path / "run")
 
 
 def test_a_folder_without_a_journal_is_named(tmp_path):
     (tmp_path / "services").mkdir()
     with pytest.raises(ReportError, match=r"holds no journal: expected .*HOST/journal\.lp"):
-        report(tmp_path)
+        samples.report(tmp_path)
 
 
 def test_a_report_that_cannot_be_written_is_named(tmp_path):
     samples.write_results(tmp_path, small())
     (tmp_path / "report.html").mkdir()
     with pytest.raises(ReportError, match=r"report\.html cannot be written"):
-        report(tmp_path)
+        samples.report(tmp_path)
 
 
 def test_passwords_and_secrets_are_not_passed_on(tmp_path):
@@ -323,7 +325,7 @@ def test_passwords_and_secrets_are_not_passed_on(tmp_path):
         "stampede_postgresql_url": "postgresql://stampede:hunter2@db.example/holders",
         "stampede_secrets": {"issuer_key": "hunter2"},
     }
-    report(samples.write_results(tmp_path, small(settings=settings)))
+    samples.report(samples.write_results(tmp_path, small(settings=settings)))
     for name in ("summary.json", "report.html"):
         text = (tmp_path / name).read_text()
         assert "hunter2" not in text

@@ -7,8 +7,9 @@ import pytest
 import report_samples as samples
 
 from stampede import wording
-from stampede.report.output import report
+from stampede.report import output
 from stampede.report.terminal import table
+from stampede.schema.summary import Summary
 
 
 class Terminal(io.StringIO):
@@ -17,7 +18,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture(scope="module")
-def summary(tmp_path_factory) -> dict:
+def summary(tmp_path_factory) -> Summary:
     results = samples.write_results(tmp_path_factory.mktemp("run") / "r", samples.Sample(holders=60, duration=120))
     lost = samples.step_line(
         "load-1", "ping", samples.START + 3, 1.0, outcome="failed", error="odd", detail="\x1b[2Jgone " + "x" * 200
@@ -31,7 +32,7 @@ def summary(tmp_path_factory) -> dict:
             )
             journal.write("\n")
         journal.write(lost + "\n")
-    return report(results)
+    return output.report(results)
 
 
 @pytest.fixture(autouse=True)
@@ -45,15 +46,15 @@ def test_it_fits_eighty_columns(summary):
 
 def test_it_begins_with_the_verdict_and_has_every_step(summary):
     lines = table(summary).splitlines()
-    assert lines[0] == summary["run"]["headline"]
-    for step in summary["steps"]:
+    assert lines[0] == summary.run.headline
+    for step in summary.steps:
         assert any(line.startswith(step[:12]) for line in lines)
 
 
 def test_times_are_in_one_format(summary):
     row = next(line for line in table(summary).splitlines() if line.startswith("receive_credential"))
-    service = summary["steps"]["receive_credential"]["service_time"]
-    assert [wording.seconds(service[figure]) for figure in ("p50", "p95", "p99", "max")] == re.findall(
+    service = summary.steps["receive_credential"].service_time
+    assert [wording.seconds(service.figure(figure)) for figure in ("p50", "p95", "p99", "max")] == re.findall(
         r"[\d.,]+ m?s", row
     )[:4]
 
@@ -77,8 +78,8 @@ def test_what_a_service_answered_cannot_steer_the_terminal(summary):
 def test_a_run_without_steps_has_a_verdict_alone(tmp_path):
     (tmp_path / "load-1").mkdir()
     (tmp_path / "load-1" / "journal.lp").touch()
-    text = table(report(tmp_path))
-    assert text.startswith("No load was made")
+    text = table(output.report(tmp_path))
+    assert text.startswith("No load was generated")
     assert "p95" not in text
 
 

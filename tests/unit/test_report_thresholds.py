@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import report_samples as samples
 
-from stampede.report.output import report
 from stampede.report.terminal import table
 from stampede.schema.thresholds import Threshold, parse
 
@@ -72,7 +71,7 @@ def judge(tmp_path: Path) -> Judge:
             (folder / "state.json").write_text(json.dumps({"phase": "done", "start_at": samples.START}))
         run = {"settings": SETTINGS | {"stampede_thresholds": texts} | (settings or {}), "started": samples.START}
         (tmp_path / "run.json").write_text(json.dumps(run))
-        return report(tmp_path)
+        return samples.report(tmp_path)
 
     return judge
 
@@ -191,7 +190,7 @@ def test_nothing_to_judge_is_not_passed(judge: Judge) -> None:
     assert ping["passed"] is None and connect["passed"] is None and errors["passed"] is True
     assert ping["value"] is None and ping["crossed_at"] is None
     assert ping["sentence"] == (
-        "ping p95 response_time could not be judged, no step was there for it; the threshold is < 2 s."
+        "ping p95 response_time could not be judged because no such step was recorded; the threshold is < 2 s."
     )
     assert (summary["run"]["outcome"], summary["run"]["passed"]) == ("thresholds", False)
     assert summary["run"]["headline"] == (
@@ -208,7 +207,7 @@ def test_a_run_without_load_keeps_no_threshold(judge: Judge) -> None:
 def test_texts_that_are_no_thresholds_are_noted(judge: Judge) -> None:
     summary = judge(["errors < 1", 7, "errors < 1 furlong"], load_1=[Record(5, 1.0)])
     assert [its["text"] for its in summary["thresholds"]] == ["errors < 1"]
-    assert any("'errors < 1 furlong' was passed over" in note for note in summary["journal"]["notes"])
+    assert any("'errors < 1 furlong' was ignored" in note for note in summary["journal"]["notes"])
 
 
 def test_without_thresholds_there_are_none(judge: Judge) -> None:
@@ -221,7 +220,7 @@ def test_settings_of_the_host_serve_when_there_is_no_run_file(judge: Judge, tmp_
     (tmp_path / "run.json").unlink()
     settings = {"thresholds": ["errors = 0"], "ramp_up": 10.0, "duration": 0.0}
     (tmp_path / "load_1" / "run.json").write_text(json.dumps({"settings": settings}))
-    assert [its["passed"] for its in report(tmp_path)["thresholds"]] == [True]
+    assert [its["passed"] for its in samples.report(tmp_path)["thresholds"]] == [True]
 
 
 class TestVerdict:
@@ -238,7 +237,7 @@ class TestVerdict:
     def test_a_threshold_on_errors_decides_about_failures(self, judge: Judge) -> None:
         run = judge(["errors < 1 %"], load_1=self.some_failed)["run"]
         assert (run["outcome"], run["passed"]) == ("passed", True)
-        assert run["headline"] == "Passed: the threshold was kept, 1 of 200 steps (0.50 %) failed"
+        assert run["headline"] == "Passed: the threshold was met, 1 of 200 steps (0.50 %) failed"
         assert any(finding["about"] == "failures" for finding in run["findings"])
 
     def test_crossed_by_failures(self, judge: Judge) -> None:
@@ -252,7 +251,7 @@ class TestVerdict:
         assert run["headline"] == "Failed: 1 of 201 steps (0.50 %); 1 of 2 thresholds was crossed"
 
     def test_the_terminal_shows_all_thresholds(self, judge: Judge) -> None:
-        text = table(judge(["p95 < 2 s", "present_proof max < 500 ms"], load_1=[Record(5, 1.0)]))
+        text = table(samples.typed(judge(["p95 < 2 s", "present_proof max < 500 ms"], load_1=[Record(5, 1.0)])))
         assert "\n✓ p95 response_time was 1.00 s, the threshold is < 2 s.\n" in text
         assert text.count("present_proof max response_time was 1.00 s") == 1
         assert "\n✗ present_proof max response_time was 1.00 s, the threshold is < 500 ms;" in text

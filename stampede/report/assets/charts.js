@@ -167,9 +167,9 @@ function oneFigureBelow(value) {
   return Number((Math.floor(value / power + 1e-9) * power).toPrecision(1));
 }
 
-/* A spec of distributions (see distribution.py), each a curve { its, name, colour, dash, fill }: the share of each bin, or of all that is shorter. */
+/* A spec of distributions (see distribution.py), each a curve { distribution, name, colour, dash, fill }: the share of each bin, or of all that is shorter. */
 function histogram(curves, perDecade, cumulative, marks = []) {
-  const first = Math.min(...curves.map(({ its }) => its.first)), last = Math.max(...curves.map(({ its }) => its.first + its.counts.length));
+  const first = Math.min(...curves.map(({ distribution }) => distribution.first)), last = Math.max(...curves.map(({ distribution }) => distribution.first + distribution.counts.length));
   const edges = Array.from({ length: last - first + 1 }, (_, number) => 10 ** ((first + number) / perDecade));
   const shares = ({ first: from, counts }) => {
     const all = counts.reduce((sum, count) => sum + count, 0);
@@ -180,8 +180,8 @@ function histogram(curves, perDecade, cumulative, marks = []) {
       return cumulative ? before : share;
     });
   };
-  const series = curves.map(({ its, fill, ...curve }) => (
-    { ...curve, values: shares(its), step: !cumulative, fill: cumulative ? undefined : fill, width: cumulative ? 2 : 1.4 }));
+  const series = curves.map(({ distribution, fill, ...curve }) => (
+    { ...curve, values: shares(distribution), step: !cumulative, fill: cumulative ? undefined : fill, width: cumulative ? 2 : 1.4 }));
   const head = (number) => (cumulative ? "shorter than " + words.seconds(edges[number])
     : words.seconds(edges[number]) + " to " + words.seconds(edges[number] * 10 ** (1 / perDecade)));
   return { series, keyed: true, words: words.percent, least: cumulative ? 92 : 0, across: { values: edges, head, marks },

@@ -19,8 +19,8 @@
     latency: () => ({ series: lines((step) => step.service[choice.percentile]), words: words.seconds, axis: axisSeconds, keyed: true }),
     throughput: () => ({ series: lines((step) => step.ok), words: words.rate, keyed: true, height: 170 }),
     distribution() {
-      const runs = ["a", "b"].map((run) => ({ run, its: data.runs[run][select.value]?.distribution.service })).filter(({ its }) => its);
-      return runs.length ? histogram(runs.map(({ run, its }) => ({ its, name: names[run], colour: colour(colours[run]),
+      const runs = ["a", "b"].map((run) => ({ run, distribution: data.runs[run][select.value]?.distribution.service })).filter(({ distribution }) => distribution);
+      return runs.length ? histogram(runs.map(({ run, distribution }) => ({ distribution, name: names[run], colour: colour(colours[run]),
         dash: run === "a" ? [5, 3] : undefined, fill: run === "b" ? translucent(colour(colours.b), 0.25) : undefined })), data.bins_per_decade, false) : null;
     },
   };

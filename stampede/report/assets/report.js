@@ -60,8 +60,8 @@
       const { service, response } = step.distribution, line = stepColour(view.detail), cumulative = view.shape === "cumulative";
       const marks = ["p50", "p95", "p99"].map((name) => ({ at: service[name], kind: "phase", text: name + " " + words.seconds(service[name]) }));
       const curves = [
-        { its: service, name: "service time", colour: line, fill: translucent(line, 0.3) },
-        { its: response, name: "response time", colour: colour("soft"), dash: [4, 3] },
+        { distribution: service, name: "service time", colour: line, fill: translucent(line, 0.3) },
+        { distribution: response, name: "response time", colour: colour("soft"), dash: [4, 3] },
       ];
       return { ...histogram(curves, data.bins_per_decade, cumulative, marks),
         caption: (cumulative ? "Share of " + step.name + " that took less than this" : "Share of " + step.name + " by time, in bins each 12\u00a0% wider than the one before")
@@ -81,7 +81,7 @@
       if (!active) return null;
       return { height: 170, keyed: true, words: words.count, series: [
         { name: "active holders", colour: colour("c0"), values: active },
-        { name: "steps under way", colour: colour("c1"), values: in_flight },
+        { name: "steps in progress", colour: colour("c1"), values: in_flight },
       ] };
     },
     processors() {

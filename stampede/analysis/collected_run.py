@@ -1,16 +1,16 @@
-"""The results of a run, read: what its hosts journaled, over which span, and what that comes to."""
+"""The collected results of a run, read: what its hosts recorded, over which span, and its summary."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from stampede.analysis import faults, summary
-from stampede.analysis import load_window as window
-from stampede.analysis.load_window import Window
+from stampede.analysis.faults import fault_events, find_faults
+from stampede.analysis.load_window import Window, find_window
+from stampede.analysis.summary import build_summary
 from stampede.results import folder as results_folder
 from stampede.results import journal_reader
 from stampede.results.folder import ResultsFolder
 from stampede.results.journal_columns import Journal
+from stampede.schema.summary import Summary
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class CollectedRun:
     results: ResultsFolder
     journal: Journal
     window: Window | None
-    summary: dict[str, Any]
+    summary: Summary
 
 
-def read(results_dir: Path) -> CollectedRun:
-    """Reads a results folder: journal.lp (or .lp.gz) of every host and, where there are any, state.json and run.json.
+def read_run(results_dir: Path) -> CollectedRun:
+    """Read a results folder: journal.lp (or .lp.gz) of every host and, if present, state.json and run.json.
 
     Raises ReportError, with a sentence for the user, when the folder does not exist, holds no journal, or
     cannot be read.
@@ -34,7 +34,7 @@ def read(results_dir: Path) -> CollectedRun:
     for host in results.hosts:
         if host.journal:
             journal_reader.read(journal, host.journal, host.name)
-    span = window.find(results, journal)
-    found = faults.find(results, journal)
-    journal.events += faults.events(found)
-    return CollectedRun(results, journal, span, summary.summarize(results, journal, span, found))
+    window = find_window(results, journal)
+    faults = find_faults(results, journal)
+    journal.events += fault_events(faults)
+    return CollectedRun(results, journal, window, build_summary(results, journal, window, faults))

@@ -1,0 +1,33 @@
+"""Why a playbook that ran a load test should fail: a sentence for each reason, from the summary of the run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from stampede.analysis.threshold_verdicts import uncovered_failures
+from stampede.schema.summary import Summary
+
+MAX_ERRORS = 3  # that the sentence about failed steps names
+
+
+def failure_reasons(summary: Summary, report: Path, fail_on_errors: bool) -> list[str]:
+    """A sentence for each threshold that was not met, and one for failed steps that no threshold covers.
+
+    ``report`` is the report to refer to; without ``fail_on_errors`` failed steps are no reason to fail.
+    """
+    ended = sum(step.ended for step in summary.steps.values())
+    if not ended:
+        return [f"The run completed no steps at all; see the logs in {report.parent}"]
+    reasons = [verdict.sentence for verdict in summary.thresholds if not verdict.passed]
+    uncovered = uncovered_failures(summary)
+    if uncovered and fail_on_errors:
+        errors = Counter(
+            {f"{name}: {error}": count for name in uncovered for error, count in summary.steps[name].errors.items()}
+        )
+        most_frequent = ", ".join(f"{count} x {error}" for error, count in errors.most_common(MAX_ERRORS))
+        reasons.append(
+            f"{sum(uncovered.values())} of {ended} steps failed ({most_frequent}); see {report}, "
+            "or accept such runs with stampede_fail_on_errors=false"
+        )
+    return reasons

@@ -1,0 +1,84 @@
+"""Sentences about the load: how much there was, where the time went, what was slow, what failed first."""
+
+from stampede import wording
+from stampede.schema.summary import ErrorSummary, StepSummary, Summary, TimeSpent
+
+MAX_SLOWEST = 3
+MAX_STEPS = 3  # by the time spent in them
+
+
+def load_sentence(summary: Summary) -> str:
+    """How much load there was; empty when there was none."""
+    load = summary.load
+    if not load.ended:
+        return ""
+    hosts = wording.number(sum(1 for host in summary.hosts.values() if host.steps.total), "host")
+    peak = load.peak_active_holders
+    text = (
+        f"{f'Up to {wording.number(peak, "active holder")} on {hosts}' if peak else hosts} completed "
+        f"{wording.number(load.ok, 'step')} in {wording.duration(summary.run.duration)}: "
+        f"{wording.rate(load.steps_per_second).replace('/s', ' steps/s')}"
+    )
+    if load.presentations:
+        text += f", including {wording.rate(load.presentations_per_second).replace('/s', ' presentations/s')}"
+    if load.interrupted:
+        steps = wording.number(load.interrupted, "step was", "steps were")
+        text += f". {steps} still in progress at the end and cut off"
+    return text + "."
+
+
+def time_spent_sentence(spent: TimeSpent) -> str:
+    """Where the holders' time went; empty when there were no steps."""
+    if not spent.in_steps:
+        return ""
+    shares = [(name, wording.percent(step.share)) for name, step in spent.steps.items() if step.seconds]
+    largest = [
+        f"{name} {'took ' if not rank else ''}{share}" for rank, (name, share) in enumerate(shares[:MAX_STEPS])
+    ]
+    text = f"Of the time in steps, {wording.listed(largest)}"
+    if not spent.active:
+        return f"{text}."
+    waited = min((spent.waiting or 0.0) / spent.active, 1.0)
+    return f"{text}. Holders spent {wording.percent(1 - waited)} of their time in steps and the rest waiting."
+
+
+def slowest_sentence(steps: dict[str, StepSummary]) -> str:
+    """The slowest steps; empty when none ended ok."""
+    by_p95 = sorted(((step.service_time.p95 or 0.0, name) for name, step in steps.items() if step.ok), reverse=True)
+    if not by_p95:
+        return ""
+    named = [f"{name} {wording.seconds(p95)}" for p95, name in by_p95[:MAX_SLOWEST]]
+    return f"Slowest {'step' if len(by_p95) == 1 else 'steps'} by p95 service time: {', '.join(named)}."
+
+
+def first_failure_sentence(errors: dict[str, ErrorSummary]) -> str:
+    """What failed first; empty when nothing did."""
+    if not errors:
+        return ""
+    name, error = min(errors.items(), key=lambda entry: entry[1].first.after or 0.0)
+    first = error.first
+    step = f"{first.step} of holder {first.holder} on host {first.host}"
+    detail = f", {first.detail.rstrip('.')}" if first.detail else ""
+    return f"The first failure was at {wording.clock(first.after)}: {step} ({name}{detail})."
+
+
+def generator_sentence(summary: Summary) -> str:
+    """Whether the load generator was the bottleneck, and why; empty when no step was run and nothing is known."""
+    generator = summary.generator
+    if generator.bottleneck is None:
+        if not summary.steps:
+            return ""
+        return (
+            "Whether the load generator was the bottleneck is not known: "
+            "it recorded nothing about itself during the load."
+        )
+    if generator.bottleneck:
+        shared = summary.run.settings.get("stampede_reference_services") is True
+        reasons = [*generator.reasons, *(["The reference services shared its CPUs."] if shared else [])]
+        return " ".join(["The load generator was the bottleneck.", *reasons])
+    mean, peak = (wording.percent(share) for share in (generator.host_cpu_share.mean, generator.host_cpu_share.max))
+    return (
+        "The load generator was not the bottleneck: 99 % of steps started within "
+        f"{wording.seconds(generator.schedule_lag.p99)} of when they were due, "
+        f"and its hosts' CPUs were {mean} busy on average, {peak} at most."
+    )

@@ -1,0 +1,249 @@
+"""``summary.json``: the figures of a run, as the report writes them and as programs read them.
+
+Times and durations are seconds, rates are per second, shares lie between 0 and 1. Moments are ISO 8601 in UTC, with
+whole seconds; ``after`` is in seconds from the start of the load, negative before it. None stands where nothing was
+measured. The parts about load hosts are in ``host_summary``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Self
+
+from stampede.schema.host_summary import GeneratorSummary, HostComparison, HostSummary
+from stampede.schema.json_form import from_json, to_json
+
+
+class RunOutcome(StrEnum):
+    """How a run ended, in a word."""
+
+    PASSED = "passed"
+    """Steps were run, none failed (or no more than the thresholds allow), and every host finished."""
+    FAILED = "failed"
+    """Steps failed that no threshold on errors covers."""
+    THRESHOLDS = "thresholds"
+    """A threshold was crossed, or there was nothing to judge it by."""
+    STOPPED = "stopped"
+    """Ended early on request."""
+    BROKEN_OFF = "broken_off"
+    """A host that took part did not finish."""
+    NO_LOAD = "no_load"
+    """No step was run."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence of the verdict; ``about`` is its subject: thresholds, load, hosts, start, time, slowest, failures,
+    comparison or generator."""
+
+    about: str
+    text: str
+    warning: bool
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """Which run it was, and its verdict. ``duration`` is that of the load, drain included.
+
+    ``start_skew`` is the time between the first host's start and the last one's.
+    """
+
+    id: str
+    scenario: str
+    started: str | None
+    ended: str | None
+    duration: float | None
+    seed: Any
+    settings: dict[str, Any]
+    versions: dict[str, str]
+    start_skew: float | None
+    outcome: RunOutcome
+    passed: bool
+    headline: str
+    findings: list[Finding]
+
+
+@dataclass(frozen=True)
+class LoadSummary:
+    """All steps of all hosts together; ``interrupted`` steps were still in progress when the run ended."""
+
+    ok: int
+    failed: int
+    interrupted: int
+    steps_per_second: float | None
+    presentations: int
+    presentations_per_second: float | None
+    peak_active_holders: int | None
+
+    @property
+    def ended(self) -> int:
+        """The steps that ended by themselves: ok or failed."""
+        return self.ok + self.failed
+
+
+@dataclass(frozen=True)
+class Times:
+    """Mean, exact percentiles and maximum of the times of steps that ended ok; None each when there were none."""
+
+    mean: float | None
+    p50: float | None
+    p90: float | None
+    p95: float | None
+    p99: float | None
+    max: float | None
+
+    def figure(self, name: str) -> float | None:
+        """One of them by its name, such as ``p95``."""
+        value: float | None = getattr(self, name)
+        return value
+
+
+@dataclass(frozen=True)
+class StepSummary:
+    """The figures of one step; ``errors`` counts the failed ones by error class, the most frequent first."""
+
+    ok: int
+    failed: int
+    interrupted: int
+    per_second: float | None
+    errors: dict[str, int]
+    service_time: Times
+    response_time: Times
+
+    @property
+    def ended(self) -> int:
+        """How often it ended by itself: ok or failed."""
+        return self.ok + self.failed
+
+
+@dataclass(frozen=True)
+class ThresholdVerdict:
+    """A threshold of the run (see ``thresholds``) and how it was judged, over the records of all hosts.
+
+    ``passed`` and ``value`` are None when there was nothing to judge it by; ``crossed_at`` and ``crossed_after`` say
+    since when it was crossed without interruption.
+    """
+
+    text: str
+    step: str | None
+    metric: str
+    time: str | None
+    operator: str
+    limit: float
+    unit: str
+    phase: str
+    value: float | None
+    passed: bool | None
+    crossed_at: str | None
+    crossed_after: float | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class TimeInStep:
+    """The service time of all records of a step, however they ended, and its share of that of all steps."""
+
+    seconds: float
+    share: float
+
+
+@dataclass(frozen=True)
+class TimeSpent:
+    """Where the holders' time went, summed over all holders; ``steps`` in descending order.
+
+    ``late`` lies between a step's due time and its start; ``active`` is how long holders were active, and ``waiting``
+    what is left of that, which is mostly think time. The last two are None when active holders were not sampled.
+    """
+
+    steps: dict[str, TimeInStep]
+    in_steps: float
+    late: float
+    active: float | None
+    waiting: float | None
+
+
+@dataclass(frozen=True)
+class FirstError:
+    """The first failure of an error class."""
+
+    time: str | None
+    after: float | None
+    host: str
+    step: str
+    holder: int
+    service: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class ErrorExample:
+    """A detail that the controller noted with failures of a class, and how often."""
+
+    detail: str
+    count: int
+
+
+@dataclass(frozen=True)
+class ErrorSummary:
+    """The failures of one error class; ``steps`` counts them by step."""
+
+    count: int
+    steps: dict[str, int]
+    first: FirstError
+    examples: list[ErrorExample]
+
+
+@dataclass(frozen=True)
+class EventSummary:
+    """A phase of a host, or something that happened to it."""
+
+    time: str | None
+    after: float | None
+    host: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """How complete the journals were; ``notes`` are sentences about what could not be read."""
+
+    records: int
+    torn_lines: int
+    lines_not_understood: int
+    notes: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """The whole of ``summary.json``; hosts, steps and errors by their names.
+
+    ``version`` is that of the format; files of Stampede 0.1, which have none, are of version 1.
+    """
+
+    version: int = 1
+    run: RunSummary
+    hosts: dict[str, HostSummary]
+    load: LoadSummary
+    generator: GeneratorSummary
+    comparison: HostComparison | None
+    steps: dict[str, StepSummary]
+    thresholds: list[ThresholdVerdict]
+    time_spent: TimeSpent
+    errors: dict[str, ErrorSummary]
+    events: list[EventSummary]
+    journal: Completeness
+
+    def to_json(self) -> str:
+        """The text of summary.json: strict JSON, without NaN."""
+        return json.dumps(to_json(self), indent=2, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """A summary from the text of summary.json.
+
+        Raises ValueError, which names the place, when the text is not JSON or lacks what a summary has.
+        """
+        return from_json(cls, json.loads(text))
