@@ -107,10 +107,10 @@ async def test_one_need_not_wait_for_influxdb_at_the_end(
 
 
 async def test_a_host_that_an_agent_was_kept_from_ends_the_run(host_run: HostRun, tmp_path: Path) -> None:
-    (tmp_path / REFUSED).write_text("An agent of the holders was about to send a request, but no.\n")
+    (tmp_path / REFUSED).write_text("A holder agent tried to send a request, but no.\n")
     assert await host_run.go_through() == 2
     ended = state(tmp_path)
     assert (ended["phase"], ended["message"]) == (
         "failed",
-        "An agent of the holders was about to send a request, but no.",
+        "A holder agent tried to send a request, but no.",
     )

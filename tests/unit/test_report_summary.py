@@ -220,9 +220,11 @@ def test_an_empty_journal_gives_a_report(tmp_path):
 def test_a_hosts_record_of_version_0_1_was_called_run_json(tmp_path):
     samples.write_results(tmp_path, small())
     expected = samples.report(tmp_path)["run"]["versions"]
-    for path in tmp_path.glob("*/host.json"):
-        path.rename(path.with_name("run.json"))
-    assert samples.report(tmp_path)["run"]["versions"] == expected
+    for record in (records := list(tmp_path.glob("*/host.json"))):
+        record.rename(record.with_name("run.json"))
+    assert records
+    versions = samples.report(tmp_path)["run"]["versions"]
+    assert versions == expected and versions["acapy-agent"] == "1.7.0"
 
 
 def test_a_hosts_own_run_folder_can_be_reported(tmp_path):
