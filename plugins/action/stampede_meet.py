@@ -15,7 +15,7 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
-from stampede.schema.durations import seconds
+from stampede.schema.settings.durations import seconds
 
 ASKED = 5
 """Times. The answer that came soonest says best what the host's time is."""

@@ -38,10 +38,10 @@ from stampede.fleet.snapshot import Snapshot, Unreachable, snapshot_of_process, 
 from stampede.fleet.standings import Crossings, standings
 from stampede.machine.files import write_atomically
 from stampede.machine.processes import Interrupted, cleaning_up_when_interrupted
-from stampede.schema.durations import seconds
 from stampede.schema.json_form import to_json
 from stampede.schema.phases import ENDED, Phase
 from stampede.schema.records import EventKind
+from stampede.schema.settings.durations import seconds
 
 POLL_EVERY = 0.5
 STOP_LIMIT = 10.0

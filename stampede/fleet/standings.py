@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from stampede.fleet.host_view import HostView, clock
-from stampede.schema import thresholds
+from stampede.schema.settings import thresholds
+from stampede.schema.settings.thresholds import Threshold
 from stampede.schema.tally import Tally
-from stampede.schema.thresholds import Threshold
 
 LEAST_STEPS = 20
 """Steps without which nothing is said about a percentile, a mean or a share."""

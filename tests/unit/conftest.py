@@ -15,7 +15,7 @@ from controller.load.virtual_time import VirtualTimeLoop
 from controller.metrics.journal import Journal
 from controller.run.run import Run
 from controller.run.simulated import SimulatedServices, SimulatedWallets
-from stampede.schema.settings import Settings
+from stampede.schema.settings.run_settings import Settings
 
 hypothesis.settings.register_profile("any speed", deadline=None)
 hypothesis.settings.load_profile("any speed")

@@ -14,8 +14,8 @@ from stampede.fleet import live_table as table
 from stampede.fleet.host_view import HostView
 from stampede.fleet.standings import Crossings, Standing, standings
 from stampede.schema.json_form import to_json
+from stampede.schema.settings.thresholds import parse
 from stampede.schema.tally import Tally
-from stampede.schema.thresholds import parse
 
 plugin = load_plugin("action/stampede_watch")
 
