@@ -124,7 +124,7 @@ async def test_influxdb_goes_away_in_mid_run_and_comes_back(writer: Writer, infl
             influxd.stop()
             writer.steps(3000)
             await writer.until(lambda said: said["error"])
-            assert "Connection refused" in push.problem and push.state()["behind"] > 0
+            assert "Connection refused" in push.progress().error and push.progress().behind > 0
             influxd.start()
             writer.steps(2000)
             await push.finish()
