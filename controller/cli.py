@@ -47,7 +47,7 @@ def run_script(script: Script, variables: Mapping[str, Any], argv: Sequence[str]
 def _run_on_host(script: Script, settings: Settings, run_dir: Path, die_with: int) -> int:
     import uvloop
 
-    from controller.host_run import HostRun
+    from controller.host.host_run import HostRun
 
     logs = run_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)

@@ -39,6 +39,7 @@ from stampede.fleet.standings import Crossings, standings
 from stampede.machine.files import write_atomically
 from stampede.machine.processes import Interrupted, cleaning_up_when_interrupted
 from stampede.schema.durations import seconds
+from stampede.schema.json_form import to_json
 from stampede.schema.phases import ENDED, Phase
 from stampede.schema.records import EventKind
 
@@ -79,7 +80,7 @@ class ActionModule(ActionBase):
         faults = [fault for host in hosts.values() for fault in host.faults]
         if until == "armed":
             faults = [fault for fault in faults if not hosts[fault.host].failure]
-        result["states"] = {name: dict(host.state) for name, host in hosts.items()}
+        result["states"] = {name: to_json(host.state) for name, host in hosts.items()}
         result["died"] = {name: host.failure for name, host in hosts.items() if host.failure}
         result["faults"] = [fault.as_dict() for fault in faults]
         return result

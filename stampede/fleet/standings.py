@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,11 +55,12 @@ def standings(hosts: Iterable[HostView]) -> list[Standing]:
     """Each threshold of the run, as the hosts' states have it."""
     merged: dict[str, _Merged] = {}
     for host in hosts:
-        for entry in host.state.get("thresholds") or ():
+        for entry in host.state.thresholds if host.state else ():
             try:
-                tally, progress = Tally.read(entry), _Progress.read(entry)
-            except (ValueError, KeyError, TypeError):
+                tally = Tally.from_state(entry)
+            except ValueError:
                 continue  # of another version: nothing can be said of it
+            progress = _Progress(entry.elapsed, entry.left, entry.ramped_up)
             known = merged.setdefault(tally.threshold.text, _Merged(Tally(tally.threshold), _Progress()))
             known.tally.add(tally)
             known.progress = known.progress.furthest(progress)
@@ -73,11 +74,6 @@ class _Progress:
     elapsed: float = 0.0
     left: float | None = None
     ramped_up: bool = False
-
-    @classmethod
-    def read(cls, entry: Mapping[str, Any]) -> _Progress:
-        left = entry["left"]
-        return cls(float(entry["elapsed"]), None if left is None else float(left), bool(entry["ramped_up"]))
 
     def furthest(self, other: _Progress) -> _Progress:
         return max(self, other, key=lambda progress: progress.elapsed)

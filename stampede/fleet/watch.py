@@ -26,9 +26,8 @@ from stampede.fleet.host_poller import HostPoller
 from stampede.fleet.host_view import Fault, HostView, clock
 from stampede.fleet.inventory import LoadHost, load_hosts
 from stampede.fleet.remote_shell import Here, Root, There
-from stampede.fleet.snapshot import LIVING, Snapshot, Unreachable, snapshot_of_process, snapshot_of_unit
+from stampede.fleet.snapshot import LIVING, Snapshot, Unreachable, snapshot_of_process, snapshot_of_unit, state_in
 from stampede.fleet.standings import Crossings, standings
-from stampede.machine.files import read_json
 from stampede.machine.processes import is_alive
 from stampede.schema.errors import BadInput
 
@@ -89,8 +88,8 @@ def runs_of_processes(work_dir: Path) -> list[Run]:
 
 
 def controller_lives(folder: Path) -> bool:
-    state = read_json(folder / "state.json")
-    pid = state.get("pid", 0) if isinstance(state, dict) else 0
+    state = state_in(folder)
+    pid = state.pid if state else 0
     try:  # the number may by now be another process's
         return is_alive(pid) and any(str(folder) in word for word in psutil.Process(pid).cmdline())
     except psutil.Error:

@@ -1,12 +1,14 @@
-"""One fleet for all tests of a session."""
+"""One fleet for all tests of a session, and services under test."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from reference_services import reference_services
 
 from .base import cache_folder
 from .fleet import Fleet, down, traces, why_not_here
@@ -35,3 +37,14 @@ def fleet() -> Iterator[Fleet]:
     finally:
         down(NAME)
     assert traces(NAME) == []
+
+
+@pytest.fixture(scope="session")
+def services(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Settings of a run that tests services which are there already, on this machine.
+
+    For tests that are about something else: other runs start the reference services on services-1 themselves.
+    """
+    folder = tmp_path_factory.mktemp("services")
+    with reference_services(folder, "--public-host", fleet.gateway) as running:
+        yield running.variables() | {"allowed_targets": [fleet.gateway]}

@@ -61,6 +61,11 @@ class Fleet:
         return Host(self.name, name, group, number, self.folder / name)
 
     @property
+    def gateway(self) -> str:
+        """The address by which the hosts reach this machine."""
+        return f"{subnet(self.name)}.1"
+
+    @property
     def inventory(self) -> Path:
         return self.folder / "inventory" / "hosts.yml"
 
@@ -92,7 +97,7 @@ class Fleet:
         if f" {network}." in run("ip", "-4", "-o", "address"):
             raise FleetError(f"This machine has an address in {network}.0/24 already; give the fleet another --name")
         run("ip", "link", "add", self.bridge, "type", "bridge")
-        run("ip", "address", "add", f"{network}.1/24", "dev", self.bridge)
+        run("ip", "address", "add", f"{self.gateway}/24", "dev", self.bridge)
         run("ip", "link", "set", self.bridge, "up")
 
     def _make_keys(self) -> None:

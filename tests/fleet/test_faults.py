@@ -42,7 +42,7 @@ def nothing_left(fleet: Fleet, provisioned: None) -> Iterator[None]:
 def begin(fleet: Fleet, run: str, results: Path, **variables: Any) -> Playing:
     """A run of some seconds, in which holders wait for the most part: other tests want the processors too."""
     usual = {"duration": 25, "ramp_up": 2, "drain": 5, "watch_interval": 2, "step_timeout": 15}
-    usual |= {"wait_min": 2, "wait_max": 4}
+    usual |= {"wait_min": 2, "wait_max": 4, "start_delay": 4}
     return Playing(fleet, "run-test", **{"run_id": run, "results_dir": str(results)} | usual | variables)
 
 
@@ -97,10 +97,12 @@ class Faulty:
 
 
 @pytest.fixture(scope="module")
-def cut(fleet: Fleet, provisioned: None, tmp_path_factory: pytest.TempPathFactory) -> Faulty:
+def cut(
+    fleet: Fleet, provisioned: None, services: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Faulty:
     """The cable of load-2 is pulled for 20 s, the power of load-3 is cut."""
     folder = tmp_path_factory.mktemp("cut")
-    with begin(fleet, "cut", folder, duration=50) as going:
+    with begin(fleet, "cut", folder, duration=50, **services) as going:
         going.until(f"load-3 +{RUNNING}")
         time.sleep(6)
         at = time.time()
@@ -144,12 +146,14 @@ def test_a_host_whose_network_is_cut_for_a_while_finishes_too(cut: Faulty) -> No
 
 
 @pytest.fixture(scope="module")
-def broken(fleet: Fleet, provisioned: None, tmp_path_factory: pytest.TempPathFactory) -> Faulty:
+def broken(
+    fleet: Fleet, provisioned: None, services: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Faulty:
     """The controller on load-1 is killed, the disk of load-2 fills and stays full."""
     folder, runs, full = tmp_path_factory.mktemp("broken"), "/var/lib/stampede/runs", fleet["load-2"]
     fleet.ssh(full, f"sudo mount -t tmpfs -o size=8m,uid=stampede,gid=stampede,mode=750 tmpfs {runs}")
     try:
-        with begin(fleet, "broken", folder) as going:
+        with begin(fleet, "broken", folder, **services) as going:
             going.until(f"load-2 +{RUNNING}")
             time.sleep(6)
             at = time.time()
@@ -194,8 +198,8 @@ def test_the_control_node_is_lost_and_the_run_is_collected_later(fleet: Fleet, t
     assert min(map(results.steps, results.hosts)) > 10 and results.summary["load"]["failed"] == 0
 
 
-def test_a_run_is_stopped_from_elsewhere(fleet: Fleet, tmp_path: Path) -> None:
-    with begin(fleet, "stopped", tmp_path, duration=300) as going:
+def test_a_run_is_stopped_from_elsewhere(fleet: Fleet, services: dict[str, Any], tmp_path: Path) -> None:
+    with begin(fleet, "stopped", tmp_path, duration=300, **services) as going:
         going.until(f"load-3 +{RUNNING}")
         stopped = play(fleet, "stop", results_dir=str(tmp_path))
         assert stopped.code == 0, stopped.output
@@ -206,8 +210,8 @@ def test_a_run_is_stopped_from_elsewhere(fleet: Fleet, tmp_path: Path) -> None:
     assert {host["phase"] for host in results.hosts.values()} == {"stopped"}
 
 
-def test_a_run_is_ended_by_ctrl_c(fleet: Fleet, tmp_path: Path) -> None:
-    with begin(fleet, "interrupted", tmp_path, duration=300) as going:
+def test_a_run_is_ended_by_ctrl_c(fleet: Fleet, services: dict[str, Any], tmp_path: Path) -> None:
+    with begin(fleet, "interrupted", tmp_path, duration=300, **services) as going:
         going.until(f"load-3 +{RUNNING}")
         going.interrupt()
         assert going.end().code != 0
@@ -236,14 +240,16 @@ def refused(fleet: Fleet) -> Iterator[str]:
     fleet.wait_until_booted()
 
 
-def test_a_host_that_refuses_ssh_and_one_that_does_not_arm(fleet: Fleet, refused: str, tmp_path: Path) -> None:
-    called_off = begin(fleet, "all", tmp_path).end()
+def test_a_host_that_refuses_ssh_and_one_that_does_not_arm(
+    fleet: Fleet, services: dict[str, Any], refused: str, tmp_path: Path
+) -> None:
+    called_off = begin(fleet, "all", tmp_path, **services).end()
     assert called_off.code != 0 and f"{refused} cannot be reached: " in called_off.output
     assert f"The run is called off: {refused} cannot take part, and stampede_min_hosts is 0" in called_off.output
     assert not (tmp_path / "all").exists()
 
     with host_variables(fleet, "load-1", agent_args=["--no-such-argument"]):
-        played = begin(fleet, "rest", tmp_path, **FEW).end()
+        played = begin(fleet, "rest", tmp_path, **FEW, **services).end()
     assert played.code == 0, played.output
     results = Results(tmp_path / "rest")
     assert results.finished() == ["load-2"] and results.hosts["load-2"]["holders"] == 5
@@ -265,9 +271,11 @@ def wrong_clock(fleet: Fleet) -> Iterator[str]:
     fleet.ssh(host, "sudo rm /etc/ld.so.preload /etc/faketimerc /dev/shm/*faketime*")
 
 
-def test_a_wrong_clock_and_a_wrong_python(fleet: Fleet, wrong_clock: str, tmp_path: Path) -> None:
+def test_a_wrong_clock_and_a_wrong_python(
+    fleet: Fleet, services: dict[str, Any], wrong_clock: str, tmp_path: Path
+) -> None:
     with host_variables(fleet, "load-1", host_python="/usr/bin/python2"):
-        played = begin(fleet, "odd", tmp_path, **FEW).end()
+        played = begin(fleet, "odd", tmp_path, **FEW, **services).end()
     assert played.code == 0, played.output
     assert f"The clock of {wrong_clock} is 5.0" in played.output and "stampede_max_clock_offset" in played.output
     assert "load-1: stampede_host_python is /usr/bin/python2, which on load-1 is no Python" in played.output

@@ -48,10 +48,11 @@ def influxd(fleet: Fleet, verb: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def measured(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
+def measured(fleet: Fleet, services: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
     """A run during which InfluxDB, made for it, is away for a minute."""
     results = tmp_path_factory.mktemp("measured")
-    with begin(fleet, "away", results, duration=OUTAGE + 20, metrics="install", grafana=False) as going:
+    metrics = {"metrics": "install", "grafana": False}
+    with begin(fleet, "away", results, duration=OUTAGE + 20, **metrics, **services) as going:
         going.until(f"load-3 +{RUNNING}", 420)
         found = Measured(InfluxDb(fleet, fleet["metrics-1"]), results)
         live = until_there(found, "SELECT count(service_time) FROM step WHERE run = 'away'")
@@ -85,7 +86,9 @@ def test_a_minute_without_influxdb_costs_no_point(fleet: Fleet, measured: Measur
     assert left_running(fleet) == []
 
 
-def test_without_influxdb_a_run_is_fine_and_its_points_are_replayed(fleet: Fleet, measured: Measured) -> None:
+def test_without_influxdb_a_run_is_fine_and_its_points_are_replayed(
+    fleet: Fleet, services: dict[str, Any], measured: Measured
+) -> None:
     where = {
         "metrics": "existing",
         "influxdb_url": measured.influxdb.url,
@@ -94,7 +97,7 @@ def test_without_influxdb_a_run_is_fine_and_its_points_are_replayed(fleet: Fleet
         "secrets": {"influxdb_password": measured.influxdb.passwords["stampede"]},
     }
     influxd(fleet, "stop")
-    with begin(fleet, "without", measured.results, duration=10, influxdb_flush="1s", **where) as going:
+    with begin(fleet, "without", measured.results, duration=10, influxdb_flush="1s", **where, **services) as going:
         played = going.end()
     influxd(fleet, "start")
     assert played.code == 0, played.output

@@ -6,6 +6,7 @@ import base64
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 from .fleet import Fleet
 from .host import Host
@@ -26,7 +27,7 @@ def databases(fleet: Fleet, host: Host) -> list[str]:
     return sorted(psql(fleet, host, "select datname from pg_database"))
 
 
-def test_wallets_in_the_load_hosts_own_postgresql(fleet: Fleet, tmp_path: Path) -> None:
+def test_wallets_in_the_load_hosts_own_postgresql(fleet: Fleet, services: dict[str, Any], tmp_path: Path) -> None:
     host = fleet["load-1"]
     listing = f"while sleep 0.1; do ps axww -o args; done >{PROCESSES}"
     assert (
@@ -34,11 +35,12 @@ def test_wallets_in_the_load_hosts_own_postgresql(fleet: Fleet, tmp_path: Path) 
         == 0
     )
     played = play(
-        *(fleet, "run-test", "-vvv", "--diff", "--limit", "load-1,services-1"),
+        *(fleet, "run-test", "-vvv", "--diff", "--limit", "load-1"),
         run_id="pg1",
         results_dir=str(tmp_path),
         holders=3,
         wallet_storage="postgresql",
+        **services,
     )
     assert fleet.ssh(host, "sudo systemctl stop list-processes").returncode == 0
     assert played.code == 0, played.output[-5000:]

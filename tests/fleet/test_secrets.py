@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import pytest
 import yaml
@@ -194,7 +195,9 @@ def check_files(host: HostInside) -> None:
                 assert file.stat().st_uid in (0, host.uid) and not file.stat().st_mode & 0o007, file
 
 
-def test_secrets_that_a_killed_playbook_left_are_removed_by_the_next(fleet: Fleet, tmp_path: Path) -> None:
+def test_secrets_that_a_killed_playbook_left_are_removed_by_the_next(
+    fleet: Fleet, services: dict[str, Any], tmp_path: Path
+) -> None:
     """It left them when it was killed after it had handed them over, and before the controller had started."""
     host, runs, results = HostInside(fleet, fleet["load-1"]), "/var/lib/stampede/runs", str(tmp_path / "results")
     host.sudo(f"install -d -m 700 {runs}/left-1 {runs}/left-1/logs {runs}/left-2")
@@ -205,7 +208,7 @@ def test_secrets_that_a_killed_playbook_left_are_removed_by_the_next(fleet: Flee
 
     script = tmp_path / "brief.py"
     script.write_text("async def script(holder):\n    await holder.request_invitation('issuer')\n")
-    settings = {"run_id": "left-3", "results_dir": results, "holders": 1, "script": str(script)}
+    settings = {"run_id": "left-3", "results_dir": results, "holders": 1, "script": str(script), **services}
     run = play(fleet, "run-test", "--limit", "load-1", **settings)
     assert run.code == 0, run.output
     assert "secrets.json" not in host.sudo(f"ls {runs}/left-2"), run.output

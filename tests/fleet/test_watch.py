@@ -82,7 +82,7 @@ def in_a_terminal(fleet: Fleet) -> tuple[str, int]:
     return seen.decode(errors="replace"), watching.wait(30)
 
 
-def test_a_run_is_watched_from_beside(fleet: Fleet, tmp_path: Path) -> None:
+def test_a_run_is_watched_from_beside(fleet: Fleet, services: dict[str, Any], tmp_path: Path) -> None:
     played: list[Played] = []
     secret = "hush-watch-42"
 
@@ -96,6 +96,7 @@ def test_a_run_is_watched_from_beside(fleet: Fleet, tmp_path: Path) -> None:
                 duration="60s",
                 watch_interval="3s",
                 secrets={"token": secret},
+                **services,
             )
         )
 

@@ -7,65 +7,30 @@ import json
 import os
 import re
 import signal
-import ssl
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from reference_services import ReferenceServices, reference_services
 
 from stampede.machine.ports import free_ports
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+REGISTRY_SIZE = 16
+"""Credentials in a revocation registry of the reference services: few, so that registries are succeeded often."""
 PAIR = re.compile(r'([a-z_0-9]+)=("(?:[^"\\]|\\.)*"|[^, ]+)')
 
 
-@dataclass
-class Reference:
-    """The reference services, running."""
-
-    settings: dict[str, Any]
-    port: int
-
-    def get(self, path: str) -> Any:
-        """The JSON at ``path``, over verified TLS."""
-        context = ssl.create_default_context(cafile=self.settings["ca_file"])
-        with urllib.request.urlopen(f"https://localhost:{self.port}{path}", context=context, timeout=30) as answer:
-            return json.load(answer)
-
-
 @pytest.fixture(scope="session")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReferenceServices]:
     """Issuer, verifier, mediator and registry, for all tests of a session."""
-    folder = tmp_path_factory.mktemp("reference")
-    port = free_ports(1)
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "reference",
-            "--dir",
-            str(folder),
-            "--port",
-            str(port),
-            "--die-with",
-            str(os.getpid()),
-        ],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        wait_for(lambda: (folder / "services.json").exists() or process.poll() is not None, 120)
-        assert process.poll() is None, "the reference services ended at start"
-        yield Reference(json.loads((folder / "services.json").read_text()), port)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+    with reference_services(tmp_path_factory.mktemp("reference"), "--registry-size", str(REGISTRY_SIZE)) as services:
+        yield services
 
 
 class Playbook:
@@ -158,19 +123,9 @@ class Playbook:
 
 
 @pytest.fixture
-def playbook(tmp_path: Path, reference: Reference) -> Iterator[Playbook]:
+def playbook(tmp_path: Path, reference: ReferenceServices) -> Iterator[Playbook]:
     """A user of the playbook, with the session's reference services under test."""
-    settings = reference.settings
-    user = Playbook(
-        tmp_path,
-        {
-            "stampede_reference_services": False,
-            "stampede_services": settings["services"],
-            "stampede_mediator_did": settings["mediator_did"],
-            "stampede_ca_file": settings["ca_file"],
-            "stampede_agent_plugins": settings["agent_plugins"],
-        },
-    )
+    user = Playbook(tmp_path, {f"stampede_{name}": value for name, value in reference.variables().items()})
     yield user
     if user.process and user.process.poll() is None:
         os.killpg(user.process.pid, signal.SIGKILL)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import Playbook, Reference, wait_for
+from conftest import Playbook, wait_for
+from reference_services import ReferenceServices
 
 from stampede.machine.ports import free_ports
 
@@ -56,7 +57,9 @@ async def script(holder):
 '''
 
 
-def test_forty_holders_thrice_through_the_mission(playbook: Playbook, reference: Reference, tmp_path: Path) -> None:
+def test_forty_holders_thrice_through_the_mission(
+    playbook: Playbook, reference: ReferenceServices, tmp_path: Path
+) -> None:
     """The services' own counts, the registry and the wallets agree with the report."""
     notes = tmp_path / "notes"
     notes.mkdir()
@@ -108,7 +111,7 @@ def urlquote(text: str) -> str:
     return quote(text, safe="")
 
 
-def test_ones_own_script_without_a_mediator(playbook: Playbook, reference: Reference, tmp_path: Path) -> None:
+def test_ones_own_script_without_a_mediator(playbook: Playbook, reference: ReferenceServices, tmp_path: Path) -> None:
     """Connect, receive, present thrice, ping, no revocation: from a file outside the repository."""
     script = tmp_path / "own script.py"
     script.write_text(
@@ -182,7 +185,7 @@ def test_ctrl_c_leaves_nothing_running(playbook: Playbook) -> None:
 
 
 def test_acapys_own_admin_endpoint_is_a_service_by_configuration(
-    playbook: Playbook, tmp_path: Path, reference: Reference
+    playbook: Playbook, tmp_path: Path, reference: ReferenceServices
 ) -> None:
     """... and its API key, a secret, is found nowhere."""
     key, admin = "aVerySecretKey4711", free_ports(2)

@@ -70,7 +70,7 @@ def test_a_run_with_its_own_reference_services_comes_home_whole(playbook: Any) -
     assert f"Report: {playbook.results}/report.html" in output
 
     host = playbook.results / "local"
-    for file in ("state.json", "run.json", "controller_script.py", "logs/controller.log.gz", "logs/agent-0.log.gz"):
+    for file in ("state.json", "host.json", "controller_script.py", "logs/controller.log.gz", "logs/agent-0.log.gz"):
         assert (host / file).is_file(), file
     for name in ("issuer", "verifier", "mediator", "gateway"):
         assert (playbook.results / "services/logs" / f"{name}.log.gz").is_file(), name

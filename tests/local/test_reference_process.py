@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_reference_support import Running
+from reference_services import ReferenceServices
 
 from stampede.machine.ports import free_ports
 
@@ -42,9 +42,9 @@ def test_agents_that_die_at_start_show_their_log(tmp_path: Path) -> None:
     assert not (tmp_path / "ref" / "services.json").exists()
 
 
-def leaves_nothing(end: Callable[[Running], None], folder: Path, *arguments: str) -> Running:
+def leaves_nothing(end: Callable[[ReferenceServices], None], folder: Path, *arguments: str) -> ReferenceServices:
     """Start, end in the given way, and see that no agent and no wallet is left."""
-    running = Running(folder, *arguments)
+    running = ReferenceServices(folder, *arguments)
     services = running.ready()
     wallets = (folder / "wallets").resolve()
     agents = [psutil.Process(pid) for pid in services["agents"].values()]
@@ -56,34 +56,28 @@ def leaves_nothing(end: Callable[[Running], None], folder: Path, *arguments: str
     return running
 
 
-def test_stop_leaves_nothing(tmp_path: Path) -> None:
-    def end(running: Running) -> None:
+def test_a_killed_gateway_leaves_no_agent_and_a_stop_after_that_nothing_at_all(tmp_path: Path) -> None:
+    def kill(running: ReferenceServices) -> None:
+        running.process.kill()
+        running.process.wait(10)
+
+    def stop(running: ReferenceServices) -> None:
         started = time.monotonic()
         assert running.stop(signal.SIGINT) == 0
         assert time.monotonic() - started < 10
 
-    leaves_nothing(end, tmp_path)
+    leaves_nothing(kill, tmp_path)
+    orphaned = (tmp_path / "wallets").resolve()
+    leaves_nothing(stop, tmp_path)
+    assert not orphaned.exists()
     assert not (tmp_path / "services.json").exists()
     assert not (tmp_path / "wallets").exists()
-
-
-def test_killed_gateway_leaves_no_agent(tmp_path: Path) -> None:
-    def end(running: Running) -> None:
-        running.process.kill()
-        running.process.wait(10)
-
-    leaves_nothing(end, tmp_path)
-    orphaned = (tmp_path / "wallets").resolve()
-    again = Running(tmp_path)
-    again.ready()
-    again.stop()
-    assert not orphaned.exists()
 
 
 def test_ends_with_its_leader(tmp_path: Path) -> None:
     leader = subprocess.Popen(["sleep", "600"])
 
-    def end(running: Running) -> None:
+    def end(running: ReferenceServices) -> None:
         leader.kill()
         assert running.process.wait(15) == 0
 

@@ -1,12 +1,8 @@
-"""For the tests of the reference services: the services started, and real holders, tenants of one agent."""
+"""For the tests of the reference services: real holders, tenants of one agent."""
 
 import asyncio
 import json
-import signal
 import ssl
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,30 +13,7 @@ from aiohttp import web
 from reference.agent import Agent
 from stampede.machine.ports import free_ports
 
-PATIENCE = 60.0  # seconds that a holder waits for anything
-
-
-class Running:
-    """`python -m reference`, started for tests."""
-
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self.folder = folder
-        self.port = free_ports()
-        command = [sys.executable, "-m", "reference", "--dir", str(folder), "--port", str(self.port), *arguments]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def ready(self, patience: float = 120) -> dict[str, Any]:
-        path, deadline = self.folder / "services.json", time.monotonic() + patience
-        while not path.exists() or json.loads(path.read_text())["pid"] != self.process.pid:
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.process.kill()
-                raise AssertionError(f"the reference services did not start: {self.process.communicate()}")
-            time.sleep(0.1)
-        return json.loads(path.read_text())
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(20)
+PATIENCE = 120.0  # seconds that a holder waits for anything
 
 
 class Holder:

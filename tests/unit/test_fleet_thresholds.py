@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from plugin_files import load_plugin
 from stampede.fleet import live_table as table
 from stampede.fleet.host_view import HostView
 from stampede.fleet.standings import Crossings, Standing, standings
+from stampede.schema.json_form import to_json
 from stampede.schema.tally import Tally
 from stampede.schema.thresholds import parse
 
@@ -34,7 +34,7 @@ def counted(
     for seconds in times or ():
         tally.count(seconds)
     tally.failed = failed
-    return json.loads(json.dumps(tally.as_dict())) | {"elapsed": elapsed, "left": left, "ramped_up": ramped_up}
+    return to_json(tally.state(elapsed, left, ramped_up=ramped_up))
 
 
 def stands(*entries: dict[str, Any]) -> Standing:

@@ -12,7 +12,6 @@ from plugin_files import load_plugin
 
 ports = load_plugin("modules/stampede_ports")
 runs = load_plugin("modules/stampede_runs")
-settings = load_plugin("action/stampede_settings")
 meet = load_plugin("action/stampede_meet")
 
 
@@ -53,43 +52,3 @@ def test_a_clock_is_compared_by_the_answer_that_came_soonest(monkeypatch: pytest
 def test_a_host_that_does_not_tell_its_time_is_quoted() -> None:
     with pytest.raises(ValueError, match="it said 'who are you'"):
         meet.compare(lambda: "who are you")
-
-
-@pytest.mark.parametrize(("value", "right"), [(0, True), ("3", True), (4, False), (-1, False), ("two", False)])
-def test_no_more_hosts_can_be_asked_for_than_there_are(value: object, right: bool) -> None:
-    assert (settings.wrong_min_hosts(value, 3) == []) is right
-
-
-def test_a_results_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    folder = tmp_path / "file" / "results"
-    (sentence,) = settings.cannot_write(folder, "stampede_results_dir", str(folder))
-    assert sentence.startswith(f"stampede_results_dir is '{folder}', but {folder} cannot be written (")
-    assert settings.cannot_write(tmp_path / "new" / "results", "stampede_results_dir", "new/results") == []
-    assert not (tmp_path / "new").exists()
-
-
-def test_ca_files_have_names_of_their_own_on_the_host() -> None:
-    variables = {
-        "stampede_ca_file": "/here/ca.pem",
-        "stampede_influxdb_ca_file": "/here/influx.pem",
-        "stampede_services": {"influxdb": {"ca_file": "/here/service.pem"}, "issuer": {}},
-    }
-    files = settings.move_ca_files(variables, "/there")
-    assert files == {
-        "ca.pem": "/here/ca.pem",
-        "ca-influxdb.pem": "/here/influx.pem",
-        "influxdb-ca.pem": "/here/service.pem",
-    }
-    assert variables["stampede_ca_file"] == "/there/ca.pem"
-    assert variables["stampede_influxdb_ca_file"] == "/there/ca-influxdb.pem"
-    assert variables["stampede_services"]["influxdb"]["ca_file"] == "/there/influxdb-ca.pem"
-
-
-def test_a_run_is_compared_only_with_the_results_of_a_run(tmp_path: Path) -> None:
-    (sentence,) = settings.nothing_to_compare_with(str(tmp_path))
-    assert sentence.startswith(f"stampede_compare_with is '{tmp_path}', but {tmp_path} holds no journal")
-    (tmp_path / "load-1").mkdir()
-    (tmp_path / "load-1" / "journal.lp.gz").touch()
-    assert settings.nothing_to_compare_with(str(tmp_path)) == []
-    assert settings.nothing_to_compare_with("") == []

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import random
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from controller.metrics.journal_tail import MOST_BYTES, Tail
-from controller.metrics.push import Ending, Progress, Pusher
+from controller.metrics.push import Ending, Pusher, read_progress, write_progress
 from stampede.influxdb.client import Answer
 from stampede.influxdb.delivery import LAST_RETRY, MOST_LINES, Delivery, pause
+from stampede.schema.push_progress import PushProgress
 
 
 def lines(*numbers: int) -> bytes:
@@ -72,14 +74,17 @@ def journal(tmp_path: Path) -> Path:
     return file
 
 
-def pusher(journal: Path, server: Strict, ending: Any, progress: Progress) -> Pusher:
+BEGINNING = PushProgress(server="s")
+
+
+def pusher(journal: Path, server: Strict, ending: Any, progress: PushProgress = BEGINNING) -> Pusher:
     return Pusher(
         Tail(journal, progress.offset),
         server,
         ending,
         progress,
         complain=lambda answer: f"answered {answer.status}",
-        note=lambda progress: progress.write(journal.with_name("push.json")),
+        note=partial(write_progress, journal.parent),
         chance=random.Random(1),
     )
 
@@ -107,8 +112,9 @@ def test_batches_are_of_so_many_lines(journal: Path) -> None:
 
 def test_what_is_no_journal_ends_too(journal: Path) -> None:
     journal.write_bytes(b"\0" * (MOST_BYTES + 10) + b"\n" + lines(1))
-    server, progress = Strict(bad=(b"\0",)), Progress("s")
-    assert not pusher(journal, server, Waits(), progress).run()
+    server = Strict(bad=(b"\0",))
+    assert not pusher(journal, server, Waits()).run()
+    progress = read_progress(journal.parent)
     assert server.taken == [lines(1)] and progress.rejected == 2 and progress.behind == 0
 
 
@@ -177,9 +183,9 @@ def test_pauses_grow_up_to_a_limit_and_obey_the_server() -> None:
 
 def test_an_outage_is_waited_out(journal: Path) -> None:
     journal.write_bytes(lines(1, 2, 3))
-    server, waits, progress = Strict(), Waits(), Progress("s")
+    server, waits = Strict(), Waits()
     server.troubles = [Answer(0, "Connection refused")] * 200
-    assert pusher(journal, server, waits, progress).run()
+    assert pusher(journal, server, waits).run()
     assert len(waits.waited) == 200 and max(waits.waited) <= LAST_RETRY
     assert b"".join(server.taken) == lines(1, 2, 3)
     said = json.loads(journal.with_name("push.json").read_text())
@@ -188,30 +194,29 @@ def test_an_outage_is_waited_out(journal: Path) -> None:
 
 def test_when_time_is_over_what_is_missing_is_told(journal: Path) -> None:
     journal.write_bytes(lines(1, 2, 3))
-    server, progress = Strict(), Progress("s")
+    server = Strict()
     server.troubles = [Answer(401)] * 5
-    assert not pusher(journal, server, Waits(late_at=3), progress).run()
+    assert not pusher(journal, server, Waits(late_at=3)).run()
     said = json.loads(journal.with_name("push.json").read_text())
     assert said["error"] == "answered 401" and said["error_since"] and not said["complete"]
     assert said["behind"] == len(lines(1, 2, 3)) and server.taken == []
 
 
 def test_a_pusher_goes_on_where_the_one_before_stood(journal: Path) -> None:
-    file = journal.with_name("push.json")
     journal.write_bytes(lines(1, 2))
-    assert pusher(journal, Strict(), Waits(), Progress.of(file, "s")).run()
+    assert pusher(journal, Strict(), Waits(), read_progress(journal.parent)).run()
     journal.write_bytes(lines(1, 2, 3))
-    server, progress = Strict(), Progress.of(file, "s")
-    assert pusher(journal, server, Waits(), progress).run()
-    assert server.taken == [lines(3)] and progress.points == 3
+    server = Strict()
+    assert pusher(journal, server, Waits(), read_progress(journal.parent)).run()
+    assert server.taken == [lines(3)] and read_progress(journal.parent).points == 3
 
 
 def test_smaller_batches_after_one_too_large(journal: Path) -> None:
     count = 4 * MOST_LINES
     journal.write_bytes(lines(*range(count)))
-    server, progress = Strict(limit=len(lines(*range(MOST_LINES // 2))) - 1), Progress("s")
-    assert pusher(journal, server, Waits(), progress).run()
-    assert progress.points == count and b"".join(server.taken) == lines(*range(count))
+    server = Strict(limit=len(lines(*range(MOST_LINES // 2))) - 1)
+    assert pusher(journal, server, Waits()).run()
+    assert read_progress(journal.parent).points == count and b"".join(server.taken) == lines(*range(count))
 
 
 def test_the_end_of_a_pipe_is_the_word_that_the_journal_has_ended() -> None:

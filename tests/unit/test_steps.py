@@ -16,7 +16,7 @@ from controller.agents.wallet import Topics
 from controller.agents.webhooks import WebhookReceiver
 from controller.holder.holder import STEPS, Holder
 from controller.run.run import Run
-from stampede.prepare.rendering import try_script
+from stampede.prepare.trial import try_script
 from stampede.schema.errors import BadInput, ServiceRefused
 from stampede.schema.thresholds import parse
 

@@ -13,7 +13,7 @@ from plugin_files import REPOSITORY
 
 from controller.holder import holder as script
 from controller.holder.holder import STEPS
-from stampede.prepare.rendering import try_script
+from stampede.prepare.trial import try_script
 from stampede.schema import thresholds
 from stampede.schema.errors import BadInput
 from stampede.schema.settings import check_variables
