@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from controller.metrics.journal_tail import Tail
-from stampede.influxdb.client import Answer, Server, complaint, connect, describe
-from stampede.influxdb.delivery import MOST_LINES, Delivery, pause
+from stampede.influxdb.client import Response, Server, connect, describe, failure_message
+from stampede.influxdb.delivery import MAX_LINES, Delivery, retry_delay
 from stampede.machine.files import read_json, write_json_anyway
 from stampede.machine.processes import die_with_parent, lower_priority
 from stampede.schema.json_form import from_json, to_json
@@ -76,7 +76,7 @@ class Pusher:
         ending: Any,
         progress: PushProgress,
         *,
-        complain: Callable[[Answer], str],
+        complain: Callable[[Response], str],
         note: Callable[[PushProgress], None],
         chance: random.Random,
     ) -> None:
@@ -88,7 +88,7 @@ class Pusher:
         self._complain = complain
         self._note = note
         self._chance = chance
-        self._lines = MOST_LINES
+        self._lines = MAX_LINES
 
     def run(self) -> bool:
         """Push until the journal has ended and is dealt with, or until it is too late. Whether it is complete."""
@@ -110,10 +110,10 @@ class Pusher:
         """Whether the batch is dealt with before it is too late."""
         delivery = Delivery(self._server, batch)
         failures = 0
-        while answer := delivery.go_on():
+        while answer := delivery.resume():
             self._failed(self._complain(answer))
             was_heard = self._ending.heard
-            self._ending.wait(pause(answer, failures, self._chance))
+            self._ending.wait(retry_delay(answer, failures, self._chance))
             if self._ending.too_late:
                 return False
             failures = 0 if self._ending.heard != was_heard else failures + 1
@@ -178,7 +178,7 @@ def main() -> int:
         connect(target, given["secret"]),
         Ending(sys.stdin.fileno(), given["flush"]),
         progress,
-        complain=lambda answer: complaint(target, answer),
+        complain=lambda answer: failure_message(target, answer),
         note=partial(write_progress, folder),
         chance=random.Random(),
     )

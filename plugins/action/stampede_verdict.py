@@ -8,7 +8,7 @@ from typing import Any
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-from stampede.analysis.failure_reasons import failure_reasons
+from stampede.analysis.verdict.failure_reasons import failure_reasons
 from stampede.schema.summary import Summary
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from stampede.influxdb.client import complaint, connect
+from stampede.influxdb.client import connect, failure_message
 from stampede.schema.errors import BadInput
 from stampede.schema.settings import MAX_REDIRECTS, Influxdb, Settings
 from stampede.schema.targets import Targets, did_web_url, endpoints
@@ -63,13 +63,13 @@ def probe_influxdb(target: Influxdb, secret: str) -> tuple[list[str], list[str]]
         return [], []
     if answer.untrusted:
         advice = "name the CA's PEM file in stampede_influxdb_ca_file"
-        return [f"stampede_influxdb_url cannot be used: {complaint(target, answer)}; {advice}"], []
-    if answer.passing:
+        return [f"stampede_influxdb_url cannot be used: {failure_message(target, answer)}; {advice}"], []
+    if answer.temporary:
         return [], [
-            f"{complaint(target, answer)}. The run goes on without it, and its points are pushed when it can be "
-            "reached, or afterwards by playbooks/replay.yml"
+            f"{failure_message(target, answer)}. The run continues without it; its points are pushed when the server "
+            "is available, or afterwards by playbooks/replay.yml"
         ]
-    return [f"Points cannot be pushed: {complaint(target, answer)}"], []
+    return [f"Points cannot be pushed: {failure_message(target, answer)}"], []
 
 
 def _unreadable_ca_files(settings: Settings) -> list[str]:

@@ -57,7 +57,7 @@ def _cases(summary: Summary) -> Iterator[Case]:
     yield Case(
         "run",
         "load was generated",
-        failure="" if summary.load.ended else "No step was run.",
+        failure="" if summary.load.ended else "No step was executed.",
         seconds=summary.run.duration or 0.0,
     )
     unfinished = [

@@ -220,8 +220,9 @@ def test_an_empty_journal_gives_a_report(tmp_path):
 def test_a_hosts_record_of_version_0_1_was_called_run_json(tmp_path):
     samples.write_results(tmp_path, small())
     expected = samples.report(tmp_path)["run"]["versions"]
-    for host in ("load-1", "load-2"):
-        (tmp_path / host / "host.json").rename(tmp_path / host / "run.json")
+    for record in (records := list(tmp_path.glob("*/host.json"))):
+        record.rename(record.with_name("run.json"))
+    assert records
     versions = samples.report(tmp_path)["run"]["versions"]
     assert versions == expected and versions["acapy-agent"] == "1.7.0"
 
