@@ -37,7 +37,7 @@ from stampede.load_models.interface import EndOfRun
 from stampede.machine.ports import free_ports
 from stampede.schema.push_progress import FILE as PUSH_FILE
 from stampede.schema.records import Outcome
-from stampede.schema.settings import Influxdb
+from stampede.schema.settings.influxdb_settings import Influxdb
 
 TARGET = 1.2
 """Upper limit of the lag's 99th percentile with push, divided by that without."""

@@ -46,7 +46,7 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
     from controller.run.run import Run
     from controller.run.simulated import SimulatedServices, SimulatedWallets
     from stampede.prepare.rendering import render_scenario
-    from stampede.schema.settings import Settings
+    from stampede.schema.settings.run_settings import Settings
 
     variables = default_variables(
         holders=arguments.holders,

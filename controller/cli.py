@@ -16,7 +16,7 @@ from typing import Any
 
 from controller.holder.holder import Script
 from stampede.schema.errors import BadInput
-from stampede.schema.settings import Settings
+from stampede.schema.settings.run_settings import Settings
 from stampede.version import VERSION
 
 

@@ -15,7 +15,7 @@ import requests
 
 from controller.acapy_patches.http_requests import HTTP_REQUESTS, NotIntercepted
 from stampede.machine.files import write_atomically
-from stampede.schema.targets import Targets
+from stampede.schema.settings.targets import Targets
 
 REFUSED = "refused"
 """File in the run's folder with the sentence about the first request that an agent was kept from. It ends the run."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from controller.acapy_patches import registry
 from controller.agents.postgresql import Postgresql
-from stampede.schema.settings import Settings
+from stampede.schema.settings.run_settings import Settings
 
 WALLETS_IN_MEMORY = 10_000
 """Wallets that an agent keeps open (``cache_size``); more than it ever has."""

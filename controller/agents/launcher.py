@@ -22,7 +22,7 @@ from controller.acapy_patches import registry
 from controller.acapy_patches.nested_loops import NESTED_LOOPS
 from controller.agents.egress_guard import GuardNotInstalled, install_egress_guard
 from stampede.machine.processes import die_with_parent, lower_priority
-from stampede.schema.targets import Targets
+from stampede.schema.settings.targets import Targets
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ from controller.agents.webhooks import WebhookReceiver
 from stampede.machine.ports import free_ports
 from stampede.schema.errors import StepError
 from stampede.schema.records import EventKind
-from stampede.schema.settings import Settings
+from stampede.schema.settings.run_settings import Settings
 
 LOGGER = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from controller.agents.wallet import TOPICS, AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
 from stampede.schema.errors import AgentDied, AgentError, AgentLost, BadInput
 from stampede.schema.records import EventKind
-from stampede.schema.settings import Settings
+from stampede.schema.settings.run_settings import Settings
 
 START_TIMEOUT = 90.0
 """Seconds that an agent may take to start."""

@@ -35,7 +35,7 @@ from stampede.schema.json_form import to_json
 from stampede.schema.phases import Phase
 from stampede.schema.records import RUN_TAGS, EventKind, EventRecord
 from stampede.schema.run_record import HOST_FILE
-from stampede.schema.settings import Settings
+from stampede.schema.settings.run_settings import Settings
 
 LOGGER = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from stampede.schema import state
 from stampede.schema.json_form import to_json
 from stampede.schema.phases import ENDED, Phase
 from stampede.schema.records import Outcome
-from stampede.schema.settings import Settings
+from stampede.schema.settings.run_settings import Settings
 from stampede.schema.state import AgentState, HolderCounts, HostState, StepCounts
 
 

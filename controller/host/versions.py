@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from stampede.schema.run_record import HostRecord
-from stampede.schema.settings import Settings
+from stampede.schema.settings.run_settings import Settings
 from stampede.version import VERSION
 
 PACKAGES = ("acapy-agent", "anoncreds", "aries-askar", "aiohttp")

@@ -2,7 +2,7 @@
 
 A process of its own, so that no step waits for it, and one that the journal is the queue of: it holds a batch and
 the place in the journal where it stands, however long the server is away. The first line of its input is a JSON
-object with ``influxdb`` (``stampede.schema.settings.Influxdb``), ``secret`` and ``flush``, the seconds that it has
+object with ``influxdb`` (the fields of ``Influxdb``), ``secret`` and ``flush``, the seconds that it has
 after the journal's end; that its input ends says that the journal has ended. What it has done stands in
 ``push.json``, from which one that is started anew goes on.
 """
@@ -30,7 +30,7 @@ from stampede.machine.files import read_json, write_json_anyway
 from stampede.machine.processes import die_with_parent, lower_priority
 from stampede.schema.json_form import from_json, to_json
 from stampede.schema.push_progress import FILE, PushProgress
-from stampede.schema.settings import Influxdb
+from stampede.schema.settings.influxdb_settings import Influxdb
 
 LOGGER = logging.getLogger(__name__)
 

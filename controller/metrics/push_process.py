@@ -14,7 +14,7 @@ from typing import Self
 
 from controller.metrics.push import read_progress
 from stampede.schema.push_progress import PushProgress
-from stampede.schema.settings import Influxdb
+from stampede.schema.settings.influxdb_settings import Influxdb
 
 LOGGER = logging.getLogger(__name__)
 

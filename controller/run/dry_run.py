@@ -12,7 +12,7 @@ from controller.run.run import Run
 from controller.run.simulated import SimulatedServices, SimulatedWallets
 from stampede.load_models.interface import EndOfRun
 from stampede.schema.records import StepRecord
-from stampede.schema.settings import Settings
+from stampede.schema.settings.run_settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

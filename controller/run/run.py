@@ -22,9 +22,9 @@ from stampede.load_models.interface import EndOfRun
 from stampede.schema.errors import AgentLost, BadInput, StepError
 from stampede.schema.phases import Phase
 from stampede.schema.records import Outcome
-from stampede.schema.settings import Settings
+from stampede.schema.settings.run_settings import Settings
+from stampede.schema.settings.targets import Targets
 from stampede.schema.tally import Tallies
-from stampede.schema.targets import Targets
 
 LOGGER = logging.getLogger(__name__)
 

@@ -17,8 +17,9 @@ from yarl import URL
 from controller.services import invitation
 from controller.services.invitation import Json
 from stampede.schema.errors import BadInvitation, ServiceRefused, ServiceUnreachable, StepError, TlsError
-from stampede.schema.settings import MAX_REDIRECTS, HttpRequest, Settings, fill_in
-from stampede.schema.targets import Targets
+from stampede.schema.settings.run_settings import Settings
+from stampede.schema.settings.service_settings import MAX_REDIRECTS, HttpRequest, fill_in
+from stampede.schema.settings.targets import Targets
 
 
 class Services(Protocol):

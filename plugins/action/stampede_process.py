@@ -11,7 +11,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from stampede.machine import background_process
-from stampede.schema.durations import seconds
+from stampede.schema.settings.durations import seconds
 
 
 class ActionModule(ActionBase):

@@ -20,7 +20,7 @@ from stampede.prepare.rendering import render_for_host
 from stampede.prepare.run_check import check_run, run_id_by_time
 from stampede.prepare.trial import forecast
 from stampede.schema.errors import BadInput
-from stampede.schema.settings import Settings
+from stampede.schema.settings.run_settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PREFIX = "stampede_"

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 import urllib3
 
 from stampede.schema.errors import BadInput
-from stampede.schema.settings import Influxdb
+from stampede.schema.settings.influxdb_settings import Influxdb
 
 CONNECT_TIMEOUT = 5.0
 """Seconds within which a connection must be established."""

@@ -11,8 +11,10 @@ import requests
 
 from stampede.influxdb.client import connect, failure_message
 from stampede.schema.errors import BadInput
-from stampede.schema.settings import MAX_REDIRECTS, Influxdb, Settings
-from stampede.schema.targets import Targets, did_web_url, endpoints
+from stampede.schema.settings.influxdb_settings import Influxdb
+from stampede.schema.settings.run_settings import Settings
+from stampede.schema.settings.service_settings import MAX_REDIRECTS
+from stampede.schema.settings.targets import Targets, did_web_url, endpoints
 
 TIMEOUT = 10.0
 """Seconds for each request."""

@@ -13,7 +13,7 @@ import jinja2
 
 from stampede.prepare.ca_files import copied_ca_files
 from stampede.schema.errors import BadInput
-from stampede.schema.setting_shapes import Duration
+from stampede.schema.settings.shapes import Duration
 from stampede.schema.settings.variables import VARIABLES
 
 BLANKED = "stampede_secrets"

@@ -17,8 +17,8 @@ from typing import Any
 
 from stampede.engine import STEPS, Script, dry_run
 from stampede.prepare.rendering import find_script, render_scenario, render_script
-from stampede.schema import thresholds
 from stampede.schema.errors import BadInput
+from stampede.schema.settings import thresholds
 from stampede.schema.settings.run_settings import Settings
 
 TRIAL_HOLDERS = 2

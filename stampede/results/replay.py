@@ -23,7 +23,7 @@ from stampede.influxdb.delivery import MAX_LINES, Delivery, retry_delay
 from stampede.results import folder as results_folder
 from stampede.results.errors import ReportError
 from stampede.schema.errors import BadInput
-from stampede.schema.settings import Influxdb
+from stampede.schema.settings.influxdb_settings import Influxdb
 
 TELL_EVERY = 5.0
 """Seconds between two lines of progress."""

@@ -5,29 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from stampede.schema.records import EventKind
+from stampede.schema.faults import Fault
 
 VERSION = 1
 RUN_FILE = "run.json"
 HOST_FILE = "host.json"
 """Up to version 0.1 this file was called ``run.json`` too."""
-
-FAULT_KINDS = frozenset(
-    {EventKind.LEFT_OUT, EventKind.UNREACHABLE, EventKind.LOST, EventKind.DIED, EventKind.NOT_COLLECTED}
-)
-"""Kinds of faults that the control node notes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something that happened to a host. Times in seconds since 1970 by the control node's clock."""
-
-    host: str
-    kind: EventKind
-    since: float | None = None
-    until: float | None = None
-    """None also for what has not ended."""
-    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from typing import Self
 
 from stampede.load_models.interface import Plan
-from stampede.schema import thresholds
 from stampede.schema.records import Outcome, StepRecord
+from stampede.schema.settings import thresholds
+from stampede.schema.settings.thresholds import Threshold
 from stampede.schema.state import TallyState
-from stampede.schema.thresholds import Threshold
 
 GROWTH = 1.02
 _SCALE = 1 / math.log(GROWTH)

@@ -26,7 +26,7 @@ from controller.metrics.journal import Journal
 from controller.metrics.push_process import PushProcess
 from controller.metrics.recorder import Recorder, journaling
 from stampede.schema.records import EventKind, EventRecord, Outcome
-from stampede.schema.settings import Influxdb
+from stampede.schema.settings.influxdb_settings import Influxdb
 
 SHORT = {"holders": 2, "iterations": 1, "wait_min": 0.1, "wait_max": 0.3, "presentations_max": 2}
 
@@ -124,7 +124,7 @@ async def test_influxdb_goes_away_in_mid_run_and_comes_back(writer: Writer, infl
             influxd.stop()
             writer.steps(3000)
             await writer.until(lambda said: said["error"])
-            assert "Connection refused" in push.problem and push.state()["behind"] > 0
+            assert "Connection refused" in push.progress().error and push.progress().behind > 0
             influxd.start()
             writer.steps(2000)
             await push.finish()
@@ -196,7 +196,7 @@ def test_no_pusher_outlives_its_controller(tmp_path: Path, influxd: Influxd) -> 
         import asyncio, os, signal
         from pathlib import Path
         from controller.metrics.push_process import PushProcess
-        from stampede.schema.settings import Influxdb
+        from stampede.schema.settings.influxdb_settings import Influxdb
         async def main():
             Path("journal.lp").touch()
             async with PushProcess(Influxdb({influxd.url!r}, "stampede"), "", 60, Path.cwd()):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stampede.report import output
-from stampede.schema import thresholds
+from stampede.schema.settings import thresholds
 from stampede.schema.summary import Summary, ThresholdVerdict
 
 RUN = "2026-11-22T18-03-12Z"

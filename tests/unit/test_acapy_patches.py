@@ -26,8 +26,8 @@ from controller.agents.egress_guard import GuardNotInstalled, install_egress_gua
 from controller.agents.pool import AgentPool
 from reference.agent_plugin.issuing import ISSUING
 from stampede.schema.records import EventKind
-from stampede.schema.settings import Settings
-from stampede.schema.targets import Targets
+from stampede.schema.settings.run_settings import Settings
+from stampede.schema.settings.targets import Targets
 
 ALL = [*registry.PATCHES.values(), HTTP_REQUESTS, ISSUING]
 MODULE = """

@@ -13,7 +13,7 @@ from controller.acapy_patches import registry
 from controller.agents import flags
 from controller.agents.flags import AgentIdentity
 from controller.agents.postgresql import Postgresql
-from stampede.schema.settings import Settings
+from stampede.schema.settings.run_settings import Settings
 
 AGENT = AgentIdentity(1, 21_001, Path("/home"), Path("/trust.pem"), "http://127.0.0.1:1/webhooks#key")
 

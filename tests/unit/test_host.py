@@ -15,7 +15,8 @@ from controller.agents.egress_guard import REFUSED
 from controller.host import host_run as host
 from controller.host.host_run import HostRun
 from stampede.schema.push_progress import PushProgress
-from stampede.schema.settings import Influxdb, Settings
+from stampede.schema.settings.influxdb_settings import Influxdb
+from stampede.schema.settings.run_settings import Settings
 
 
 class NoAgents:

@@ -18,7 +18,7 @@ import trustme
 from stampede.influxdb.client import Response, connect, failure_message
 from stampede.prepare.preflight import probe_influxdb
 from stampede.schema.errors import BadInput
-from stampede.schema.settings import Influxdb
+from stampede.schema.settings.influxdb_settings import Influxdb
 
 POINT = b"step,step=s n=1i 1700000000000000000\n"
 

@@ -11,7 +11,7 @@ import yaml
 from plugin_files import REPOSITORY
 
 from stampede.prepare.run_check import unknown_names
-from stampede.schema.settings import check_variables
+from stampede.schema.settings.run_settings import check_variables
 from stampede.schema.settings.variables import VARIABLES
 
 ALL_ROLES = sorted((REPOSITORY / "roles").iterdir())

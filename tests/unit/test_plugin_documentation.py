@@ -17,7 +17,8 @@ from plugin_files import REPOSITORY, load_plugin
 
 PLUGINS = REPOSITORY / "plugins"
 MODULES = sorted(file.stem for file in (PLUGINS / "modules").glob("*.py"))
-ACTIONS = sorted(file.stem for file in (PLUGINS / "action").glob("*.py") if file.stem in MODULES)
+ACTIONS = sorted(file.stem for file in (PLUGINS / "action").glob("*.py"))
+"""Each is documented by the module of its name."""
 FILTERS = sorted(load_plugin("filter/stampede").FilterModule().filters())
 
 

@@ -18,7 +18,7 @@ from controller.agents.wallet import TOPICS
 from controller.agents.webhooks import WebhookReceiver
 from stampede.machine.ports import free_ports
 from stampede.schema.errors import AgentDied, AgentError, AgentLost
-from stampede.schema.settings import Settings
+from stampede.schema.settings.run_settings import Settings
 
 # Answers as ready on its admin port, whatever else it is asked, until it is killed.
 STAND_IN = """

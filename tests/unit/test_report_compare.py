@@ -23,7 +23,7 @@ from stampede.cli import main
 from stampede.comparison import noise
 from stampede.comparison.runs import compare_runs
 from stampede.comparison.terminal import text
-from stampede.schema.settings import Settings
+from stampede.schema.settings.run_settings import Settings
 
 QUIET = {"holders": 40, "duration": 200, "ramp": 20, "failures": False}
 

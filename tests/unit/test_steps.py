@@ -18,7 +18,7 @@ from controller.holder.holder import STEPS, Holder
 from controller.run.run import Run
 from stampede.prepare.trial import try_script
 from stampede.schema.errors import BadInput, ServiceRefused
-from stampede.schema.thresholds import parse
+from stampede.schema.settings.thresholds import parse
 
 Play = Callable[..., Run]
 TEMPLATES = Path(__file__).parents[2] / "templates"

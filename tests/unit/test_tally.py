@@ -15,9 +15,9 @@ from controller.run.simulated import SimulatedWallets
 from stampede.load_models.interface import Plan
 from stampede.schema.json_form import from_json, to_json
 from stampede.schema.records import Outcome, StepRecord
+from stampede.schema.settings.thresholds import parse
 from stampede.schema.state import TallyState
 from stampede.schema.tally import GROWTH, Tallies, Tally
-from stampede.schema.thresholds import parse
 
 TIMES = st.lists(st.floats(1e-5, 1e4), min_size=1, max_size=300)
 

@@ -26,8 +26,8 @@ from controller.holder.holder import Holder
 from controller.run.run import Run
 from controller.services.client import HttpServices
 from stampede.schema.errors import BadInput, ServiceRefused
-from stampede.schema.settings import Settings, check_variables
-from stampede.schema.targets import Targets, invitation_urls
+from stampede.schema.settings.run_settings import Settings, check_variables
+from stampede.schema.settings.targets import Targets, invitation_urls
 
 ENDPOINT = "http://holder-of-none.example.com:8020"
 
