@@ -132,7 +132,7 @@ def test_a_run_can_be_stopped_and_still_reports(playbook: Any) -> None:
     assert code == 0, output
     code, output = playbook.end()
     assert code == 0, output
-    assert "Stopped before its end" in output
+    assert "stopped before the end of the run" in output
     assert json.loads((playbook.results / "local/state.json").read_text())["phase"] == "stopped"
     assert leaves_nothing_running(playbook)
 
@@ -173,7 +173,7 @@ def test_failed_steps_and_crossed_thresholds_fail_the_playbook(playbook: Any, tm
     assert code == 2
     crossed, not_judged, failed = errors(output)
     assert re.match(r"connect p95 response_time was .*; crossed since ..:..:.. UTC, .* after the start\.$", crossed)
-    assert not_judged.startswith("present_proof p95 response_time could not be judged, ")
+    assert not_judged.startswith("present_proof p95 response_time could not be judged because ")
     assert re.match(r"\d+ of \d+ steps failed \(.*present_proof", failed), failed
     assert "✓ connect errors were 0, the threshold is = 0." in output
     assert (playbook.results / "report.html").is_file()
