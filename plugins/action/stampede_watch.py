@@ -8,7 +8,7 @@ A host whose controller dies or fails, or that cannot be reached for a minute, i
 ``died`` with its sentence, and the others go on; so is one that is not armed after ``timeout`` seconds, where that is
 awaited. A threshold that is crossed is told of at once; with ``abort_on_thresholds`` a run in which one is beyond
 hope is ended in good order. The task itself does not fail. Returns the ``states`` and the ``died`` by host, and the
-``faults`` (see ``stampede.fleet.host_view.Fault``); hosts that do not arm are in ``died`` alone,
+``faults`` (see ``stampede.schema.faults.Fault``); hosts that do not arm are in ``died`` alone,
 since they have no part in the run.
 """
 
@@ -32,12 +32,13 @@ from ansible.utils.display import Display
 
 from stampede.fleet import live_table as table
 from stampede.fleet.host_poller import HostPoller
-from stampede.fleet.host_view import Fault, HostView
+from stampede.fleet.host_view import HostView
 from stampede.fleet.inventory import chosen
 from stampede.fleet.snapshot import Snapshot, Unreachable, snapshot_of_process, snapshot_of_unit
 from stampede.fleet.standings import Crossings, standings
 from stampede.machine.files import write_atomically
 from stampede.machine.processes import Interrupted, cleaning_up_when_interrupted
+from stampede.schema.faults import Fault
 from stampede.schema.json_form import to_json
 from stampede.schema.phases import ENDED, Phase
 from stampede.schema.records import EventKind
@@ -82,7 +83,7 @@ class ActionModule(ActionBase):
             faults = [fault for fault in faults if not hosts[fault.host].failure]
         result["states"] = {name: to_json(host.state) for name, host in hosts.items()}
         result["died"] = {name: host.failure for name, host in hosts.items() if host.failure}
-        result["faults"] = [fault.as_dict() for fault in faults]
+        result["faults"] = [to_json(fault) for fault in faults]
         return result
 
     def _stop(self, entries: Mapping[str, Any], task_vars: Mapping[str, Any], reason: str = "") -> None:
