@@ -114,7 +114,7 @@ def test_a_run_is_watched_from_beside(fleet: Fleet, services: dict[str, Any], tm
 
         other = watch(with_another_key(fleet, "load-2", tmp_path), "--run", "watched", "--once")
         assert other.returncode == 0 and re.search(r"^ *load-2 +refused ", other.stdout, re.MULTILINE), other.stdout
-        assert "! load-2 is refused: its host key is another than " in " ".join(other.stdout.split())
+        assert "! load-2 is refused: its host key is not the one in " in " ".join(other.stdout.split())
 
         shown, code = in_a_terminal(fleet)
     finally:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from fleet_views import NOW, STATE, host, snapshot
-from plugin_files import load_plugin
 
 from stampede.fleet import host_view as fleet_view
 from stampede.fleet.host_poller import HostPoller
@@ -181,24 +180,3 @@ class TestSnapshot:
         (fault,) = views["h4"].check_absence(time.time() + fleet_view.UNREACHED_AFTER + 1)
         assert "KeyError" in fault.text
         hang.set()
-
-
-def test_a_host_that_does_not_arm_is_noted_and_the_others_are_awaited(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    plugin = load_plugin("action/stampede_watch")
-    arming = iter(["starting", "arming", "arming"])
-    probes = {
-        "ready": lambda: snapshot(phase=next(arming, "armed")),
-        "broken": lambda: snapshot(phase="failed", phase_since=NOW, message="No agent came up"),
-        "slow": lambda: snapshot(phase="arming"),
-    }
-    views = {name: HostView(name, "see its logs", time.time()) for name in probes}
-    hosts = list(views.values())
-    plugin.watch(hosts, HostPoller(probes, views, 0.01), plugin.Judge(hosts, None), "armed", 60, 1)
-    assert views["ready"].phase == "armed" and views["ready"].failure == ""
-    assert views["broken"].failure == "The controller on broken failed: No agent came up"
-    assert views["slow"].failure == "slow was still arming after 1 s; see its logs"
-    told = capsys.readouterr().out
-    assert views["broken"].failure in told and views["slow"].failure in told
-    assert "3 load hosts: " in told
