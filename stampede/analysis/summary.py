@@ -75,15 +75,14 @@ def _run(
     """Which run, when, with which settings; `build_summary` adds the verdict."""
     settings = results.settings
     versions: dict[str, str] = {}
-    for source in (results.run, *(host.run for host in results.hosts)):
-        noted = source.get("versions")
-        for name, version in noted.items() if isinstance(noted, dict) else ():
-            known = versions.setdefault(name, str(version)).split(", ")
-            if str(version) not in known:
-                versions[name] = ", ".join([*known, str(version)])
+    for noted in (results.run.versions, *(host.record.versions for host in results.hosts)):
+        for name, version in noted.items():
+            known = versions.setdefault(name, version).split(", ")
+            if version not in known:
+                versions[name] = ", ".join([*known, version])
     return RunSummary(
-        id=results.run.get("run_id") or ", ".join(journal.runs.list) or results.path.resolve().name,
-        scenario=", ".join(journal.scenarios.list) or results.run.get("scenario") or "unknown",
+        id=results.run.run_id or ", ".join(journal.runs.list) or results.path.resolve().name,
+        scenario=", ".join(journal.scenarios.list) or results.run.scenario or "unknown",
         started=wording.moment(window.start / SECOND) if window else None,
         ended=wording.moment(window.end / SECOND) if window else None,
         duration=window.seconds if window else None,

@@ -23,7 +23,7 @@ from rich.text import Text
 
 from stampede.fleet import live_table as table
 from stampede.fleet.host_poller import HostPoller
-from stampede.fleet.host_view import Fault, HostView, clock
+from stampede.fleet.host_view import HostView, clock
 from stampede.fleet.inventory import LoadHost, load_hosts
 from stampede.fleet.remote_shell import RootShell, shell_of
 from stampede.fleet.snapshot import LIVING, Snapshot, Unreachable, snapshot_of_process, snapshot_of_unit, state_in
@@ -31,6 +31,8 @@ from stampede.fleet.ssh_connection import ControlMasters
 from stampede.fleet.standings import Crossings, standings
 from stampede.machine.processes import is_alive
 from stampede.schema.errors import BadInput
+from stampede.schema.faults import Fault
+from stampede.schema.json_form import to_json
 
 FIRST_ANSWERS = 12.0
 """Seconds within which hosts must answer for the first time."""
@@ -207,7 +209,7 @@ class Watch:
                 "hosts": {host.name: table.host_figures(host, now) for host in hosts},
                 "fleet": table.fleet_figures(hosts, now),
                 "thresholds": [standing.as_dict() for standing in standings(hosts)],
-                "faults": [fault.as_dict() for host in hosts for fault in host.faults],
+                "faults": [to_json(fault) for host in hosts for fault in host.faults],
             }
         )
 
