@@ -234,7 +234,7 @@ def test_metrics_without_a_host_for_them(user: User) -> None:
 
 def test_an_unknown_variable(user: User) -> None:
     sentence = user.refused(holder=5)
-    assert sentence == "stampede_holder is no variable of Stampede; did you mean stampede_holders?"
+    assert sentence == "stampede_holder is not a Stampede variable; did you mean stampede_holders?"
 
 
 @pytest.mark.parametrize("variable", ["stampede_reference_port", "stampede_agent_port"])
