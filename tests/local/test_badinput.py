@@ -222,7 +222,9 @@ def test_an_unresolvable_mediator(user: User, server: Server) -> None:
 
 def test_a_threshold_about_a_step_that_the_script_never_does(user: User) -> None:
     sentence = user.refused(thresholds=["errors < 1 %", "present_prof p95 response_time < 2 s"])
-    assert "stampede_thresholds[1] is 'present_prof p95 response_time < 2 s'; 'present_prof' is no step " in sentence
+    assert (
+        "stampede_thresholds[1] is 'present_prof p95 response_time < 2 s'; 'present_prof' is not a step " in sentence
+    )
     assert sentence.endswith("; did you mean present_proof?")
 
 
