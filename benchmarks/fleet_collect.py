@@ -23,7 +23,9 @@ from local_run import ROOT, MeasurementFailed, exit_code, verdict
 from playbook import play, row, test_fleet
 
 from controller.metrics.journal import Journal
-from controller.metrics.recorder import Recorder
+from controller.metrics.recorder import Recorder, journaling
+from stampede.schema.phases import Phase
+from stampede.schema.records import AgentRecord, EventKind, EventRecord, LoadRecord, Outcome
 
 SECONDS_A_MILLION = 60.0
 BYTES = 1e9
@@ -104,28 +106,41 @@ def write_host(folder: Path, host: str, steps: int, seed: int) -> int:
 
 def write_journal(journal: Journal, steps: int, chance: random.Random) -> None:
     clock = Clock()
-    recorder = Recorder(clock, journal)
-    recorder.event("phase", "running")
+    recorder = Recorder(clock, journaling(journal, clock))
+    journal.write(EventRecord(EventKind.PHASE, Phase.RUNNING), clock.epoch_ns(clock.time))
     names, weights = list(STEPS), [step[3] for step in STEPS.values()]
     second = 0
     for number in range(steps):
         clock.time = HOUR * (number + chance.random()) / steps
         if clock.time >= second:
             second += 1
-            fields = {"active": HOLDERS, "ready": HOLDERS, "in_flight": chance.randrange(90, 250)}
-            lags = {"lag_p99": chance.expovariate(500), "loop_lag_max": chance.expovariate(100)}
-            usage = {"cpu": chance.random(), "host_cpu": 4 * chance.random(), "host_cores": 4, "rss": 150_000_000}
-            recorder.sample("load", fields | lags | usage)
+            load = LoadRecord(
+                active=HOLDERS,
+                ready=HOLDERS,
+                in_flight=chance.randrange(90, 250),
+                arrivals=0,
+                finished=0,
+                lag_p50=chance.expovariate(2000),
+                lag_p99=chance.expovariate(500),
+                lag_max=chance.expovariate(200),
+                loop_lag_max=chance.expovariate(100),
+                cpu=chance.random(),
+                rss=150_000_000,
+                host_cpu=4 * chance.random(),
+                host_cores=4,
+                host_memory_used=0.5,
+            )
+            journal.write(load, clock.epoch_ns(clock.time))
             for agent in range(4 if second % 5 == 0 else 0):
-                up = {"cpu": chance.random(), "rss": 300_000_000, "restarts": 0, "up": True}
-                recorder.sample("agent", up, agent=f"agent-{agent}")
+                record = AgentRecord(f"agent-{agent}", chance.random(), 300_000_000, 0, True)
+                journal.write(record, clock.epoch_ns(clock.time))
         name = chance.choices(names, weights)[0]
         median, spread, service, _ = STEPS[name]
         failed = chance.random() < FAILED
         start = clock.time - (60.0 if failed else median * chance.lognormvariate(0, spread))
         recorder.step(
             name,
-            "failed" if failed else "ok",
+            Outcome.FAILED if failed else Outcome.OK,
             start=start,
             due=start - chance.expovariate(1000),
             holder=chance.randrange(HOLDERS),
@@ -135,8 +150,8 @@ def write_journal(journal: Journal, steps: int, chance: random.Random) -> None:
             error="timeout" if failed else "",
             detail=f"{name} did not end within 60 s" if failed else "",
         )
-    recorder.event("phase", "draining")
-    recorder.event("phase", "done")
+    for phase in (Phase.DRAINING, Phase.DONE):
+        journal.write(EventRecord(EventKind.PHASE, phase), clock.epoch_ns(clock.time))
 
 
 @contextlib.contextmanager

@@ -30,12 +30,14 @@ from controller.load.clock import Clock
 from controller.load.gc_tuning import keep_pauses_short
 from controller.load.pacing import Pacer
 from controller.metrics.journal import Journal
-from controller.metrics.push import PUSH_FILE
+from controller.metrics.live_figures import LiveFigures
 from controller.metrics.push_process import PushProcess
-from controller.metrics.recorder import Recorder
+from controller.metrics.recorder import Recorder, journaling
 from stampede.load_models.interface import EndOfRun
 from stampede.machine.ports import free_ports
-from stampede.schema.settings import Influxdb
+from stampede.schema.push_progress import FILE as PUSH_FILE
+from stampede.schema.records import Outcome
+from stampede.schema.settings.influxdb_settings import Influxdb
 
 TARGET = 1.2
 """Upper limit of the lag's 99th percentile with push, divided by that without."""
@@ -124,7 +126,7 @@ async def holder(number: int, rate: int, end: float, pacer: Pacer, clock: Clock,
             now = clock.now()
             recorder.step(
                 STEPS[number % len(STEPS)],
-                "ok",
+                Outcome.OK,
                 start=now - chance.uniform(0.05, 2),
                 due=due,
                 holder=number,
@@ -151,7 +153,8 @@ async def one_round(arguments: argparse.Namespace, folder: Path, url: str, *, pu
             await asyncio.sleep(2)  # the cost of starting a process is not measured
             clock = Clock()
             pacer = Pacer(clock)
-            recorder = Recorder(clock, journal)
+            figures = LiveFigures()
+            recorder = Recorder(clock, journaling(journal, clock), figures.step_ended)
             lags: list[float] = []
             keep_pauses_short()
             end = clock.now() + arguments.seconds
@@ -168,7 +171,7 @@ async def one_round(arguments: argparse.Namespace, folder: Path, url: str, *, pu
             await asyncio.gather(*holders)
             lags += pacer.take_lags()
             core_wait = waited_for_core() - core_wait
-            steps = recorder.outcomes.total()
+            steps = figures.outcomes.total()
             found = Round(lags, steps, (folder / "journal.lp").stat().st_size, core_wait)
             if pusher and process:
                 found.pusher_cpu, found.pusher_rss = cpu_seconds(process) - cpu, rss

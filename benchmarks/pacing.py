@@ -42,11 +42,11 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
     """Run and print the figures."""
     from controller.load.gc_tuning import keep_pauses_short
     from controller.metrics.journal import Journal
-    from controller.metrics.monitor import Monitor, load_fields
+    from controller.metrics.monitor import Monitor, load_record
     from controller.run.run import Run
     from controller.run.simulated import SimulatedServices, SimulatedWallets
     from stampede.prepare.rendering import render_scenario
-    from stampede.schema.settings import Settings
+    from stampede.schema.settings.run_settings import Settings
 
     variables = default_variables(
         holders=arguments.holders,
@@ -92,9 +92,8 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
         while time.monotonic() < start + settings.load.plan.duration - 0.5:
             await asyncio.sleep(1)
             sample = monitor.sample()
-            run.recorder.sample(
-                "load",
-                load_fields(
+            journal.write(
+                load_record(
                     sample,
                     active=run.active,
                     ready=holders,
@@ -102,18 +101,19 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
                     arrivals=run.recorder.arrivals,
                     finished=run.finished + run.stopped,
                 ),
+                time.time_ns(),
             )
             await asyncio.to_thread(journal.sync)
             in_ramp = time.monotonic() < start + arguments.ramp_up
             lags["ramp-up" if in_ramp else "measured"] += taken
             if in_ramp:
-                begun, cpu, steps = time.monotonic(), cpu_seconds(own), run.recorder.outcomes.total()
+                begun, cpu, steps = time.monotonic(), cpu_seconds(own), run.figures.outcomes.total()
                 core_wait = waited_for_core()
             else:
                 loop_lag_max = max(loop_lag_max, sample.loop_lag_max)
         seconds = time.monotonic() - begun
         core_wait = waited_for_core() - core_wait
-        cpu, steps = cpu_seconds(own) - cpu, run.recorder.outcomes.total() - steps
+        cpu, steps = cpu_seconds(own) - cpu, run.figures.outcomes.total() - steps
         rss = own.memory_info().rss - before
         run.abort()
         await playing

@@ -16,7 +16,7 @@ from typing import Any
 
 from controller.holder.holder import Script
 from stampede.schema.errors import BadInput
-from stampede.schema.settings import Settings
+from stampede.schema.settings.run_settings import Settings
 from stampede.version import VERSION
 
 
@@ -47,7 +47,7 @@ def run_script(script: Script, variables: Mapping[str, Any], argv: Sequence[str]
 def _run_on_host(script: Script, settings: Settings, run_dir: Path, die_with: int) -> int:
     import uvloop
 
-    from controller.host_run import HostRun
+    from controller.host.host_run import HostRun
 
     logs = run_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)

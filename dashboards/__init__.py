@@ -1,1 +1,1 @@
-"""Grafana's dashboards as code: ``python -m dashboards`` writes the JSON files that lie beside it."""
+"""Grafana's dashboards as code: ``python -m dashboards`` writes the JSON files in this folder."""

@@ -1,4 +1,4 @@
-"""``python -m dashboards`` writes the dashboards' JSON anew; ``--check`` only compares."""
+"""``python -m dashboards`` writes the dashboards' JSON files; ``--check`` only compares them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from . import compare, hosts, run
 
 
 def main() -> int:
+    """Write or check the files; the exit code is 1 when ``--check`` finds one out of date."""
     stale = []
     for module in (run, hosts, compare):
         file = Path(__file__).with_name(f"{module.__name__.rpartition('.')[2]}.json")
@@ -19,7 +20,7 @@ def main() -> int:
             if "--check" not in sys.argv:
                 file.write_text(text)
     for name in stale:
-        print(f"dashboards/{name} was not up to date with the code beside it")
+        print(f"dashboards/{name} was out of date")
     return int(bool(stale) and "--check" in sys.argv)
 
 

@@ -1,7 +1,7 @@
-"""*Compare*: a run and an earlier one, its baseline, each over its own time from the start.
+"""*Compare*: a run and an earlier one, its baseline, each over the time since its own start.
 
-Grafana shifts time per panel and not per query, so each run has panels of its own, one above the other: those of
-the baseline are shifted by the seconds that lie between the two starts, which a hidden variable asks InfluxDB for.
+Grafana shifts time per panel and not per query, so each run has its own panels, one above the other. Those of the
+baseline are shifted by the seconds between the two starts, which a hidden variable queries from InfluxDB.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from .grafana import Json, bars, chart, color, query, row, table, variable
 from .grafana import dashboard as grafana_dashboard
 from .influxql import BY_TIME, COMPLETE, OK, STEPS, during, offset, percentiles, rate, run, total, where
-from .parts import COUNT, OUTCOMES, SECONDS, events, which_run, which_steps
+from .parts import COUNT, OUTCOMES, SECONDS, events, run_variable, step_variable
 from .run import SAMPLES
 
 RUNS = {"baseline": "Baseline", "run": "This run"}
@@ -20,13 +20,13 @@ def dashboard() -> Json:
     return grafana_dashboard(
         "stampede-compare",
         "Stampede: Compare",
-        "A run and an earlier one, its baseline, over their own time. Choose the run's time range, for instance in "
-        "the list of runs on Run; the baseline's charts then show the same stretch of the baseline.",
+        "A run and an earlier one, its baseline, over the time since their own start. Choose the run's time range, "
+        "for instance in the list of runs on Run; the baseline's charts then show the same part of the baseline.",
         [*steps(), *pairs()],
         variables=[
-            which_run(),
-            which_run("baseline", "Baseline (an earlier run)"),
-            which_steps(),
+            run_variable(),
+            run_variable("baseline", "Baseline (an earlier run)"),
+            step_variable(),
             variable("offset", "Seconds between the starts", offset(), hide=True),
         ],
         annotations=events(),
@@ -34,9 +34,9 @@ def dashboard() -> Json:
 
 
 def steps() -> list[Json]:
-    """Both runs as a whole: these figures do not depend on the time range."""
+    """Both runs as a whole: these values do not depend on the time range."""
 
-    def of(name: str) -> list[Json]:
+    def queries(name: str) -> list[Json]:
         chosen = (run(name), STEPS)
         measured = f'count("service_time") AS "ok {name}", ' + ", ".join(
             f'percentile("response_time", {share}) AS "p{share} {name}"' for share in (50, 95, 99)
@@ -60,9 +60,9 @@ def steps() -> list[Json]:
     return [
         table(
             "Steps of both runs",
-            "Each step over the whole of both runs, baseline and run side by side: how many ended ok, how many "
-            "failed, and the response times of those that ended ok. Percentiles are of all records of all hosts.",
-            [*of("baseline"), *of("run")],
+            "Each step over the whole of both runs, baseline and run side by side: the number of ok and of failed "
+            "steps, and the response times of those that were ok. Percentiles are of all records of all hosts.",
+            [*queries("baseline"), *queries("run")],
             by="step",
             columns={"step": ("Step", {}), **columns},
             unit="s",
@@ -70,8 +70,8 @@ def steps() -> list[Json]:
         *(
             bars(
                 f"Response time, p{share}",
-                f"The {share}th percentile of each step's response time, over the whole of both runs. Whether a "
-                "difference is more than noise, `stampede compare` says.",
+                f"The {share}th percentile of each step's response time over the whole of both runs. `stampede "
+                "compare` tells whether a difference is more than noise.",
                 [
                     query(
                         f'SELECT percentile("response_time", {share}) AS "{label.lower()}" FROM "step" '
@@ -90,7 +90,7 @@ def steps() -> list[Json]:
 
 
 def pairs() -> list[Json]:
-    """Charts over time: the run's above, the baseline's below, so that the same second is at the same place."""
+    """Charts over time: the run's above, the baseline's below, with the same second at the same position."""
     return [
         row("Load and latency over time"),
         *(part(name) for name in ("run", "baseline") for part in (throughput, p95)),
@@ -107,7 +107,7 @@ def throughput(name: str) -> Json:
     chosen = during(run(name), STEPS)
     return chart(
         title("throughput", name),
-        "Steps that ended, per second.",
+        "Completed steps per second.",
         [query(f'SELECT {rate("service_time")} FROM "step" {chosen} {BY_TIME}, "outcome" fill(0)', "$tag_outcome")],
         unit="ops",
         shift=SHIFTS[name],
@@ -119,7 +119,7 @@ def p95(name: str) -> Json:
     selected = f'SELECT {percentiles("response_time", 95)} FROM "step"'
     return chart(
         title("response time by step, p95", name),
-        "From the moment a step was due to its end, of those that ended ok: of 100 steps, 95 took at most this long.",
+        "From the moment a step was due to its end, for ok steps: 95 of 100 steps took at most this long.",
         [query(f'{selected} {during(run(name), STEPS, OK)} {BY_TIME}, "step"', "$tag_step")],
         unit="s",
         shift=SHIFTS[name],
@@ -129,7 +129,7 @@ def p95(name: str) -> Json:
 def holders(name: str) -> Json:
     return chart(
         title("holders", name),
-        "Holders in their script, and steps under way. Two runs are compared best under the same load.",
+        "Holders in their script, and steps in flight. Compare two runs under the same load.",
         [
             query(total("active", "load", run(name)), "active holders"),
             query(total("in_flight", "load", run(name)), "steps in flight"),
@@ -143,7 +143,7 @@ def holders(name: str) -> Json:
 def failures(name: str) -> Json:
     return chart(
         title("errors by step", name),
-        "Steps that failed, per second.",
+        "Failed steps per second.",
         [
             query(
                 f'SELECT {rate("error")} FROM "step" {during(run(name), STEPS)} {BY_TIME}, "step" fill(0)',

@@ -1,4 +1,4 @@
-"""Grafana's dashboard JSON, as far as Stampede's dashboards need it.
+"""The parts of Grafana's dashboard JSON that Stampede's dashboards use.
 
 https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/
 """
@@ -13,7 +13,7 @@ DATASOURCE = {"type": "influxdb", "uid": "${datasource}"}
 WIDTH = 24
 TAG = "stampede"
 GAP = 60_000
-"""Milliseconds without a record over which a line is drawn on."""
+"""Milliseconds without a record across which a line is still connected."""
 
 type Json = dict[str, Any]
 
@@ -40,7 +40,7 @@ def panel(
     overrides: Iterable[Json] = (),
     transformations: Iterable[Json] = (),
 ) -> Json:
-    """A panel ``size`` (width, height) large; ``interval`` is the least time between its points."""
+    """A panel of ``size`` (width, height); ``interval`` is the minimum time between its points."""
     made: Json = {
         "type": kind,
         "title": title,
@@ -74,7 +74,7 @@ def chart(
     size: tuple[int, int] = (12, 8),
     **more: Any,
 ) -> Json:
-    """Values over time. Above ``limit``, which is drawn as a line, they are no good; ``most`` ends the axis."""
+    """Values over time. ``limit`` is drawn as a line above which values are bad; ``most`` is the end of the axis."""
     custom: Json = {
         "drawStyle": "bars" if bars else "line",
         "lineWidth": 1,
@@ -110,7 +110,7 @@ def stat(
     decimals: int | None = None,
     **more: Any,
 ) -> Json:
-    """One figure; ``none`` stands where there is nothing to be counted."""
+    """One value; ``none`` is shown when there is no data."""
     defaults: Json = {"noValue": none, "thresholds": steps(*levels), "color": {"mode": "thresholds"}, "min": 0}
     if decimals is not None:
         defaults["decimals"] = decimals
@@ -137,7 +137,7 @@ def table(
     overrides: Iterable[Json] = (),
     **more: Any,
 ) -> Json:
-    """A table of ``columns`` (the query's name: heading, properties), whose queries are joined by a column."""
+    """A table of ``columns`` (name in the query: heading, properties); queries are joined by the column ``by``."""
     joined = [{"id": "joinByField", "options": {"byField": by, "mode": "outer"}}] if by else []
     organized = {
         "excludeByName": dict.fromkeys(hidden, True),
@@ -161,7 +161,7 @@ def table(
 
 
 def bars(title: str, description: str, queries: Iterable[Json], *, by: str, unit: str, size: tuple[int, int]) -> Json:
-    """Bars side by side, a group for each value of the column ``by``."""
+    """Bars side by side, one group for each value of the column ``by``."""
     return panel(
         "barchart",
         title,
@@ -193,12 +193,12 @@ def row(title: str) -> Json:
 
 
 def steps(*levels: tuple[str, float | None]) -> Json:
-    """Thresholds: colours, and from which value on; None begins."""
+    """Thresholds: colours and the value at which each begins; None is the base."""
     return {"mode": "absolute", "steps": [{"color": color, "value": value} for color, value in levels]}
 
 
 def override(name: str, **properties: Any) -> Json:
-    """Properties of the series, or column, of that name; ``__`` in a property's name stands for a point."""
+    """Properties of the series or column ``name``; ``__`` in a property's name stands for a dot."""
     found = [{"id": key.replace("__", "."), "value": value} for key, value in properties.items()]
     return {"matcher": {"id": "byName", "options": name}, "properties": found}
 
@@ -208,11 +208,11 @@ def color(name: str, value: str) -> Json:
     return override(name, color={"mode": "fixed", "fixedColor": value})
 
 
-# ----------------------------------------------------------- the whole
+# ----------------------------------------------------------- the dashboard
 
 
 def variable(name: str, label: str, text: str, *, many: bool = False, hide: bool = False, sort: int = 1) -> Json:
-    """A variable whose values a query gives; ``many`` lets one choose several, or all. ``sort`` 2 is descending."""
+    """A variable with values from a query; ``many`` allows several or all to be chosen. ``sort`` 2 is descending."""
     return {
         "type": "query",
         "name": name,
@@ -232,7 +232,7 @@ def variable(name: str, label: str, text: str, *, many: bool = False, hide: bool
 
 
 def annotation(name: str, text: str, color: str) -> Json:
-    """Events on all charts: the query's column ``text``, and its host and kind as tags."""
+    """Events on all charts: the query's column ``text``, with host and kind as tags."""
     columns = {"textColumn": "text", "tagsColumn": "host,kind", "titleColumn": "", "timeEndColumn": ""}
     return {
         "name": name,
@@ -255,7 +255,7 @@ def dashboard(
     variables: Iterable[Json],
     annotations: Iterable[Json],
 ) -> Json:
-    """The dashboard, its panels laid out in lines from left to right."""
+    """The dashboard, with its panels laid out in rows from left to right."""
     source = {
         "type": "datasource",
         "name": "datasource",
@@ -297,12 +297,12 @@ def dashboard(
         ],
         "templating": {"list": [source, *variables]},
         "annotations": {"list": list(annotations)},
-        "panels": laid_out(panels),
+        "panels": lay_out(panels),
     }
 
 
-def laid_out(panels: Iterable[Json]) -> list[Json]:
-    """Give each panel its number and its place."""
+def lay_out(panels: Iterable[Json]) -> list[Json]:
+    """Give each panel its id and position."""
     placed: list[Json] = []
     x = y = height = 0
     for number, each in enumerate(panels, start=1):

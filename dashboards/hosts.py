@@ -5,12 +5,12 @@ from __future__ import annotations
 from .grafana import Json, chart, panel, query, row, table
 from .grafana import dashboard as grafana_dashboard
 from .influxql import BY_TIME, HOSTS, OK, during, percentiles, rate, run
-from .parts import BUSY, COUNT, LATE, SECONDS, events, which_hosts, which_run
+from .parts import BUSY, COUNT, LATE, SECONDS, events, host_variable, run_variable
 
 CHOSEN = (run(), HOSTS)
 BY_HOST = f'{BY_TIME}, "host"'
 AGENT_SAMPLES = "5s"
-"""Agents are measured as often."""
+"""The interval at which agents are sampled."""
 THIRD = (8, 8)
 
 
@@ -18,15 +18,15 @@ def dashboard() -> Json:
     return grafana_dashboard(
         "stampede-hosts",
         "Stampede: Hosts",
-        "The load generator itself: processors, memory, lag and agents of each load host.",
+        "The load generator itself: CPU, memory, lag and agents of each load host.",
         [overview(), *load(), *lag(), *processors(), *memory(), *agents()],
-        variables=[which_run(), which_hosts()],
+        variables=[run_variable(), host_variable()],
         annotations=events(HOSTS),
     )
 
 
 def each(measurement: str, selected: str, fill: str = "null") -> str:
-    """A figure over time, a line for each host."""
+    """A value over time, one line per host."""
     return f'SELECT {selected} FROM "{measurement}" {during(*CHOSEN)} {BY_HOST} fill({fill})'
 
 
@@ -39,8 +39,8 @@ def overview() -> Json:
     restarts = f'SELECT max("restarts") AS "restarts" FROM "agent" {during(*CHOSEN)} GROUP BY "host", "agent"'
     return table(
         "Load hosts",
-        "Each load host in the time range. One that stands out by its processors or its lag is itself slow; one that "
-        "stands out by its p95 alone may have the longer way to the services.",
+        "Each load host in the time range. A host whose CPU or lag stands out is itself slow; one that stands out by "
+        "its p95 alone may be farther away from the services.",
         [
             query(f'SELECT {steps} FROM "step" {during(*CHOSEN, OK)} GROUP BY "host"', table=True),
             query(f'SELECT count("error") AS "failed" FROM "step" {during(*CHOSEN)} GROUP BY "host"', table=True),
@@ -53,12 +53,12 @@ def overview() -> Json:
             "ok": ("Steps ok", COUNT),
             "failed": ("Steps failed", COUNT),
             "p95": ("Response time, p95", SECONDS),
-            "lag": ("Schedule lag, p99 at most", SECONDS),
+            "lag": ("Schedule lag, max p99", SECONDS),
             "loop": ("Event loop lag, max", SECONDS),
-            "cpu": ("Processors, mean", {"unit": "percentunit"}),
+            "cpu": ("CPU, mean", {"unit": "percentunit"}),
             "controller": ("Controller, max", {"unit": "percentunit"}),
             "memory": ("Memory, max", {"unit": "percentunit"}),
-            "restarts": ("Agents' restarts", COUNT),
+            "restarts": ("Agent restarts", COUNT),
         },
         unit="short",
     )
@@ -67,16 +67,16 @@ def overview() -> Json:
 def load() -> list[Json]:
     throughput = f'SELECT {rate("service_time")} FROM "step" {during(*CHOSEN, OK)} {BY_HOST} fill(0)'
     return [
-        row("What each host does"),
+        row("Load of each host"),
         chart(
             "Throughput",
-            "Steps that ended ok, per second. Each host's should be as large as its share of the holders.",
+            "Ok steps per second. Each host's rate should match its share of the holders.",
             [query(throughput, "$tag_host")],
             unit="ops",
         ),
         chart(
             "Active holders",
-            "Holders that are in their script.",
+            "Holders in their script.",
             [query(each("load", 'max("active")'), "$tag_host")],
             unit="short",
         ),
@@ -88,15 +88,15 @@ def lag() -> list[Json]:
         row("Lag"),
         chart(
             "Schedule lag, p99",
-            "By how much steps began later than they were due: the worst second's 99th percentile. Above 0.1 s the "
-            "host does not keep up, and its figures tell about itself.",
+            "How much later than due steps began: the 99th percentile of the worst second. Above 0.1 s the host does "
+            "not keep up, and its figures describe the host rather than the services.",
             [query(each("load", 'max("lag_p99")'), "$tag_host")],
             unit="s",
             limit=LATE,
         ),
         chart(
             "Event loop lag",
-            "How long the controller's own work kept it from looking at anything else.",
+            "How long the controller's event loop was blocked by its own work.",
             [query(each("load", 'max("loop_lag_max")'), "$tag_host")],
             unit="s",
             limit=LATE,
@@ -108,10 +108,10 @@ def processors() -> list[Json]:
     busy = f'SELECT "host_cpu" / "host_cores" AS "busy" FROM "load" {during(*CHOSEN)}'
     of_host = f'SELECT mean("busy") FROM ({busy}) {during()} {BY_HOST} fill(null)'
     return [
-        row("Processors"),
+        row("CPU"),
         chart(
             "Host",
-            "How much of all its cores the host uses, whoever uses them.",
+            "Utilisation of all cores of the host, by any process.",
             [query(of_host, "$tag_host")],
             unit="percentunit",
             limit=BUSY,
@@ -120,7 +120,7 @@ def processors() -> list[Json]:
         ),
         chart(
             "Controller",
-            "How much of a core the controller uses. It runs on one core: at 100 % it is the bottleneck.",
+            "CPU of the controller, in cores. It runs on one core: at 100 % it is the bottleneck.",
             [query(each("load", 'mean("cpu")'), "$tag_host")],
             unit="percentunit",
             limit=BUSY,
@@ -128,7 +128,7 @@ def processors() -> list[Json]:
         ),
         chart(
             "Busiest agent",
-            "How much of a core the busiest of the host's agents uses. An agent uses one core for the most part.",
+            "CPU of the busiest agent of the host, in cores. An agent uses little more than one core.",
             [query(each("agent", 'max("cpu")'), "$tag_host")],
             unit="percentunit",
             limit=BUSY,
@@ -145,7 +145,7 @@ def memory() -> list[Json]:
         row("Memory"),
         chart(
             "Host, used",
-            "Share of the host's memory that is in use, wallets in memory included.",
+            "Share of the host's memory in use, including wallets in memory.",
             [query(each("load", 'max("host_memory_used")'), "$tag_host")],
             unit="percentunit",
             limit=BUSY,
@@ -161,7 +161,7 @@ def memory() -> list[Json]:
         ),
         chart(
             "Agents, together",
-            "Memory of all agents of the host (resident sets). It grows with the holders: about 0.1 MB each.",
+            "Memory of all agents of the host (resident sets). It grows by about 0.1 MB per holder.",
             [query(of_agents, "$tag_host")],
             unit="bytes",
             size=THIRD,
@@ -182,8 +182,8 @@ def agents() -> list[Json]:
     return [
         row("Agents"),
         chart(
-            "Processor",
-            "How much of a core each agent uses.",
+            "CPU",
+            "CPU of each agent, in cores.",
             [query(of_agents('mean("cpu")'), name)],
             unit="percentunit",
             limit=BUSY,
@@ -199,7 +199,7 @@ def agents() -> list[Json]:
         panel(
             "state-timeline",
             "Up",
-            "When each agent was up. Holders of one that is down fail with agent_died until it is up again.",
+            "When each agent was up. The holders of an agent that is down fail with agent_died.",
             [query(of_agents('last("up")'), name)],
             unit="bool",
             size=(12, 8),
@@ -210,7 +210,7 @@ def agents() -> list[Json]:
         ),
         chart(
             "Restarts",
-            "How often each agent has been started again so far.",
+            "How often each agent has been restarted so far.",
             [query(of_agents('max("restarts")'), name)],
             unit="short",
             interval=AGENT_SAMPLES,

@@ -1,4 +1,4 @@
-"""Variables, annotations and columns that the dashboards have in common."""
+"""Variables, annotations and columns that the dashboards share."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ COUNT: dict[str, Any] = {"unit": "short", "decimals": 0}
 BUSY = 0.9
 """Share of a core, or of all cores of a host, above which the generator is the bottleneck, as in the report."""
 LATE = 0.1
-"""Seconds of schedule lag above which it is."""
+"""Seconds of schedule lag above which the generator is the bottleneck."""
 OUTCOMES = {"ok": "green", "failed": "red", "interrupted": "text"}
 
 
-def which_run(name: str = "run", label: str = "Run") -> Json:
-    """The newest run first."""
+def run_variable(name: str = "run", label: str = "Run") -> Json:
+    """Runs, the newest first."""
     return variable(name, label, 'SHOW TAG VALUES FROM "load" WITH KEY = "run"', sort=2)
 
 
-def which_hosts() -> Json:
+def host_variable() -> Json:
     return variable("host", "Load host", f'SHOW TAG VALUES FROM "load" WITH KEY = "host" WHERE {run()}', many=True)
 
 
-def which_steps() -> Json:
+def step_variable() -> Json:
     return variable("step", "Step", f'SHOW TAG VALUES FROM "step" WITH KEY = "step" WHERE {run()}', many=True)
 
 
 def events(*conditions: str) -> list[Json]:
-    """Annotations: the run's phases, and what went wrong in it."""
+    """Annotations: the run's phases and faults."""
     selected = 'SELECT "text", "host", "kind" FROM "event"'
     phases = during(run(), *conditions, "\"kind\" = 'phase'", '"text" =~ /^(running|draining|done|stopped)$/')
     faults = during(run(), *conditions, "(\"kind\" != 'phase' OR \"text\" = 'failed')")

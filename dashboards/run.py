@@ -1,4 +1,4 @@
-"""*Run*: how a run goes, or went. What a performance engineer looks at first stands first."""
+"""*Run*: the course of a run. What a performance engineer looks at first comes first."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from .influxql import (
     total,
     where,
 )
-from .parts import BUSY, COUNT, LATE, OUTCOMES, SECONDS, events, which_hosts, which_run, which_steps
+from .parts import BUSY, COUNT, LATE, OUTCOMES, SECONDS, events, host_variable, run_variable, step_variable
 
 CHOSEN = (run(), HOSTS, STEPS)
-"""The steps that are chosen above the dashboard."""
+"""The steps selected at the top of the dashboard."""
 ON_HOSTS = (run(), HOSTS)
 SAMPLES = "2s"
-"""Hosts measure themselves once a second, at a moment of their own: two seconds have a sample of each."""
+"""Hosts sample themselves once a second, at different moments: two seconds contain a sample of each."""
 
 
 def dashboard() -> Json:
     return grafana_dashboard(
         "stampede-run",
         "Stampede: Run",
-        "How a run goes, or went: load, latency, errors, and whether the generator can be trusted.",
+        "The course of a run: load, latency, errors, and whether the load generator kept up.",
         [*figures(), *load(), *latency(), *errors(), *details()],
-        variables=[which_run(), which_hosts(), which_steps()],
+        variables=[run_variable(), host_variable(), step_variable()],
         annotations=events(HOSTS),
     )
 
 
 def figures() -> list[Json]:
-    """The whole at a glance."""
+    """The run at a glance."""
     ok = f'SELECT {rate("service_time")} FROM "step" {during(*CHOSEN, OK)} {BY_TIME} fill(0)'
     share = 'SELECT count("error") / count("service_time") FROM "step"'
     lag = f'SELECT "response_time" - "service_time" AS "lag" FROM "step" {during(*CHOSEN)}'
@@ -48,7 +48,7 @@ def figures() -> list[Json]:
     return [
         stat(
             "Throughput",
-            "Steps that ended ok, per second: the mean over the time range.",
+            "Ok steps per second, mean over the time range.",
             [query(ok)],
             unit="ops",
             reduce="mean",
@@ -56,7 +56,7 @@ def figures() -> list[Json]:
         ),
         stat(
             "Failed steps",
-            "Share of the steps that failed; those that the end of the run cut off are not counted.",
+            "Share of failed steps; steps interrupted by the end of the run are not counted.",
             [query(f"{share} {during(*CHOSEN, COMPLETE)}")],
             unit="percentunit",
             levels=(("green", None), ("orange", 0.0001), ("red", 0.01)),
@@ -65,7 +65,7 @@ def figures() -> list[Json]:
         ),
         stat(
             "Active holders",
-            "Holders that are in their script now, on all chosen hosts.",
+            "Holders in their script now, on all selected hosts.",
             [query(total("active", "load", *ON_HOSTS))],
             unit="short",
             decimals=0,
@@ -73,21 +73,21 @@ def figures() -> list[Json]:
         ),
         stat(
             "Response time, p95",
-            "Of 100 chosen steps that ended ok, 95 took at most this long from the moment they were due.",
+            "95 of 100 ok steps took at most this long from the moment they were due.",
             [query(f'SELECT {percentiles("response_time", 95)} FROM "step" {during(*CHOSEN, OK)}')],
             unit="s",
             graph=False,
         ),
         stat(
             "Response time, p99",
-            "Of 100 chosen steps that ended ok, 99 took at most this long from the moment they were due.",
+            "99 of 100 ok steps took at most this long from the moment they were due.",
             [query(f'SELECT {percentiles("response_time", 99)} FROM "step" {during(*CHOSEN, OK)}')],
             unit="s",
             graph=False,
         ),
         stat(
             "Schedule lag, p99",
-            "By how much steps began later than they were due. Above 0.1 s the generator was late: look at Hosts.",
+            "How much later than due steps began. Above 0.1 s the generator was late: see Hosts.",
             [query(f"SELECT {percentiles('lag', 99)} FROM ({lag})")],
             unit="s",
             levels=(("green", None), ("red", LATE)),
@@ -95,16 +95,16 @@ def figures() -> list[Json]:
         ),
         stat(
             "Busiest load host",
-            "The most that a load host's processors were used, of all its cores. Near 100 % the generator, and not "
-            "the services, may be what is measured.",
+            "The highest CPU utilisation of a load host, of all its cores. Near 100 %, the generator rather than the "
+            "services may be what is measured.",
             [query(f'SELECT max("busy") FROM ({busy}) {during()} {BY_TIME} fill(none)')],
             unit="percentunit",
             reduce="max",
             levels=(("green", None), ("orange", 0.75), ("red", BUSY)),
         ),
         stat(
-            "Agents' restarts",
-            "How often holders' agents had to be started again.",
+            "Agent restarts",
+            "How often holders' agents had to be restarted.",
             [query(f'SELECT sum("restarts") FROM ({restarts})')],
             unit="short",
             levels=(("green", None), ("red", 1)),
@@ -121,15 +121,15 @@ def load() -> list[Json]:
         row("Load"),
         chart(
             "Throughput",
-            "Steps that ended, per second: ok, failed, and interrupted, which the end of the run cut off.",
+            "Completed steps per second: ok, failed, and interrupted by the end of the run.",
             [query(by_outcome, "$tag_outcome")],
             unit="ops",
             overrides=[color(outcome, shade) for outcome, shade in OUTCOMES.items()],
         ),
         chart(
             "Holders",
-            "Holders in their script, steps under way, and holders that arrive per second (right axis). Steps under "
-            "way that keep rising under a steady load mean that a service falls behind.",
+            "Holders in their script, steps in flight, and holder arrivals per second (right axis). Steps in flight "
+            "that keep growing under a steady load mean that a service falls behind.",
             [
                 query(total("active", "load", *ON_HOSTS), "active holders"),
                 query(total("in_flight", "load", *ON_HOSTS), "steps in flight"),
@@ -148,15 +148,15 @@ def latency() -> list[Json]:
     lag = f'SELECT "response_time" - "service_time" AS "lag" FROM "step" {during(*CHOSEN)}'
     shown = {
         50: "the median: half of the steps took at most this long.",
-        95: "of 100 steps, 95 took at most this long.",
-        99: "of 100 steps, 99 took at most this long. With fewer than some hundred steps it is nearly the maximum.",
+        95: "95 of 100 steps took at most this long.",
+        99: "99 of 100 steps took at most this long. With fewer than a few hundred steps it is close to the maximum.",
     }
     return [
         row("Latency"),
         *(
             chart(
                 f"Response time by step, p{share}",
-                f"From the moment a step was due to its end, of those that ended ok; {meaning}",
+                f"From the moment a step was due to its end, for ok steps; {meaning}",
                 [query(f'SELECT percentile("response_time", {share}) {steps_ok} {BY_TIME}, "step"', "$tag_step")],
                 unit="s",
                 size=(8, 10),
@@ -165,14 +165,14 @@ def latency() -> list[Json]:
         ),
         chart(
             "Response time against service time, p95",
-            "Service time begins when the step does, response time when it was due. Where they part, the generator "
-            "came late, and the service times look better than what holders saw (coordinated omission).",
+            "Service time begins when the step does, response time when it was due. Where they diverge, the "
+            "generator was late, and the service times look better than what holders saw (coordinated omission).",
             [query(f"SELECT {both} {steps_ok} {BY_TIME}", "$col")],
             unit="s",
         ),
         chart(
             "Schedule lag",
-            "By how much steps began later than they were due: is the generator healthy? Above 0.1 s it is not.",
+            "How much later than due steps began. Above 0.1 s the generator does not keep up.",
             [
                 query(
                     f'SELECT {percentiles("lag", 50, 99)}, max("lag") AS "max" FROM ({lag}) {during()} {BY_TIME}',
@@ -186,7 +186,7 @@ def latency() -> list[Json]:
 
 
 def errors() -> list[Json]:
-    def of_class(name: str) -> Json:
+    def errors_of(name: str) -> Json:
         chosen = during(*CHOSEN, f"\"error\" = '{name}'")
         return query(f'SELECT {rate("service_time")} FROM "step" {chosen} {BY_TIME} fill(0)', name)
 
@@ -195,8 +195,8 @@ def errors() -> list[Json]:
         row("Errors"),
         chart(
             "Errors by class",
-            "Steps that failed, per second, by what went wrong. What failed first is often the cause of the rest.",
-            [of_class(name) for name in error_classes()],
+            "Failed steps per second, by error class. The first failures are often the cause of the rest.",
+            [errors_of(name) for name in error_classes()],
             unit="ops",
             stacked=True,
             bars=True,
@@ -204,7 +204,7 @@ def errors() -> list[Json]:
         ),
         chart(
             "Errors by step",
-            "Steps that failed, per second, by step.",
+            "Failed steps per second, by step.",
             [query(by_step, "$tag_step")],
             unit="ops",
             stacked=True,
@@ -225,7 +225,7 @@ def details() -> list[Json]:
         row("Details"),
         table(
             "Steps",
-            "Each step in the time range: how many ended ok and failed; response times of those that ended ok.",
+            "Each step in the time range: the number of ok and failed steps; response times of ok steps.",
             [query(times, table=True), query(failed, table=True)],
             by="step",
             columns={
@@ -243,13 +243,13 @@ def details() -> list[Json]:
         ),
         table(
             "Events",
-            "The run's phases, and agents that died or came back, disks that were full: what the annotations show.",
+            "The run's phases, and faults such as agents that died or full disks, as in the annotations.",
             [
                 query(
                     f'SELECT "host", "kind", "text" FROM "event" {happened} ORDER BY time DESC LIMIT 200', table=True
                 )
             ],
-            columns={"Time": ("Time", {}), "host": ("Host", {}), "kind": ("Kind", {}), "text": ("What happened", {})},
+            columns={"Time": ("Time", {}), "host": ("Host", {}), "kind": ("Kind", {}), "text": ("Event", {})},
             hidden=(),
             unit="string",
             size=(10, 10),
@@ -259,7 +259,7 @@ def details() -> list[Json]:
 
 
 def runs() -> Json:
-    """All runs; a press on one shows it over its own time."""
+    """All runs; a click on one shows its time range."""
     began = where("\"kind\" = 'phase'", "\"text\" = 'running'")
     link = {
         "title": "Show this run",
@@ -269,7 +269,7 @@ def runs() -> Json:
     return panel(
         "table",
         "Runs",
-        "All runs that the database holds, with their first and last moment. Press one to see it over its own time.",
+        "All runs in the database, with their start and end. Click one to see its time range.",
         [
             query(f'SELECT first("value") AS "began" FROM "event" {began} GROUP BY "run"', table=True),
             query('SELECT last("in_flight") AS "ended" FROM "load" GROUP BY "run"', table=True),

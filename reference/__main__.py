@@ -14,7 +14,7 @@ if sys.version_info < (3, 13):  # noqa: UP036 - this may run without an installe
 try:
     import psutil
 
-    from stampede.schema.durations import seconds
+    from stampede.schema.settings.durations import seconds
 
     from .agent import AgentError
     from .services import Options, Services, StartError

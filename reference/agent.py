@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from controller.acapy_patches import registry
 from stampede.machine.ports import free_ports
 
 
@@ -144,7 +145,7 @@ class Agent:
             "ACAPY_WALLET_KEY": aries_askar.Store.generate_raw_key(),
             "SSL_CERT_FILE": str(self._trust_file),
             "REQUESTS_CA_BUNDLE": str(self._trust_file),
-            "STAMPEDE_SQLITE": "1",  # the launcher's remedies for SQLite
+            "STAMPEDE_PATCHES": " ".join(registry.GENERAL + registry.SQLITE),  # for the launcher
             "PYTHONUNBUFFERED": "1",
             "PYTHONWARNINGS": "ignore",
         }

@@ -1,13 +1,13 @@
-"""Numbers and times in the words of a report: the same in the page, the terminal and the sentences."""
+"""Numbers and times as people read them: the same in the page, the terminal and the sentences."""
 
 import re
 from datetime import UTC, datetime
 
-NONE = "–"  # noqa: RUF001  an en dash, for a figure that there is none of
+NONE = "–"  # noqa: RUF001  an en dash, for a figure that does not exist
 
 
 def seconds(value: float | None) -> str:
-    """A time with three figures: milliseconds below 1 s ("812 ms"), seconds above ("1.24 s")."""
+    """A time with three significant digits: milliseconds below 1 s ("812 ms"), seconds above ("1.24 s")."""
     if value is None:
         return NONE
     if value < 0.9995:
@@ -34,7 +34,7 @@ def duration(value: float | None) -> str:
 
 
 def clock(value: float | None) -> str:
-    """A moment of the run, counted from its start: "+3:12", "+1:03:12"."""
+    """A moment of the run, relative to its start: "+3:12", "+1:03:12"."""
     if value is None:
         return NONE
     sign = "−" if value < 0 else "+"  # noqa: RUF001
@@ -44,12 +44,12 @@ def clock(value: float | None) -> str:
 
 
 def count(value: float | None) -> str:
-    """A whole number with thousands separated: "48,120"."""
+    """A whole number with separators: "48,120"."""
     return NONE if value is None else f"{value:,.0f}"
 
 
 def rate(value: float | None) -> str:
-    """Something per second, with three figures: "66.5/s"."""
+    """A rate per second with three significant digits: "66.5/s"."""
     if value is None:
         return NONE
     decimals = 0 if value >= 99.95 or value == 0 else 1 if value >= 9.995 else 2
@@ -57,7 +57,7 @@ def rate(value: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share as a percentage: "0.44 %", "97 %"; never rounded to nothing or to all."""
+    """A share as a percentage: "0.44 %", "97 %"; never rounded to 0 % or 100 %."""
     if share is None:
         return NONE
     value = share * 100
@@ -70,7 +70,7 @@ def percent(share: float | None) -> str:
 
 
 def size(value: float | None) -> str:
-    """An amount of memory in powers of ten: "190 MB", "2.1 GB"."""
+    """An amount of memory in decimal units: "190 MB", "2.1 GB"."""
     if value is None:
         return NONE
     for unit, one in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
@@ -92,14 +92,14 @@ def number(value: int, one: str, many: str = "") -> str:
 
 
 def listed(names: list[str], most: int = 4) -> str:
-    """Names in a sentence: "a, b and c"; of very many the first and how many more."""
+    """Names in a sentence: "a, b and c"; of many, the first and how many more."""
     if len(names) > most:
         names = [*names[: most - 1], f"{len(names) - most + 1} more"]
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
 def moment(epoch: float | None) -> str | None:
-    """A time of day in ISO 8601, UTC, whole seconds; None for no time."""
+    """A moment in ISO 8601, UTC, whole seconds; None for no time."""
     return None if epoch is None else f"{datetime.fromtimestamp(epoch, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -109,10 +109,10 @@ def time_of_day(epoch: float | None) -> str:
 
 
 def in_order(name: str) -> list[tuple[int, str]]:
-    """A key to sort names by in which load-2 comes before load-10."""
+    """A sort key by which load-2 comes before load-10."""
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.findall(r"\d{1,9}|\D+", name)]
 
 
 def without_passwords(text: str) -> str:
-    """The text with the passwords in its URLs (`scheme://user:password@host`) blotted out."""
+    """The text with the passwords in its URLs (`scheme://user:password@host`) masked."""
     return re.sub(r"(://[^\s:/@'\"]*:)[^\s/@'\"]+@", r"\1***@", text)

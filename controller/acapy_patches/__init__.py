@@ -1,1 +1,4 @@
-"""Patches of ACA-Py and Askar, each for the version it was written for."""
+"""Patches of ACA-Py and its libraries: one file per patch or small group, ``registry`` applies them.
+
+After an upgrade, ``python -m controller.acapy_patches`` lists what no longer fits.
+"""

@@ -1,4 +1,4 @@
-"""ACA-Py's admin API, as far as holders need it."""
+"""The part of ACA-Py's admin API that holders need."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ type Json = dict[str, Any]
 
 
 class AdminApi:
-    """The admin API of one agent, on loopback and with a key made for this run."""
+    """The admin API of one agent, on the loopback interface, with a key created for this run."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, url: str, key: str, has_died: Callable[[], Awaitable[bool]], name: str
+        self, session: aiohttp.ClientSession, url: str, key: str, has_exited: Callable[[], Awaitable[bool]], name: str
     ) -> None:
         self._session = session
         self._url = url
         self._headers = {"X-API-Key": key}
-        self._has_died = has_died
+        self._has_exited = has_exited
         self._name = name
 
     async def call(
@@ -35,9 +35,9 @@ class AdminApi:
         query: Mapping[str, str] | None = None,
         token: str = "",
     ) -> Json:
-        """One request; ``token`` is the tenant's. Returns the JSON answer.
+        """One request; ``token`` is the tenant's. Returns the JSON response.
 
-        Raises AgentDied when the process is gone, else AgentError with status and reason.
+        Raises AgentDied when the process has exited, else AgentError with status and reason.
         """
         headers = {**self._headers, "Authorization": f"Bearer {token}"} if token else self._headers
         try:
@@ -47,15 +47,15 @@ class AdminApi:
                 text = await response.text()
                 if response.status >= 400:
                     raise AgentError(f"{self._name}: {method} {path} answered {response.status} {text[:200]}")
-                answer = json.loads(text) if text else {}
-                return answer if isinstance(answer, dict) else {"results": answer}
+                response_json = json.loads(text) if text else {}
+                return response_json if isinstance(response_json, dict) else {"results": response_json}
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
-            if await self._has_died():
+            if await self._has_exited():
                 raise AgentDied(f"{self._name} ended during {method} {path}") from error
             raise AgentError(f"{self._name}: {method} {path}: {error or type(error).__name__}") from error
 
 
 def check_not_abandoned(event: Json, what: str) -> None:
-    """Raise ProblemReport when an exchange came to the state ``abandoned``."""
+    """Raise ProblemReport when an exchange has been abandoned."""
     if event.get("state") in ("abandoned", "error", "request-rejected"):
         raise ProblemReport(f"{what} was abandoned: {event.get('error_msg') or 'no reason given'}")

@@ -1,9 +1,8 @@
-"""Keeps an agent from sending any request to a host that may not be loaded, whoever named that host: another
-agent's DID document, a registry, a redirect.
+"""Keeps an agent from sending requests to hosts that must not be load-tested, no matter where the URL comes from:
+another agent's DID document, a registry, a redirect.
 
-Every request that ACA-Py and its plugins make by aiohttp or requests is looked at, each redirect anew, before a
-connection is made or a name resolved. The nodes of an Indy ledger, whose genesis URL the user named, are not
-reached by HTTP and not looked at.
+Each request and each redirect is checked before a connection is made or a name resolved. The nodes of an Indy
+ledger, whose genesis URL is a setting, are not contacted over HTTP and not checked.
 """
 
 from __future__ import annotations
@@ -13,39 +12,42 @@ from typing import Any
 
 import aiohttp
 import requests
-from aiohttp.connector import BaseConnector
-from requests.adapters import HTTPAdapter
 
+from controller.acapy_patches.http_requests import HTTP_REQUESTS, NotIntercepted
 from stampede.machine.files import write_atomically
-from stampede.schema.targets import Targets
+from stampede.schema.settings.targets import Targets
 
 REFUSED = "refused"
-"""In the run's folder: the sentence about the first host that an agent was kept from. It ends the run."""
+"""File in the run's folder with the sentence about the first request that an agent was kept from. It ends the run."""
 
 
-class NotAllowed(aiohttp.ClientError, requests.RequestException):
-    """The host may not be loaded."""
+class TargetNotAllowed(aiohttp.ClientError, requests.RequestException):
+    """The host must not be load-tested."""
 
 
-def stand_guard(targets: Targets, folder: Path) -> None:
-    """Look at all further requests of this process; the first that is refused is told in ``folder``."""
-    connect, send = BaseConnector.connect, HTTPAdapter.send
+class GuardNotInstalled(Exception):
+    """The process cannot be kept from hosts that must not be load-tested; the message is a sentence for the user."""
+
+
+def install_egress_guard(targets: Targets, folder: Path) -> str:
+    """Check all further requests of this process; the first one that is refused is reported in ``folder``.
+
+    The guard is installed in changed libraries too, as long as a probe shows that it works there. Returns what the
+    agent's log should say about such a change, or ''. Raises GuardNotInstalled when it does not work.
+    """
 
     def check(url: Any) -> None:
         if refusal := targets.refusal(url):
             if not (folder / REFUSED).exists():
-                write_atomically(
-                    folder / REFUSED, f"An agent of the holders was about to send a request, {refusal}\n"
-                )
-            raise NotAllowed(refusal)
+                write_atomically(folder / REFUSED, f"A holder agent tried to send a request, {refusal}\n")
+            raise TargetNotAllowed(refusal)
 
-    async def guarded_connect(self: BaseConnector, req: Any, *rest: Any, **more: Any) -> Any:
-        check(req.url)
-        return await connect(self, req, *rest, **more)
-
-    def guarded_send(self: HTTPAdapter, request: Any, *rest: Any, **more: Any) -> Any:
-        check(request.url)
-        return send(self, request, *rest, **more)
-
-    BaseConnector.connect = guarded_connect  # type: ignore[method-assign]
-    HTTPAdapter.send = guarded_send  # type: ignore[method-assign]
+    changed = HTTP_REQUESTS.why_not()
+    try:
+        HTTP_REQUESTS.apply(check)
+    except NotIntercepted as error:
+        raise GuardNotInstalled(
+            "this agent does not start, because it could send requests to hosts that stampede_allowed_targets does "
+            f"not allow: {error}" + (f" ({changed})" if changed else "")
+        ) from error
+    return f"the egress guard works, but {changed}" if changed else ""

@@ -16,6 +16,8 @@ from typing import Self
 import aiohttp
 import psutil
 
+from controller.acapy_patches import registry
+from controller.agents.flags import patch_names
 from controller.agents.postgresql import Postgresql
 from controller.agents.process import AgentProcess, Announce, check_ports_free
 from controller.agents.wallet import IGNORED_TOPICS, TOPICS, AcapyWallet
@@ -23,17 +25,19 @@ from controller.agents.webhooks import WebhookReceiver
 from stampede.machine.ports import free_ports
 from stampede.schema.errors import StepError
 from stampede.schema.records import EventKind
-from stampede.schema.settings import Settings
+from stampede.schema.settings.run_settings import Settings
 
 LOGGER = logging.getLogger(__name__)
 
-CREATING_AT_ONCE = 4
-"""Wallets that an agent makes at the same time."""
-TMPFS = Path("/dev/shm")  # noqa: S108  a private folder is made in it
+CONCURRENT_CREATIONS = 4
+"""Wallets that an agent creates at the same time."""
+TMPFS = Path("/dev/shm")  # noqa: S108  a private folder is created in it
+WALLET_DIR_PREFIX = "stampede-"
+"""Of the folders with wallets; the controller's process id follows."""
 
 
 class AgentPool:
-    """Starts the agents, makes one wallet per holder, spread evenly, and takes all of it down again."""
+    """Starts the agents, creates one wallet per holder, spread evenly, and removes everything again."""
 
     def __init__(
         self, settings: Settings, run_dir: Path, announce: Announce, secret_values: Mapping[str, str]
@@ -43,7 +47,7 @@ class AgentPool:
         self._run_dir = run_dir
         self._announce = announce
         self._postgresql = (
-            Postgresql.at(settings.postgresql_url, secret_values.get("postgresql_password", ""))
+            Postgresql.from_url(settings.postgresql_url, secret_values.get("postgresql_password", ""))
             if settings.wallet_storage == "postgresql"
             else None
         )
@@ -55,7 +59,7 @@ class AgentPool:
     async def __aenter__(self) -> Self:
         count = self._settings.agents or psutil.cpu_count() or 1
         check_ports_free(self._settings, count)
-        self._wallet_dir = make_wallet_dir(self._run_dir)
+        self._wallet_dir = create_wallet_dir(self._run_dir)
         await self._webhooks.__aenter__()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
@@ -86,7 +90,7 @@ class AgentPool:
     ) -> None:
         for outcome in await asyncio.gather(*(agent.stop() for agent in self.agents), return_exceptions=True):
             if isinstance(outcome, Exception):
-                LOGGER.error("an agent did not end well: %s", outcome)
+                LOGGER.error("an agent did not stop cleanly: %s", outcome)
         if self._session:
             await self._session.close()
         await self._webhooks.__aexit__(kind, error, trace)
@@ -94,27 +98,34 @@ class AgentPool:
 
     @property
     def ready(self) -> int:
-        """How many wallets there are."""
+        """How many wallets have been created."""
         return len(self._wallets)
 
     async def start(self) -> None:
-        """Start all agents and make all wallets. Raises AgentError."""
+        """Start all agents and create all wallets. Raises AgentError."""
+        self._report_patches_left_out()
         async with asyncio.TaskGroup() as group:
             for agent in self.agents:
                 group.create_task(agent.start())
         agents, numbers = len(self.agents), self._settings.load.wallets
         first, end = numbers.start, numbers.stop
-        at_once = agents * CREATING_AT_ONCE
-        async with asyncio.TaskGroup() as group:  # an agent's first wallet makes its store: that one alone
+        stride = agents * CONCURRENT_CREATIONS
+        async with asyncio.TaskGroup() as group:  # an agent's first wallet creates its store: not concurrently
             for number in range(first, min(first + agents, end)):
-                group.create_task(self._make_wallets(range(number, number + 1)))
+                group.create_task(self._create_wallets(range(number, number + 1)))
         async with asyncio.TaskGroup() as group:
-            for number in range(first + agents, first + agents + at_once):
-                group.create_task(self._make_wallets(range(number, end, at_once)))
+            for number in range(first + agents, first + agents + stride):
+                group.create_task(self._create_wallets(range(number, end, stride)))
 
-    async def _make_wallets(self, numbers: range) -> None:
+    async def _create_wallets(self, numbers: range) -> None:
         for number in numbers:
             self._wallets[number] = await self._agent_of(number).create_wallet(number)
+
+    def _report_patches_left_out(self) -> None:
+        left_out = registry.left_out(patch_names(self._settings))
+        if left_out:
+            reasons = "; ".join(f"{name} ({reason})" for name, reason in left_out.items())
+            self._announce(EventKind.PATCHES_LEFT_OUT, f"the agents run without these patches: {reasons}")
 
     def _agent_of(self, number: int) -> AgentProcess:
         return self.agents[number % len(self.agents)]
@@ -125,24 +136,23 @@ class AgentPool:
 
     async def replace(self, number: int) -> AcapyWallet:
         """See controller.run.Wallets."""
-        agent, old = self._agent_of(number), self._wallets[number]
+        agent, former = self._agent_of(number), self._wallets[number]
         self._wallets[number] = await agent.create_wallet(number)
         try:
-            await agent.remove_wallet(old)
+            await agent.remove_wallet(former)
         except StepError as error:
             self._announce(EventKind.WALLET_KEPT, f"the former wallet of holder {number} was not removed: {error}")
         return self._wallets[number]
 
 
-def make_wallet_dir(run_dir: Path) -> Path:
-    """A private folder for SQLite wallets, in memory where the host has /dev/shm. Folders that killed
-    controllers left behind are removed."""
-    base = TMPFS if os.access(TMPFS, os.W_OK) else run_dir
-    for left in base.glob("stampede-*"):
-        owner = left.name.split("-")[1]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)) and left.stat().st_uid == os.getuid():
-            shutil.rmtree(left, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"stampede-{os.getpid()}-", dir=base))
+def create_wallet_dir(run_dir: Path) -> Path:
+    """Create a private folder for SQLite wallets."""
+    return Path(tempfile.mkdtemp(prefix=f"{WALLET_DIR_PREFIX}{os.getpid()}-", dir=wallet_dir_parent(run_dir)))
+
+
+def wallet_dir_parent(run_dir: Path) -> Path:
+    """Where folders for wallets are created: in memory where the host has /dev/shm."""
+    return TMPFS if os.access(TMPFS, os.W_OK) else run_dir
 
 
 def write_trust_file(path: Path, settings: Settings) -> Path:

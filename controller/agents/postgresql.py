@@ -8,12 +8,12 @@ from typing import Self
 from urllib.parse import urlsplit
 
 CONNECTIONS = 20
-"""Per store; an agent has two. PostgreSQL's own ``max_connections`` (100 by default) must bear them all."""
+"""Per store; an agent has two. PostgreSQL's own ``max_connections`` (100 by default) must allow for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Postgresql:
-    """A server on which each agent makes its databases, and on which they are dropped at the end."""
+    """A server on which each agent creates its databases, which are dropped at the end."""
 
     host: str
     port: int
@@ -21,13 +21,13 @@ class Postgresql:
     password: str
 
     @classmethod
-    def at(cls, url: str, password: str) -> Self:
+    def from_url(cls, url: str, password: str) -> Self:
         """The server at ``postgresql://USER@HOST:PORT``; the user must be allowed to create databases."""
         parts = urlsplit(url)
         return cls(parts.hostname or "localhost", parts.port or 5432, parts.username or "postgres", password)
 
     def environment(self) -> dict[str, str]:
-        """ACA-Py's wallet storage settings; by environment, as they hold the password."""
+        """ACA-Py's wallet storage settings as environment variables, because they contain the password."""
         credentials = {
             "account": self.account,
             "password": self.password,
@@ -43,7 +43,7 @@ class Postgresql:
         }
 
     async def drop(self, *databases: str) -> None:
-        """Drop databases, those that are there. Raises psycopg.Error."""
+        """Drop the databases that exist. Raises psycopg.Error."""
         import psycopg
         from psycopg.sql import SQL, Identifier
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import json
 import os
 import secrets
 import socket
@@ -16,22 +14,24 @@ from pathlib import Path
 import aiohttp
 import psutil
 
+from controller.agents import flags
 from controller.agents.admin import AdminApi
+from controller.agents.flags import AgentIdentity
 from controller.agents.inbox import Inbox
 from controller.agents.postgresql import Postgresql
+from controller.agents.restart_policy import RestartPolicy
 from controller.agents.wallet import TOPICS, AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
 from stampede.schema.errors import AgentDied, AgentError, AgentLost, BadInput
 from stampede.schema.records import EventKind
-from stampede.schema.settings import Settings
+from stampede.schema.settings.run_settings import Settings
 
-START_LIMIT = 90.0
+START_TIMEOUT = 90.0
 """Seconds that an agent may take to start."""
-STOP_LIMIT = 5.0
+STOP_TIMEOUT = 5.0
 """Seconds between SIGTERM and SIGKILL."""
-DEATH_NOTICE = 1.0
-"""Seconds within which one hears of a process's end after its connections broke."""
-MAX_RESTARTS = 10
+EXIT_NOTICE = 1.0
+"""Seconds within which the exit of a process is noticed after its connections broke."""
 LAUNCHER = "controller.agents.launcher"
 
 type Announce = Callable[[EventKind, str], None]
@@ -54,32 +54,36 @@ class AgentProcess:
         session: aiohttp.ClientSession,
         announce: Announce,
         postgresql: Postgresql | None,
+        restart_policy: RestartPolicy | None = None,
     ) -> None:
-        self.name = f"agent-{number}"
-        self.restarts = 0
-        self._up = asyncio.Event()
-        self._lost = asyncio.Event()
+        self._identity = AgentIdentity(
+            number, admin_port, wallet_dir / f"agent-{number}", trust_file, webhook_url=webhooks.url
+        )
         self._settings = settings
         self._run_dir = run_dir
-        self._wallet_dir = wallet_dir / self.name
-        self._trust_file = trust_file
         self._webhooks = webhooks
         self._announce = announce
-        self._port = settings.agent_port + number
-        self._admin_port = admin_port
-        self._admin_key = secrets.token_urlsafe(24)
-        self._wallet_key = secrets.token_urlsafe(24)
-        self._jwt_secret = secrets.token_urlsafe(24)
         self._postgresql = postgresql
-        name = hashlib.sha256(f"{settings.run_id} {settings.host_name}".encode()).hexdigest()[:16]
-        self._stores = (f"stampede_{name}_{number}", f"stampede_{name}_{number}_holders")
+        self._restart_policy = restart_policy or RestartPolicy()
+        self._up = asyncio.Event()
+        self._lost = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
         self._watcher: asyncio.Task[None] | None = None
         self._inboxes: list[Inbox] = []
         self.admin = AdminApi(
-            session, f"http://127.0.0.1:{self._admin_port}", self._admin_key, self._has_died, self.name
+            session, f"http://127.0.0.1:{admin_port}", self._identity.admin_key, self._has_exited, self.name
         )
+
+    @property
+    def name(self) -> str:
+        """Such as ``agent-0``."""
+        return self._identity.name
+
+    @property
+    def restarts(self) -> int:
+        """How often the agent has been restarted."""
+        return self._restart_policy.restarts
 
     @property
     def is_up(self) -> bool:
@@ -87,7 +91,7 @@ class AgentProcess:
         return self._up.is_set()
 
     async def until_up(self) -> None:
-        """Return when the agent can be used. Raises AgentLost when it will not come back."""
+        """Return when the agent can be used. Raises AgentLost when it has been given up."""
         waits = {asyncio.ensure_future(event.wait()) for event in (self._up, self._lost)}
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -95,33 +99,33 @@ class AgentProcess:
             for wait in waits:
                 wait.cancel()
         if self._lost.is_set():
-            raise AgentLost(f"{self.name} was restarted {MAX_RESTARTS} times and ended each time")
+            raise AgentLost(f"{self.name} was restarted {self._restart_policy.limit} times and exited each time")
 
     @property
     def pid(self) -> int:
-        """Process id; 0 when it does not run."""
-        return self._process.pid if self._process and self._alive() else 0
+        """Process id; 0 when it is not running."""
+        return self._process.pid if self._process and self._is_running() else 0
 
     def usage(self) -> psutil.Process | None:
-        """The process as psutil sees it, for CPU and memory; None when it does not run."""
+        """The process as psutil sees it, for CPU and memory; None when it is not running."""
         with contextlib.suppress(psutil.Error):
             return psutil.Process(self.pid) if self.pid else None
         return None
 
     async def start(self) -> None:
-        """Start the agent and return when it answers. Raises AgentError with the log's last lines."""
-        self._wallet_dir.mkdir(parents=True, exist_ok=True)
+        """Start the agent and return once it responds. Raises AgentError with the last line of its log."""
+        self._identity.home.mkdir(parents=True, exist_ok=True)
         await self._launch()
         self._watcher = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
-        """Stop the agent: SIGTERM, and SIGKILL after STOP_LIMIT."""
+        """Stop the agent: SIGTERM, and SIGKILL after STOP_TIMEOUT."""
         self._stopping = True
         self._up.clear()
-        if self._process and self._alive():
+        if self._process and self._is_running():
             self._process.terminate()
             try:
-                await asyncio.wait_for(self._process.wait(), STOP_LIMIT)
+                await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT)
             except TimeoutError:
                 self._process.kill()
                 await self._process.wait()
@@ -129,7 +133,7 @@ class AgentProcess:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
         if self._postgresql is not None:
-            await self._postgresql.drop(*self._stores)
+            await self._postgresql.drop(*flags.store_names(self._settings, self._identity.number))
 
     async def create_wallet(self, number: int) -> AcapyWallet:
         """Create the wallet of holder ``number`` as a tenant of this agent."""
@@ -139,7 +143,7 @@ class AgentProcess:
             "/multitenancy/wallet",
             body={
                 "wallet_name": name,
-                "wallet_key": self._wallet_key,
+                "wallet_key": self._identity.wallet_key,
                 "wallet_key_derivation": "RAW",
                 "wallet_type": "askar-anoncreds",
                 "label": f"Stampede holder {number}",
@@ -151,24 +155,25 @@ class AgentProcess:
         return AcapyWallet(self.admin, inbox, tenant["wallet_id"], tenant["token"], self.until_up)
 
     async def remove_wallet(self, wallet: AcapyWallet) -> None:
-        """Remove a wallet with all that is in it."""
+        """Remove a wallet with everything in it."""
         self._webhooks.forget(wallet.wallet_id)
         if wallet.inbox in self._inboxes:
             self._inboxes.remove(wallet.inbox)
         await wallet.remove()
 
-    async def _has_died(self) -> bool:
-        """Whether a connection that broke, or was refused, did so because the process ended: its end may
-        be heard of a moment later than that of its connections."""
+    async def _has_exited(self) -> bool:
+        """Whether a connection broke, or was refused, because the process exited. Its exit may be noticed a moment
+        after its connections broke."""
         if self.is_up and self._process is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), DEATH_NOTICE)
-        return not (self.is_up and self._alive())
+                await asyncio.wait_for(self._process.wait(), EXIT_NOTICE)
+        return not (self.is_up and self._is_running())
 
-    def _alive(self) -> bool:
+    def _is_running(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
     async def _launch(self) -> None:
+        settings, identity = self._settings, self._identity
         log = self._run_dir / "logs" / f"{self.name}.log"
         with log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
@@ -176,32 +181,33 @@ class AgentProcess:
                 "-m",
                 LAUNCHER,
                 "start",
-                *self._arguments(),
+                *flags.command_line(settings, identity),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=self._environment(),
+                env={**os.environ, **flags.environment(settings, identity, self._postgresql)},
                 cwd=self._run_dir,
                 start_new_session=True,
             )
         try:
-            async with asyncio.timeout(START_LIMIT):
-                while not await self._ready():
-                    if not self._alive():
-                        raise AgentError(f"{self.name} ended at start; its log says: {last_line(log)}")
+            async with asyncio.timeout(START_TIMEOUT):
+                while not await self._is_ready():
+                    if not self._is_running():
+                        raise AgentError(f"{self.name} exited at start; its log ends with: {last_line(log)}")
                     await asyncio.sleep(0.1)
         except TimeoutError:
-            raise AgentError(f"{self.name} was not ready within {START_LIMIT:g} s; see {log}") from None
+            raise AgentError(f"{self.name} was not ready within {START_TIMEOUT:g} s; see {log}") from None
         self._up.set()
 
-    async def _ready(self) -> bool:
+    async def _is_ready(self) -> bool:
         try:
             return bool((await self.admin.call("GET", "/status/ready")).get("ready"))
         except (AgentError, AgentDied):
             return False
 
     async def _watch(self) -> None:
-        """Restart the agent whenever it ends without having been told to, MAX_RESTARTS times."""
+        """Restart the agent whenever it exits without having been told to, as long as the policy allows it."""
+        policy = self._restart_policy
         while True:
             assert self._process is not None
             code = await self._process.wait()
@@ -212,76 +218,25 @@ class AgentProcess:
             self._announce(EventKind.AGENT_DIED, cause)
             for inbox in self._inboxes:
                 inbox.fail(AgentDied(cause))
-            if self.restarts == MAX_RESTARTS:
-                self._announce(EventKind.AGENT_DIED, f"{self.name} is given up after {MAX_RESTARTS} restarts")
+            if policy.exhausted:
+                self._announce(EventKind.AGENT_DIED, f"{self.name} is given up after {policy.limit} restarts")
                 self._lost.set()
                 return
-            self.restarts += 1
-            await asyncio.sleep(min(10.0, 0.5 * self.restarts))
+            await asyncio.sleep(policy.next_pause())
             try:
                 await self._launch()
             except (AgentError, OSError) as error:
                 self._announce(EventKind.AGENT_DIED, str(error))
-                if self._alive():
+                if self._is_running():
                     self._process.kill()
             else:
                 self._announce(EventKind.AGENT_RESTARTED, f"{self.name} is up again, restart {self.restarts}")
 
-    def _arguments(self) -> list[str]:
-        settings = self._settings
-        tenancy = {"wallet_type": "single-wallet-askar", "wallet_name": self._stores[1], "cache_size": 10_000}
-        arguments = [
-            *("--label", f"Stampede {self.name}"),
-            *("--inbound-transport", "http", settings.agent_bind, str(self._port)),
-            *("--outbound-transport", "http"),
-            *("--endpoint", f"http://{settings.agent_host}:{self._port}"),
-            *("--admin", "127.0.0.1", str(self._admin_port)),
-            *("--wallet-type", "askar-anoncreds", "--wallet-name", self._stores[0]),
-            "--auto-provision",
-            "--multitenant",
-            "--multitenant-admin",
-            *("--multitenancy-config", json.dumps(tenancy)),
-            "--auto-accept-invites",
-            "--auto-accept-requests",
-            "--auto-respond-credential-offer",
-            "--auto-store-credential",
-            "--auto-respond-presentation-request",
-            "--monitor-revocation-notification",
-            "--monitor-ping",
-            *("--log-level", "warning"),
-        ]
-        for plugin in settings.agent_plugins:
-            arguments += ["--plugin", plugin]
-        arguments += ["--genesis-url", settings.genesis_url] if settings.genesis_url else ["--no-ledger"]
-        return arguments + list(settings.agent_args)
-
-    def _environment(self) -> dict[str, str]:
-        """Secrets go by the environment, which only the same user may read."""
-        environment = {
-            **os.environ,
-            "ACAPY_ADMIN_API_KEY": self._admin_key,
-            "ACAPY_WALLET_KEY": self._wallet_key,
-            "ACAPY_WALLET_KEY_DERIVATION_METHOD": "kdf:argon2i:int",
-            "ACAPY_MULTITENANT_JWT_SECRET": self._jwt_secret,
-            "ACAPY_WEBHOOK_URL": self._webhooks.url,
-            "ACAPY_HOME": str(self._wallet_dir),
-            "HOME": str(self._wallet_dir),  # tails files lie below it
-            "SSL_CERT_FILE": str(self._trust_file),
-            "REQUESTS_CA_BUNDLE": str(self._trust_file),  # ACA-Py gets tails files by requests
-            "PYTHONUNBUFFERED": "1",
-            "STAMPEDE_ALLOWED_TARGETS": json.dumps(self._settings.allowed_targets),
-        }
-        if self._postgresql is not None:
-            environment |= self._postgresql.environment()
-        else:
-            environment["STAMPEDE_SQLITE"] = "1"
-        return environment
-
 
 def check_ports_free(settings: Settings, count: int) -> None:
-    """Raise BadInput when a port that an agent needs is taken."""
+    """Raise BadInput when a port that an agent needs is in use."""
     for number in range(count):
-        port = settings.agent_port + number
+        port = flags.inbound_port(settings, number)
         with socket.socket(socket.AF_INET6 if ":" in settings.agent_bind else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

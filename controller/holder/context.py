@@ -9,8 +9,8 @@ from controller.load.clock import Clock
 from controller.load.pacing import Pacer
 from controller.metrics.recorder import Recorder
 from controller.services.client import Services
-from stampede.schema.settings import Settings
-from stampede.schema.targets import Targets
+from stampede.schema.settings.run_settings import Settings
+from stampede.schema.settings.targets import Targets
 
 
 @dataclass(frozen=True, slots=True)

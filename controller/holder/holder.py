@@ -14,7 +14,7 @@ from controller.load.think_time import think_time
 from controller.services.client import string_values
 from controller.services.invitation import Json, as_out_of_band
 from stampede.schema.errors import BadInput, NoConnection, NoCredential
-from stampede.schema.targets import invitation_urls
+from stampede.schema.settings.targets import invitation_urls
 
 LONGEST_STEP_NAME = 64
 

@@ -6,14 +6,23 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import psutil
 
-from controller.metrics.recorder import quantile
+from controller.metrics.live_figures import quantile
+from stampede.schema.records import LoadRecord
 
 PROBE = 0.05
 """Seconds between two looks at the event loop's lag."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentUsage:
+    """What an agent's process uses; zeros when it is not running."""
+
+    pid: int = 0
+    cpu: float = 0.0
+    rss: int = 0
 
 
 @dataclass(slots=True)
@@ -29,8 +38,7 @@ class Sample:
     lag_p50: float = 0.0
     lag_p99: float = 0.0
     lag_max: float = 0.0
-    agents: dict[str, tuple[int, float, int]] = field(default_factory=dict)
-    """Per agent: pid, CPU, memory."""
+    agents: dict[str, AgentUsage] = field(default_factory=dict)
 
 
 class Monitor:
@@ -76,25 +84,31 @@ class Monitor:
         self._loop_lag = 0.0
         return sample
 
-    def _usage(self, process: psutil.Process | None) -> tuple[int, float, int]:
+    def _usage(self, process: psutil.Process | None) -> AgentUsage:
         if process is not None:
             known = self._known.setdefault(process.pid, process)
             with contextlib.suppress(psutil.Error):
-                return known.pid, known.cpu_percent() / 100, known.memory_info().rss
-        return 0, 0.0, 0
+                return AgentUsage(known.pid, known.cpu_percent() / 100, known.memory_info().rss)
+        return AgentUsage()
 
 
-def load_fields(sample: Sample, **counts: int) -> dict[str, Any]:
-    """The fields of a ``load`` record."""
-    return {
-        **counts,
-        "lag_p50": sample.lag_p50,
-        "lag_p99": sample.lag_p99,
-        "lag_max": sample.lag_max,
-        "loop_lag_max": sample.loop_lag_max,
-        "cpu": sample.cpu,
-        "rss": sample.rss,
-        "host_cpu": sample.host_cpu,
-        "host_cores": sample.host_cores,
-        "host_memory_used": sample.host_memory_used,
-    }
+def load_record(
+    sample: Sample, *, active: int, ready: int, in_flight: int, arrivals: int, finished: int
+) -> LoadRecord:
+    """The record of a second."""
+    return LoadRecord(
+        active=active,
+        ready=ready,
+        in_flight=in_flight,
+        arrivals=arrivals,
+        finished=finished,
+        lag_p50=sample.lag_p50,
+        lag_p99=sample.lag_p99,
+        lag_max=sample.lag_max,
+        loop_lag_max=sample.loop_lag_max,
+        cpu=sample.cpu,
+        rss=sample.rss,
+        host_cpu=sample.host_cpu,
+        host_cores=sample.host_cores,
+        host_memory_used=sample.host_memory_used,
+    )

@@ -2,7 +2,7 @@
 
 A process of its own, so that no step waits for it, and one that the journal is the queue of: it holds a batch and
 the place in the journal where it stands, however long the server is away. The first line of its input is a JSON
-object with ``influxdb`` (``stampede.schema.settings.Influxdb``), ``secret`` and ``flush``, the seconds that it has
+object with ``influxdb`` (the fields of ``Influxdb``), ``secret`` and ``flush``, the seconds that it has
 after the journal's end; that its input ends says that the journal has ended. What it has done stands in
 ``push.json``, from which one that is started anew goes on.
 """
@@ -10,7 +10,6 @@ after the journal's end; that its input ends says that the journal has ended. Wh
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import logging
 import os
@@ -19,73 +18,24 @@ import select
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from controller.metrics.journal_tail import Tail
-from stampede.influxdb.client import Answer, Server, complaint, connect, describe
-from stampede.influxdb.delivery import MOST_LINES, Delivery, pause
+from stampede.influxdb.client import Response, Server, connect, describe, failure_message
+from stampede.influxdb.delivery import MAX_LINES, Delivery, retry_delay
 from stampede.machine.files import read_json, write_json_anyway
-from stampede.machine.processes import die_with_parent, give_way
-from stampede.schema.settings import Influxdb
+from stampede.machine.processes import die_with_parent, lower_priority
+from stampede.schema.json_form import from_json, to_json
+from stampede.schema.push_progress import FILE, PushProgress
+from stampede.schema.settings.influxdb_settings import Influxdb
 
 LOGGER = logging.getLogger(__name__)
 
 PAUSE = 1.0
 """Seconds between two batches when there is no whole batch to push."""
-PUSH_FILE = "push.json"
-
-
-@dataclass
-class Progress:
-    """How far the push has come; kept in ``push.json``. Times in seconds since 1970."""
-
-    server: str
-    points: int = 0
-    """Lines that the server took."""
-    offset: int = 0
-    """Bytes of the journal that are dealt with: the next line to push begins there."""
-    behind: int = 0
-    """Bytes of the journal after that."""
-    rejected: int = 0
-    """Lines that the server will not take."""
-    first_rejected: str = ""
-    error: str = ""
-    """Why nothing can be pushed now; empty when it can."""
-    error_since: float | None = None
-    complete: bool = False
-    """Whether the journal has ended and all of it is in InfluxDB."""
-    time: float = field(default_factory=time.time)
-
-    @classmethod
-    def of(cls, file: Path, server: str) -> Self:
-        """What the file says; a beginning when there is none."""
-        known = read_json(file)
-        if not isinstance(known, dict):
-            return cls(server)
-        return cls(**{**known, "server": server, "complete": False})
-
-    def passed(self, batch: bytes, delivery: Delivery) -> None:
-        """Note that a batch is dealt with."""
-        self.offset += len(batch)
-        self.points += delivery.points
-        self.rejected += delivery.rejected
-        self.first_rejected = self.first_rejected or delivery.first_rejected
-        self.error, self.error_since = "", None
-
-    def failed(self, error: str) -> None:
-        """Note why nothing can be pushed."""
-        if error != self.error:
-            LOGGER.warning("%s", error)
-        self.error = error
-        self.error_since = self.error_since or time.time()
-
-    def write(self, file: Path) -> None:
-        """Keep it; on a full disk as far as that goes."""
-        self.time = time.time()
-        with contextlib.suppress(OSError):
-            write_json_anyway(file, dataclasses.asdict(self))
 
 
 class Ending:
@@ -124,21 +74,21 @@ class Pusher:
         tail: Tail,
         server: Server,
         ending: Any,
-        progress: Progress,
+        progress: PushProgress,
         *,
-        complain: Callable[[Answer], str],
-        note: Callable[[Progress], None],
+        complain: Callable[[Response], str],
+        note: Callable[[PushProgress], None],
         chance: random.Random,
     ) -> None:
         """``ending`` is an ``Ending``; ``complain`` puts an answer into words, ``note`` keeps the progress."""
+        self.progress = progress
         self._tail = tail
         self._server = server
         self._ending = ending
-        self._progress = progress
         self._complain = complain
         self._note = note
         self._chance = chance
-        self._lines = MOST_LINES
+        self._lines = MAX_LINES
 
     def run(self) -> bool:
         """Push until the journal has ended and is dealt with, or until it is too late. Whether it is complete."""
@@ -149,53 +99,87 @@ class Pusher:
             if batch and not self._deliver(batch):
                 break
             if not batch and ended:
-                self._progress.complete = not self._progress.rejected
+                self.progress = replace(self.progress, complete=not self.progress.rejected)
                 break
             if batch.count(b"\n") < self._lines and not ended:
                 self._ending.wait(PAUSE)
         self._write()
-        return self._progress.complete
+        return self.progress.complete
 
     def _deliver(self, batch: bytes) -> bool:
         """Whether the batch is dealt with before it is too late."""
         delivery = Delivery(self._server, batch)
         failures = 0
-        while answer := delivery.go_on():
-            self._progress.failed(self._complain(answer))
-            self._write()
+        while answer := delivery.resume():
+            self._failed(self._complain(answer))
             was_heard = self._ending.heard
-            self._ending.wait(pause(answer, failures, self._chance))
+            self._ending.wait(retry_delay(answer, failures, self._chance))
             if self._ending.too_late:
                 return False
             failures = 0 if self._ending.heard != was_heard else failures + 1
         if delivery.too_large:
             self._lines = max(1, self._lines // 2)
         self._tail.passed(batch)
-        self._progress.passed(batch, delivery)
-        self._write()
+        self._passed(batch, delivery)
         return True
 
+    def _passed(self, batch: bytes, delivery: Delivery) -> None:
+        """Note that a batch is dealt with."""
+        before = self.progress
+        self.progress = replace(
+            before,
+            offset=before.offset + len(batch),
+            points=before.points + delivery.points,
+            rejected=before.rejected + delivery.rejected,
+            first_rejected=before.first_rejected or delivery.first_rejected,
+            error="",
+            error_since=None,
+        )
+        self._write()
+
+    def _failed(self, error: str) -> None:
+        """Note why nothing can be pushed."""
+        before = self.progress
+        if error != before.error:
+            LOGGER.warning("%s", error)
+        self.progress = replace(before, error=error, error_since=before.error_since or time.time())
+        self._write()
+
     def _write(self) -> None:
-        self._progress.behind = self._tail.behind
-        self._note(self._progress)
+        self.progress = replace(self.progress, behind=self._tail.behind, time=time.time())
+        self._note(self.progress)
+
+
+def read_progress(folder: Path) -> PushProgress:
+    """What ``push.json`` says; the beginning when there is none, or it cannot be read."""
+    try:
+        return from_json(PushProgress, read_json(folder / FILE))
+    except ValueError:
+        return PushProgress()
+
+
+def write_progress(folder: Path, progress: PushProgress) -> None:
+    """Keep it, on a full disk if at all possible."""
+    with contextlib.suppress(OSError):
+        write_json_anyway(folder / FILE, to_json(progress))
 
 
 def main() -> int:
     """The process."""
     die_with_parent()
-    give_way()
+    lower_priority()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     folder = Path(sys.argv[1])
     given = json.loads(sys.stdin.buffer.readline())
     target = Influxdb(**given["influxdb"])
-    progress = Progress.of(folder / PUSH_FILE, describe(target))
+    progress = replace(read_progress(folder), server=describe(target), complete=False)
     pusher = Pusher(
         Tail(folder / "journal.lp", progress.offset),
         connect(target, given["secret"]),
         Ending(sys.stdin.fileno(), given["flush"]),
         progress,
-        complain=lambda answer: complaint(target, answer),
-        note=lambda progress: progress.write(folder / PUSH_FILE),
+        complain=lambda answer: failure_message(target, answer),
+        note=partial(write_progress, folder),
         chance=random.Random(),
     )
     return 0 if pusher.run() else 1

@@ -10,11 +10,11 @@ import logging
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from controller.metrics.push import PUSH_FILE
-from stampede.machine.files import read_json
-from stampede.schema.settings import Influxdb
+from controller.metrics.push import read_progress
+from stampede.schema.push_progress import PushProgress
+from stampede.schema.settings.influxdb_settings import Influxdb
 
 LOGGER = logging.getLogger(__name__)
 
@@ -52,19 +52,9 @@ class PushProcess:
             await self._launch()
         await self._end_within(self._flush + FAREWELL)
 
-    def state(self) -> dict[str, Any]:
-        """What ``push.json`` says, in short."""
-        known = self._read()
-        return {name: known.get(name) for name in ("points", "behind", "rejected", "error", "complete")}
-
-    @property
-    def problem(self) -> str:
-        """Why nothing can be pushed now; empty when it can."""
-        return str(self._read().get("error") or "")
-
-    def _read(self) -> dict[str, Any]:
-        known = read_json(self._dir / PUSH_FILE)
-        return known if isinstance(known, dict) else {}
+    def progress(self) -> PushProgress:
+        """What ``push.json`` says."""
+        return read_progress(self._dir)
 
     async def _launch(self) -> None:
         """Start the pusher; where that fails, as when there is no memory or disk for it, there is none."""

@@ -11,7 +11,8 @@ from controller.load.virtual_time import VirtualTimeLoop
 from controller.run.run import Run
 from controller.run.simulated import SimulatedServices, SimulatedWallets
 from stampede.load_models.interface import EndOfRun
-from stampede.schema.settings import Settings
+from stampede.schema.records import StepRecord
+from stampede.schema.settings.run_settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +67,23 @@ async def _dry_run(script: Script, settings: Settings) -> Forecast:
             run.abort()
             raise EndOfRun from None
 
-    run = Run(settings, watched, services=SimulatedServices(), wallets=SimulatedWallets(settings.seed))
-    count_step = run.recorder.step
+    def count(record: StepRecord, now: float) -> None:
+        per_second[int(now)] += 1
 
-    def counted(name: str, outcome: str, **values: object) -> None:
-        count_step(name, outcome, **values)  # type: ignore[arg-type]
-        per_second[int(run.clock.now())] += 1
-
-    run.recorder.step = counted  # type: ignore[method-assign]
+    run = Run(
+        settings,
+        watched,
+        services=SimulatedServices(),
+        wallets=SimulatedWallets(settings.seed),
+        listeners=[count],
+    )
     start = run.clock.now()
     await run.play(start)
     if failure:
         raise failure[0]
     return Forecast(
         run.clock.now() - start,
-        dict(run.recorder.steps),
+        dict(run.figures.steps),
         max(per_second.values(), default=0),
         settings.load.describe(),
         len(settings.load.wallets),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,15 +15,16 @@ from controller.holder.step import FAILURE_PAUSE
 from controller.load.clock import Clock
 from controller.load.pacing import Pacer
 from controller.metrics.journal import Journal
-from controller.metrics.recorder import Recorder
+from controller.metrics.live_figures import LiveFigures
+from controller.metrics.recorder import Recorder, StepListener, journaling
 from controller.services.client import Services
 from stampede.load_models.interface import EndOfRun
 from stampede.schema.errors import AgentLost, BadInput, StepError
 from stampede.schema.phases import Phase
 from stampede.schema.records import Outcome
-from stampede.schema.settings import Settings
+from stampede.schema.settings.run_settings import Settings
+from stampede.schema.settings.targets import Targets
 from stampede.schema.tally import Tallies
-from stampede.schema.targets import Targets
 
 LOGGER = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Run:
         services: Services,
         wallets: Wallets,
         journal: Journal | None = None,
+        listeners: Iterable[StepListener] = (),
         on_phase: Callable[[Phase], None] = lambda phase: None,
     ) -> None:
         self.settings = settings
@@ -66,7 +68,11 @@ class Run:
         self.clock = Clock()
         self.pacer = Pacer(self.clock)
         self.tallies = Tallies(settings.thresholds, settings.load.plan)
-        self.recorder = Recorder(self.clock, journal, self.tallies)
+        self.figures = LiveFigures()
+        on_disk_first = [journaling(journal, self.clock)] if journal else []
+        self.recorder = Recorder(
+            self.clock, *on_disk_first, self.tallies.step_ended, self.figures.step_ended, *listeners
+        )
         self.active = 0
         self.finished = 0
         self.stopped = 0

@@ -1,4 +1,4 @@
-"""HTTPS requests to the services under test: for invitations and for revocations."""
+"""HTTPS requests to the services under test: invitations and revocations."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from yarl import URL
 from controller.services import invitation
 from controller.services.invitation import Json
 from stampede.schema.errors import BadInvitation, ServiceRefused, ServiceUnreachable, StepError, TlsError
-from stampede.schema.settings import MAX_REDIRECTS, HttpRequest, Service, Settings, fill_in
-from stampede.schema.targets import Targets
+from stampede.schema.settings.run_settings import Settings
+from stampede.schema.settings.service_settings import MAX_REDIRECTS, HttpRequest, fill_in
+from stampede.schema.settings.targets import Targets
 
 
 class Services(Protocol):
-    """What a holder asks of the services by HTTPS; ``values`` fill ``${name}`` in URL, headers and body."""
+    """The HTTPS requests of a holder; ``values`` replace ``${name}`` in URL, headers and body."""
 
     async def request_invitation(self, service: str, values: Mapping[str, str]) -> Json:
         """An out-of-band invitation from ``service``."""
 
     async def request_revocation(self, service: str, values: Mapping[str, str]) -> None:
-        """Ask ``service`` to revoke the credential that ``values`` name."""
+        """Ask ``service`` to revoke the credential that ``values`` identify."""
 
 
 class HttpServices:
@@ -39,11 +40,13 @@ class HttpServices:
         self._ca_file = settings.ca_file
         self._secrets = {f"secret:{name}": value for name, value in secrets.items()}
         self._targets = Targets(settings.allowed_targets)
-        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._tls_contexts: dict[str, ssl.SSLContext] = {}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._contexts = {name: self._trust(service) for name, service in self._services.items()}
+        self._tls_contexts = {
+            name: _tls_context(self._ca_file, service.ca_file) for name, service in self._services.items()
+        }
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -57,20 +60,13 @@ class HttpServices:
         if self._session:
             await self._session.close()
 
-    def _trust(self, service: Service) -> ssl.SSLContext:
-        context = ssl.create_default_context()
-        for ca_file in (self._ca_file, service.ca_file):
-            if ca_file:
-                context.load_verify_locations(ca_file)
-        return context
-
     async def request_invitation(self, service: str, values: Mapping[str, str]) -> Json:
         """See Services. Raises ServiceRefused, ServiceUnreachable, TlsError or BadInvitation."""
         request = self._services[service].invitation
-        with self._quiet():
-            text, location = await self._send(service, "invitation", request, values)
-            if location is not None:
-                return location
+        with self._secrets_hidden():
+            text, redirected = await self._send(service, "invitation", request, values)
+            if redirected is not None:
+                return redirected
             if request.found_at == "redirect":
                 raise BadInvitation(f"{request.url} did not redirect to a URL with oob=, c_i= or d_m=")
             return invitation.from_response(text, request.found_at)
@@ -80,12 +76,12 @@ class HttpServices:
         request = self._services[service].revocation
         if request is None:
             raise ServiceRefused(f"stampede_services.{service} has no revocation request")
-        with self._quiet():
+        with self._secrets_hidden():
             await self._send(service, "revocation", request, values)
 
     @contextlib.contextmanager
-    def _quiet(self) -> Iterator[None]:
-        """Take secrets, which a service may repeat in its answer, out of what is said about an error."""
+    def _secrets_hidden(self) -> Iterator[None]:
+        """Remove secrets from the details of errors: a service may repeat them in its response."""
         try:
             yield
         except StepError as error:
@@ -99,12 +95,12 @@ class HttpServices:
     ) -> tuple[str, Json | None]:
         """Send one request; returns the body, and the invitation when a redirect carried one.
 
-        Raises BadInput rather than send anything to a host that may not be loaded.
+        Raises BadInput instead of sending anything to a host that must not be load-tested.
         """
         assert self._session is not None, "use HttpServices as a context manager"
-        known = {**values, **self._secrets}
-        url, headers = fill_in(request.url, known), dict(fill_in(request.headers, known))
-        body = fill_in(request.body, known)
+        replacements = {**values, **self._secrets}
+        url, headers = fill_in(request.url, replacements), dict(fill_in(request.headers, replacements))
+        body = fill_in(request.body, replacements)
         where = f"stampede_services.{service}.{kind}.url is {request.url!r}"
         self._targets.check(where, url)
         data: bytes | None = None
@@ -121,17 +117,17 @@ class HttpServices:
                     url,
                     headers=headers,
                     data=data,
-                    ssl=self._contexts[service],
+                    ssl=self._tls_contexts[service],
                     allow_redirects=False,
                 ) as response:
                     if response.status in (301, 302, 303, 307, 308) and "Location" in response.headers:
-                        former, url = URL(url), urljoin(url, response.headers["Location"])
-                        carried = invitation.from_url(url)
-                        if carried is not None:
-                            return "", carried
+                        previous, url = URL(url), urljoin(url, response.headers["Location"])
+                        found = invitation.from_url(url)
+                        if found is not None:
+                            return "", found
                         self._targets.check(f"{where}, which redirects", url)
-                        if URL(url).origin() != former.origin():
-                            headers = {}  # they may hold secrets, meant for the first server only
+                        if URL(url).origin() != previous.origin():
+                            headers = {}  # they may contain secrets for the first server only
                         if response.status in (301, 302, 303):
                             method, data = "GET", None
                         continue
@@ -144,6 +140,14 @@ class HttpServices:
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
             raise ServiceUnreachable(f"{service}: {error or type(error).__name__}") from error
         raise ServiceRefused(f"{service} redirected more than {MAX_REDIRECTS} times")
+
+
+def _tls_context(*ca_files: str) -> ssl.SSLContext:
+    """A context that verifies certificates with the system's CAs and those of ``ca_files``; '' stands for none."""
+    context = ssl.create_default_context()
+    for ca_file in filter(None, ca_files):
+        context.load_verify_locations(ca_file)
+    return context
 
 
 def _first_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Out-of-band invitations (Aries RFC 0434) in the forms in which services really hand them out."""
+"""Out-of-band invitations (Aries RFC 0434) in the forms in which services return them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from stampede.schema.errors import BadInvitation
 
 URL_PARAMETERS = ("oob", "c_i", "d_m")
 """Query parameters that carry a message: out-of-band (RFC 0434), connection invitation (RFC 0160),
-and a connectionless message (RFC 0160's elder d_m)."""
+and a connectionless message (d_m, a legacy form of RFC 0160)."""
 
 type Json = dict[str, Any]
 
 
 def from_url(url: str) -> Json | None:
-    """The invitation that a URL carries in ``oob=``, ``c_i=`` or ``d_m=``; None when it carries none.
+    """The invitation in a URL's ``oob=``, ``c_i=`` or ``d_m=``; None when there is no such parameter.
 
-    Raises BadInvitation when what it carries cannot be decoded.
+    Raises BadInvitation when it cannot be decoded.
     """
     query = parse_qs(urlsplit(url.strip()).query)
     for parameter in URL_PARAMETERS:
@@ -34,11 +34,11 @@ def from_url(url: str) -> Json | None:
 
 
 def from_response(text: str, found_at: str = "") -> Json:
-    """The invitation within a response body.
+    """The invitation in a response body.
 
-    ``found_at`` is '' to look for it (the body itself, then every value within it), a JSON pointer
-    (RFC 6901) to an invitation or to a URL that carries one, or 'url' when the body is such a URL, as plain
-    text or as a JSON string. Raises BadInvitation, saying what was found instead.
+    ``found_at`` is '' to search for it (the body itself, then every value in it), a JSON pointer (RFC 6901) to an
+    invitation or to a URL that carries one, or 'url' when the body is such a URL, as plain text or as a JSON string.
+    Raises BadInvitation, which quotes what was found instead.
     """
     body = _json_or_text(text)
     if found_at.startswith("/"):
@@ -66,7 +66,7 @@ def request_thread_id(invitation: Json) -> str | None:
 
 def as_out_of_band(message: Json) -> Json:
     """Wrap a connectionless request (a message with a ``~service`` decorator, RFC 0056) into an
-    out-of-band invitation (RFC 0434); any invitation is returned as it is."""
+    out-of-band invitation (RFC 0434); an invitation is returned unchanged."""
     service = message.get("~service")
     if service is None or "invitation" in str(message.get("@type")):
         return message
@@ -114,7 +114,7 @@ def _is_message(value: Json) -> bool:
 
 
 def _values(value: Any, depth: int = 0) -> Iterator[Any]:
-    """The value itself, then all that is within it, outermost first."""
+    """The value itself, then all values in it, outermost first."""
     yield value
     if depth < 4:
         inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

@@ -1,9 +1,4 @@
-"""Push the collected journals of a run to InfluxDB; see ``stampede.results.replay``.
-
-``results`` is the run's folder. Server and secrets are those of the ``stampede_influxdb_*`` variables and
-``stampede_secrets``; without ``stampede_influxdb_url`` the server is the one that the run itself had. In check mode
-it says what would be pushed.
-"""
+"""Push the journals of a collected run to InfluxDB; ``plugins/modules/stampede_replay.py`` documents it."""
 
 from __future__ import annotations
 
@@ -13,10 +8,11 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from stampede.results.replay import OPTIONS, NotPushed, Replay
+from stampede.results.replay import OPTIONS, NotPushed, Replay, given_server, secret_of
 from stampede.schema.errors import BadInput
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+VARIABLES = ("stampede_ca_file", *(f"stampede_influxdb_{option}" for option in OPTIONS))
 
 
 class ActionModule(ActionBase):
@@ -31,25 +27,17 @@ class ActionModule(ActionBase):
         def value(name: str) -> Any:
             return self._templar.template(variables[name])
 
-        given = {f"stampede_influxdb_{option}": str(value(f"stampede_influxdb_{option}")) for option in OPTIONS}
-        if ca_file := given["stampede_influxdb_ca_file"] or str(value("stampede_ca_file")):
-            given["stampede_influxdb_ca_file"] = str(REPOSITORY / Path(ca_file).expanduser())
+        given = given_server({name: value(name) for name in VARIABLES}, REPOSITORY)
         try:
-            results = REPOSITORY / Path(self._task.args["results"]).expanduser()
-            replay = Replay(results, given if given["stampede_influxdb_url"] else {})
+            replay = Replay(REPOSITORY / Path(self._task.args["results"]).expanduser(), given)
             if self._task.check_mode:
-                said = replay.forecast()
+                text = replay.forecast()
             else:
-                secrets = value("stampede_secrets") | value("run_made_secrets")
-                said = replay.push(self._secret(replay.target.secret, secrets), Display().display)
+                secret = secret_of(replay.target, value("stampede_secrets") | value("run_generated_secrets"))
+                text = replay.push(secret, Display().display)
         except BadInput as error:
             return result | {"failed": True, "msg": str(error)}
         except NotPushed as error:
             return result | {"failed": True, "msg": error.sentence}
-        Display().display(said)
-        return result | {"changed": not self._task.check_mode, "stdout": said}
-
-    def _secret(self, name: str, secrets: dict[str, Any]) -> str:
-        if name and not secrets.get(name):
-            raise BadInput(f"stampede_secrets has no {name}, which the InfluxDB asks for; put it there")
-        return str(secrets[name]).strip() if name else ""
+        Display().display(text)
+        return result | {"changed": not self._task.check_mode, "stdout": text}

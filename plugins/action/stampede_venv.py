@@ -1,7 +1,4 @@
-"""Push a wheelhouse to a host and make its virtualenv from it; nothing is pushed when it is installed already.
-
-See plugins/modules/stampede_venv.py for the arguments; ``wheelhouse`` is a file on the control node.
-"""
+"""Copy a wheelhouse to a host and create a virtualenv from it; ``plugins/modules/stampede_venv.py`` documents it."""
 
 from __future__ import annotations
 
@@ -23,8 +20,8 @@ class ActionModule(ActionBase):
             return result | found
         folder = self._make_tmp_path()
         try:
-            pushed = self._transfer_file(wheelhouse, self._connection._shell.join_path(folder, "wheelhouse.tar"))
-            return result | self._module(args | {"wheelhouse": pushed}, task_vars)
+            copied = self._transfer_file(wheelhouse, self._connection._shell.join_path(folder, "wheelhouse.tar"))
+            return result | self._module(args | {"wheelhouse": copied}, task_vars)
         finally:
             self._remove_tmp_path(folder)
 

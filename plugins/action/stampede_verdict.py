@@ -1,4 +1,4 @@
-"""Fail with the reasons why a run failed, from its summary.json."""
+"""Fail with the reasons why a run failed; ``plugins/modules/stampede_verdict.py`` documents it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
-from stampede.analysis.failure_reasons import failure_reasons
+from stampede.analysis.verdict.failure_reasons import failure_reasons
 from stampede.schema.summary import Summary
 
 

@@ -1,8 +1,4 @@
-"""Build the file with all packages of a load host, once for all hosts with the same Python and architecture.
-
-Runs on the control node. ``python`` (such as 3.13), ``machine`` (x86_64) and ``glibc`` (2.41) are the host's.
-Returns ``path`` and ``fingerprint``.
-"""
+"""Build the wheelhouse of a kind of host; ``plugins/modules/stampede_wheelhouse.py`` documents it."""
 
 from __future__ import annotations
 

@@ -23,6 +23,15 @@ DOCUMENTATION = """
     extends_documentation_fragment:
       - default_callback
       - result_format_callback
+    author: The Stampede contributors
+"""
+
+EXAMPLES = """
+# In ansible.cfg:
+#
+# [defaults]
+# callback_plugins = plugins/callback
+# stdout_callback = concise
 """
 
 

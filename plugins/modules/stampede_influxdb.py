@@ -1,12 +1,8 @@
 #!/usr/bin/python
-"""Make a database, its retention and its users in an InfluxDB 1.x of this host, and keep them right.
+"""Create a database and users in an InfluxDB 1.x of this host. Runs on the host, on its plain Python.
 
-Runs on the host, on its plain Python, so that no password leaves it. Each user of ``users`` (name: READ or WRITE)
-gets that privilege on the one database and no other; ``admin`` may do everything. Their passwords are random, made
-once, and lie in ``passwords``, a folder that only root reads, one file a user. What each user may and may not do is
-tried by real writes and queries.
-
-``state: asked`` changes nothing. Returns ``runs``: the runs of which the database holds points.
+So no password leaves the host. The passwords are random and lie in a folder that only root reads, one file a user.
+What each user may and may not do is tested by real writes and queries.
 """
 
 from __future__ import annotations
@@ -26,6 +22,72 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: stampede_influxdb
+short_description: create a database and users in an InfluxDB 1.x, or list the runs in it
+description:
+  - Each user gets one privilege on the one database and no other, and a random password.
+options:
+  state:
+    description: V(asked) changes nothing and returns RV(runs).
+    type: str
+    choices: [present, asked]
+    default: present
+  url:
+    description: URL of the server.
+    type: str
+    required: true
+  ca_file:
+    description: PEM file with further certificate authorities to trust; none when empty.
+    type: str
+    default: ""
+  passwords:
+    description: Folder that only root reads, with a file for each user's password.
+    type: path
+    required: true
+  admin:
+    description: Name of the administrator.
+    type: str
+    required: true
+  database:
+    description: Name of the database.
+    type: str
+    required: true
+  retention:
+    description: How long points are kept, such as V(30d), or V(INF).
+    type: str
+    default: INF
+  users:
+    description: Users of the database, each with its privilege, V(READ) or V(WRITE).
+    type: dict
+    default: {}
+  host:
+    description: Name of the host in messages.
+    type: str
+    required: true
+author: The Stampede contributors
+"""
+
+EXAMPLES = r"""
+- name: Create database and users
+  stampede_influxdb:
+    url: https://metrics-1.example.org:8086
+    passwords: /etc/stampede/influxdb
+    admin: admin
+    database: stampede
+    retention: 30d
+    users: {stampede: WRITE, grafana: READ}
+    host: "{{ inventory_hostname }}"
+"""
+
+RETURN = r"""
+runs:
+  description: Names of the runs of which the database holds points.
+  type: list
+  elements: str
+  returned: for V(asked)
+"""
 
 PROBE = "stampede_probe"
 """Measurement of the point that is written, and dropped again, to try what users may do."""

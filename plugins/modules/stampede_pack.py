@@ -1,11 +1,5 @@
 #!/usr/bin/python
-"""Pack files of a folder on a host into one tar file, where the host has the most room: a disk may be full.
-
-Runs on the host, on its plain Python. ``compress`` and ``keep`` are patterns within ``folder``; what systemd's
-journal has of ``unit`` is added as logs/journald.log. The tar file is for the user with the number ``reader`` alone
-and lies in a folder that begins as one of ``spools`` does. Returns it as ``tar``, its ``size``, the SHA-256 of each
-packed file as ``sums``, and as ``problems`` a sentence about each file that could not be read to its end.
-"""
+"""Pack files of a host for their collection. Runs on the host, on its plain Python."""
 
 from __future__ import annotations
 
@@ -22,6 +16,70 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: stampede_pack
+short_description: pack files of a folder into one tar file
+description:
+  - Made for M(stampede_collect). The tar file is made where the host has the most room, as a disk may be full.
+options:
+  folder:
+    description: Folder whose files are packed. Links that lead out of it are left out.
+    type: path
+    required: true
+  compress:
+    description: Patterns of files within O(folder) that are compressed with gzip.
+    type: list
+    elements: str
+    default: []
+  keep:
+    description: Patterns of files within O(folder) that are packed as they are.
+    type: list
+    elements: str
+    default: []
+  unit:
+    description: Unit of systemd whose journal is packed too, as C(logs/journald.log.gz); none when empty.
+    type: str
+    default: ""
+  spools:
+    description: Beginnings of the path of a new folder for the tar file. What is there by such a name is removed.
+    type: list
+    elements: path
+    required: true
+  reader:
+    description: Number of the user who alone may read the tar file; V(-1) leaves its owner.
+    type: int
+    default: -1
+author: The Stampede contributors
+"""
+
+EXAMPLES = r"""
+- name: Pack journal and logs
+  stampede_pack:
+    folder: /var/lib/stampede/runs/r1
+    compress: [journal.lp, "logs/*"]
+    spools: ["/var/tmp/stampede-collect-r1@", "/dev/shm/stampede-collect-r1@"]
+"""
+
+RETURN = r"""
+tar:
+  description: The tar file.
+  type: path
+  returned: success
+size:
+  description: Its size in bytes.
+  type: int
+  returned: success
+sums:
+  description: The SHA-256 of each packed file, by its name.
+  type: dict
+  returned: success
+problems:
+  description: A sentence about each file that could not be read to its end.
+  type: list
+  elements: str
+  returned: success
+"""
 
 LEVEL = 1
 """Of zlib: on a journal 6 takes two and a half times as long and saves a sixth of the bytes."""

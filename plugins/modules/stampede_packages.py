@@ -1,11 +1,9 @@
 #!/usr/bin/python
-"""Install Debian packages that are missing, or remove those that this module installed, and no others.
+"""Install Debian packages, and remove those that were installed here. Runs on the host, on its plain Python.
 
-Runs on the host, on its plain Python. What it installs, it notes in RECORD first: the packages that were asked for
-and the further ones that they bring. With ``state: absent`` the packages in ``names`` are purged if that record has
-them, and so is what they brought, unless something else needs it by now. Packages that were there before stay.
-
-Returns ``packages``: those that were installed or purged; with ``--check`` those in ``names`` of them.
+What it installs is recorded in RECORD first: the packages that were asked for, and the others that they bring. With
+``state: absent`` the packages in ``names`` are purged if that record has them, and so is what they brought, unless
+something else needs it by now. Packages that were there before stay.
 """
 
 from __future__ import annotations
@@ -16,6 +14,44 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: stampede_packages
+short_description: install missing Debian packages, or remove those that this module installed
+description:
+  - Records what it installs in C(/etc/stampede/packages.json). Packages that were there before are never removed.
+options:
+  names:
+    description: Names of packages.
+    type: list
+    elements: str
+    required: true
+  state:
+    description: Whether they must be installed, or be removed with what they brought and nothing else needs.
+    type: str
+    choices: [present, absent]
+    default: present
+  host:
+    description: Name of the host in messages.
+    type: str
+    required: true
+author: The Stampede contributors
+"""
+
+EXAMPLES = r"""
+- name: Install chrony
+  stampede_packages:
+    names: [chrony]
+    host: "{{ inventory_hostname }}"
+"""
+
+RETURN = r"""
+packages:
+  description: The packages that were installed or removed; in check mode those of O(names).
+  type: list
+  elements: str
+  returned: success
+"""
 
 RECORD = Path("/etc/stampede/packages.json")
 NEEDED_ONLY = ("-o", "APT::AutoRemove::RecommendsImportant=false", "-o", "APT::AutoRemove::SuggestsImportant=false")

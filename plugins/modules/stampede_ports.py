@@ -1,8 +1,5 @@
 #!/usr/bin/python
-"""Check that TCP ports of a host are free, before anything that needs them is started.
-
-Runs on the host, on its plain Python. ``count: 0`` means one port per core.
-"""
+"""Check that TCP ports of a host are free. Runs on the host, on its plain Python."""
 
 from __future__ import annotations
 
@@ -11,6 +8,52 @@ import os
 import socket
 
 from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: stampede_ports
+short_description: check that TCP ports of a host are free
+description:
+  - Fails with a sentence that names the ports that are taken, by whom if that is known, and the variable to change.
+options:
+  first:
+    description: The first port.
+    type: int
+    required: true
+  count:
+    description: How many ports from O(first) on; V(0) means one for each core.
+    type: int
+    default: 1
+  variable:
+    description: Variable that sets the first port, for messages.
+    type: str
+    required: true
+  host:
+    description: Name of the host in messages.
+    type: str
+    required: true
+  purpose:
+    description: What the ports are for, in messages.
+    type: str
+    required: true
+author: The Stampede contributors
+"""
+
+EXAMPLES = r"""
+- name: Check that the agents' ports are free
+  stampede_ports:
+    first: 8600
+    count: 0
+    variable: stampede_agent_port
+    host: "{{ inventory_hostname }}"
+    purpose: this host's first agent
+"""
+
+RETURN = r"""
+msg:
+  description: Which ports are taken, and what can be done about it.
+  type: str
+  returned: failure
+"""
 
 
 def main() -> None:

@@ -1,9 +1,5 @@
 #!/usr/bin/python
-"""The runs on a host, from the folders that they left or still write, the newest last.
-
-Runs on the host, on its plain Python. Each has ``id``, ``dir``, ``phase``, ``pid``, whether its controller is
-``alive``, and when it was deployed (``modified``, seconds since 1970).
-"""
+"""Find the runs on a host. Runs on the host, on its plain Python."""
 
 from __future__ import annotations
 
@@ -12,6 +8,53 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: stampede_runs
+short_description: find the runs on a host
+description:
+  - Finds runs by the folders that they left or still write to.
+options:
+  work_dir:
+    description: Folder under which each run has its own.
+    type: path
+    required: true
+author: The Stampede contributors
+"""
+
+EXAMPLES = r"""
+- name: Find runs
+  stampede_runs:
+    work_dir: /var/lib/stampede/runs
+  register: found
+"""
+
+RETURN = r"""
+runs:
+  description: The runs, the newest last.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    id:
+      description: Name of the run.
+      type: str
+    dir:
+      description: Folder of the run.
+      type: path
+    phase:
+      description: The last phase that the controller reported.
+      type: str
+    pid:
+      description: Number of the controller's process; V(0) when it is not known.
+      type: int
+    alive:
+      description: Whether the controller runs.
+      type: bool
+    modified:
+      description: When the run was deployed, in seconds since 1970.
+      type: float
+"""
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 #!/usr/bin/python
-"""A virtualenv of exactly the wheels of one wheelhouse, installed without a package index.
+"""A virtualenv of exactly the wheels of one wheelhouse. Runs on the host, on its plain Python.
 
-Runs on the host, on its plain Python. ``dir``/venv is a link to the virtualenv in use, which is replaced only
-when the new one is complete. Without ``wheelhouse`` it only says whether one is needed (``changed``).
+``plugins/action/stampede_venv.py`` runs it twice: without ``wheelhouse`` to learn whether one is needed, and then
+with it. The link to the virtualenv in use is replaced only when the new one is complete.
 """
 
 from __future__ import annotations
@@ -14,6 +14,47 @@ import tempfile
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: stampede_venv
+short_description: create a virtualenv from a wheelhouse
+description:
+  - The host needs no package index. The wheelhouse is copied to the host only when it is not installed already.
+  - The virtualenv in use is replaced only when the new one is complete.
+options:
+  dir:
+    description: Folder on the host that gets the virtualenv, as C(venv) within it.
+    type: path
+    required: true
+  python:
+    description: Python on the host from which the virtualenv is created.
+    type: path
+    required: true
+  fingerprint:
+    description: Name of what is in the wheelhouse, as M(stampede_wheelhouse) returns it.
+    type: str
+    required: true
+  wheelhouse:
+    description: The wheelhouse, a file on the control node.
+    type: path
+author: The Stampede contributors
+"""
+
+EXAMPLES = r"""
+- name: Install the wheelhouse
+  stampede_venv:
+    dir: /opt/stampede
+    python: /usr/bin/python3
+    fingerprint: "{{ wheelhouse.fingerprint }}"
+    wheelhouse: "{{ wheelhouse.path }}"
+"""
+
+RETURN = r"""
+venv:
+  description: The virtualenv in use, a link on the host.
+  type: path
+  returned: success
+"""
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ too. Issuing itself gives up after 8 s without an active registry.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -20,19 +21,22 @@ from acapy_agent.protocols.revocation_notification.v2_0.models.rev_notification_
     RevNotificationRecord,
 )
 
+from controller.acapy_patches.patch import Patch
+
+LOGGER = logging.getLogger(__name__)
+REGISTRY_TIMEOUT = 90.0  # seconds that issuing waits for a registry that is not full
+RETRY_INTERVAL = 0.2
+REVOCATION = "acapy_agent.anoncreds.revocation.revocation:AnonCredsRevocation"
+
 
 class IssuingGate:
     """Admits any number of credentials at once, or one publication, never both."""
-
-    REGISTRY_TIMEOUT = 90.0  # seconds that issuing waits for a registry that is not full
-    RETRY_INTERVAL = 0.2
 
     def __init__(self) -> None:
         """Open."""
         self._issuing = 0
         self._idle = asyncio.Condition()
         self._publishing = asyncio.Lock()
-        self._full: set[str] = set()
 
     @asynccontextmanager
     async def issue(self) -> AsyncIterator[None]:
@@ -94,34 +98,52 @@ class IssuingGate:
             await record.save(session, reason="revocation requested")
 
     def install(self) -> None:
-        """Route ACA-Py's issuing through the gate."""
-        create, create_with_retries = AnonCredsRevocation._create_credential, self._with_retries()
-        announce_full = AnonCredsRevocation.emit_full_registry_event
+        """Route ACA-Py's issuing through the gate, unless it is other code than the patch was written for."""
+        if reason := ISSUING.why_not():
+            LOGGER.warning("issuing does not wait for the publication of revocations: %s", reason)
+        else:
+            ISSUING.apply(self)
 
-        async def create_in_turn(revocation: AnonCredsRevocation, *args: Any, **kwargs: Any) -> Any:
-            async with self.issue():
-                return await create(revocation, *args, **kwargs)
 
-        async def announce_full_once(revocation: AnonCredsRevocation, rev_reg_def_id: str, cred_def_id: str) -> None:
-            if rev_reg_def_id not in self._full:
-                self._full.add(rev_reg_def_id)
-                await announce_full(revocation, rev_reg_def_id, cred_def_id)
+def route_issuing(gate: IssuingGate) -> None:
+    """Make ACA-Py's issuing take turns with publications, and wait for a registry that is not full."""
+    create, create_once = AnonCredsRevocation._create_credential, AnonCredsRevocation._create_credential_helper
+    announce_full = AnonCredsRevocation.emit_full_registry_event
+    announced: set[str] = set()
 
-        AnonCredsRevocation._create_credential = create_in_turn
-        AnonCredsRevocation._create_credential_helper = create_with_retries
-        AnonCredsRevocation.emit_full_registry_event = announce_full_once
+    async def create_in_turn(revocation: AnonCredsRevocation, *args: Any, **kwargs: Any) -> Any:
+        async with gate.issue():
+            return await create(revocation, *args, **kwargs)
 
-    def _with_retries(self) -> Any:
-        create_once = AnonCredsRevocation._create_credential_helper
+    async def create_with_retries(revocation: AnonCredsRevocation, *args: Any, retries: int = 5) -> Any:
+        deadline = asyncio.get_running_loop().time() + REGISTRY_TIMEOUT
+        while True:
+            try:
+                return await create_once(revocation, *args, retries=1)
+            except AnonCredsRevocationError:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+            await asyncio.sleep(RETRY_INTERVAL)
 
-        async def create_with_retries(revocation: AnonCredsRevocation, *args: Any, retries: int = 5) -> Any:
-            deadline = asyncio.get_running_loop().time() + self.REGISTRY_TIMEOUT
-            while True:
-                try:
-                    return await create_once(revocation, *args, retries=1)
-                except AnonCredsRevocationError:
-                    if asyncio.get_running_loop().time() > deadline:
-                        raise
-                await asyncio.sleep(self.RETRY_INTERVAL)
+    async def announce_full_once(revocation: AnonCredsRevocation, rev_reg_def_id: str, cred_def_id: str) -> None:
+        if rev_reg_def_id not in announced:
+            announced.add(rev_reg_def_id)
+            await announce_full(revocation, rev_reg_def_id, cred_def_id)
 
-        return create_with_retries
+    AnonCredsRevocation._create_credential = create_in_turn
+    AnonCredsRevocation._create_credential_helper = create_with_retries
+    AnonCredsRevocation.emit_full_registry_event = announce_full_once
+
+
+ISSUING = Patch(
+    name="issuing",
+    reason="The publication of revocations fails beside issuing, and issuing fails while a registry is replaced.",
+    upstream="not reported upstream; related: https://github.com/openwallet-foundation/acapy/issues/3819 (closed)",
+    written_for={"acapy-agent": "1.7.0"},
+    originals={
+        f"{REVOCATION}._create_credential": "e248562c0c005b49",
+        f"{REVOCATION}._create_credential_helper": "62e528064a2c623e",
+        f"{REVOCATION}.emit_full_registry_event": "0240431cd571bcef",
+    },
+    apply=route_issuing,
+)

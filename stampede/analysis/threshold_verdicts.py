@@ -19,10 +19,10 @@ from stampede.load_models import catalog
 from stampede.load_models.interface import Plan
 from stampede.results.folder import ResultsFolder
 from stampede.results.journal_columns import FAILED, OK, Journal
-from stampede.schema import thresholds
 from stampede.schema.phases import Phase
+from stampede.schema.settings import thresholds
+from stampede.schema.settings.thresholds import Threshold
 from stampede.schema.summary import Summary, ThresholdVerdict
-from stampede.schema.thresholds import Threshold
 
 type Floats = NDArray[np.float64]
 type Truths = NDArray[np.bool_]

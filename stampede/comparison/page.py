@@ -6,9 +6,10 @@ from pathlib import Path
 from stampede.comparison.run_comparison import StepComparison
 from stampede.comparison.runs import ComparedRuns
 from stampede.comparison.sentences import describe_step, step_verdict
-from stampede.report.distribution import BINS_PER_DECADE
+from stampede.report.charts.distribution import BINS_PER_DECADE
+from stampede.report.charts.intervals import interval_width
+from stampede.report.charts.timeline import build_charts
 from stampede.report.template import render_page
-from stampede.report.timeline import build_charts, interval_width
 from stampede.schema.json_form import to_json
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")

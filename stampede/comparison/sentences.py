@@ -43,7 +43,7 @@ def headline(steps: dict[str, StepComparison], outcome: str) -> str:
             parts.append(f"{wording.listed(names)} {'fails' if len(names) == 1 else 'fail'} {often}")
     names = [name for name, step in steps.items() if step.verdict in ("only_a", "only_b")]
     if names:
-        parts.append(f"{wording.listed(names)} {'was' if len(names) == 1 else 'were'} run in one of the runs only")
+        parts.append(f"{wording.listed(names)} {'was' if len(names) == 1 else 'were'} executed in one run only")
     return "; ".join(parts)
 
 

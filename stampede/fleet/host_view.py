@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from stampede.fleet.snapshot import Snapshot
 from stampede.schema.phases import ENDED, Phase
 from stampede.schema.records import EventKind
+from stampede.schema.state import HostState
 
 UNREACHED_AFTER = 10.0
 """Seconds without an answer after which a host is told of as not reached."""
@@ -43,7 +43,7 @@ class HostView:
     def __init__(self, name: str, log_hint: str, now: float, *, started: bool = True) -> None:
         """``log_hint`` ends the sentence about a death; ``started``: there must be a controller by now."""
         self.name = name
-        self.state: Mapping[str, Any] = {}
+        self.state: HostState | None = None
         self.faults: list[Fault] = []
         self.failure = ""
         """The sentence about its end, when its controller died or failed, or it was given up."""
@@ -68,7 +68,7 @@ class HostView:
         self._seen, self._problem, self.has_answered = now, "", True
         self._alive, self._offset = snapshot.alive, snapshot.clock - now
         self.state = snapshot.state or self.state
-        self._started |= snapshot.alive or bool(self.state)
+        self._started |= snapshot.alive or self.state is not None
         failed = self.phase == Phase.FAILED
         if (
             self._started
@@ -77,7 +77,7 @@ class HostView:
             and self.phase not in ENDED - {Phase.FAILED}
         ):
             self.failure = self._how_it_ended(snapshot.last_output)
-            since = float(self.state.get("phase_since" if failed else "time", snapshot.clock)) - self._offset
+            since = self._ended_at(snapshot.clock) - self._offset
             told.append(Fault(self.name, EventKind.DIED, since, None, self.failure))
             self.faults.append(told[-1])
         return told
@@ -120,13 +120,20 @@ class HostView:
         return [fault]
 
     def _how_it_ended(self, last_output: str) -> str:
-        message = self.state.get("message")
+        state = self.state or HostState()
         if self.phase == Phase.FAILED:
-            return f"The controller on {self.name} failed: {printable(message) if message else self.log_hint}"
-        pid = f" (pid {self.state['pid']})" if "pid" in self.state else ""
-        last = f", last heard of at {clock(self.state['time'] - self._offset)}" if "time" in self.state else ""
+            return f"The controller on {self.name} failed: {self.message or self.log_hint}"
+        pid = f" (pid {state.pid})" if state.pid else ""
+        last = f", last heard of at {clock(state.time - self._offset)}" if state.time is not None else ""
         said = f": {printable(last_output)}" if last_output else ""
         return f"The controller on {self.name}{pid} died while {self.phase}{last}{said}; {self.log_hint}"
+
+    def _ended_at(self, now: float) -> float:
+        """When it failed, or was last heard of, by its own clock, which shows ``now``."""
+        if self.state is None:
+            return now
+        known = self.state.phase_since if self.phase == Phase.FAILED else self.state.time
+        return now if known is None else known
 
     @property
     def _why(self) -> str:
@@ -135,8 +142,13 @@ class HostView:
     # ------------------------------------------------------------- how it stands
 
     @property
-    def phase(self) -> str:
-        return str(self.state.get("phase", Phase.STARTING))
+    def phase(self) -> Phase:
+        return self.state.phase if self.state else Phase.STARTING
+
+    @property
+    def message(self) -> str:
+        """What its state says is wrong, on one line; empty when all is well."""
+        return printable(self.state.message) if self.state else ""
 
     @property
     def lost(self) -> bool:
@@ -171,7 +183,8 @@ class HostView:
 
     def silent(self, now: float) -> bool:
         """Whether the host answers, but its controller has written no state for long."""
-        return self.answers and now + self._offset - self.state.get("time", now + self._offset) > SILENT_AFTER
+        written = self.state.time if self.state else None
+        return self.answers and written is not None and now + self._offset - written > SILENT_AFTER
 
     def note(self, now: float) -> str:
         """A sentence about what is wrong with it; empty when all is well."""
@@ -179,17 +192,16 @@ class HostView:
             return self.failure
         if self._absence:
             return self._absence.text
-        if self.silent(now):
-            return f"{self.name} is silent: its state is of {clock(self.state['time'] - self._offset)}"
-        message = self.state.get("message")
-        return f"{self.name}: {printable(message)}" if message else ""
+        if self.state and self.state.time is not None and self.silent(now):
+            return f"{self.name} is silent: its state is of {clock(self.state.time - self._offset)}"
+        return f"{self.name}: {self.message}" if self.message else ""
 
     def ends_in(self, now: float) -> float | None:
         """Seconds until its run's duration is over; None when that does not end it, or not now."""
-        ends_at = self.state.get("ends_at")
+        ends_at = self.state.ends_at if self.state else None
         if not ends_at or self.phase != Phase.RUNNING or self.over:
             return None
-        return max(0.0, float(ends_at) - now - self._offset)
+        return max(0.0, ends_at - now - self._offset)
 
 
 def clock(moment: float) -> str:

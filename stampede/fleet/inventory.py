@@ -1,4 +1,4 @@
-"""The load hosts of an inventory, and what Ansible's plugins would make of their variables, without any secret."""
+"""The load hosts of an inventory, and how to reach them, without any secret."""
 
 from __future__ import annotations
 
@@ -82,12 +82,8 @@ def load_hosts(sources: list[str]) -> list[LoadHost]:
 def _load_host(name: str, variables: Mapping[str, Any], loader: Any) -> LoadHost:
     from ansible.errors import AnsibleError
     from ansible.module_utils.parsing.convert_bool import boolean
-    from ansible.plugins.loader import become_loader, connection_loader
     from ansible.template import Templar
 
-    become = str(variables.get("ansible_become_method", "sudo"))
-    connection_loader.get("ssh", class_only=True)  # which variables they have is known once they are loaded
-    become_loader.get(become, class_only=True)
     templar = Templar(loader=loader, variables=variables)
 
     def value(variable: str) -> Any:
@@ -98,16 +94,26 @@ def _load_host(name: str, variables: Mapping[str, Any], loader: Any) -> LoadHost
             why = f"{variable} of {name} cannot be worked out: {first_line(error)}"
             raise BadInput(f"{why}; stampede watch reads nothing that is vaulted" if vaulted else why) from None
 
-    wanted = {"ansible_connection", "ansible_become", "ansible_become_method"}
-    wanted |= chosen(variables, "connection", "ssh").keys()
-    wanted |= chosen(variables, "become", become).keys()
-    known = {variable: value(variable) for variable in sorted(wanted) if variable in variables}
+    known = {variable: value(variable) for variable in connection_variables(variables)}
     local = boolean(value("stampede_local")) if "stampede_local" in variables else False
     work_dir = str(value("stampede_work_dir")) if "stampede_work_dir" in variables else WORK_DIR
     return LoadHost(name, local, Path(work_dir), known)
 
 
-def chosen(variables: Mapping[str, Any], kind: str, plugin: str) -> dict[str, Any]:
+def connection_variables(variables: Mapping[str, Any]) -> list[str]:
+    """Which of a host's variables say how it is reached, and how to become root there."""
+    from ansible.plugins.loader import become_loader, connection_loader
+
+    become = str(variables.get("ansible_become_method", "sudo"))
+    connection_loader.get("ssh", class_only=True)  # the variables of a plugin are known once it is loaded
+    become_loader.get(become, class_only=True)
+    names = {"ansible_connection", "ansible_become", "ansible_become_method"} & variables.keys()
+    names |= plugin_variables(variables, "connection", "ssh").keys()
+    names |= plugin_variables(variables, "become", become).keys()
+    return sorted(names)
+
+
+def plugin_variables(variables: Mapping[str, Any], kind: str, plugin: str) -> dict[str, Any]:
     """The variables that set options of a plugin of Ansible, such as the connection plugin ssh."""
     from ansible import constants
 

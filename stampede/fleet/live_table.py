@@ -18,7 +18,7 @@ from rich.text import Text
 from stampede.fleet.host_view import HostView, clock
 from stampede.fleet.standings import Standing, standings
 from stampede.schema.phases import BEFORE_START, Phase
-from stampede.schema.records import Outcome
+from stampede.schema.state import HolderCounts, HostState, StepCounts
 
 WIDTH = 100
 MOST_ROWS = 20
@@ -168,25 +168,34 @@ def shown(value: float | None, form: str, factor: float = 1) -> str:
 
 def host_figures(host: HostView, now: float) -> dict[str, Any]:
     """A host's figures: counts as last heard, and those of the moment, which are None while nothing is heard."""
-    state, fresh = host.state, host.answers
-    holders, steps = state.get("holders", {}), state.get("steps", {})
-    of_now = {
-        "lag_p99": float(state.get("lag_p99") or 0),
-        "cpu": float(state.get("host_cpu") or 0) / (state.get("host_cores") or 1),
-        "memory": float(state.get("host_memory_used") or 0),
+    state, fresh = host.state or HostState(), host.answers
+    holders, steps = state.holders or HolderCounts(), state.steps or StepCounts()
+    current = {
+        "lag_p99": state.lag_p99,
+        "cpu": state.host_cpu / (state.host_cores or 1),
+        "memory": state.host_memory_used,
     }
     return {
         "condition": host.condition,
         "phase": host.phase,
         "not_reached_since": host.not_reached_since,
         "silent": host.silent(now),
-        "holders": {key: int(holders.get(key) or 0) for key in ("total", "ready", "finished", "stopped")}
-        | {"active": int(holders.get("active") or 0) if fresh else None},
-        "steps": {key: int(steps.get(key) or 0) for key in Outcome}
-        | {"per_s": float(steps.get("per_s") or 0) if fresh else None},
-        "errors": dict(state.get("errors") or {}),
-        "p95": {name: float(value) for name, value in (state.get("p95") or {}).items() if value},
-        **(of_now if fresh else dict.fromkeys(of_now)),
+        "holders": {
+            "total": holders.total,
+            "ready": holders.ready,
+            "finished": holders.finished,
+            "stopped": holders.stopped,
+            "active": holders.active if fresh else None,
+        },
+        "steps": {
+            "ok": steps.ok,
+            "failed": steps.failed,
+            "interrupted": steps.interrupted,
+            "per_s": steps.per_s if fresh else None,
+        },
+        "errors": dict(state.errors),
+        "p95": {name: value for name, value in state.p95.items() if value},
+        **(current if fresh else dict.fromkeys(current)),
         "seconds_left": host.ends_in(now),
         "note": host.note(now),
     }

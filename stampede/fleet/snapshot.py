@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from stampede.machine.files import read_json
 from stampede.machine.processes import is_alive
+from stampede.schema import state
+from stampede.schema.json_form import from_json
+from stampede.schema.state import HostState
 
 LIVING = frozenset({"active", "activating", "deactivating", "reloading"})
 """States of a systemd unit whose processes run."""
@@ -30,8 +31,8 @@ class Snapshot:
     """What is known of one controller at one moment."""
 
     alive: bool
-    state: Mapping[str, Any] = field(default_factory=dict)
-    """Its ``state.json``; empty when there is none yet."""
+    state: HostState | None = None
+    """None when there is no ``state.json`` yet, or only a part of one."""
     clock: float = field(default_factory=time.time)
     """Epoch seconds by the host's own clock."""
     last_output: str = ""
@@ -42,11 +43,10 @@ def snapshot_of_process(folder: Path, pid: int = 0) -> Snapshot:
     """Of a process of this machine; without a ``pid`` the one that its state names."""
     # Whether it is alive comes first: it writes its last state before it exits.
     alive = is_alive(pid) if pid else None
-    state = read_json(folder / "state.json")
-    state = state if isinstance(state, dict) else {}
+    found = state_in(folder)
     if alive is None:
-        alive = bool(state) and is_alive(state["pid"])
-    return Snapshot(alive, state, last_output="" if alive else last_line(folder / "logs" / "controller.out"))
+        alive = found is not None and is_alive(found.pid)
+    return Snapshot(alive, found, last_output="" if alive else last_line(folder / "logs" / "controller.out"))
 
 
 def last_line(file: Path) -> str:
@@ -63,7 +63,7 @@ def snapshot_of_unit(run: Callable[[str], str], folder: Path, unit: str) -> Snap
 
     Raises Unreachable.
     """
-    name, file = shlex.quote(unit), shlex.quote(f"{folder}/state.json")
+    name, file = shlex.quote(unit), shlex.quote(f"{folder}/{state.FILE}")
     output = run(
         f"active=$(systemctl is-active {name}); echo $active; date +%s.%N; "
         f"case $active in {'|'.join(sorted(LIVING))}) ;; *) "
@@ -77,12 +77,20 @@ def snapshot_of_unit(run: Callable[[str], str], folder: Path, unit: str) -> Snap
     except ValueError:
         raise Unreachable(f"it answered {output[:100]!r}") from None
     last_output = last_output.removesuffix("[systemd: success]")  # any other, such as oom-kill, stays
-    return Snapshot(active in LIVING, parsed("\n".join(rest)), seconds, last_output.strip())
+    return Snapshot(active in LIVING, parsed_state("\n".join(rest)), seconds, last_output.strip())
 
 
-def parsed(text: str) -> Mapping[str, Any]:
+def state_in(folder: Path) -> HostState | None:
+    """The state that a run's folder on this machine holds."""
     try:
-        state = json.loads(text)
+        return parsed_state((folder / state.FILE).read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return None
+
+
+def parsed_state(text: str) -> HostState | None:
+    """The state in a file's text, as far as it can be understood; None when it is not an object."""
+    try:
+        return from_json(HostState, json.loads(text), problems=[])
     except ValueError:
-        return {}
-    return state if isinstance(state, dict) else {}
+        return None

@@ -1,32 +1,32 @@
-"""How the thresholds of a run stand while it goes on, over all hosts together, and whether there is hope for them."""
+"""How the thresholds of a run in progress stand over all hosts, and whether crossed ones can still recover."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from stampede.fleet.host_view import HostView, clock
-from stampede.schema import thresholds
+from stampede.schema.settings import thresholds
+from stampede.schema.settings.thresholds import Threshold
 from stampede.schema.tally import Tally
-from stampede.schema.thresholds import Threshold
 
 LEAST_STEPS = 20
-"""Steps without which nothing is said about a percentile, a mean or a share."""
+"""Steps below which a percentile, a mean or a share is not judged."""
 LEAST_SECONDS = 10.0
-"""Seconds of its phase without which nothing is said about a throughput."""
-MORE = 2.0
-"""With hope, so many times the steps may be done in the time that is left."""
+"""Seconds of its phase below which a throughput is not judged."""
+SPEED_UP = 2.0
+"""At best, this many times the steps per second may still be done in the remaining time."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How one threshold stands."""
+    """The state of one threshold."""
 
     threshold: Threshold
     value: float | None
     """None as long as there is too little to judge."""
-    hopeless: bool
+    unrecoverable: bool
     """Whether it is crossed, and would be at the end even if all went well from now on."""
 
     @property
@@ -35,7 +35,7 @@ class Standing:
 
     @property
     def sentence(self) -> str:
-        """How it stands, in words."""
+        """Its state in words."""
         if self.value is None:
             return f"{self.threshold.what}: too little to judge yet, the threshold is {self.threshold.asked}"
         verb = "are" if self.threshold.metric == thresholds.ERRORS else "is"
@@ -52,32 +52,28 @@ class Standing:
 
 
 def standings(hosts: Iterable[HostView]) -> list[Standing]:
-    """Each threshold of the run, as the hosts' states have it."""
+    """Each threshold of the run, merged from the hosts' states."""
     merged: dict[str, _Merged] = {}
     for host in hosts:
-        for entry in host.state.get("thresholds") or ():
+        for entry in host.state.thresholds if host.state else ():
             try:
-                tally, progress = Tally.read(entry), _Progress.read(entry)
-            except (ValueError, KeyError, TypeError):
-                continue  # of another version: nothing can be said of it
+                tally = Tally.from_state(entry)
+            except ValueError:
+                continue  # written by another version
+            progress = _Progress(entry.elapsed, entry.left, entry.ramped_up)
             known = merged.setdefault(tally.threshold.text, _Merged(Tally(tally.threshold), _Progress()))
             known.tally.add(tally)
             known.progress = known.progress.furthest(progress)
-    return [_stands(its.tally, its.progress) for its in merged.values()]
+    return [_standing(entry.tally, entry.progress) for entry in merged.values()]
 
 
 @dataclass(frozen=True)
 class _Progress:
-    """How far a threshold's phase has come: seconds that are over, and that are left, if that is known."""
+    """Progress of a threshold's phase: elapsed seconds, and the remaining ones if known."""
 
     elapsed: float = 0.0
     left: float | None = None
     ramped_up: bool = False
-
-    @classmethod
-    def read(cls, entry: Mapping[str, Any]) -> _Progress:
-        left = entry["left"]
-        return cls(float(entry["elapsed"]), None if left is None else float(left), bool(entry["ramped_up"]))
 
     def furthest(self, other: _Progress) -> _Progress:
         return max(self, other, key=lambda progress: progress.elapsed)
@@ -89,15 +85,15 @@ class _Merged:
     progress: _Progress
 
 
-def _stands(tally: Tally, progress: _Progress) -> Standing:
+def _standing(tally: Tally, progress: _Progress) -> Standing:
     threshold = tally.threshold
     value = _value(tally, progress)
     crossed = value is not None and not threshold.is_kept_by(value)
-    return Standing(threshold, value, crossed and not _can_mend(tally, progress))
+    return Standing(threshold, value, crossed and not _can_recover(tally, progress))
 
 
 def _value(tally: Tally, progress: _Progress) -> float | None:
-    """The figure until now; None as long as there is too little to judge."""
+    """The value so far; None as long as there is too little to judge."""
     threshold, done = tally.threshold, tally.ok + tally.failed
     if threshold.metric == thresholds.THROUGHPUT:
         enough = progress.ramped_up and progress.elapsed >= LEAST_SECONDS
@@ -113,10 +109,10 @@ def _value(tally: Tally, progress: _Progress) -> float | None:
     return tally.total / tally.ok if threshold.quantile is None else tally.at_quantile(threshold.quantile)
 
 
-def _can_mend(tally: Tally, progress: _Progress) -> bool:
-    """Whether a crossed threshold may be kept at the end, if no step fails from now on and none takes any time.
+def _can_recover(tally: Tally, progress: _Progress) -> bool:
+    """Whether a crossed threshold may still be kept at the end, if from now on no step fails or takes any time.
 
-    Twice as many steps a second as until now are reckoned with, or of a throughput twice what is asked.
+    Assumes SPEED_UP times as many steps per second as so far, or for a throughput SPEED_UP times the limit.
     """
     threshold, left = tally.threshold, progress.left
     if threshold.metric == thresholds.MAX or (threshold.metric == thresholds.ERRORS and not threshold.unit):
@@ -124,9 +120,9 @@ def _can_mend(tally: Tally, progress: _Progress) -> bool:
     if left is None or not progress.ramped_up or not progress.elapsed:
         return True
     if threshold.metric == thresholds.THROUGHPUT:
-        best = (tally.ok + MORE * threshold.limit * left) / (progress.elapsed + left)
+        best = (tally.ok + SPEED_UP * threshold.limit * left) / (progress.elapsed + left)
         return bool(threshold.is_kept_by(best))
-    more = 1 + MORE * left / progress.elapsed
+    more = 1 + SPEED_UP * left / progress.elapsed
     if threshold.metric == thresholds.ERRORS:
         return bool(threshold.is_kept_by(100 * tally.failed / ((tally.ok + tally.failed) * more)))
     if threshold.quantile is None:
@@ -135,16 +131,16 @@ def _can_mend(tally: Tally, progress: _Progress) -> bool:
 
 
 class Crossings:
-    """Tells of each threshold once that it is crossed, and since when."""
+    """Reports each threshold once when it is crossed, with the time."""
 
     def __init__(self) -> None:
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def new(self, found: Iterable[Standing], now: float) -> list[str]:
-        """A sentence for each threshold that is seen to be crossed for the first time; ``now`` in epoch seconds."""
+        """A sentence for each threshold that is crossed for the first time; ``now`` in epoch seconds."""
         sentences = []
         for standing in found:
-            if standing.crossed and standing.threshold.text not in self._told:
-                self._told.add(standing.threshold.text)
+            if standing.crossed and standing.threshold.text not in self._reported:
+                self._reported.add(standing.threshold.text)
                 sentences.append(f"{standing.sentence}; crossed since {clock(now)}.")
         return sentences

@@ -1,4 +1,4 @@
-"""``stampede watch``: the table of a run that goes on, from any machine that has the inventory."""
+"""``stampede watch``: the live table of a run in progress, from any machine that has the inventory."""
 
 from __future__ import annotations
 
@@ -25,36 +25,37 @@ from stampede.fleet import live_table as table
 from stampede.fleet.host_poller import HostPoller
 from stampede.fleet.host_view import Fault, HostView, clock
 from stampede.fleet.inventory import LoadHost, load_hosts
-from stampede.fleet.remote_shell import Here, Root, There
-from stampede.fleet.snapshot import LIVING, Snapshot, Unreachable, snapshot_of_process, snapshot_of_unit
+from stampede.fleet.remote_shell import RootShell, shell_of
+from stampede.fleet.snapshot import LIVING, Snapshot, Unreachable, snapshot_of_process, snapshot_of_unit, state_in
+from stampede.fleet.ssh_connection import ControlMasters
 from stampede.fleet.standings import Crossings, standings
-from stampede.machine.files import read_json
 from stampede.machine.processes import is_alive
 from stampede.schema.errors import BadInput
 
 FIRST_ANSWERS = 12.0
-"""Seconds within which hosts must answer at first."""
-LOOK_EVERY = 1.0
-HEAD_AND_SUMS = 8
-"""Lines of a terminal that are not for rows of hosts."""
+"""Seconds within which hosts must answer for the first time."""
+POLL_EVERY = 1.0
+OTHER_LINES = 8
+"""Lines of the terminal that are not rows of hosts."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run that a host has a folder of."""
+    """A run that has a folder on a host."""
 
     id: str
     deployed: float
     """Epoch seconds."""
-    goes_on: bool
+    in_progress: bool
 
 
 @dataclass(frozen=True)
-class Reached:
-    """How a host is asked: for its runs, and for the state of one of them."""
+class WatchedHost:
+    """How a host is asked for its runs, and for the state of one of them."""
 
     host: LoadHost
-    shell: Root | None
+    shell: RootShell | None
+    """None where controllers are processes of this machine."""
 
     def runs(self) -> list[Run]:
         """Raises Unreachable."""
@@ -62,18 +63,12 @@ class Reached:
             return runs_of_processes(self.host.work_dir)
         return runs_of_units(self.shell.run, self.host.work_dir)
 
-    def look(self, run_id: str) -> Callable[[], Snapshot]:
+    def probe(self, run_id: str) -> Callable[[], Snapshot]:
+        """What takes a snapshot of a run."""
         folder = self.host.work_dir / run_id
         if self.shell is None:
             return partial(snapshot_of_process, folder)
         return partial(snapshot_of_unit, self.shell.run, folder, unit(run_id))
-
-
-def reach(host: LoadHost) -> Reached:
-    """Raises BadInput. Connects to nothing yet."""
-    if host.local:
-        return Reached(host, None)
-    return Reached(host, Here(host) if host.variables.get("ansible_connection") == "local" else There(host))
 
 
 def unit(run_id: str) -> str:
@@ -81,43 +76,45 @@ def unit(run_id: str) -> str:
 
 
 def runs_of_processes(work_dir: Path) -> list[Run]:
-    """The runs of this machine, without systemd."""
+    """The runs whose controllers are processes of this machine, without systemd."""
     return [
-        Run(script.parent.name, script.stat().st_mtime, controller_lives(script.parent))
+        Run(script.parent.name, script.stat().st_mtime, is_controller_alive(script.parent))
         for script in work_dir.glob("*/controller_script.py")
     ]
 
 
-def controller_lives(folder: Path) -> bool:
-    state = read_json(folder / "state.json")
-    pid = state.get("pid", 0) if isinstance(state, dict) else 0
-    try:  # the number may by now be another process's
+def is_controller_alive(folder: Path) -> bool:
+    state = state_in(folder)
+    pid = state.pid if state else 0
+    try:  # the pid may be another process's by now
         return is_alive(pid) and any(str(folder) in word for word in psutil.Process(pid).cmdline())
     except psutil.Error:
         return False
 
 
 def runs_of_units(run: Callable[[str], str], work_dir: Path) -> list[Run]:
-    """The runs of a host, by their folders and the units of systemd."""
+    """The runs of a host, by their folders and systemd units."""
     output = run(
         f"find {shlex.quote(str(work_dir))} -mindepth 2 -maxdepth 2 -name controller_script.py -printf '%T@ %h\\n' "
         f"2>/dev/null; echo; systemctl list-units --plain --no-legend --state={','.join(sorted(LIVING))} "
         f"{shlex.quote(unit('*'))}; true"
     )
     folders, _, units = output.partition("\n\n")
-    going_on = {line.split()[0] for line in units.splitlines() if line.strip()}
+    active = {line.split()[0] for line in units.splitlines() if line.strip()}
     runs = []
     for line in folders.splitlines():
         moment, _, folder = line.partition(" ")
         if folder:
             name = Path(folder).name
-            runs.append(Run(name, float(moment), unit(name) in going_on))
+            runs.append(Run(name, float(moment), unit(name) in active))
     return runs
 
 
 def choose(runs: Mapping[str, Sequence[Run]], wanted: str, where: Path) -> str:
-    """The run that is wanted, else that goes on, else the newest. Raises BadInput."""
-    all_runs = sorted((run for its in runs.values() for run in its), key=lambda run: (run.goes_on, run.deployed))
+    """The wanted run, or else the one in progress, or else the newest. Raises BadInput."""
+    all_runs = sorted(
+        (run for of_host in runs.values() for run in of_host), key=lambda run: (run.in_progress, run.deployed)
+    )
     if not all_runs:
         raise BadInput(f"No run was found in {where} on {', '.join(runs)}; start one with playbooks/run-test.yml")
     if not wanted:
@@ -128,36 +125,36 @@ def choose(runs: Mapping[str, Sequence[Run]], wanted: str, where: Path) -> str:
     return wanted
 
 
-def ask_all(hosts: Mapping[str, Reached], limit: float) -> dict[str, list[Run] | Unreachable]:
-    """The runs of each host, or why it did not tell them within ``limit`` seconds."""
+def ask_all(hosts: Mapping[str, WatchedHost], limit: float) -> dict[str, list[Run] | Unreachable]:
+    """The runs of each host, or why it did not answer within ``limit`` seconds."""
     answers: dict[str, list[Run] | Unreachable] = {
         name: Unreachable(f"no answer for {limit:.0f} s") for name in hosts
     }
-    told: queue.SimpleQueue[tuple[str, list[Run] | Unreachable]] = queue.SimpleQueue()
+    results: queue.SimpleQueue[tuple[str, list[Run] | Unreachable]] = queue.SimpleQueue()
 
-    def ask(name: str, host: Reached) -> None:
+    def ask(name: str, host: WatchedHost) -> None:
         try:
-            told.put((name, host.runs()))
+            results.put((name, host.runs()))
         except Unreachable as problem:
-            told.put((name, problem))
-        except Exception as error:  # said of the host, not of a thread
-            told.put((name, Unreachable(f"{type(error).__name__}: {error}")))
+            results.put((name, problem))
+        except Exception as error:  # otherwise it would end the thread only
+            results.put((name, Unreachable(f"{type(error).__name__}: {error}")))
 
     for name, host in hosts.items():
         threading.Thread(target=ask, args=(name, host), daemon=True).start()
     deadline = time.monotonic() + limit
     with contextlib.suppress(queue.Empty):
         for _ in hosts:
-            name, answer = told.get(timeout=max(0.0, deadline - time.monotonic()))
+            name, answer = results.get(timeout=max(0.0, deadline - time.monotonic()))
             answers[name] = answer
     return answers
 
 
 class Watch:
-    """A run on its hosts, and how it is shown."""
+    """A run on its hosts, and how it is displayed."""
 
-    def __init__(self, run_id: str, hosts: Mapping[str, Reached], without: set[str]) -> None:
-        """``without``: hosts that have no part in the run."""
+    def __init__(self, run_id: str, hosts: Mapping[str, WatchedHost], without: set[str]) -> None:
+        """``without``: hosts that do not take part in the run."""
         self.run_id = run_id
         now = time.time()
         self.views = {
@@ -165,23 +162,23 @@ class Watch:
             for name, host in hosts.items()
         }
         for name in without:
-            self.views[name].failure = f"{name} has no part in run {run_id}."
-        looks = {name: host.look(run_id) for name, host in hosts.items() if name not in without}
-        self._poller = HostPoller(looks, self.views, LOOK_EVERY)
+            self.views[name].failure = f"{name} does not take part in run {run_id}."
+        probes = {name: host.probe(run_id) for name, host in hosts.items() if name not in without}
+        self._poller = HostPoller(probes, self.views, POLL_EVERY)
         self._crossings = Crossings()
 
     @property
     def over(self) -> bool:
         return all(view.over for view in self.views.values())
 
-    def first_looks(self) -> None:
-        """Return when all hosts have answered, or are not going to."""
+    def wait_for_first_answers(self) -> None:
+        """Return when all hosts have answered, or time is up."""
         deadline = time.monotonic() + FIRST_ANSWERS
         while time.monotonic() < deadline and not all(view.has_answered or view.over for view in self.views.values()):
             self._poller.wait(0.1)
 
     def rounds(self, interval: float) -> Iterator[list[Fault]]:
-        """Each ``interval`` seconds, and at the end: what befell hosts in the meantime."""
+        """Every ``interval`` seconds, and at the end: the faults that began or ended in the meantime."""
         yield []
         while not self.over:
             began, faults = time.monotonic(), list[Fault]()
@@ -190,15 +187,15 @@ class Watch:
             yield faults
 
     def crossed(self) -> list[str]:
-        """A sentence for each threshold that was not seen to be crossed before."""
+        """A sentence for each threshold that is newly crossed."""
         return self._crossings.new(standings(self._hosts), self._poller.now())
 
     def text(self) -> str:
         return table.text(self._hosts, self._poller.now())
 
     def drawn(self, height: int) -> Group:
-        title = Text(f"Run {self.run_id} (Ctrl-C ends watching, not the run)", style="bold")
-        rows = max(3, min(table.MOST_ROWS, height - HEAD_AND_SUMS - len(standings(self._hosts))))
+        title = Text(f"Run {self.run_id} (Ctrl-C detaches, the run goes on)", style="bold")
+        rows = max(3, min(table.MOST_ROWS, height - OTHER_LINES - len(standings(self._hosts))))
         return Group(title, table.table(self._hosts, self._poller.now(), rows))
 
     def json(self) -> str:
@@ -220,34 +217,38 @@ class Watch:
 
 
 def watch(sources: list[str], run_id: str, interval: float | None, *, as_json: bool, once: bool) -> int:
-    """What the verb does; returns the exit code: 0, or 2 when there is nothing that could be watched."""
+    """Watch a run until it ends; returns the exit code: 0, or 2 when there is nothing to watch."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     watching = ""
     try:
-        hosts = {host.name: reach(host) for host in load_hosts(sources)}
-        answers = ask_all(hosts, FIRST_ANSWERS)
-        runs = {name: answer for name, answer in answers.items() if not isinstance(answer, Unreachable)}
-        if not runs:
-            reasons = "; ".join(f"{name}: {answer}" for name, answer in list(answers.items())[:3])
-            raise BadInput(f"None of the {len(hosts)} load hosts can be reached: {reasons}")
-        where = next(iter(hosts.values())).host.work_dir
-        watching = choose(runs, run_id, where)
-        without = {name for name, its in runs.items() if all(run.id != watching for run in its)}
-        show(Watch(watching, hosts, without), interval, as_json=as_json, once=once)
+        with ControlMasters() as masters:
+            hosts = {
+                host.name: WatchedHost(host, None if host.local else shell_of(host, masters))
+                for host in load_hosts(sources)
+            }
+            answers = ask_all(hosts, FIRST_ANSWERS)
+            runs = {name: answer for name, answer in answers.items() if not isinstance(answer, Unreachable)}
+            if not runs:
+                reasons = "; ".join(f"{name}: {answer}" for name, answer in list(answers.items())[:3])
+                raise BadInput(f"None of the {len(hosts)} load hosts can be reached: {reasons}")
+            where = next(iter(hosts.values())).host.work_dir
+            watching = choose(runs, run_id, where)
+            without = {name for name, found in runs.items() if all(run.id != watching for run in found)}
+            show(Watch(watching, hosts, without), interval, as_json=as_json, once=once)
     except BadInput as error:
         print(f"stampede watch: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"No longer watching; run {watching} goes on." if watching else "Not watching.", file=sys.stderr)
-    except BrokenPipeError:  # nobody reads on, as with `stampede watch | head`
+    except BrokenPipeError:  # nobody reads any more, as with `stampede watch | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
 def show(watched: Watch, interval: float | None, *, as_json: bool, once: bool) -> None:
-    """Show the run until it has ended, in place when that can be done here."""
+    """Show the run until it has ended: redrawn in place in a terminal, else table by table."""
     console = Console()
-    watched.first_looks()
+    watched.wait_for_first_answers()
     if once or as_json or not console.is_terminal or console.is_dumb_terminal:
         for faults in watched.rounds(interval or 10.0):
             if as_json:
@@ -259,7 +260,7 @@ def show(watched: Watch, interval: float | None, *, as_json: bool, once: bool) -
                 return
         return
     with Live(watched.drawn(console.height), console=console, auto_refresh=False) as live:
-        for faults in watched.rounds(interval or LOOK_EVERY):
+        for faults in watched.rounds(interval or POLL_EVERY):
             for fault in faults:
                 live.console.print(Text(f"{clock(time.time())} {fault.text}"))
             for sentence in watched.crossed():

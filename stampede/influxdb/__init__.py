@@ -1,1 +1,1 @@
-"""Writing points to InfluxDB: while a run goes on, and when journals are replayed."""
+"""Writing points to InfluxDB, during a run and when journals are replayed."""

@@ -1,4 +1,4 @@
-"""Writing line protocol to InfluxDB: by the API of InfluxDB 1, or by the v2 API of 1.8, 2 and 3.
+"""Writes line protocol to InfluxDB through the API of InfluxDB 1, or the v2 API of 1.8, 2 and 3.
 
 https://docs.influxdata.com/influxdb/v1/tools/api/#write-http-endpoint
 https://docs.influxdata.com/influxdb/v2/api/v2/#operation/PostWrite
@@ -18,59 +18,59 @@ from urllib.parse import urlencode
 import urllib3
 
 from stampede.schema.errors import BadInput
-from stampede.schema.settings import Influxdb
+from stampede.schema.settings.influxdb_settings import Influxdb
 
-CONNECT_LIMIT = 5.0
-"""Seconds in which a connection must come about."""
-ANSWER_LIMIT = 20.0
-"""Seconds that the server may take to answer."""
-MOST_PATIENCE = 300
-"""Seconds for which a server may ask to be left alone."""
-MOST_WORDS = 200
-"""Characters of an answer that are told."""
+CONNECT_TIMEOUT = 5.0
+"""Seconds within which a connection must be established."""
+READ_TIMEOUT = 20.0
+"""Seconds within which the server must respond."""
+MAX_RETRY_AFTER = 300
+"""Upper limit of the seconds that a server can request with Retry-After."""
+MAX_MESSAGE = 200
+"""Characters of a response that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of a request."""
+class Response:
+    """The result of a request."""
 
     status: int
-    """HTTP status; 0 when there was no answer."""
-    words: str = ""
-    """What the server said of it, or why there was no answer."""
+    """HTTP status; 0 if there was no response."""
+    message: str = ""
+    """The server's error message, or why there was no response."""
     retry_after: float = 0.0
-    """Seconds for which the server asked to be left alone."""
+    """Seconds that the server asked to wait before the next attempt."""
     untrusted: bool = False
-    """Whether there was no answer because the server's certificate is not trusted."""
+    """Whether there was no response because the server's certificate is not trusted."""
 
     @property
-    def in_short(self) -> str:
-        """The first of its words."""
-        return self.words if len(self.words) <= MOST_WORDS else f"{self.words[:MOST_WORDS]} ..."
+    def excerpt(self) -> str:
+        """The message, shortened if it is long."""
+        return self.message if len(self.message) <= MAX_MESSAGE else f"{self.message[:MAX_MESSAGE]} ..."
 
     @property
     def ok(self) -> bool:
-        """Whether all was taken."""
+        """Whether everything was accepted."""
         return 200 <= self.status < 300
 
     @property
-    def passing(self) -> bool:
-        """Whether it may soon be another by itself; for the others somebody must do something."""
+    def temporary(self) -> bool:
+        """Whether a later attempt may succeed without anybody fixing something."""
         return (self.status in (0, 429) or self.status >= 500) and not self.untrusted
 
 
 class Server(Protocol):
     """An InfluxDB that lines can be written to."""
 
-    def write(self, lines: bytes) -> Answer:
-        """Write lines of line protocol, each with its newline and with a timestamp in nanoseconds. Raises nothing
-        because of what the server does."""
+    def write(self, lines: bytes) -> Response:
+        """Write lines of line protocol, each with its newline and a timestamp in nanoseconds. Never raises an
+        exception because of what the server does."""
 
 
 def connect(target: Influxdb, secret: str) -> Server:
-    """The server, by the API that its settings say; ``secret`` is the password or the token. Sends nothing yet.
+    """A client of the API that the settings imply; ``secret`` is the password or the token. Sends nothing yet.
 
-    Raises BadInput when the CA file cannot be used.
+    Raises BadInput if the CA file cannot be used.
     """
     context = ssl.create_default_context()
     if target.ca_file:
@@ -84,27 +84,27 @@ def connect(target: Influxdb, secret: str) -> Server:
 
 
 def describe(target: Influxdb) -> str:
-    """The server and where in it points go, in words."""
+    """The server, and the bucket or database to which points are written, in words."""
     where = f"bucket {target.bucket}" if target.bucket else f"database {target.database}"
     return f"InfluxDB at {target.url} ({where})"
 
 
-def complaint(target: Influxdb, answer: Answer) -> str:
-    """A sentence's worth about an answer that is not ok."""
+def failure_message(target: Influxdb, answer: Response) -> str:
+    """The text, without a full stop, of an error message about a response that is not ok."""
     name = describe(target)
     if not answer.status:
-        return f"{name} cannot be reached: {answer.in_short}"
+        return f"{name} cannot be reached: {answer.excerpt}"
     meaning = {
         401: "user, password or token is wrong",
         403: "the user or token may not write there",
         404: "there is no such database, bucket or organization, or no InfluxDB",
     }.get(answer.status)
-    said = ": ".join(part for part in (meaning, answer.in_short) if part)
+    said = ": ".join(part for part in (meaning, answer.excerpt) if part)
     return f"{name} answered {answer.status}" + (f": {said}" if said else "")
 
 
 class InfluxdbV1:
-    """``POST /write`` of InfluxDB 1, user and password by HTTP basic authentication."""
+    """``POST /write`` of InfluxDB 1, with HTTP basic authentication."""
 
     def __init__(self, target: Influxdb, password: str, context: ssl.SSLContext) -> None:
         self._url = f"{target.url}/write?{urlencode({'db': target.database, 'precision': 'ns'})}"
@@ -113,11 +113,11 @@ class InfluxdbV1:
             self._headers |= urllib3.make_headers(basic_auth=f"{target.user}:{password}")
         self._pool = urllib3.PoolManager(
             ssl_context=context,
-            retries=False,  # neither retries nor redirects: what it means is not decided here
-            timeout=urllib3.Timeout(connect=CONNECT_LIMIT, read=ANSWER_LIMIT),
+            retries=False,  # neither retries nor redirects: the caller decides
+            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
         )
 
-    def write(self, lines: bytes) -> Answer:
+    def write(self, lines: bytes) -> Response:
         """See ``Server``."""
         try:
             response = self._pool.request(
@@ -132,7 +132,7 @@ class InfluxdbV1:
 
 
 class InfluxdbV2:
-    """``POST /api/v2/write`` by InfluxData's own client."""
+    """``POST /api/v2/write`` with InfluxData's own client."""
 
     def __init__(self, target: Influxdb, token: str, context: ssl.SSLContext) -> None:
         from influxdb_client.client.influxdb_client import InfluxDBClient
@@ -145,10 +145,10 @@ class InfluxdbV2:
             org=target.org,
             enable_gzip=True,
             ssl_context=context,
-            timeout=(CONNECT_LIMIT * 1e3, ANSWER_LIMIT * 1e3),
+            timeout=(CONNECT_TIMEOUT * 1e3, READ_TIMEOUT * 1e3),
         ).write_api(SYNCHRONOUS)
 
-    def write(self, lines: bytes) -> Answer:
+    def write(self, lines: bytes) -> Response:
         """See ``Server``."""
         from influxdb_client.rest import ApiException
 
@@ -160,10 +160,10 @@ class InfluxdbV2:
             return _answer(error.status, error.body, error.headers)
         except urllib3.exceptions.HTTPError as error:
             return _no_answer(error)
-        return Answer(204)
+        return Response(204)
 
 
-def _answer(status: int, body: bytes | str | None, headers: Mapping[str, str] | None) -> Answer:
+def _answer(status: int, body: bytes | str | None, headers: Mapping[str, str] | None) -> Response:
     text = body.decode(errors="replace") if isinstance(body, bytes) else body or ""
     with contextlib.suppress(ValueError):
         document: Any = json.loads(text)
@@ -173,17 +173,17 @@ def _answer(status: int, body: bytes | str | None, headers: Mapping[str, str] | 
     seconds = 0.0
     if wait:
         with contextlib.suppress(urllib3.exceptions.InvalidHeader):
-            seconds = urllib3.Retry(retry_after_max=MOST_PATIENCE).parse_retry_after(wait)
-    return Answer(status, " ".join(text.split()), seconds)
+            seconds = urllib3.Retry(retry_after_max=MAX_RETRY_AFTER).parse_retry_after(wait)
+    return Response(status, " ".join(text.split()), seconds)
 
 
-def _no_answer(error: BaseException) -> Answer:
-    """What the innermost cause of an error of urllib3 says."""
+def _no_answer(error: BaseException) -> Response:
+    """The innermost cause of a urllib3 error."""
     while inner := error.__cause__ or error.__context__:
         error = inner
     if isinstance(error, ssl.SSLCertVerificationError):
-        words = f"its certificate is not trusted ({error.verify_message.rstrip('.')})"
-        return Answer(0, words, untrusted=True)
+        message = f"its certificate is not trusted ({error.verify_message.rstrip('.')})"
+        return Response(0, message, untrusted=True)
     if isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError):
-        return Answer(0, "it did not answer in time")
-    return Answer(0, getattr(error, "strerror", None) or str(error) or type(error).__name__)
+        return Response(0, "it did not answer in time")
+    return Response(0, getattr(error, "strerror", None) or str(error) or type(error).__name__)

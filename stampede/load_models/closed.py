@@ -14,8 +14,8 @@ from typing import Any, Self
 
 from stampede.load_models.interface import EndOfRun, LoadModel, Plan, SettingReader, Stage
 from stampede.load_models.shares import share_out
-from stampede.schema import thresholds
-from stampede.schema.durations import seconds
+from stampede.schema.settings import thresholds
+from stampede.schema.settings.durations import seconds
 
 
 @dataclass(frozen=True, slots=True)

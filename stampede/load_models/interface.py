@@ -82,7 +82,7 @@ class LoadModel(ABC):
 
     @abstractmethod
     def why_no_phase(self, phase: str) -> str:
-        """Why a run of this model has no such phase (``stampede.schema.thresholds``); empty when it has."""
+        """Why a run of this model has no such phase (``stampede.schema.settings.thresholds``); empty when it has."""
 
     @abstractmethod
     def shares(self, weights: Mapping[str, float]) -> dict[str, dict[str, Any]]:

@@ -1,38 +1,52 @@
-"""Looks, from the control node and before anything is deployed, whether the services can be used at all."""
+"""Requests from the control node, before anything is deployed, that tell whether the services can be used."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from stampede.influxdb.client import complaint, connect
+from stampede.influxdb.client import connect, failure_message
 from stampede.schema.errors import BadInput
-from stampede.schema.settings import MAX_REDIRECTS, Influxdb, Settings
-from stampede.schema.targets import Targets, did_web_url, endpoints
+from stampede.schema.settings.influxdb_settings import Influxdb
+from stampede.schema.settings.run_settings import Settings
+from stampede.schema.settings.service_settings import MAX_REDIRECTS
+from stampede.schema.settings.targets import Targets, did_web_url, endpoints
 
 TIMEOUT = 10.0
-"""Seconds for each look."""
+"""Seconds for each request."""
+
+
+def probe_run(settings: Settings, secrets: Mapping[str, str]) -> list[str]:
+    """Probe the services, and InfluxDB when points are pushed. Returns warnings; raises BadInput."""
+    problems, warnings = probe(settings), list[str]()
+    if target := settings.influxdb:
+        found, warnings = probe_influxdb(target, str(secrets.get(target.secret, "")).strip())
+        problems += found
+    if problems:
+        raise BadInput(*problems)
+    return warnings
 
 
 def probe(settings: Settings) -> list[str]:
     """One sentence for each service that does not answer over trusted TLS, each CA file that cannot be read,
     and for a mediator's DID that cannot be resolved; none when all is well.
 
-    A look is a HEAD request, so that no invitation is made; any HTTP status is an answer.
+    A probe is a HEAD request, so that no invitation is created; any HTTP status is an answer.
     """
-    problems = _unreadable(settings)
+    problems = _unreadable_ca_files(settings)
     if problems:
         return problems
     for service in settings.services.values():
         ca_file = service.ca_file or settings.ca_file
         for kind, request in (("invitation", service.invitation), ("revocation", service.revocation)):
-            # a URL may hold ${name} in its path; server and port are what is looked at
+            # a URL may hold ${name} in its path; server and port are what is probed
             origin = "{0.scheme}://{0.netloc}".format(urlsplit(request.url)) if request else ""
             variable = f"stampede_services.{service.name}.{kind}.url"
-            if origin and "${" not in origin and (problem := _look(origin, ca_file)):
+            if origin and "${" not in origin and (problem := _failure_of(origin, ca_file)):
                 problems.append(f"{variable} is {request.url!r}, but {problem}")  # type: ignore[union-attr]
     if settings.mediator_did and (problem := _resolve(settings)):
         problems.append(f"stampede_mediator_did is {settings.mediator_did!r}, which cannot be used: {problem}")
@@ -40,27 +54,27 @@ def probe(settings: Settings) -> list[str]:
 
 
 def probe_influxdb(target: Influxdb, secret: str) -> tuple[list[str], list[str]]:
-    """What keeps points from being pushed, and what may do so: a sentence each. No point is written."""
+    """Problems and warnings about pushing points, a sentence each. No point is written."""
     if not target.url:
         return ["stampede_metrics is install, but role influxdb has not said where its server is"], []
     try:
         answer = connect(target, secret).write(b"\n")
     except BadInput as error:
         return error.sentences, []
-    if answer.ok or answer.status == 400:  # InfluxDB 2 says so of no points, when all else is right
+    if answer.ok or answer.status == 400:  # InfluxDB 2 answers 400 to no points when all else is right
         return [], []
     if answer.untrusted:
         advice = "name the CA's PEM file in stampede_influxdb_ca_file"
-        return [f"stampede_influxdb_url cannot be used: {complaint(target, answer)}; {advice}"], []
-    if answer.passing:
+        return [f"stampede_influxdb_url cannot be used: {failure_message(target, answer)}; {advice}"], []
+    if answer.temporary:
         return [], [
-            f"{complaint(target, answer)}. The run goes on without it, and its points are pushed when it can be "
-            "reached, or afterwards by playbooks/replay.yml"
+            f"{failure_message(target, answer)}. The run continues without it; its points are pushed when the server "
+            "is available, or afterwards by playbooks/replay.yml"
         ]
-    return [f"Points cannot be pushed: {complaint(target, answer)}"], []
+    return [f"Points cannot be pushed: {failure_message(target, answer)}"], []
 
 
-def _unreadable(settings: Settings) -> list[str]:
+def _unreadable_ca_files(settings: Settings) -> list[str]:
     files = {"stampede_ca_file": settings.ca_file} | {
         f"stampede_services.{service.name}.ca_file": service.ca_file for service in settings.services.values()
     }
@@ -71,7 +85,7 @@ def _unreadable(settings: Settings) -> list[str]:
     ]
 
 
-def _look(url: str, ca_file: str, method: str = "HEAD") -> str:
+def _failure_of(url: str, ca_file: str, method: str = "HEAD") -> str:
     """Why ``url`` cannot be used; empty when it answers."""
     try:
         requests.request(method, url, timeout=TIMEOUT, verify=ca_file or True, allow_redirects=False)
@@ -88,13 +102,13 @@ def _look(url: str, ca_file: str, method: str = "HEAD") -> str:
 
 
 def _resolve(settings: Settings) -> str:
-    """Why the mediator's document cannot be had, or leads to a host that may not be loaded; empty when all is well,
-    or when only the agents can tell."""
+    """Why the mediator's DID document cannot be used, or leads to a host that may not be put under load; empty when
+    all is well, or when only the agents can tell."""
     did, ca_file, targets = settings.mediator_did, settings.ca_file, Targets(settings.allowed_targets)
     if not did.startswith("did:web:"):
         return ""
     url = did_web_url(did)
-    if problem := _look(url, ca_file):
+    if problem := _failure_of(url, ca_file):
         return f"{url}: {problem}"
     for _ in range(MAX_REDIRECTS):
         answer = requests.get(url, timeout=TIMEOUT, verify=ca_file or True, allow_redirects=False)

@@ -1,37 +1,23 @@
-"""Renders the controller script of a run from Jinja templates, and looks whether it can be run at all."""
+"""The controller script of a run, rendered from Jinja templates."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import dataclasses
 import difflib
-import inspect
-import io
 import pprint
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from stampede.engine import STEPS, Script, dry_run
-from stampede.schema import thresholds
-from stampede.schema.durations import seconds
+from stampede.prepare.ca_files import copied_ca_files
 from stampede.schema.errors import BadInput
-from stampede.schema.settings import Settings
+from stampede.schema.settings.shapes import Duration
+from stampede.schema.settings.variables import VARIABLES
 
 BLANKED = "stampede_secrets"
-"""The variable whose values never come into the rendered script; their names do."""
-
-DURATIONS = tuple(
-    f"stampede_{name}" for name in ("ramp_up", "duration", "wait_min", "wait_max", "drain", "step_timeout")
-)
-
-TRIAL_HOLDERS = 2
-TRIAL_ROUNDS = 2
-TRIAL_SECONDS = 120.0
+"""The variable of which the rendered script holds the names only, not the values."""
 
 
 def find_script(name: str, templates_dir: Path, base_dir: Path | None = None) -> Path:
@@ -56,7 +42,7 @@ def find_script(name: str, templates_dir: Path, base_dir: Path | None = None) ->
     )
 
 
-def render_scenario(path: Path, variables: dict[str, Any]) -> str:
+def render_scenario(path: Path, variables: Mapping[str, Any]) -> str:
     """The scenario's source; a ``.j2`` file is rendered with ``variables``.
 
     Raises BadInput, naming file and line, when it does not render or is not valid Python.
@@ -64,7 +50,7 @@ def render_scenario(path: Path, variables: dict[str, Any]) -> str:
     try:
         source = path.read_text(encoding="utf-8")
         if path.suffix == ".j2":
-            source = _environment().from_string(source).render(variables | in_seconds(variables))
+            source = _environment().from_string(source).render({**variables, **in_seconds(variables)})
     except jinja2.TemplateSyntaxError as error:
         raise BadInput(f"{path} line {error.lineno}: {error.message}; it must be a valid Jinja template") from error
     except jinja2.UndefinedError as error:
@@ -82,15 +68,16 @@ def render_scenario(path: Path, variables: dict[str, Any]) -> str:
 
 def in_seconds(variables: Mapping[str, Any]) -> dict[str, float | int]:
     """The durations among ``variables`` as numbers, so that a template can write them into Python."""
-    numbers = {}
-    for name in DURATIONS:
-        with contextlib.suppress(KeyError, ValueError):  # not there, or complained of elsewhere
-            value = seconds(variables[name])
-            numbers[name] = int(value) if value.is_integer() else value
+    numbers: dict[str, float | int] = {}
+    for name, shape in VARIABLES.items():
+        if isinstance(shape, Duration):
+            with contextlib.suppress(KeyError, ValueError):  # not set, or reported elsewhere
+                value = shape.read(variables[name])
+                numbers[name] = int(value) if value.is_integer() else value
     return numbers
 
 
-def render_script(variables: dict[str, Any], templates_dir: Path, base_dir: Path | None = None) -> str:
+def render_script(variables: Mapping[str, Any], templates_dir: Path, base_dir: Path | None = None) -> str:
     """The text of the controller script. It holds no secrets. Raises BadInput."""
     path = find_script(str(variables["stampede_script"]), templates_dir, base_dir)
     settings = {**variables, BLANKED: dict.fromkeys(variables.get(BLANKED) or {}, "")}
@@ -106,54 +93,20 @@ def render_script(variables: dict[str, Any], templates_dir: Path, base_dir: Path
     )
 
 
-def try_script(variables: dict[str, Any], templates_dir: Path, base_dir: Path | None = None) -> None:
-    """Run the script on virtual time with simulated holders.
+def render_for_host(
+    variables: Mapping[str, Any], repository: Path, *, share: Mapping[str, Any], postgresql_url: str, ca_dir: str
+) -> tuple[str, dict[str, str]]:
+    """The controller script of a load host, and the CA files to copy there: the path on the control node by name.
 
-    Raises BadInput, naming file and line, when it has no ``async def script(holder)``, asks for a service
-    that is not configured, raises anything, or never does a step that a threshold is about.
+    ``share``: the variables that differ on this host (``LoadModel.shares``). ``ca_dir``: the folder of the copies;
+    empty when the load host is the control node, which needs none. Raises BadInput.
     """
-    settings = Settings.from_variables(variables)
-    path = find_script(settings.script, templates_dir, base_dir)
-    source = render_scenario(path, variables)
-    names: dict[str, Any] = {"__name__": "scenario", "__file__": str(path)}
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            exec(compile(source, str(path), "exec"), names)  # noqa: S102  the user's own script
-    except Exception as error:
-        raise BadInput(f"{_place(error, path)}: {type(error).__name__}: {error}") from error
-    script = names.get("script")
-    if not inspect.iscoroutinefunction(script):
-        raise BadInput(f"{path} has no 'async def script(holder)'; every script must have one")
-    few = settings.load.reduced(TRIAL_HOLDERS)
-    short = settings.load.reduced(TRIAL_HOLDERS, TRIAL_ROUNDS, TRIAL_SECONDS)
-    steps: set[str] = set()
-    wanted = {step for step in thresholds.steps_in(settings.thresholds) if step in STEPS or step in source}
-    for load in (short, few, settings.load):  # a step may come late, or from few holders, so look ever longer
-        steps |= _steps_of(script, dataclasses.replace(settings, load=load), path)
-        if not wanted - steps:
-            break
-    thresholds.check_steps(settings.thresholds, sorted(steps))
-
-
-def _steps_of(script: Script, settings: Settings, path: Path) -> set[str]:
-    """The steps that a script does in a dry run. Raises BadInput."""
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            return set(dry_run(script, settings).steps)
-    except asyncio.CancelledError:
-        raise
-    except Exception as error:
-        text = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
-        raise BadInput(f"{_place(error, path)}: {text}") from error
+    of_host = {**variables, **share, "stampede_postgresql_url": postgresql_url}
+    of_host, originals = copied_ca_files(of_host, ca_dir) if ca_dir else (of_host, {})
+    return render_script(of_host, repository / "templates", repository), originals
 
 
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(  # noqa: S701  Python is rendered here, not HTML
         undefined=jinja2.StrictUndefined, keep_trailing_newline=True
     )
-
-
-def _place(error: BaseException, path: Path) -> str:
-    """``FILE line N`` of the script where ``error`` came from."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return f"{path} line {lines[-1]}" if lines else str(path)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from stampede import wording
+from stampede.schema.settings.thresholds import ERRORS
 from stampede.schema.summary import StepSummary, Summary
-from stampede.schema.thresholds import ERRORS
 
 # What XML 1.0 does not allow; texts of services may contain it.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -57,7 +57,7 @@ def _cases(summary: Summary) -> Iterator[Case]:
     yield Case(
         "run",
         "load was generated",
-        failure="" if summary.load.ended else "No step was run.",
+        failure="" if summary.load.ended else "No step was executed.",
         seconds=summary.run.duration or 0.0,
     )
     unfinished = [

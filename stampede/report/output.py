@@ -7,7 +7,7 @@ from pathlib import Path
 from stampede.analysis.collected_run import read_run
 from stampede.machine.files import write_atomically
 from stampede.report import junit, page, steps_csv
-from stampede.report.timeline import build_charts
+from stampede.report.charts.timeline import build_charts
 from stampede.results.errors import ReportError
 from stampede.schema.summary import Summary
 

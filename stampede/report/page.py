@@ -11,10 +11,10 @@ from stampede import wording
 from stampede.analysis.generator import BUSY, LATE
 from stampede.analysis.host_outcomes import WITHOUT_JOURNAL
 from stampede.report import python_markup
-from stampede.report.chart_data import Charts
-from stampede.report.distribution import BINS_PER_DECADE
+from stampede.report.charts.chart_data import Charts
+from stampede.report.charts.distribution import BINS_PER_DECADE
+from stampede.report.charts.marks import FAULTS, kind_in_words
 from stampede.report.template import render_page
-from stampede.report.timeline import FAULTS, kind_in_words
 from stampede.schema.faults import FINAL
 from stampede.schema.host_summary import HostComparison, HostSummary
 from stampede.schema.json_form import to_json

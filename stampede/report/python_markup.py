@@ -1,4 +1,4 @@
-"""Python source as HTML with light syntax colours, for the script that a run was made with."""
+"""Python source as HTML with light syntax colours, for the script of a run."""
 
 import io
 import itertools
@@ -15,7 +15,7 @@ DEFINING = {"def", "class"}
 def highlight(source: str) -> Markup:
     """The source, escaped, with spans of class c (comment), s (string), n (number), k (keyword), d (defined name).
 
-    Source that is not Python comes back escaped and plain from where it stops to be Python.
+    Source that is not valid Python is escaped, and plain from the first error on.
     """
     starts = [0, *itertools.accumulate(len(line) for line in source.splitlines(keepends=True))]
     parts: list[Markup] = []
@@ -30,7 +30,7 @@ def highlight(source: str) -> Markup:
             parts.append(Markup('<span class="{}">{}</span>').format(kind, source[start:end]))
             done = end
     except (tokenize.TokenError, SyntaxError, IndexError):
-        pass  # the rest follows as it is
+        pass  # the rest stays plain
     parts.append(escape(source[done:]))
     return Markup().join(parts)
 

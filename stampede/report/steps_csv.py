@@ -1,6 +1,6 @@
-"""steps.csv.gz: every step of every host as a row, for analyses of one's own.
+"""steps.csv.gz: every step of every host as a row, for further analysis.
 
-Rows are written in lots, so that a million of them take little memory and some seconds.
+Rows are written in batches, so that a million of them take little memory and a few seconds.
 """
 
 import csv
@@ -28,19 +28,19 @@ COLUMNS = (
     "iteration",
     "attempt",
 )
-LOT = 20_000  # rows
-QUICKLY = 1  # zlib's level: higher ones take three times as long for a sixth less
+BATCH = 20_000  # rows
+FAST = 1  # zlib's level: higher ones take three times as long and save a sixth
 
 
 def write(journal: Journal, path: Path) -> None:
-    """Writes the steps to `path`, host by host in the order of their journals; the file appears whole or not at all.
+    """Write steps to `path`, host by host in the order of their journals. The file appears complete or not at all.
 
     `time` and `epoch_ns` are the step's end, times are seconds with the digits of the journal. Raises OSError.
     """
     part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file, gzip.GzipFile(path.stem, "wb", QUICKLY, file, mtime=0) as packed:
+    with part.open("wb") as file, gzip.GzipFile(path.stem, "wb", FAST, file, mtime=0) as packed:
         packed.write((",".join(COLUMNS) + "\r\n").encode())
-        for rows in itertools.batched(_rows(journal), LOT, strict=False):
+        for rows in itertools.batched(_rows(journal), BATCH, strict=False):
             packed.write("".join(rows).encode(errors="replace"))
     part.chmod(0o644)
     part.replace(path)
@@ -49,7 +49,7 @@ def write(journal: Journal, path: Path) -> None:
 def _rows(journal: Journal) -> Iterator[str]:
     steps = journal.steps
     hosts, names, services = (
-        _quoted(its) for its in (journal.hosts.list, journal.step_names.list, journal.services.list)
+        _quoted(names) for names in (journal.hosts.list, journal.step_names.list, journal.services.list)
     )
     errors = [*_quoted(journal.errors.list), ""]  # -1, for none, is the last of them
     seconds: dict[int, str] = {}
@@ -79,7 +79,7 @@ def _rows(journal: Journal) -> Iterator[str]:
 
 
 def _quoted(names: list[str]) -> list[str]:
-    """The names as they may stand between commas."""
+    """The names, quoted where CSV requires it."""
     return [_as_csv(name) for name in names]
 
 

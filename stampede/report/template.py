@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from stampede import wording
-from stampede.report.timeline import kind_in_words
+from stampede.report.charts.marks import kind_in_words
 
 ASSETS = Path(__file__).parent / "assets"
 STYLES = ("uPlot.min.css", "report.css")

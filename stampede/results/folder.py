@@ -11,6 +11,7 @@ from typing import Any
 
 from stampede import wording
 from stampede.results.errors import ReportError
+from stampede.schema.run_record import HOST_FILE, RUN_FILE
 
 JOURNALS = ("journal.lp", "journal.lp.gz")  # the plain one is the original
 LATEST = 4e9  # seconds since 1970; what is later is no time
@@ -106,7 +107,7 @@ def _host(folder: Path, name: str, notes: list[str]) -> HostFolder:
         name=name,
         journal=_journal(folder),
         state=_json(folder / "state.json", notes),
-        run=_json(folder / "run.json", notes),
+        run=_json(folder / HOST_FILE if (folder / HOST_FILE).exists() else folder / RUN_FILE, notes),
         script=script,
     )
 

@@ -1,7 +1,6 @@
-"""``stampede replay``: pushes the collected journals of a run to InfluxDB, all of them or what is missing there.
+"""``stampede replay``: pushes the collected journals of a run to InfluxDB.
 
-The points are those that were pushed while the run went on, with the same times, so that nothing is there twice
-however often they are pushed.
+The points are those of the run, with their original timestamps, so that pushing them again duplicates nothing.
 """
 
 from __future__ import annotations
@@ -13,25 +12,25 @@ import random
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from stampede.influxdb.client import complaint, connect, describe
-from stampede.influxdb.delivery import MOST_LINES, Delivery, pause
+from stampede.influxdb.client import connect, describe, failure_message
+from stampede.influxdb.delivery import MAX_LINES, Delivery, retry_delay
 from stampede.results import folder as results_folder
 from stampede.results.errors import ReportError
 from stampede.schema.errors import BadInput
-from stampede.schema.settings import Influxdb
+from stampede.schema.settings.influxdb_settings import Influxdb
 
 TELL_EVERY = 5.0
 """Seconds between two lines of progress."""
 PATIENCE = 60.0
-"""Seconds for which a server that does not answer, or not well, is tried again."""
+"""Seconds for which a failing server is retried."""
 ENVIRONMENT = {"influxdb_password": "STAMPEDE_INFLUXDB_PASSWORD", "influxdb_token": "STAMPEDE_INFLUXDB_TOKEN"}
-"""Where the command finds password or token."""
+"""Environment variables with the password or the token."""
 OPTIONS = ("url", "database", "user", "org", "bucket", "ca_file")
 
 type Tell = Callable[[str], None]
@@ -39,23 +38,23 @@ type Tell = Callable[[str], None]
 
 @dataclass
 class NotPushed(Exception):
-    """The journals are not, or not all, in InfluxDB now; the sentence says why."""
+    """Not all points are in InfluxDB; the sentence says why."""
 
     sentence: str
 
 
 class Replay:
-    """One run's journals on their way to a server. Raises BadInput when there are none."""
+    """Pushes the journals of one run to a server. Raises BadInput if there are none."""
 
     def __init__(self, results: Path, given: dict[str, Any]) -> None:
-        """``given``: ``stampede_influxdb_*`` variables. Without a URL the run's own stand in for what is missing."""
+        """``given``: ``stampede_influxdb_*`` variables. Without a URL, the run's settings fill the gaps."""
         try:
             found = results_folder.find(results)
         except ReportError as error:
             raise BadInput(str(error)) from error
         self.journals = {host.name: host.journal for host in found.hosts if host.journal}
         if not self.journals:
-            raise BadInput(f"The results folder {results} holds no journal: there is nothing to push.")
+            raise BadInput(f"The results folder {results} contains no journal: there is nothing to push.")
         recorded = found.run.get("settings")
         names = [f"stampede_influxdb_{option}" for option in OPTIONS]
         own = {}
@@ -64,13 +63,13 @@ class Replay:
         self.target = Influxdb.from_variables(dict.fromkeys(names, "") | own | given)
 
     def forecast(self) -> str:
-        """What would be pushed. Raises NotPushed when a journal cannot be read."""
+        """What would be pushed, as text. Raises NotPushed if a journal cannot be read."""
         counts = {name: sum(batch.count(b"\n") for batch, _ in batches(path)) for name, path in self.journals.items()}
         hosts = "\n".join(f"  {name}: {count:,} points" for name, count in counts.items())
         return f"{sum(counts.values()):,} points would be pushed to {describe(self.target)}:\n{hosts}"
 
     def push(self, secret: str, tell: Tell, wait: Callable[[float], None] = time.sleep) -> str:
-        """Push all; returns a sentence about it. Raises NotPushed."""
+        """Push everything; returns a sentence about the result. Raises NotPushed."""
         server = connect(self.target, secret)
         began = told = time.monotonic()
         points = rejected = 0
@@ -84,10 +83,10 @@ class Replay:
                 first_rejected = first_rejected or delivery.first_rejected
                 if time.monotonic() - told >= TELL_EVERY:
                     told = time.monotonic()
-                    tell(f"{name}: {share:.0%} of its journal; {points:,} points in all")
+                    tell(f"{name}: {share:.0%} of its journal; {points:,} points in total")
         if rejected:
             raise NotPushed(
-                f"{points:,} points are pushed, but {describe(self.target)} rejected {rejected:,}, "
+                f"{points:,} points were pushed, but {describe(self.target)} rejected {rejected:,}, "
                 f"the first with {first_rejected}"
             )
         hosts = f"{len(self.journals)} host{'s' if len(self.journals) > 1 else ''}"
@@ -96,27 +95,47 @@ class Replay:
     def _deliver(self, delivery: Delivery, tell: Tell, wait: Callable[[float], None]) -> None:
         chance = random.Random()
         failures, patience = 0, PATIENCE
-        while answer := delivery.go_on():
-            seconds = pause(answer, failures, chance)
-            if not answer.passing or seconds > patience:
-                raise NotPushed(f"{complaint(self.target, answer)}. What is pushed already can be pushed again.")
+        while answer := delivery.resume():
+            seconds = retry_delay(answer, failures, chance)
+            if not answer.temporary or seconds > patience:
+                raise NotPushed(
+                    f"{failure_message(self.target, answer)}. Replaying again later duplicates no points."
+                )
             if not failures:
-                tell(f"{complaint(self.target, answer)}; it is tried again for {PATIENCE:g} s")
+                tell(f"{failure_message(self.target, answer)}; retrying for {PATIENCE:g} s")
             wait(seconds)
             failures, patience = failures + 1, patience - seconds
 
 
-def batches(path: Path) -> Iterator[tuple[bytes, float]]:
-    """A journal's whole lines, in batches, and what share of the file is read with each. Raises NotPushed.
+def given_server(variables: Mapping[str, Any], repository: Path) -> dict[str, str]:
+    """The ``stampede_influxdb_*`` variables of a server that was specified; empty if the run's own is meant.
 
-    What a torn journal, or a damaged archive, has no whole line of is passed over, as in the report.
+    CA files can be relative to the repository.
+    """
+    given = {name: str(variables[name]) for name in (f"stampede_influxdb_{option}" for option in OPTIONS)}
+    if ca_file := given["stampede_influxdb_ca_file"] or str(variables["stampede_ca_file"]):
+        given["stampede_influxdb_ca_file"] = str(repository / Path(ca_file).expanduser())
+    return given if given["stampede_influxdb_url"] else {}
+
+
+def secret_of(target: Influxdb, secrets: Mapping[str, Any]) -> str:
+    """The password or token for the server; empty if it needs none. Raises BadInput."""
+    if target.secret and not secrets.get(target.secret):
+        raise BadInput(f"stampede_secrets has no {target.secret}; it must have one for the InfluxDB")
+    return str(secrets[target.secret]).strip() if target.secret else ""
+
+
+def batches(path: Path) -> Iterator[tuple[bytes, float]]:
+    """Batches of a journal's complete lines, each with the share of the file read so far. Raises NotPushed.
+
+    Incomplete lines of a truncated journal or a damaged archive are skipped, as in the report.
     """
     try:
         with path.open("rb") as raw:
             size = max(1, path.stat().st_size)
             packed = raw.peek(2)[:2] == b"\x1f\x8b"
             lines = iter(gzip.GzipFile(fileobj=raw) if packed else raw)
-            while batch := b"".join(_whole(islice(lines, MOST_LINES))):
+            while batch := b"".join(_whole(islice(lines, MAX_LINES))):
                 yield batch, raw.tell() / size
     except OSError as error:
         raise NotPushed(f"The journal {path} cannot be read: {error.strerror or error}") from error
@@ -130,7 +149,7 @@ def _whole(lines: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """The verb; returns its exit code."""
+    """The subcommand; returns its exit code."""
     given = {f"stampede_influxdb_{option}": getattr(arguments, option) for option in OPTIONS}
     try:
         replay = Replay(arguments.results, {name: value for name, value in given.items() if value is not None})

@@ -22,6 +22,6 @@ class Fault:
 
     host: str
     kind: EventKind
-    since: float | None
-    until: float | None
-    text: str
+    since: float | None = None
+    until: float | None = None
+    text: str = ""

@@ -31,32 +31,39 @@ def to_json(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
-def from_json[T](kind: type[T], value: Any, where: str = "") -> T:
+def from_json[T](kind: type[T], value: Any, where: str = "", problems: list[str] | None = None) -> T:
     """A dataclass (or another type) from what ``json.loads`` returned.
 
     Raises ValueError, which names the place, for example ``hosts.load-1.phase``, where a key without a default is
     missing or a value is of another type. ``where`` is the place of the value itself.
+
+    With ``problems`` such sentences are added to it instead: a key then has its default, and an entry of a list or of
+    an object with arbitrary keys is left out. ValueError is raised only where neither can be done.
     """
-    return typing.cast(T, _convert(kind, value, where))
+    return typing.cast(T, _convert(kind, value, where, problems))
 
 
-def _convert(kind: Any, value: Any, where: str) -> Any:
+def _convert(kind: Any, value: Any, where: str, problems: list[str] | None = None) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return value
     if dataclasses.is_dataclass(kind):
-        return _dataclass(kind, _checked(dict, value, where), where)
+        return _dataclass(kind, _checked(dict, value, where), where, problems)
     if origin in (types.UnionType, typing.Union):  # of one type and None
         (other,) = (argument for argument in arguments if argument is not type(None))
-        return None if value is None else _convert(other, value, where)
-    if origin is list:
-        items = enumerate(_checked(list, value, where))
-        return [_convert(arguments[0], item, f"{where}[{number}]") for number, item in items]
+        return None if value is None else _convert(other, value, where, problems)
+    if origin is tuple and arguments[-1] is not ...:
+        items = _checked(list, value, where)
+        if len(items) != len(arguments):
+            raise ValueError(f"{where} is {value!r}; it must have {len(arguments)} items")
+        return tuple(_convert(item_kind, item, where) for item_kind, item in zip(arguments, items, strict=True))
+    if origin in (list, tuple):
+        places = {f"{where}[{number}]": item for number, item in enumerate(_checked(list, value, where))}
+        return origin(_converted(arguments[0], places, problems).values())
     if origin is dict:
-        return {
-            key: _convert(arguments[1], item, _inside(where, key))
-            for key, item in _checked(dict, value, where).items()
-        }
+        items = _checked(dict, value, where)
+        found = _converted(arguments[1], {_inside(where, key): item for key, item in items.items()}, problems)
+        return {key: found[place] for key in items if (place := _inside(where, key)) in found}
     if isinstance(kind, type) and issubclass(kind, Enum):
         choices = [member.value for member in kind]
         if value not in choices:
@@ -65,11 +72,29 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     return _checked(kind, value, where)
 
 
-def _dataclass(kind: Any, value: dict[str, Any], where: str) -> Any:
+def _converted(kind: Any, items: dict[str, Any], problems: list[str] | None) -> dict[str, Any]:
+    """Items by their place. Each is taken as a whole or, with ``problems``, not at all."""
+    found = {}
+    for place, item in items.items():
+        try:
+            found[place] = _convert(kind, item, place)
+        except ValueError as error:
+            if problems is None:
+                raise
+            problems.append(str(error))
+    return found
+
+
+def _dataclass(kind: Any, value: dict[str, Any], where: str, problems: list[str] | None) -> Any:
     fields = {}
     for name, (field_kind, required) in _fields(kind).items():
         if name in value:
-            fields[name] = _convert(field_kind, value[name], _inside(where, name))
+            try:
+                fields[name] = _convert(field_kind, value[name], _inside(where, name), problems)
+            except ValueError as error:
+                if problems is None or required:
+                    raise
+                problems.append(str(error))
         elif required:
             raise ValueError(f"{_inside(where, name)} is missing")
     return kind(**fields)

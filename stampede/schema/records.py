@@ -42,6 +42,8 @@ class EventKind(StrEnum):
     WALLET_KEPT = "wallet_kept"
     """A wallet that was replaced could not be removed."""
     DISK_FULL = "disk_full"
+    PATCHES_LEFT_OUT = "patches_left_out"
+    """Patches of ACA-Py that do not fit the installed version; the text names them and says why."""
 
     LEFT_OUT = "left_out"
     """The host took no part in the run."""

@@ -20,7 +20,7 @@ class RunOutcome(StrEnum):
     """How a run ended, in a word."""
 
     PASSED = "passed"
-    """Steps were run, none failed (or no more than the thresholds allow), and every host finished."""
+    """Steps were executed, none failed (or no more than the thresholds allow), and every host finished."""
     FAILED = "failed"
     """Steps failed that no threshold on errors covers."""
     THRESHOLDS = "thresholds"
@@ -30,7 +30,7 @@ class RunOutcome(StrEnum):
     BROKEN_OFF = "broken_off"
     """A host that took part did not finish."""
     NO_LOAD = "no_load"
-    """No step was run."""
+    """No step was executed."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class RunSummary:
 
 @dataclass(frozen=True)
 class LoadSummary:
-    """All steps of all hosts together; ``interrupted`` steps were still in progress when the run ended."""
+    """All steps of all hosts together; ``interrupted`` steps were still in flight when the run ended."""
 
     ok: int
     failed: int

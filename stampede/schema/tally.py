@@ -7,12 +7,14 @@ to within 1 %. The limit itself is such a bound: on which side of it a percentil
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from collections.abc import Iterable
+from typing import Self
 
 from stampede.load_models.interface import Plan
-from stampede.schema import thresholds
-from stampede.schema.thresholds import Threshold
+from stampede.schema.records import Outcome, StepRecord
+from stampede.schema.settings import thresholds
+from stampede.schema.settings.thresholds import Threshold
+from stampede.schema.state import TallyState
 
 GROWTH = 1.02
 _SCALE = 1 / math.log(GROWTH)
@@ -67,24 +69,26 @@ class Tally:
         for bucket, count in other.buckets.items():
             self.buckets[bucket] = self.buckets.get(bucket, 0) + count
 
-    def as_dict(self) -> dict[str, Any]:
-        """As plain JSON values, for ``read``."""
-        return {
-            "text": self.threshold.text,
-            "ok": self.ok,
-            "failed": self.failed,
-            "total": self.total,
-            "most": self.most,
-            "buckets": sorted(self.buckets.items()),
-        }
+    def state(self, elapsed: float = 0.0, left: float | None = None, *, ramped_up: bool = False) -> TallyState:
+        """As the host's state has it; the arguments say how far the threshold's phase has come."""
+        return TallyState(
+            text=self.threshold.text,
+            ok=self.ok,
+            failed=self.failed,
+            total=self.total,
+            most=self.most,
+            buckets=tuple(sorted(self.buckets.items())),
+            elapsed=elapsed,
+            left=left,
+            ramped_up=ramped_up,
+        )
 
     @classmethod
-    def read(cls, values: Mapping[str, Any]) -> Self:
-        """Raises ValueError, KeyError or TypeError when the values are not those of ``as_dict``."""
-        tally = cls(thresholds.parse(values["text"]))
-        tally.ok, tally.failed = int(values["ok"]), int(values["failed"])
-        tally.total, tally.most = float(values["total"]), float(values["most"])
-        tally.buckets = {int(bucket): int(count) for bucket, count in values["buckets"]}
+    def from_state(cls, state: TallyState) -> Self:
+        """The reverse of ``state``. Raises ValueError when the threshold's text cannot be understood."""
+        tally = cls(thresholds.parse(state.text))
+        tally.ok, tally.failed, tally.total, tally.most = state.ok, state.failed, state.total, state.most
+        tally.buckets = dict(state.buckets)
         return tally
 
 
@@ -112,20 +116,21 @@ class Tallies:
         """No more steps follow; the run ended with the last one."""
         self._ended = True
 
-    def count(self, step: str, outcome: str, now: float, service_time: float, response_time: float) -> None:
-        """Count a step that ends ``now``; see ``Recorder.step``."""
+    def step_ended(self, record: StepRecord, now: float) -> None:
+        """Count a step that ended ``now``; a listener of the run's ``Recorder``."""
         self._last = now
-        tallies = self._by_step.get(step)
+        tallies = self._by_step.get(record.step)
         if tallies is None:
-            tallies = [tally for tally in self._all if tally.threshold.step in (None, step)]
-            self._by_step[step] = tallies
+            tallies = [tally for tally in self._all if tally.threshold.step in (None, record.step)]
+            self._by_step[record.step] = tallies
         for tally in tallies:
             threshold = tally.threshold
             if threshold.phase not in (thresholds.RUN, self._phase(now)):
                 continue
-            if outcome == "ok":
-                tally.count(service_time if threshold.time == thresholds.SERVICE_TIME else response_time)
-            elif outcome == "failed":
+            if record.outcome == Outcome.OK:
+                service_time = threshold.time == thresholds.SERVICE_TIME
+                tally.count(record.service_time if service_time else record.response_time)
+            elif record.outcome == Outcome.FAILED:
                 tally.failed += 1
 
     def _phase(self, now: float) -> str:
@@ -133,14 +138,10 @@ class Tallies:
             return thresholds.DRAIN
         return thresholds.RAMP_UP if now - self._start < self._plan.steady_after else thresholds.STEADY
 
-    def as_list(self, now: float) -> list[dict[str, Any]]:
-        """Each tally as plain JSON values, with how far its phase has come.
-
-        ``elapsed`` is how many seconds of the phase are over and ``left`` how many are to come, None where nobody
-        knows; ``ramped_up`` says whether all holders have started. Empty until the start is known.
-        """
+    def states(self, now: float) -> tuple[TallyState, ...]:
+        """Each tally, with how far its phase has come. Empty until the start is known."""
         if math.isinf(self._start):
-            return []
+            return ()
         at = max(0.0, (self._last if self._ended else now) - self._start)
         spans = thresholds.spans(self._plan.steady_after, self._draining, at)
         ends = {thresholds.RAMP_UP: self._plan.steady_after} | dict.fromkeys(
@@ -151,10 +152,6 @@ class Tallies:
             phase = tally.threshold.phase
             since, until = spans[phase]
             end = ends.get(phase)
-            progress = {
-                "elapsed": until - since,
-                "left": max(0.0, end - max(at, since)) if end else None,
-                "ramped_up": at >= self._plan.steady_after,
-            }
-            found.append(tally.as_dict() | progress)
-        return found
+            left = max(0.0, end - max(at, since)) if end else None
+            found.append(tally.state(until - since, left, ramped_up=at >= self._plan.steady_after))
+        return tuple(found)

@@ -16,9 +16,9 @@ import report_samples as samples
 from stampede.analysis.collected_run import read_run
 from stampede.comparison import page as comparison_page
 from stampede.comparison.runs import compare_runs
+from stampede.report.charts.timeline import build_charts
 from stampede.report.output import report
 from stampede.report.page import render
-from stampede.report.timeline import build_charts
 
 playwright = pytest.importorskip("playwright.sync_api")
 

@@ -19,7 +19,8 @@ def test_provisioning_works_changes_nothing_twice_and_heals(fleet: Fleet) -> Non
     print(f"provisioning four hosts: {first.seconds:.0f} s; again: {second.seconds:.0f} s")
 
     host = fleet["load-1"]
-    asked = "/opt/stampede/venv/bin/python -c 'import controller.host_run, reference.services, acapy_agent; print(1)'"
+    modules = "controller.host.host_run, reference.services, acapy_agent"
+    asked = f"/opt/stampede/venv/bin/python -c 'import {modules}; print(1)'"
     assert fleet.ssh(host, f"sudo -u stampede {asked}").stdout == "1\n"
     assert fleet.ssh(host, "systemctl is-active chrony").stdout == "active\n"
 

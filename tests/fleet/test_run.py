@@ -95,7 +95,7 @@ def test_a_run_is_watched_from_beside(watched: Watched) -> None:
     assert seen["fleet"]["holders"]["total"] == HOLDERS and seen["fleet"]["seconds_left"] <= 60
 
     assert other.returncode == 0 and re.search(r"^ *load-2 +refused ", other.stdout, re.MULTILINE), other.stdout
-    assert "! load-2 is refused: its host key is another than " in " ".join(other.stdout.split())
+    assert "! load-2 is refused: its host key is not the one in " in " ".join(other.stdout.split())
 
     assert played.code == 0, played.output
     assert watched.code == 0 and "Run r1" in watched.shown and "3 load hosts: 3 done" in watched.shown

@@ -14,9 +14,10 @@ from dashboard_view import DASHBOARDS, INTERVAL, View
 from influxdb_servers import Influxd, running
 
 from controller.metrics.journal import Journal
-from controller.metrics.monitor import Sample, load_fields
-from controller.metrics.recorder import Recorder
+from controller.metrics.monitor import Sample, load_record
+from controller.metrics.recorder import Recorder, journaling
 from stampede.schema.errors import StepError
+from stampede.schema.records import AgentRecord, EventKind, EventRecord, Outcome
 
 SECOND = 1_000_000_000
 
@@ -49,10 +50,10 @@ def write_journal(folder: Path, run: str, host: str) -> Path:
     clock, rng, start = SetClock(), random.Random(f"{run} {host}"), STARTS[run]
     errors = iter(sorted(error_classes()))
     with Journal(file, {"run": run, "host": host, "scenario": "issue_present_revoke"}) as journal:
-        recorder = Recorder(clock, journal)
+        recorder = Recorder(clock, journaling(journal, clock))
         for at, phase in ((-2, "armed"), (0.01, "running")):
             clock.moment = start + at
-            recorder.event("phase", phase)
+            journal.write(EventRecord(EventKind.PHASE, phase), clock.epoch_ns(clock.now()))
         for number in count():
             clock.moment = start + 0.05 + number * 0.1
             if clock.moment > start + LENGTH:
@@ -63,7 +64,7 @@ def write_journal(folder: Path, run: str, host: str) -> Path:
             error = next(errors, "") if number % 20 == 19 else ""
             recorder.step(
                 name,
-                "failed" if error else "ok",
+                Outcome.FAILED if error else Outcome.OK,
                 start=begin,
                 due=begin - rng.uniform(0, 0.01),
                 holder=number % 10,
@@ -76,14 +77,15 @@ def write_journal(folder: Path, run: str, host: str) -> Path:
                     cpu=0.3, rss=80_000_000, host_cpu=1.5, host_cores=4, host_memory_used=0.4, lag_p99=0.01
                 )
                 counts = {"active": 10, "ready": 10, "in_flight": 2, "arrivals": 1, "finished": 0}
-                recorder.sample("load", load_fields(sample, **counts))
+                journal.write(load_record(sample, **counts), clock.epoch_ns(clock.now()))
             if number % 50 == 0:
-                fields = {"cpu": 0.7, "rss": 190_000_000, "restarts": number // 300, "up": number != 300}
-                recorder.sample("agent", fields, agent="agent-0")
+                agent = AgentRecord("agent-0", 0.7, 190_000_000, number // 300, number != 300)
+                journal.write(agent, clock.epoch_ns(clock.now()))
             if number == 300:
-                recorder.event("agent_died", "agent-0 ended with signal 9 (killed)")
+                died = EventRecord(EventKind.AGENT_DIED, "agent-0 ended with signal 9 (killed)")
+                journal.write(died, clock.epoch_ns(clock.now()))
         for phase in ("draining", "done"):
-            recorder.event("phase", phase)
+            journal.write(EventRecord(EventKind.PHASE, phase), clock.epoch_ns(clock.now()))
     return file
 
 

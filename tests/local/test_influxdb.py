@@ -24,8 +24,9 @@ from points import expected, has_all_of, journal_lines
 
 from controller.metrics.journal import Journal
 from controller.metrics.push_process import PushProcess
-from controller.metrics.recorder import Recorder
-from stampede.schema.settings import Influxdb
+from controller.metrics.recorder import Recorder, journaling
+from stampede.schema.records import EventKind, EventRecord, Outcome
+from stampede.schema.settings.influxdb_settings import Influxdb
 
 SHORT = {"holders": 2, "iterations": 1, "wait_min": 0.1, "wait_max": 0.3, "presentations_max": 2}
 
@@ -59,7 +60,7 @@ class Writer:
         (folder / "logs").mkdir()
         self.folder = folder
         self.journal = Journal(folder / "journal.lp", {"run": "r 1", "host": "load-1", "scenario": "s"})
-        self._recorder = Recorder(WallClock(), self.journal)
+        self._recorder = Recorder(WallClock(), journaling(self.journal, WallClock()))
 
     def steps(self, count: int) -> None:
         for number in range(count):
@@ -67,7 +68,7 @@ class Writer:
             more = {"error": "timeout", "detail": 'no "answer", \\ none'} if number % 10 == 0 else {}
             self._recorder.step(
                 ("connect", "present_proof")[number % 2],
-                "failed" if more else "ok",
+                Outcome.FAILED if more else Outcome.OK,
                 start=now - 0.001 * (number % 97),
                 due=now - 0.002 * (number % 89),
                 holder=number,
@@ -75,7 +76,7 @@ class Writer:
                 attempt=0,
                 **more,
             )
-        self._recorder.event("phase", "done")
+        self.journal.write(EventRecord(EventKind.PHASE, "done"), time.time_ns())
 
     def push(self, server: Influxdb, secret: str = PASSWORD, flush: float = 20) -> PushProcess:
         return PushProcess(server, secret, flush, self.folder)
@@ -123,7 +124,7 @@ async def test_influxdb_goes_away_in_mid_run_and_comes_back(writer: Writer, infl
             influxd.stop()
             writer.steps(3000)
             await writer.until(lambda said: said["error"])
-            assert "Connection refused" in push.problem and push.state()["behind"] > 0
+            assert "Connection refused" in push.progress().error and push.progress().behind > 0
             influxd.start()
             writer.steps(2000)
             await push.finish()
@@ -195,7 +196,7 @@ def test_no_pusher_outlives_its_controller(tmp_path: Path, influxd: Influxd) -> 
         import asyncio, os, signal
         from pathlib import Path
         from controller.metrics.push_process import PushProcess
-        from stampede.schema.settings import Influxdb
+        from stampede.schema.settings.influxdb_settings import Influxdb
         async def main():
             Path("journal.lp").touch()
             async with PushProcess(Influxdb({influxd.url!r}, "stampede"), "", 60, Path.cwd()):

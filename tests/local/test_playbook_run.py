@@ -70,7 +70,7 @@ def test_a_run_with_its_own_reference_services_comes_home_whole(playbook: Any) -
     assert f"Report: {playbook.results}/report.html" in output
 
     host = playbook.results / "local"
-    for file in ("state.json", "run.json", "controller_script.py", "logs/controller.log.gz", "logs/agent-0.log.gz"):
+    for file in ("state.json", "host.json", "controller_script.py", "logs/controller.log.gz", "logs/agent-0.log.gz"):
         assert (host / file).is_file(), file
     for name in ("issuer", "verifier", "mediator", "gateway"):
         assert (playbook.results / "services/logs" / f"{name}.log.gz").is_file(), name
@@ -143,9 +143,7 @@ def test_a_run_without_hope_is_ended_when_that_is_asked_for(playbook: Any) -> No
     assert code == 2
     is_, asked = "connect_to_mediator max response_time is ", ", the threshold is < 1 ms"
     assert re.search(rf"^{is_}.*{asked}; crossed since ..:..:.. UTC\.$", output, re.MULTILINE), output
-    assert re.search(
-        rf"^The run is ended, because {is_}.*{asked}, and nothing could mend that\.$", output, re.MULTILINE
-    )
+    assert re.search(rf"^The run is stopped because {is_}.*{asked}, and it cannot recover\.$", output, re.MULTILINE)
     (error,) = errors(output)
     assert error.startswith("connect_to_mediator max response_time was ") and f"{asked}; crossed since " in error
     assert json.loads((playbook.results / "local/state.json").read_text())["phase"] == "stopped"

@@ -1,21 +1,23 @@
-"""What the unit tests share: variables that are right, and runs on virtual time."""
+"""What the unit tests share: variables that are right, runs on virtual time, and an SSH server."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
+from ssh_servers import SSHD, SSHServer
 
 from controller.holder.holder import Script
 from controller.load.virtual_time import VirtualTimeLoop
 from controller.metrics.journal import Journal
 from controller.run.run import Run
 from controller.run.simulated import SimulatedServices, SimulatedWallets
-from stampede.schema.settings import Settings
+from stampede.schema.settings.run_settings import Settings
 
 hypothesis.settings.register_profile("any speed", deadline=None)
 hypothesis.settings.load_profile("any speed")
@@ -96,3 +98,16 @@ def play(variables: dict[str, Any], tmp_path: Path) -> Callable[..., Run]:
             return runner.run(main())
 
     return play
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
+    """An sshd on the loopback. Skipped where there is none, which STAMPEDE_REQUIRE_SSHD=1 makes a failure."""
+    if not SSHD:
+        if os.environ.get("STAMPEDE_REQUIRE_SSHD") == "1":
+            pytest.fail("sshd is not installed")
+        pytest.skip("sshd is not installed; Debian's package openssh-server has it")
+    server = SSHServer(tmp_path_factory.mktemp("sshd"))
+    server.start()
+    yield server
+    server.stop()

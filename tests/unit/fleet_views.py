@@ -6,9 +6,11 @@ from typing import Any
 
 from stampede.fleet.host_view import HostView
 from stampede.fleet.snapshot import Snapshot
+from stampede.schema.json_form import from_json
+from stampede.schema.state import HostState
 
 NOW = 1_000_000.0
-STATE = {
+_STATE = {
     "phase": "running",
     "pid": 412,
     "time": NOW,
@@ -22,13 +24,15 @@ STATE = {
     "host_cores": 2,
     "host_memory_used": 0.61,
 }
+STATE = from_json(HostState, _STATE)
 
 
 def snapshot(
     at: float = NOW, *, alive: bool = True, last_output: str = "", ahead: float = 0.0, **changes: Any
 ) -> Snapshot:
     """A look at ``at``, at a host whose clock is ``ahead`` and that has just written its state."""
-    return Snapshot(alive, STATE | {"time": at + ahead} | changes, at + ahead, last_output)
+    state = from_json(HostState, _STATE | {"time": at + ahead} | changes, problems=[])
+    return Snapshot(alive, state, at + ahead, last_output)
 
 
 def host(name: str = "h1", at: float = NOW, **changes: Any) -> HostView:

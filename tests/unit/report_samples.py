@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stampede.report import output
-from stampede.schema import thresholds
+from stampede.schema.settings import thresholds
 from stampede.schema.summary import Summary, ThresholdVerdict
 
 RUN = "2026-11-22T18-03-12Z"
@@ -84,7 +84,7 @@ class Sample:
 
 
 def write_results(folder: Path, sample: Sample | None = None, *, packed: bool = True) -> Path:
-    """Writes run.json and, per host, journal, state.json, run.json and controller_script.py; returns `folder`."""
+    """Writes run.json and, per host, journal, state.json, host.json and controller_script.py; returns `folder`."""
     sample = sample or Sample()
     folder.mkdir(parents=True, exist_ok=True)
     versions = {"stampede": "0.1.0", "acapy-agent": "1.7.0", "python": "3.13.5", "ansible-core": "2.21.5"}
@@ -209,7 +209,7 @@ def write_host(folder: Path, host: str, sample: Sample, rng: random.Random, *, p
         }
     (folder / "state.json").write_text(json.dumps(state))
     versions = {"acapy-agent": "1.7.0", "python": "3.13.5", "controller": "0.1.0"}
-    (folder / "run.json").write_text(json.dumps({"run_id": RUN, "host": host, "versions": versions}))
+    (folder / "host.json").write_text(json.dumps({"run_id": RUN, "host": host, "versions": versions}))
     (folder / "controller_script.py").write_text(SCRIPT.format(run=RUN))
 
 

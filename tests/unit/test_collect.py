@@ -22,6 +22,7 @@ from ansible.module_utils.testing import patch_module_args
 from plugin_files import load_plugin
 
 from stampede.machine import processes
+from stampede.results import collection
 
 collect = load_plugin("action/stampede_collect")
 pack = load_plugin("modules/stampede_pack")
@@ -42,7 +43,7 @@ class Host:
         (self.run / "logs/agent-0.log").write_text("hello\n")
         (self.run / "state.json").write_text("{}")
         (self.run / "secrets.json").write_text('{"token": "s3cret"}')
-        monkeypatch.setattr(collect, "PLACES", [str(place) for place in self.places])
+        monkeypatch.setattr(collection, "PLACES", [str(place) for place in self.places])
         self.fetch: Callable[[str, str], object] = shutil.copyfile
         self.commands: list[str] = []
         self.action = object.__new__(collect.ActionModule)
@@ -152,7 +153,7 @@ def test_what_does_not_arrive_whole_changes_nothing(host: Host, fetch: Any, sent
     before = host.home()
     (host.run / "journal.lp").write_text("new\n")
     host.fetch = fetch
-    with pytest.raises(collect.NotCollected, match=sentence):
+    with pytest.raises(collection.NotCollected, match=sentence):
         host.collect(remove=True)
     assert host.home() == before
     assert (host.run / "journal.lp").exists() and not host.leftovers()
@@ -164,7 +165,7 @@ def test_a_control_node_without_room_says_so_before_it_fetches(host: Host, monke
         shutil, "disk_usage", lambda path: SimpleNamespace(free=room.get(path, room.get(Path(path).parent, 0)))
     )
     host.fetch = raising(AssertionError("fetched"))
-    with pytest.raises(collect.NotCollected, match=r"load-1 \(0\.0 MB are needed, 0\.0 MB are free\);"):
+    with pytest.raises(collection.NotCollected, match=r"load-1 \(0\.0 MB are needed, 0\.0 MB are free\);"):
         host.collect()
     assert not host.leftovers()
 
@@ -180,7 +181,9 @@ def test_a_host_without_room_anywhere_says_how_much_it_has(host: Host, monkeypat
         raise FULL
 
     monkeypatch.setattr(pack.tarfile.TarFile, "addfile", no_room)
-    with pytest.raises(collect.NotCollected, match=r"cannot be packed: No space left on device in .*, which has the"):
+    with pytest.raises(
+        collection.NotCollected, match=r"cannot be packed: No space left on device in .*, which has the"
+    ):
         host.collect()
     assert not host.leftovers()
 
@@ -189,7 +192,7 @@ def test_the_folder_is_removed_from_the_host_when_all_of_it_is_home(host: Host) 
     result = host.collect(remove=True)
     assert result["collected"] and not host.run.exists() and host.run.parent.exists()
     assert host.home()["journal.lp.gz"] == JOURNAL
-    with pytest.raises(collect.NotCollected, match="r1 is no folder: there is nothing to collect"):
+    with pytest.raises(collection.NotCollected, match="r1 is no folder: there is nothing to collect"):
         host.collect()
     assert host.home()["journal.lp.gz"] == JOURNAL
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import report_samples as samples
 
-from stampede.analysis.failure_reasons import failure_reasons
+from stampede.analysis.verdict.failure_reasons import failure_reasons
 from stampede.schema.summary import StepSummary, Summary, ThresholdVerdict, Times
 
 REPORT = Path("results/r1/report.html")

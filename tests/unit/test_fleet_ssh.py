@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 from stampede.fleet.inventory import REPOSITORY, WORK_DIR, LoadHost, load_hosts
-from stampede.fleet.remote_shell import There, effective, jump_command, ssh_words
+from stampede.fleet.openssh import SSHOptions
+from stampede.fleet.remote_shell import SSHShell
+from stampede.fleet.ssh_connection import ControlMasters
 from stampede.schema.errors import BadInput
 
 VAULTED = """!vault |
@@ -99,7 +101,7 @@ class TestOptions:
             f"Include {tmp_path}/more\nHost bastion\n  Port 2200\nHost 10.0.0.*\n  User nobody\n  Port 23\n"
         )
         (tmp_path / "more").write_text("Host 10.0.0.1\n  HostName load-1.example.org\n")
-        words = ssh_words(
+        options = SSHOptions.of_host(
             load_host(
                 host="10.0.0.1",
                 user="admin",
@@ -108,42 +110,46 @@ class TestOptions:
                 ssh_extra_args="-o ProxyJump=me@bastion:2222",
             )
         )
-        settings = effective(words, "load-1")
-        its = {name: settings[name] for name in ("hostname", "user", "port", "identitiesonly")}
         # Ansible's variables come before the configuration, whose files may include others.
-        assert its == {
-            "hostname": ["load-1.example.org"],
-            "user": ["admin"],
-            "port": ["23"],
-            "identitiesonly": ["yes"],
-        }
-        assert settings["identityfile"][0] == "~/.ssh/fleet"
-        assert jump_command(words, settings) == (
-            f"ssh -F {config} -o BatchMode=yes -W '[%h]:%p' ssh://me@bastion:2222"
-        )
+        assert (options.hostname, options.user, options.port) == ("load-1.example.org", "admin", 23)
+        assert options.effective["identitiesonly"] == ["yes"]
+        assert options.effective["identityfile"][0] == "~/.ssh/fleet"
+        assert options.effective["proxyjump"] == ["me@bastion:2222"]
 
     def test_the_inventory_s_port_wins(self) -> None:
-        words = ssh_words(load_host(port=2022, ssh_common_args="-o Port=9", ssh_args="-4"))
-        assert words[1] == "-4" and effective(words, "load-1")["port"] == ["2022"]
-        assert words[-1] == "load-1"
+        options = SSHOptions.of_host(load_host(port=2022, ssh_common_args="-o Port=9", ssh_args="-4"))
+        assert options.words[1] == "-4" and options.port == 2022
+        assert options.words[-1] == "load-1"
 
     def test_several_jumps_and_a_command_instead(self) -> None:
-        words = ssh_words(load_host(ssh_args="-F none -J one,two"))
-        assert jump_command(words, effective(words, "h")).endswith("-J one -W '[%h]:%p' ssh://two")
-        words = ssh_words(load_host(ssh_args="-F none -o ProxyCommand='nc %h %p'"))
-        assert jump_command(words, effective(words, "h")) == "nc %h %p"
-        words = ssh_words(load_host(ssh_args="-F none"))
-        assert jump_command(words, effective(words, "h")) == ""
+        options = SSHOptions.of_host(load_host(ssh_args="-F none -J one,two"))
+        assert options.effective["proxyjump"] == ["one,two"]
+        options = SSHOptions.of_host(load_host(ssh_args="-F none -o ProxyCommand='nc %h %p'"))
+        assert options.effective["proxycommand"] == ["nc %h %p"]
+
+    def test_names_with_spaces(self) -> None:
+        options = SSHOptions.of_host(load_host(ssh_private_key_file="/etc/the fleet/key", ssh_args="-F none"))
+        assert options.effective["identityfile"][0] == "/etc/the fleet/key"
+
+    def test_a_password_is_not_one_of_them(self) -> None:
+        options = SSHOptions.of_host(load_host(ssh_pass="hush", ssh_pkcs11_provider="/usr/lib/token.so"))
+        assert options.password == "hush" and options.pin
+        assert not any("hush" in word for word in options.words)
+        assert options.effective["pkcs11provider"] == ["/usr/lib/token.so"]
 
     def test_that_openssh_does_not_take_are_shown(self) -> None:
         with pytest.raises(
             BadInput, match=r"The SSH options of load-1 cannot be used \(ssh .*NoSuchOption=1.*\): .*"
         ):
-            There(load_host(ssh_args="-F none -o NoSuchOption=1"))
+            SSHOptions.of_host(load_host(ssh_args="-F none -o NoSuchOption=1"))
+
+    def test_a_client_that_is_not_installed(self) -> None:
+        with pytest.raises(BadInput, match="The command no-such-ssh is not installed"):
+            SSHOptions.of_host(load_host(ssh_executable="no-such-ssh"))
 
     def test_another_way_to_become_root_must_be_one_of_ansible_s(self) -> None:
         with pytest.raises(BadInput, match="ansible_become_method of load-1 is 'wish'"):
-            There(load_host(become_method="wish"))
+            SSHShell(load_host(become_method="wish"), ControlMasters())
 
 
 def test_the_load_host_s_command_needs_nothing_of_the_control_node() -> None:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fleet_views import NOW, host
-from plugin_files import load_plugin
 
 from stampede.fleet import live_table as table
 from stampede.fleet.host_view import HostView
+from stampede.fleet.run_watch import Judge, stop_command
 from stampede.fleet.standings import Crossings, Standing, standings
+from stampede.schema.json_form import to_json
+from stampede.schema.settings.thresholds import parse
 from stampede.schema.tally import Tally
-from stampede.schema.thresholds import parse
-
-plugin = load_plugin("action/stampede_watch")
 
 
 def counted(
@@ -34,7 +32,7 @@ def counted(
     for seconds in times or ():
         tally.count(seconds)
     tally.failed = failed
-    return json.loads(json.dumps(tally.as_dict())) | {"elapsed": elapsed, "left": left, "ramped_up": ramped_up}
+    return to_json(tally.state(elapsed, left, ramped_up=ramped_up))
 
 
 def stands(*entries: dict[str, Any]) -> Standing:
@@ -82,7 +80,7 @@ def test_other_figures_of_all_hosts_together(entries: list[dict[str, Any]], valu
 )
 def test_nothing_is_said_of_too_little(entry: dict[str, Any]) -> None:
     standing = stands(entry)
-    assert standing.value is None and not standing.crossed and not standing.hopeless
+    assert standing.value is None and not standing.crossed and not standing.unrecoverable
     assert "too little to judge yet" in standing.sentence
 
 
@@ -113,7 +111,7 @@ class TestHope:
     )
     def test_there_is_none_when_no_luck_could_mend_it(self, entry: dict[str, Any], hopeless: bool) -> None:
         standing = stands(entry)
-        assert standing.hopeless is hopeless
+        assert standing.unrecoverable is hopeless
         assert standing.crossed or not hopeless
 
 
@@ -131,41 +129,44 @@ def test_a_crossing_is_told_once() -> None:
 
 
 class TestJudge:
-    def look(self, *judges_entries: dict[str, Any], stop: Any, looks: int = 1, **state: Any) -> None:
-        judge = plugin.Judge([host(thresholds=list(judges_entries), **state)], stop)
-        for _ in range(looks):
+    def told(self, *entries: dict[str, Any], stop: Any, times: int = 1, **state: Any) -> list[str]:
+        """What is said of the thresholds when they are looked at so many times."""
+        sentences: list[str] = []
+        judge = Judge([host(thresholds=list(entries), **state)], lambda text, colour: sentences.append(text), stop)
+        for _ in range(times):
             judge._next = 0.0
-            judge.look(NOW)
+            judge.check(NOW)
+        return sentences
 
-    def test_a_hopeless_run_is_ended_once_with_the_reason(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_hopeless_run_is_ended_once_with_the_reason(self) -> None:
         reasons: list[str] = []
-        self.look(counted("max < 2 s", [2.5]), stop=reasons.append, looks=3)
-        assert reasons == ["max response_time is 2.50 s, the threshold is < 2 s, and nothing could mend that"]
-        assert capsys.readouterr().out.count("The run is ended, because max response_time is 2.50 s") == 1
+        told = self.told(counted("max < 2 s", [2.5]), stop=reasons.append, times=3)
+        assert reasons == ["max response_time is 2.50 s, the threshold is < 2 s, and it cannot recover"]
+        assert told.count(f"The run is stopped because {reasons[0]}.") == 1
 
-    def test_a_run_is_not_ended_as_long_as_there_is_hope(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_run_is_not_ended_as_long_as_there_is_hope(self) -> None:
         reasons: list[str] = []
-        self.look(counted("p95 < 2 s", [9.0] * 100, left=None), stop=reasons.append, looks=3)
+        told = self.told(counted("p95 < 2 s", [9.0] * 100, left=None), stop=reasons.append, times=3)
         assert reasons == []
-        assert capsys.readouterr().out.count("crossed since") == 1
+        assert sum("crossed since" in sentence for sentence in told) == 1
 
     def test_a_run_that_is_ending_is_not_asked_to(self) -> None:
         reasons: list[str] = []
-        self.look(counted("max < 2 s", [2.5]), stop=reasons.append, phase="draining")
+        self.told(counted("max < 2 s", [2.5]), stop=reasons.append, phase="draining")
         assert reasons == []
 
     def test_nothing_is_ended_when_nobody_asked_for_that(self) -> None:
-        self.look(counted("max < 2 s", [2.5]), stop=None)
+        assert len(self.told(counted("max < 2 s", [2.5]), stop=None)) == 1
 
 
 def test_the_reason_comes_to_a_host_as_it_is(tmp_path: Path) -> None:
     folder, reason = tmp_path / "a run's", "it's $HOME, 100 % \\n"
     folder.mkdir()
-    subprocess.run(["sh", "-c", plugin.stop_command(str(folder), reason)], check=True)
+    subprocess.run(["sh", "-c", stop_command(str(folder), reason)], check=True)
     assert (folder / "stop").read_text() == reason
     (folder / "stop").unlink()
     (folder / "stop.new").mkdir()  # so that nothing can be written there, as on a disk that is full
-    done = subprocess.run(["sh", "-c", plugin.stop_command(str(folder), reason)], check=True, capture_output=True)
+    done = subprocess.run(["sh", "-c", stop_command(str(folder), reason)], check=True, capture_output=True)
     assert done.returncode == 0 and (folder / "stop").read_text() == ""
 
 

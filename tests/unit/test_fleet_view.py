@@ -6,16 +6,17 @@ import json
 import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fleet_views import NOW, STATE, host, snapshot
-from plugin_files import load_plugin
 
 from stampede.fleet import host_view as fleet_view
 from stampede.fleet.host_poller import HostPoller
 from stampede.fleet.host_view import HostView, clock
 from stampede.fleet.snapshot import Refused, Snapshot, Unreachable, snapshot_of_process, snapshot_of_unit
+from stampede.schema.json_form import to_json
 
 
 class TestAbsence:
@@ -100,7 +101,7 @@ class TestDeath:
 
     def test_is_dated_by_this_machine_s_clock(self) -> None:
         view = host(ahead=5.0)
-        (fault,) = view.update(Snapshot(False, STATE | {"time": NOW + 5}, NOW + 15), NOW + 10)
+        (fault,) = view.update(Snapshot(False, replace(STATE, time=NOW + 5), NOW + 15), NOW + 10)
         assert fault.since == NOW
 
     def test_no_word_of_it_steers_the_terminal(self) -> None:
@@ -139,16 +140,16 @@ class TestSnapshot:
     def test_of_a_process(self, tmp_path: Path) -> None:
         (tmp_path / "logs").mkdir()
         (tmp_path / "logs/controller.out").write_text("Traceback\nMemoryError\n\n")
-        assert snapshot_of_process(tmp_path).state == {}
+        assert snapshot_of_process(tmp_path).state is None
         (tmp_path / "state.json").write_text(json.dumps({"pid": os.getpid(), "phase": "running"}))
         assert snapshot_of_process(tmp_path).alive and snapshot_of_process(tmp_path).last_output == ""
         assert snapshot_of_process(tmp_path, pid=2**22 + 1).last_output == "MemoryError"
 
     def test_of_a_unit(self) -> None:
-        said = f"failed\n{NOW}\nKilled  [systemd: success]\n{json.dumps(STATE, indent=1)}\n"
+        said = f"failed\n{NOW}\nKilled  [systemd: success]\n{json.dumps(to_json(STATE), indent=1)}\n"
         seen = snapshot_of_unit(lambda command: said, Path("/var/lib/stampede/runs/r1"), "stampede-run@r1.service")
         assert (seen.alive, seen.clock, seen.last_output, seen.state) == (False, NOW, "Killed", STATE)
-        assert snapshot_of_unit(lambda command: f"active\n{NOW}\n\n", Path("/r1"), "u").state == {}
+        assert snapshot_of_unit(lambda command: f"active\n{NOW}\n\n", Path("/r1"), "u").state is None
 
     def test_of_one_that_answers_with_something_else(self) -> None:
         with pytest.raises(Unreachable, match="it answered 'Please change your password'"):
@@ -179,24 +180,3 @@ class TestSnapshot:
         (fault,) = views["h4"].check_absence(time.time() + fleet_view.UNREACHED_AFTER + 1)
         assert "KeyError" in fault.text
         hang.set()
-
-
-def test_a_host_that_does_not_arm_is_noted_and_the_others_are_awaited(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    plugin = load_plugin("action/stampede_watch")
-    arming = iter(["starting", "arming", "arming"])
-    probes = {
-        "ready": lambda: snapshot(phase=next(arming, "armed")),
-        "broken": lambda: snapshot(phase="failed", phase_since=NOW, message="No agent came up"),
-        "slow": lambda: snapshot(phase="arming"),
-    }
-    views = {name: HostView(name, "see its logs", time.time()) for name in probes}
-    hosts = list(views.values())
-    plugin.watch(hosts, HostPoller(probes, views, 0.01), plugin.Judge(hosts, None), "armed", 60, 1)
-    assert views["ready"].phase == "armed" and views["ready"].failure == ""
-    assert views["broken"].failure == "The controller on broken failed: No agent came up"
-    assert views["slow"].failure == "slow was still arming after 1 s; see its logs"
-    told = capsys.readouterr().out
-    assert views["broken"].failure in told and views["slow"].failure in told
-    assert "3 load hosts: " in told

@@ -11,10 +11,12 @@ from typing import Any, Self
 
 import pytest
 
-from controller import host_run as host
 from controller.agents.egress_guard import REFUSED
-from controller.host_run import HostRun
-from stampede.schema.settings import Influxdb, Settings
+from controller.host import host_run as host
+from controller.host.host_run import HostRun
+from stampede.schema.push_progress import PushProgress
+from stampede.schema.settings.influxdb_settings import Influxdb
+from stampede.schema.settings.run_settings import Settings
 
 
 class NoAgents:
@@ -65,8 +67,6 @@ async def test_an_armed_host_that_is_never_told_to_start_ends_by_itself(host_run
 class EndlessPush:
     """Stands in for a pusher whose InfluxDB is away."""
 
-    problem = "InfluxDB cannot be reached"
-
     def __init__(self, *_: Any) -> None:
         pass
 
@@ -79,8 +79,8 @@ class EndlessPush:
     async def finish(self) -> None:
         await asyncio.Event().wait()
 
-    def state(self) -> dict[str, Any]:
-        return {"complete": False}
+    def progress(self) -> PushProgress:
+        return PushProgress(error="InfluxDB cannot be reached")
 
 
 async def test_one_need_not_wait_for_influxdb_at_the_end(
@@ -103,15 +103,15 @@ async def test_one_need_not_wait_for_influxdb_at_the_end(
     run.stop()
     assert await going == 0
     ended = state(tmp_path)
-    assert (ended["phase"], ended["message"], ended["push"]) == ("done", "", {"complete": False})
+    assert (ended["phase"], ended["message"], ended["push"]["complete"]) == ("done", "", False)
     assert "stop_requested" not in (tmp_path / "journal.lp").read_text()
 
 
 async def test_a_host_that_an_agent_was_kept_from_ends_the_run(host_run: HostRun, tmp_path: Path) -> None:
-    (tmp_path / REFUSED).write_text("An agent of the holders was about to send a request, but no.\n")
+    (tmp_path / REFUSED).write_text("A holder agent tried to send a request, but no.\n")
     assert await host_run.go_through() == 2
     ended = state(tmp_path)
     assert (ended["phase"], ended["message"]) == (
         "failed",
-        "An agent of the holders was about to send a request, but no.",
+        "A holder agent tried to send a request, but no.",
     )

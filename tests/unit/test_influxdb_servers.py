@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import trustme
 
-from stampede.influxdb.client import Answer, complaint, connect
+from stampede.influxdb.client import Response, connect, failure_message
 from stampede.prepare.preflight import probe_influxdb
 from stampede.schema.errors import BadInput
-from stampede.schema.settings import Influxdb
+from stampede.schema.settings.influxdb_settings import Influxdb
 
 POINT = b"step,step=s n=1i 1700000000000000000\n"
 
@@ -86,15 +86,15 @@ def test_the_v2_write_api(influx: Influx) -> None:
 def test_answers(influx: Influx, api: dict[str, str]) -> None:
     server = connect(influx.target(**api), "hush")
     influx.status, influx.headers = 429, {"Retry-After": "17"}
-    assert server.write(POINT) == Answer(429, "", retry_after=17)
+    assert server.write(POINT) == Response(429, "", retry_after=17)
     influx.headers = {"Retry-After": "9999999"}
     assert server.write(POINT).retry_after == 300
     influx.status, influx.headers, influx.words = 404, {}, b'{"error": "database not found"}'
-    assert server.write(POINT) == Answer(404, "database not found")
+    assert server.write(POINT) == Response(404, "database not found")
     influx.words = b'{"code": "not found", "message": "bucket not found"}'
-    assert server.write(POINT) == Answer(404, "bucket not found")
+    assert server.write(POINT) == Response(404, "bucket not found")
     influx.status, influx.words = 502, b"<html>bad\n gateway</html>"
-    assert server.write(POINT) == Answer(502, "<html>bad gateway</html>")
+    assert server.write(POINT) == Response(502, "<html>bad gateway</html>")
     before = len(influx.asked)
     influx.status, influx.headers = 307, {"Location": f"{influx.url}/elsewhere"}
     assert server.write(POINT).status == 307 and len(influx.asked) == before + 1, "no redirect is followed"
@@ -103,22 +103,22 @@ def test_answers(influx: Influx, api: dict[str, str]) -> None:
 @pytest.mark.parametrize("api", [{}, {"org": "o", "bucket": "b"}], ids=["v1", "v2"])
 def test_no_answers(influx: Influx, api: dict[str, str]) -> None:
     untrusted = connect(influx.target(ca_file="", **api), "hush").write(POINT)
-    assert untrusted.untrusted and "certificate is not trusted (" in untrusted.words
+    assert untrusted.untrusted and "certificate is not trusted (" in untrusted.message
     nobody = connect(influx.target(url="https://localhost:1", **api), "hush").write(POINT)
-    assert nobody == Answer(0, "Connection refused")
+    assert nobody == Response(0, "Connection refused")
     assert influx.asked == []
 
 
 def test_complaints_say_where_and_what(influx: Influx) -> None:
     target = Influxdb("https://i.example.org", "stampede", "w")
-    assert complaint(target, Answer(401, "authorization failed")) == (
+    assert failure_message(target, Response(401, "authorization failed")) == (
         "InfluxDB at https://i.example.org (database stampede) answered 401: user, password or token is wrong: "
         "authorization failed"
     )
-    assert complaint(target, Answer(0, "Connection refused")) == (
+    assert failure_message(target, Response(0, "Connection refused")) == (
         "InfluxDB at https://i.example.org (database stampede) cannot be reached: Connection refused"
     )
-    assert len(complaint(target, Answer(500, "x" * 1000))) < 300
+    assert len(failure_message(target, Response(500, "x" * 1000))) < 300
 
 
 def test_a_ca_file_that_is_none(tmp_path: Path) -> None:
@@ -135,8 +135,8 @@ def test_a_ca_file_that_is_none(tmp_path: Path) -> None:
         (401, "Points cannot be pushed: InfluxDB at", ""),
         (404, "there is no such database", ""),
         (302, "answered 302", ""),
-        (503, "", "The run goes on without it"),
-        (429, "", "The run goes on without it"),
+        (503, "", "The run continues without it"),
+        (429, "", "The run continues without it"),
     ],
 )
 def test_the_probe(influx: Influx, status: int, problem: str, warning: str) -> None:

@@ -11,7 +11,7 @@ from stampede.load_models.closed import Closed
 from stampede.load_models.interface import Plan
 from stampede.load_models.shares import Share, share_out
 from stampede.schema.errors import BadInput
-from stampede.schema.settings import check_variables
+from stampede.schema.settings.run_settings import check_variables
 from stampede.schema.settings.variable_reader import VariableReader
 
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 import yaml
-from plugin_files import REPOSITORY, load_plugin
+from plugin_files import REPOSITORY
 
-from stampede.schema.settings import check_variables
+from stampede.prepare.run_check import unknown_names
+from stampede.schema.settings.run_settings import check_variables
 from stampede.schema.settings.variables import VARIABLES
 
 ALL_ROLES = sorted((REPOSITORY / "roles").iterdir())
 ROLES = [role for role in ALL_ROLES if (role / "defaults/main.yml").exists()]
 """Roles with settings of their own."""
-settings_plugin = load_plugin("action/stampede_settings")
 
 
 def specs(role: Path) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def test_inventories_set_only_variables_that_are_known(inventory: str) -> None:
 
 def test_tasks_use_only_variables_that_are_known() -> None:
     known = VARIABLES.keys()
-    plugins = {file.stem for file in (REPOSITORY / "plugins").rglob("stampede_*.py")}
+    plugins = {file.stem for file in (REPOSITORY / "plugins").rglob("stampede_*.*")}
     for folder in ("roles", "playbooks", "inventory"):
         for file in (REPOSITORY / folder).rglob("*.yml"):
             used = set(re.findall(r"\bstampede_\w+", file.read_text()))
@@ -75,7 +75,5 @@ def test_tasks_use_only_variables_that_are_known() -> None:
 
 
 def test_an_unknown_variable_is_answered_with_the_nearest_known() -> None:
-    sentences = settings_plugin.unknown_names(
-        ["stampede_holder", "stampede_seed"], {"stampede_holders", "stampede_seed"}
-    )
+    sentences = unknown_names(["stampede_holder", "stampede_seed"])
     assert sentences == ["stampede_holder is no variable of Stampede; did you mean stampede_holders?"]

@@ -13,11 +13,12 @@ import pytest
 from controller.agents import process
 from controller.agents.inbox import Inbox
 from controller.agents.process import AgentProcess
+from controller.agents.restart_policy import RestartPolicy
 from controller.agents.wallet import TOPICS
 from controller.agents.webhooks import WebhookReceiver
 from stampede.machine.ports import free_ports
 from stampede.schema.errors import AgentDied, AgentError, AgentLost
-from stampede.schema.settings import Settings
+from stampede.schema.settings.run_settings import Settings
 
 # Answers as ready on its admin port, whatever else it is asked, until it is killed.
 STAND_IN = """
@@ -46,7 +47,6 @@ async def agent(
     (tmp_path / "stand_in_agent.py").write_text(STAND_IN)
     (tmp_path / "logs").mkdir()
     monkeypatch.setattr(process, "LAUNCHER", "stand_in_agent")
-    monkeypatch.setattr(process, "MAX_RESTARTS", 2)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     told: list[tuple[str, str]] = []
     async with aiohttp.ClientSession() as session, WebhookReceiver(TOPICS) as webhooks:
@@ -61,6 +61,7 @@ async def agent(
             session=session,
             announce=lambda kind, text: told.append((kind, text)),
             postgresql=None,
+            restart_policy=RestartPolicy(limit=2),
         )
         agent.told = told  # type: ignore[attr-defined]
         yield agent
@@ -105,5 +106,5 @@ async def test_a_refused_connection_is_the_death_of_an_agent_that_just_died(agen
 
 async def test_an_agent_that_ends_at_start_shows_its_last_words(agent: AgentProcess, tmp_path: Path) -> None:
     (tmp_path / "stand_in_agent.py").write_text("raise SystemExit('no such argument')")
-    with pytest.raises(AgentError, match="agent-0 ended at start; its log says: no such argument"):
+    with pytest.raises(AgentError, match="agent-0 exited at start; its log ends with: no such argument"):
         await agent.start()

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import random
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from controller.metrics.journal_tail import MOST_BYTES, Tail
-from controller.metrics.push import Ending, Progress, Pusher
-from stampede.influxdb.client import Answer
-from stampede.influxdb.delivery import LAST_RETRY, MOST_LINES, Delivery, pause
+from controller.metrics.push import Ending, Pusher, read_progress, write_progress
+from stampede.influxdb.client import Response
+from stampede.influxdb.delivery import LAST_RETRY, MAX_LINES, Delivery, retry_delay
+from stampede.schema.push_progress import PushProgress
 
 
 def lines(*numbers: int) -> bytes:
@@ -26,22 +28,22 @@ class Strict:
     def __init__(self, limit: int = 10**9, bad: tuple[bytes, ...] = ()) -> None:
         self.taken: list[bytes] = []
         self.requests = 0
-        self.troubles: list[Answer] = []
+        self.troubles: list[Response] = []
         """What it answers first, in this order, whatever it is sent."""
         self._limit = limit
         self._bad = bad
 
-    def write(self, body: bytes) -> Answer:
+    def write(self, body: bytes) -> Response:
         self.requests += 1
         if self.troubles:
             return self.troubles.pop(0)
         if len(body) > self._limit:
-            return Answer(413, "Request Entity Too Large")
+            return Response(413, "Request Entity Too Large")
         found = [line for line in self._bad if line in body]
         if found:
-            return Answer(400, f"unable to parse '{found[0].decode()}': missing fields")
+            return Response(400, f"unable to parse '{found[0].decode()}': missing fields")
         self.taken += body.splitlines(keepends=True)
-        return Answer(204)
+        return Response(204)
 
 
 class Waits:
@@ -72,14 +74,17 @@ def journal(tmp_path: Path) -> Path:
     return file
 
 
-def pusher(journal: Path, server: Strict, ending: Any, progress: Progress) -> Pusher:
+BEGINNING = PushProgress(server="s")
+
+
+def pusher(journal: Path, server: Strict, ending: Any, progress: PushProgress = BEGINNING) -> Pusher:
     return Pusher(
         Tail(journal, progress.offset),
         server,
         ending,
         progress,
         complain=lambda answer: f"answered {answer.status}",
-        note=lambda progress: progress.write(journal.with_name("push.json")),
+        note=partial(write_progress, journal.parent),
         chance=random.Random(1),
     )
 
@@ -107,15 +112,16 @@ def test_batches_are_of_so_many_lines(journal: Path) -> None:
 
 def test_what_is_no_journal_ends_too(journal: Path) -> None:
     journal.write_bytes(b"\0" * (MOST_BYTES + 10) + b"\n" + lines(1))
-    server, progress = Strict(bad=(b"\0",)), Progress("s")
-    assert not pusher(journal, server, Waits(), progress).run()
+    server = Strict(bad=(b"\0",))
+    assert not pusher(journal, server, Waits()).run()
+    progress = read_progress(journal.parent)
     assert server.taken == [lines(1)] and progress.rejected == 2 and progress.behind == 0
 
 
 def test_a_batch_too_large_is_halved_until_it_is_taken() -> None:
     server = Strict(limit=200)
     delivery = Delivery(server, lines(*range(100)))
-    assert delivery.go_on() is None
+    assert delivery.resume() is None
     assert b"".join(server.taken) == lines(*range(100))
     assert delivery.points == 100 and delivery.rejected == 0 and delivery.too_large
 
@@ -124,62 +130,62 @@ def test_a_line_too_large_is_rejected_and_those_around_it_are_not() -> None:
     long = b'step,step=s text="%s" 2\n' % (b"x" * 300)
     server = Strict(limit=200)
     delivery = Delivery(server, lines(1) + long + lines(3))
-    assert delivery.go_on() is None
+    assert delivery.resume() is None
     assert b"".join(server.taken) == lines(1, 3)
     assert delivery.points == 2 and delivery.rejected == 1 and delivery.first_rejected.startswith("413")
 
 
 def test_lines_that_are_not_understood_are_found_among_the_others() -> None:
     server = Strict(bad=(b"n=7i", b"n=4242i"))
-    delivery = Delivery(server, lines(*range(MOST_LINES)))
-    assert delivery.go_on() is None
-    assert delivery.points == MOST_LINES - 2 and delivery.rejected == 2
-    assert b"".join(server.taken) == lines(*(number for number in range(MOST_LINES) if number not in (7, 4242)))
+    delivery = Delivery(server, lines(*range(MAX_LINES)))
+    assert delivery.resume() is None
+    assert delivery.points == MAX_LINES - 2 and delivery.rejected == 2
+    assert b"".join(server.taken) == lines(*(number for number in range(MAX_LINES) if number not in (7, 4242)))
     assert server.requests < 60
     assert delivery.first_rejected.startswith("400: unable to parse 'n=7i'")
 
 
 def test_a_batch_of_which_all_is_dropped_is_not_searched() -> None:
     server = Strict()
-    server.troubles = [Answer(400, "partial write: points beyond retention policy dropped=50")]
+    server.troubles = [Response(400, "partial write: points beyond retention policy dropped=50")]
     delivery = Delivery(server, lines(*range(50)))
-    assert delivery.go_on() is None
+    assert delivery.resume() is None
     assert server.requests == 1 and delivery.rejected == 50 and delivery.points == 0
 
 
 def test_a_server_that_understands_nothing_is_not_asked_for_each_line() -> None:
     server = Strict(bad=(b"step",))
-    delivery = Delivery(server, lines(*range(MOST_LINES)))
-    assert delivery.go_on() is None
-    assert delivery.rejected == MOST_LINES and delivery.points == 0
+    delivery = Delivery(server, lines(*range(MAX_LINES)))
+    assert delivery.resume() is None
+    assert delivery.rejected == MAX_LINES and delivery.points == 0
     assert server.requests < 300
 
 
 def test_what_is_left_of_a_batch_is_kept_for_later() -> None:
     server = Strict(limit=200)
     delivery = Delivery(server, lines(*range(20)))
-    server.troubles = [Answer(413), Answer(503, "busy")]
-    assert delivery.go_on() == Answer(503, "busy")
-    assert delivery.go_on() is None
+    server.troubles = [Response(413), Response(503, "busy")]
+    assert delivery.resume() == Response(503, "busy")
+    assert delivery.resume() is None
     assert b"".join(server.taken) == lines(*range(20)) and delivery.points == 20
 
 
 def test_pauses_grow_up_to_a_limit_and_obey_the_server() -> None:
     chance = random.Random(1)
-    pauses = [pause(Answer(0), failures, chance) for failures in range(2000)]
+    pauses = [retry_delay(Response(0), failures, chance) for failures in range(2000)]
     assert 0.25 <= pauses[0] <= 0.5 and 1 <= pauses[2] <= 2
     assert all(LAST_RETRY / 2 <= seconds <= LAST_RETRY for seconds in pauses[6:])
     assert len(set(pauses[6:])) > 1000, "with jitter"
-    assert pause(Answer(503, retry_after=77), 0, chance) == 77
-    assert pause(Answer(429), 0, chance) <= 0.5
-    assert {pause(Answer(status), 0, chance) for status in (401, 403, 404, 302)} == {LAST_RETRY}
+    assert retry_delay(Response(503, retry_after=77), 0, chance) == 77
+    assert retry_delay(Response(429), 0, chance) <= 0.5
+    assert {retry_delay(Response(status), 0, chance) for status in (401, 403, 404, 302)} == {LAST_RETRY}
 
 
 def test_an_outage_is_waited_out(journal: Path) -> None:
     journal.write_bytes(lines(1, 2, 3))
-    server, waits, progress = Strict(), Waits(), Progress("s")
-    server.troubles = [Answer(0, "Connection refused")] * 200
-    assert pusher(journal, server, waits, progress).run()
+    server, waits = Strict(), Waits()
+    server.troubles = [Response(0, "Connection refused")] * 200
+    assert pusher(journal, server, waits).run()
     assert len(waits.waited) == 200 and max(waits.waited) <= LAST_RETRY
     assert b"".join(server.taken) == lines(1, 2, 3)
     said = json.loads(journal.with_name("push.json").read_text())
@@ -188,30 +194,29 @@ def test_an_outage_is_waited_out(journal: Path) -> None:
 
 def test_when_time_is_over_what_is_missing_is_told(journal: Path) -> None:
     journal.write_bytes(lines(1, 2, 3))
-    server, progress = Strict(), Progress("s")
-    server.troubles = [Answer(401)] * 5
-    assert not pusher(journal, server, Waits(late_at=3), progress).run()
+    server = Strict()
+    server.troubles = [Response(401)] * 5
+    assert not pusher(journal, server, Waits(late_at=3)).run()
     said = json.loads(journal.with_name("push.json").read_text())
     assert said["error"] == "answered 401" and said["error_since"] and not said["complete"]
     assert said["behind"] == len(lines(1, 2, 3)) and server.taken == []
 
 
 def test_a_pusher_goes_on_where_the_one_before_stood(journal: Path) -> None:
-    file = journal.with_name("push.json")
     journal.write_bytes(lines(1, 2))
-    assert pusher(journal, Strict(), Waits(), Progress.of(file, "s")).run()
+    assert pusher(journal, Strict(), Waits(), read_progress(journal.parent)).run()
     journal.write_bytes(lines(1, 2, 3))
-    server, progress = Strict(), Progress.of(file, "s")
-    assert pusher(journal, server, Waits(), progress).run()
-    assert server.taken == [lines(3)] and progress.points == 3
+    server = Strict()
+    assert pusher(journal, server, Waits(), read_progress(journal.parent)).run()
+    assert server.taken == [lines(3)] and read_progress(journal.parent).points == 3
 
 
 def test_smaller_batches_after_one_too_large(journal: Path) -> None:
-    count = 4 * MOST_LINES
+    count = 4 * MAX_LINES
     journal.write_bytes(lines(*range(count)))
-    server, progress = Strict(limit=len(lines(*range(MOST_LINES // 2))) - 1), Progress("s")
-    assert pusher(journal, server, Waits(), progress).run()
-    assert progress.points == count and b"".join(server.taken) == lines(*range(count))
+    server = Strict(limit=len(lines(*range(MAX_LINES // 2))) - 1)
+    assert pusher(journal, server, Waits()).run()
+    assert read_progress(journal.parent).points == count and b"".join(server.taken) == lines(*range(count))
 
 
 def test_the_end_of_a_pipe_is_the_word_that_the_journal_has_ended() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from stampede.prepare.rendering import render_script, try_script
+from stampede.prepare.rendering import render_script
+from stampede.prepare.trial import try_script
 from stampede.schema.errors import BadInput
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"

@@ -23,7 +23,7 @@ from stampede.cli import main
 from stampede.comparison import noise
 from stampede.comparison.runs import compare_runs
 from stampede.comparison.terminal import text
-from stampede.schema.settings import Settings
+from stampede.schema.settings.run_settings import Settings
 
 QUIET = {"holders": 40, "duration": 200, "ramp": 20, "failures": False}
 
@@ -217,7 +217,7 @@ def test_a_step_of_one_run_only_and_one_with_few_records(one, tmp_path):
         journal.write(samples.step_line("load-1", "ping", samples.START + 9, 1) + "\n")
     found = compare_runs(one, other).to_json()
     assert (found["steps"]["ping"]["verdict"], found["steps"]["ping"]["a"]) == ("only_b", None)
-    assert found["headline"] == "ping was run in one of the runs only"
+    assert found["headline"] == "ping was executed in one run only"
     few = compare_runs(tmp_path / "other", write(tmp_path / "few", holders=3, duration=20)).to_json()
     assert few["steps"]["connect"]["verdict"] == "too_few"
 

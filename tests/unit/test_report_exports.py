@@ -140,4 +140,4 @@ def test_a_run_without_load_is_a_failure(tmp_path):
     (tmp_path / "load-1" / "journal.lp").touch()
     samples.report(tmp_path)
     suites = ElementTree.parse(tmp_path / "junit.xml").getroot()
-    assert failure(suites.find("testsuite/testcase")) == "No step was run."
+    assert failure(suites.find("testsuite/testcase")) == "No step was executed."

@@ -13,10 +13,10 @@ from test_report_page import Page
 
 from stampede.analysis.collected_run import CollectedRun, read_run
 from stampede.analysis.verdict.load_sentences import time_spent_sentence
-from stampede.report.chart_data import Distribution, Mark
-from stampede.report.distribution import BINS_PER_DECADE, SHORTEST, build_distribution
+from stampede.report.charts.chart_data import Distribution, Mark
+from stampede.report.charts.distribution import BINS_PER_DECADE, SHORTEST, build_distribution
+from stampede.report.charts.timeline import build_charts
 from stampede.report.template import with_unit
-from stampede.report.timeline import build_charts
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ import pytest
 import report_samples as samples
 
 from stampede.analysis import host_differences
-from stampede.report import terminal, timeline
+from stampede.report import terminal
+from stampede.report.charts import timeline
 from stampede.report.page import ending
 
 ALIKE = {"holders": 30, "duration": 60, "ramp": 10, "failures": False}

@@ -16,8 +16,8 @@ import report_samples as samples
 
 from stampede.analysis.percentiles import percentiles_by_bucket
 from stampede.report import python_markup
+from stampede.report.charts.timeline import build_charts
 from stampede.report.page import render
-from stampede.report.timeline import build_charts
 from stampede.results.journal_columns import Journal
 from stampede.schema.summary import Summary
 

@@ -144,7 +144,7 @@ def test_steps_without_an_ok_record_have_no_times(tmp_path):
 def test_a_controller_ended_by_kill_9_is_reported_from_its_journal_alone(tmp_path):
     samples.write_results(tmp_path / samples.RUN, samples.Sample(holders=5, duration=60), packed=False)
     results = tmp_path / samples.RUN
-    for name in ("run.json", "load-2/state.json", "load-2/run.json", "load-2/controller_script.py"):
+    for name in ("run.json", "load-2/state.json", "load-2/host.json", "load-2/controller_script.py"):
         (results / name).unlink()
     journal = results / "load-2" / "journal.lp"
     text = journal.read_text()
@@ -215,6 +215,16 @@ def test_an_empty_journal_gives_a_report(tmp_path):
     (tmp_path / "load-1").mkdir()
     (tmp_path / "load-1" / "journal.lp").touch()
     assert samples.report(tmp_path)["run"]["outcome"] == "no_load"
+
+
+def test_a_hosts_record_of_version_0_1_was_called_run_json(tmp_path):
+    samples.write_results(tmp_path, small())
+    expected = samples.report(tmp_path)["run"]["versions"]
+    for record in (records := list(tmp_path.glob("*/host.json"))):
+        record.rename(record.with_name("run.json"))
+    assert records
+    versions = samples.report(tmp_path)["run"]["versions"]
+    assert versions == expected and versions["acapy-agent"] == "1.7.0"
 
 
 def test_a_hosts_own_run_folder_can_be_reported(tmp_path):

@@ -13,7 +13,7 @@ import pytest
 import report_samples as samples
 
 from stampede.report.terminal import table
-from stampede.schema.thresholds import Threshold, parse
+from stampede.schema.settings.thresholds import Threshold, parse
 
 SETTINGS = {"stampede_ramp_up": "10s", "stampede_duration": "60s"}
 TEXTS = [

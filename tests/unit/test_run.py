@@ -43,9 +43,9 @@ async def mission(holder: Holder) -> None:
 
 def test_the_missions_script(play: Play, tmp_path: Path) -> None:
     run = play(mission, holders=5, iterations=3)
-    counted = run.recorder.steps
+    counted = run.figures.steps
     assert run.finished == 5
-    assert run.recorder.outcomes == {"ok": sum(counted.values())}
+    assert run.figures.outcomes == {"ok": sum(counted.values())}
     assert counted["connect_to_mediator"] == counted["connect"] == 5
     assert counted["receive_credential"] == 5 * 4
     assert counted["request_revocation"] == counted["delete_credential"] == 5 * 3
@@ -55,14 +55,14 @@ def test_the_missions_script(play: Play, tmp_path: Path) -> None:
 
 
 def test_one_seed_makes_a_run_repeatable(play: Play, tmp_path: Path) -> None:
-    first = play(mission).recorder.steps
+    first = play(mission).figures.steps
     (tmp_path / "journal.lp").unlink()
-    assert play(mission).recorder.steps == first
-    assert play(mission, seed=43).recorder.steps != first
+    assert play(mission).figures.steps == first
+    assert play(mission, seed=43).figures.steps != first
 
 
 def test_no_mediator(play: Play) -> None:
-    assert "connect_to_mediator" not in play(mission, mediator_did="").recorder.steps
+    assert "connect_to_mediator" not in play(mission, mediator_did="").figures.steps
 
 
 def test_ramp_up_is_even(play: Play) -> None:
@@ -93,7 +93,7 @@ def test_a_duration_ends_waits_and_lets_steps_drain(play: Play, tmp_path: Path) 
     run = play(timed, duration="5m", ramp_up=0, iterations=1)
     assert run.finished == 4
     assert all(300 <= time < 305 for time in loop_times)
-    assert 4 * 13 <= run.recorder.steps["ping"] <= 4 * 30
+    assert 4 * 13 <= run.figures.steps["ping"] <= 4 * 30
 
 
 def test_what_does_not_end_while_draining_is_interrupted(play: Play, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_what_does_not_end_while_draining_is_interrupted(play: Play, tmp_path: P
         await holder.ping(await holder.connect("issuer"))
 
     run = play(script, Wallets(1), duration="20s", drain="10s", step_timeout="5m", ramp_up=0)
-    assert run.recorder.outcomes["interrupted"] == 4
+    assert run.figures.outcomes["interrupted"] == 4
     assert {step["outcome"] for step in steps(tmp_path) if step["step"] == "ping"} == {"interrupted"}
 
 
@@ -177,7 +177,7 @@ def test_after_a_failure_restart_begins_anew_with_a_fresh_wallet(play: Play, tmp
 def test_after_a_failure_stop_stops_the_holder(play: Play) -> None:
     run = play(connect_and_ping, services=Refusing(), holders=2, on_failure="stop")
     assert run.stopped == 2
-    assert run.recorder.outcomes == {"failed": 2, "ok": 3}
+    assert run.figures.outcomes == {"failed": 2, "ok": 3}
 
 
 def test_a_script_that_always_fails_ends(play: Play) -> None:
@@ -191,7 +191,7 @@ def test_a_script_that_always_fails_ends(play: Play) -> None:
 
     run = play(mission, Wallets(1), iterations=3)
     assert run.stopped == 4
-    assert run.recorder.errors == {"agent_died": 12}
+    assert run.figures.errors == {"agent_died": 12}
 
 
 def test_an_agent_that_does_not_come_back_stops_its_holders(play: Play) -> None:
@@ -277,5 +277,5 @@ def test_stopping_a_run(play: Play) -> None:
         await holder.connect("issuer")
 
     run = play(script, holders=3, ramp_up=0, duration="1h")
-    assert run.recorder.steps == {}
+    assert run.figures.steps == {}
     assert run.active == 0

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from plugin_files import REPOSITORY
 
-from stampede.schema.setting_shapes import Shape
+from stampede.schema.settings.shapes import Shape
 from stampede.schema.settings.variables import VARIABLES, ControlNodeVariables, LoadHostVariables
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from stampede.schema.durations import seconds
-from stampede.schema.settings import Influxdb, Settings, check_variables, fill_in
+from stampede.schema.settings.durations import seconds
+from stampede.schema.settings.influxdb_settings import Influxdb
+from stampede.schema.settings.run_settings import Settings, check_variables
+from stampede.schema.settings.service_settings import fill_in
 
 
 @pytest.mark.parametrize(

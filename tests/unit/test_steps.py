@@ -16,9 +16,9 @@ from controller.agents.wallet import Topics
 from controller.agents.webhooks import WebhookReceiver
 from controller.holder.holder import STEPS, Holder
 from controller.run.run import Run
-from stampede.prepare.rendering import try_script
+from stampede.prepare.trial import try_script
 from stampede.schema.errors import BadInput, ServiceRefused
-from stampede.schema.thresholds import parse
+from stampede.schema.settings.thresholds import parse
 
 Play = Callable[..., Run]
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -57,7 +57,7 @@ def test_a_step_of_the_scripts_own(play: Play, tmp_path: Path) -> None:
             await holder.ping(issuer)
 
     run = play(script, holders=2)
-    assert run.recorder.steps == {"request_invitation": 2, "connect": 2, "ping": 2, "open the app": 2}
+    assert run.figures.steps == {"request_invitation": 2, "connect": 2, "ping": 2, "open the app": 2}
     own = [line for line in lines(tmp_path) if r"step=open\ the\ app" in line]
     assert len(own) == 2
     assert all('service="issuer"' in line and "outcome=ok" in line for line in own)
@@ -76,10 +76,10 @@ def test_a_step_of_the_scripts_own_fails_like_any_other(play: Play, tmp_path: Pa
 
     run = play(script, holders=2, on_failure="continue", iterations=1)
     assert went_on == [0, 1]
-    assert run.recorder.errors == {"service_refused": 2, "timeout": 2}
+    assert run.figures.errors == {"service_refused": 2, "timeout": 2}
     went_on.clear()
     run = play(script, holders=2, on_failure="stop")
-    assert (went_on, run.stopped, run.recorder.errors) == ([], 2, {"service_refused": 2})
+    assert (went_on, run.stopped, run.figures.errors) == ([], 2, {"service_refused": 2})
 
 
 def test_an_error_of_the_script_within_a_step_is_the_scripts(play: Play, tmp_path: Path) -> None:
@@ -88,8 +88,8 @@ def test_an_error_of_the_script_within_a_step_is_the_scripts(play: Play, tmp_pat
             raise KeyError("x")
 
     run = play(script, holders=1, on_failure="stop")
-    assert run.recorder.steps == {"script": 1}
-    assert run.recorder.errors == {"script_error": 1}
+    assert run.figures.steps == {"script": 1}
+    assert run.figures.errors == {"script_error": 1}
     assert run.recorder.in_flight == 0
 
 
@@ -99,7 +99,7 @@ def test_the_end_of_the_run_interrupts_a_step_in_which_a_holder_waits(play: Play
             await holder.wait(50)
 
     run = play(script, holders=1, ramp_up=0, duration="20s")
-    assert run.recorder.outcomes == {"interrupted": 1}
+    assert run.figures.outcomes == {"interrupted": 1}
 
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 65, "two\nlines"])
@@ -135,7 +135,7 @@ def test_features_are_discovered_in_a_dry_run(play: Play) -> None:
             await holder.discover_features(await holder.connect("issuer"), "https://didcomm.org/ping/*") or []
         )
 
-    assert play(script, holders=1).recorder.steps["discover_features"] == 1
+    assert play(script, holders=1).figures.steps["discover_features"] == 1
     assert found == [["https://didcomm.org/ping/1.0"]]
 
 

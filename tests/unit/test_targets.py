@@ -21,13 +21,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.adapters import HTTPAdapter
 
-from controller.agents.egress_guard import REFUSED, NotAllowed, stand_guard
+from controller.agents.egress_guard import REFUSED, TargetNotAllowed, install_egress_guard
 from controller.holder.holder import Holder
 from controller.run.run import Run
 from controller.services.client import HttpServices
 from stampede.schema.errors import BadInput, ServiceRefused
-from stampede.schema.settings import Settings, check_variables
-from stampede.schema.targets import Targets, invitation_urls
+from stampede.schema.settings.run_settings import Settings, check_variables
+from stampede.schema.settings.targets import Targets, invitation_urls
 
 ENDPOINT = "http://holder-of-none.example.com:8020"
 
@@ -284,18 +284,18 @@ async def test_the_guard_of_an_agent_looks_at_every_request_and_redirect(
 ) -> None:
     monkeypatch.setattr(BaseConnector, "connect", BaseConnector.connect)
     monkeypatch.setattr(HTTPAdapter, "send", HTTPAdapter.send)
-    stand_guard(Targets([]), tmp_path)
+    assert install_egress_guard(Targets([]), tmp_path) == ""
     here = f"https://localhost:{server.port}"
     context = ssl.create_default_context(cafile=server.ca_file)
     async with aiohttp.ClientSession() as session:
-        with pytest.raises(NotAllowed):
+        with pytest.raises(TargetNotAllowed):
             await session.get(f"{here}/named", ssl=context)
         async with session.get(f"{here}/leading", ssl=context) as answer:
             assert answer.status == 403
     assert server.asked == ["localhost/named", "localhost/leading", "127.0.0.2/there"]
-    with pytest.raises(NotAllowed):
+    with pytest.raises(TargetNotAllowed):
         requests.get(ENDPOINT, timeout=5)  # noqa: ASYNC210
     told = (tmp_path / REFUSED).read_text()
     assert told.startswith(
-        f"An agent of the holders was about to send a request, but elsewhere.example.net:{server.port} is not among"
+        f"A holder agent tried to send a request, but elsewhere.example.net:{server.port} is not among"
     )

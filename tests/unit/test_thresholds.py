@@ -13,11 +13,11 @@ from plugin_files import REPOSITORY
 
 from controller.holder import holder as script
 from controller.holder.holder import STEPS
-from stampede.prepare.rendering import try_script
-from stampede.schema import thresholds
+from stampede.prepare.trial import try_script
 from stampede.schema.errors import BadInput
-from stampede.schema.settings import check_variables
-from stampede.schema.thresholds import Threshold, parse
+from stampede.schema.settings import thresholds
+from stampede.schema.settings.run_settings import check_variables
+from stampede.schema.settings.thresholds import Threshold, parse
 
 TEMPLATES = REPOSITORY / "templates"
 

@@ -23,7 +23,7 @@ def load_sentence(summary: Summary) -> str:
         text += f", including {wording.rate(load.presentations_per_second).replace('/s', ' presentations/s')}"
     if load.interrupted:
         steps = wording.number(load.interrupted, "step was", "steps were")
-        text += f". {steps} still in progress at the end and cut off"
+        text += f". {steps} still in flight at the end and cut off"
     return text + "."
 
 
@@ -63,7 +63,7 @@ def first_failure_sentence(errors: dict[str, ErrorSummary]) -> str:
 
 
 def generator_sentence(summary: Summary) -> str:
-    """Whether the load generator was the bottleneck, and why; empty when no step was run and nothing is known."""
+    """Whether the load generator was the bottleneck, and why; empty when nothing is known and no step executed."""
     generator = summary.generator
     if generator.bottleneck is None:
         if not summary.steps:

@@ -74,7 +74,7 @@ def _headline(summary: Summary, outcome: RunOutcome) -> str:
         case RunOutcome.FAILED:
             headline = f"Failed: {_share_that_failed(summary.load)}"
         case RunOutcome.NO_LOAD:
-            return "No load was generated: no step was run"
+            return "No load was generated: no step was executed"
         case RunOutcome.THRESHOLDS:
             texts = wording.listed([verdict.text for verdict in not_met])
             return f"Failed: {_count_not_met(thresholds, not_met)}: {texts}"

@@ -81,7 +81,7 @@
       if (!active) return null;
       return { height: 170, keyed: true, words: words.count, series: [
         { name: "active holders", colour: colour("c0"), values: active },
-        { name: "steps in progress", colour: colour("c1"), values: in_flight },
+        { name: "steps in flight", colour: colour("c1"), values: in_flight },
       ] };
     },
     processors() {

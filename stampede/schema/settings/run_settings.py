@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 
 from stampede.load_models import catalog
 from stampede.load_models.interface import LoadModel
-from stampede.schema import thresholds
 from stampede.schema.errors import BadInput
+from stampede.schema.settings import thresholds
 from stampede.schema.settings.influxdb_settings import Influxdb, read_influxdb
 from stampede.schema.settings.service_settings import Service, read_services
+from stampede.schema.settings.targets import Targets, did_urls
 from stampede.schema.settings.variable_reader import VariableReader
 from stampede.schema.settings.variables import LoadHostVariables
-from stampede.schema.targets import Targets, did_urls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from stampede.schema.durations import seconds
-from stampede.schema.setting_shapes import Duration, WholeNumber
+from stampede.schema.settings.durations import seconds
+from stampede.schema.settings.shapes import Duration, WholeNumber
 from stampede.schema.settings.variables import VARIABLES
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stampede.schema.setting_shapes import (
+from stampede.schema.settings.shapes import (
     Choice,
     Duration,
     Mapped,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stampede.analysis.percentiles import percentiles
-from stampede.report.chart_data import Distribution
+from stampede.report.charts.chart_data import Distribution
 
 BINS_PER_DECADE = 20
 SHORTEST = 1e-5  # seconds; shorter times are counted as this

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from stampede.schema.durations import seconds
+from stampede.schema.settings.durations import seconds
 
 
 class Shape(ABC):

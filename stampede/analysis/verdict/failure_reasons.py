@@ -18,7 +18,7 @@ def failure_reasons(summary: Summary, report: Path, fail_on_errors: bool) -> lis
     """
     ended = sum(step.ended for step in summary.steps.values())
     if not ended:
-        return [f"The run completed no steps at all; see the logs in {report.parent}"]
+        return [f"The run executed no steps at all; see the logs in {report.parent}"]
     reasons = [verdict.sentence for verdict in summary.thresholds if not verdict.passed]
     uncovered = uncovered_failures(summary)
     if uncovered and fail_on_errors:

@@ -1,0 +1,68 @@
+"""All patches of a holders' agent, and the one place that applies them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from controller.acapy_patches.askar_errors import ASKAR_ERRORS
+from controller.acapy_patches.cache_scan import CACHE_SCAN
+from controller.acapy_patches.nested_loops import NESTED_LOOPS
+from controller.acapy_patches.patch import Patch
+from controller.acapy_patches.sqlite import SQLITE_CONNECTIONS, SQLITE_WRITERS
+from controller.acapy_patches.tails_files import TAILS_FILES
+
+PATCHES = {
+    patch.name: patch
+    for patch in (
+        NESTED_LOOPS,  # first: the others import ACA-Py, which applies nest_asyncio when it is imported
+        CACHE_SCAN,
+        TAILS_FILES,
+        ASKAR_ERRORS,
+        SQLITE_CONNECTIONS,
+        SQLITE_WRITERS,
+    )
+}
+"""By name, in the order in which they are applied."""
+
+GENERAL = (NESTED_LOOPS.name, CACHE_SCAN.name, TAILS_FILES.name, ASKAR_ERRORS.name)
+"""The patches of every agent."""
+SQLITE = (SQLITE_CONNECTIONS.name, SQLITE_WRITERS.name)
+"""Those of agents with their wallets in SQLite."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of the patches that were asked for."""
+
+    applied: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Name of each patch that does not fit what is installed: why."""
+
+
+def apply(names: Iterable[str]) -> Outcome:
+    """Apply the named patches to this process, except those written for other source than is installed.
+
+    Raises ValueError for a name that is not in ``PATCHES``.
+    """
+    outcome = Outcome()
+    for patch in select(names):
+        if reason := patch.why_not():
+            outcome.left_out[patch.name] = reason
+        else:
+            patch.apply()
+            outcome.applied.append(patch.name)
+    return outcome
+
+
+def left_out(names: Iterable[str]) -> dict[str, str]:
+    """The named patches that ``apply`` would leave out: why. Nothing is imported or changed."""
+    return {patch.name: reason for patch in select(names) if (reason := patch.why_not())}
+
+
+def select(names: Iterable[str]) -> list[Patch]:
+    """The named patches in the order in which they are applied. Raises ValueError for an unknown name."""
+    wanted = set(names)
+    if unknown := sorted(wanted - set(PATCHES)):
+        raise ValueError(f"there is no patch {unknown[0]!r}; it must be one of {', '.join(PATCHES)}")
+    return [patch for name, patch in PATCHES.items() if name in wanted]

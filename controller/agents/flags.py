@@ -1,0 +1,112 @@
+"""ACA-Py's command line flags and environment for a holders' agent, as functions of the settings.
+
+``aca-py start --help`` and https://aca-py.org describe the flags.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from controller.acapy_patches import registry
+from controller.agents.postgresql import Postgresql
+from stampede.schema.settings.run_settings import Settings
+
+WALLETS_IN_MEMORY = 10_000
+"""Wallets that an agent keeps open (``cache_size``); more than it ever has."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentIdentity:
+    """What tells one agent of a host from the others, for the time of a run."""
+
+    number: int
+    admin_port: int
+    home: Path
+    """Folder of the SQLite wallets and tails files."""
+    trust_file: Path
+    """PEM file with the CAs that the agent trusts."""
+    webhook_url: str
+    admin_key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    wallet_key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    jwt_secret: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+
+    @property
+    def name(self) -> str:
+        """Such as ``agent-0``, as in the journal and the names of logs."""
+        return f"agent-{self.number}"
+
+
+def inbound_port(settings: Settings, number: int) -> int:
+    """The port to which others send DIDComm messages for agent ``number``."""
+    return settings.agent_port + number
+
+
+def store_names(settings: Settings, number: int) -> tuple[str, str]:
+    """The Askar stores of agent ``number``: its own and its holders'. Unique among the hosts of all runs, because
+    hosts may share a PostgreSQL server."""
+    run = hashlib.sha256(f"{settings.run_id} {settings.host_name}".encode()).hexdigest()[:16]
+    return f"stampede_{run}_{number}", f"stampede_{run}_{number}_holders"
+
+
+def patch_names(settings: Settings) -> tuple[str, ...]:
+    """The patches with which the agents start."""
+    return registry.GENERAL + (registry.SQLITE if settings.wallet_storage != "postgresql" else ())
+
+
+def command_line(settings: Settings, agent: AgentIdentity) -> list[str]:
+    """The flags after ``start``."""
+    own_store, holders_store = store_names(settings, agent.number)
+    port = str(inbound_port(settings, agent.number))
+    tenancy = {
+        "wallet_type": "single-wallet-askar",
+        "wallet_name": holders_store,
+        "cache_size": WALLETS_IN_MEMORY,
+    }
+    flags = [
+        *("--label", f"Stampede {agent.name}"),
+        *("--inbound-transport", "http", settings.agent_bind, port),
+        *("--outbound-transport", "http"),
+        *("--endpoint", f"http://{settings.agent_host}:{port}"),
+        *("--admin", "127.0.0.1", str(agent.admin_port)),
+        *("--wallet-type", "askar-anoncreds", "--wallet-name", own_store),
+        "--auto-provision",
+        "--multitenant",
+        "--multitenant-admin",
+        *("--multitenancy-config", json.dumps(tenancy)),
+        "--auto-accept-invites",
+        "--auto-accept-requests",
+        "--auto-respond-credential-offer",
+        "--auto-store-credential",
+        "--auto-respond-presentation-request",
+        "--monitor-revocation-notification",
+        "--monitor-ping",
+        *("--log-level", "warning"),
+    ]
+    for plugin in settings.agent_plugins:
+        flags += ["--plugin", plugin]
+    flags += ["--genesis-url", settings.genesis_url] if settings.genesis_url else ["--no-ledger"]
+    return flags + list(settings.agent_args)
+
+
+def environment(settings: Settings, agent: AgentIdentity, postgresql: Postgresql | None) -> dict[str, str]:
+    """Environment variables to add to the controller's own. Secrets are passed here, where only the same user can
+    read them, and not on the command line. The names that begin with STAMPEDE are for the launcher."""
+    variables = {
+        "ACAPY_ADMIN_API_KEY": agent.admin_key,
+        "ACAPY_WALLET_KEY": agent.wallet_key,
+        "ACAPY_WALLET_KEY_DERIVATION_METHOD": "kdf:argon2i:int",
+        "ACAPY_MULTITENANT_JWT_SECRET": agent.jwt_secret,
+        "ACAPY_WEBHOOK_URL": agent.webhook_url,
+        "ACAPY_HOME": str(agent.home),
+        "HOME": str(agent.home),  # tails files are stored below it
+        "SSL_CERT_FILE": str(agent.trust_file),
+        "REQUESTS_CA_BUNDLE": str(agent.trust_file),  # ACA-Py downloads tails files with requests
+        "PYTHONUNBUFFERED": "1",
+        "STAMPEDE_ALLOWED_TARGETS": json.dumps(settings.allowed_targets),
+        "STAMPEDE_PATCHES": " ".join(patch_names(settings)),
+    }
+    return variables | (postgresql.environment() if postgresql is not None else {})

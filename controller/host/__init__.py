@@ -1,0 +1,1 @@
+"""A load host's part in a run, from arming to its end."""

@@ -1,0 +1,259 @@
+"""A host's part in a run: arm, wait for the start signal, run, drain.
+
+All files are in the run's work folder: ``go.json`` (``{"start_at": EPOCH_SECONDS}``) is the start signal, a file
+``stop``, which may say why, ends the run gracefully, ``journal.lp`` holds the records.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from controller.agents.egress_guard import REFUSED
+from controller.agents.pool import AgentPool
+from controller.holder.holder import Script
+from controller.host.leftovers import remove_leftovers
+from controller.host.reporter import Reporter
+from controller.host.state_file import StateFile
+from controller.host.versions import host_record
+from controller.load.gc_tuning import keep_pauses_short
+from controller.metrics.journal import Journal
+from controller.metrics.monitor import Sample
+from controller.metrics.push_process import PushProcess
+from controller.run.run import Run
+from controller.services.client import HttpServices
+from stampede.machine.files import read_json, write_json
+from stampede.schema.errors import BadInput, StepError, StepTimeout
+from stampede.schema.json_form import to_json
+from stampede.schema.phases import Phase
+from stampede.schema.records import RUN_TAGS, EventKind, EventRecord
+from stampede.schema.run_record import HOST_FILE
+from stampede.schema.settings.run_settings import Settings
+
+LOGGER = logging.getLogger(__name__)
+
+GO_MARGIN = 60.0
+"""Seconds that an armed host waits for the start signal beyond the time that all hosts have for arming."""
+
+
+class HostRun:
+    """One run on this host, from arming to its end."""
+
+    def __init__(self, script: Script, settings: Settings, run_dir: Path, die_with: int = 0) -> None:
+        self._script = script
+        self._settings = settings
+        self._dir = run_dir
+        self._die_with = psutil.Process(die_with) if die_with else None
+        self._state = StateFile(settings, run_dir)
+        self._stopping = False
+        self._run: Run | None = None
+        self._journal: Journal | None = None
+        self._push: PushProcess | None = None
+        self._ending = asyncio.Event()
+        self._aborted = asyncio.Event()
+
+    async def go_through(self) -> int:
+        """Arm, wait for the start signal, run and drain; returns the exit code (see ``controller.cli``)."""
+        (self._dir / "logs").mkdir(parents=True, exist_ok=True)
+        self._follow_signals()
+        settings = self._settings
+        tags = dict(zip(RUN_TAGS, (settings.run_id, settings.host_name, settings.scenario), strict=True))
+        async with contextlib.AsyncExitStack() as stack:
+            self._journal = stack.enter_context(Journal(self._dir / "journal.lp", tags, self._on_journal_problem))
+            self._state.journal = self._journal
+            try:
+                secret_values = self._take_secrets()
+                if server := self._settings.influxdb:
+                    secret = secret_values.get(server.secret, "").strip()
+                    self._push = PushProcess(server, secret, self._settings.influxdb_flush, self._dir)
+                    self._state.push = await stack.enter_async_context(self._push)
+                code = await self._armed_run(secret_values)
+                await self._push_the_rest()
+                return code
+            except BadInput as error:
+                self._fail(str(error))
+                return 2
+            except StepError as error:
+                self._fail(str(error))
+                return 3
+            except ExceptionGroup as group:
+                failed, other = group.split(StepError)
+                if other or not failed:
+                    self._fail(str(group))
+                    raise
+                self._fail("; ".join(str(error) for error in failed.exceptions))
+                return 3
+            finally:
+                self._state.write(Sample())
+
+    async def _armed_run(self, secret_values: dict[str, str]) -> int:
+        settings, journal = self._settings, self._journal
+        assert journal is not None
+        remove_leftovers(self._dir)
+        async with (
+            HttpServices(settings, secret_values) as services,
+            AgentPool(settings, self._dir, self._announce, secret_values) as pool,
+        ):
+            run = Run(
+                settings,
+                self._script,
+                services=services,
+                wallets=pool,
+                journal=journal,
+                on_phase=self._enter,
+            )
+            self._run = self._state.run = run
+            self._state.pool = pool
+            reporter = Reporter(run, pool, journal, self._state, self._announce)
+            tasks = [
+                asyncio.create_task(reporter.watch_loop()),
+                asyncio.create_task(reporter.report()),
+                asyncio.create_task(self._watch_for_stop()),
+            ]
+            try:
+                self._enter(Phase.ARMING)
+                if await self._until_stopped(pool.start()):
+                    write_json(self._dir / HOST_FILE, to_json(host_record(settings, self._dir)))
+                    keep_pauses_short()
+                    self._enter(Phase.ARMED)
+                    if await self._until_stopped(self._wait_for_go()):
+                        assert self._state.start_at is not None
+                        await run.play(run.clock.at_epoch(self._state.start_at))
+                if run.bad_input:
+                    raise run.bad_input
+                self._enter(Phase.STOPPED if self._stopping else Phase.DONE)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        return 0
+
+    # ------------------------------------------------------------- stop and go
+
+    def stop(self, reason: str = "") -> None:
+        """End gracefully: no new steps, those in flight drain. Called twice, or when only pushing: at once."""
+        if self._stopping or self._state.phase == Phase.PUSHING:
+            self.abort()
+            return
+        self._stopping = True
+        self._ending.set()
+        self._state.message = self._state.message or reason
+        self._announce(EventKind.STOP_REQUESTED, "the run was asked to stop" + (f": {reason}" if reason else ""))
+        if self._run:
+            self._run.end()
+
+    def abort(self) -> None:
+        """End without draining."""
+        self._stopping = True
+        self._ending.set()
+        self._aborted.set()
+        if self._run:
+            self._run.abort()
+
+    def _follow_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+
+    async def _watch_for_stop(self) -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            if self._run and not self._run.bad_input and (refused := self._dir / REFUSED).exists():
+                self._run.refuse(BadInput(refused.read_text(encoding="utf-8").strip()))
+                self._ending.set()
+            if not self._stopping and (self._dir / "stop").exists():
+                self.stop(self._reason_to_stop())
+            if self._is_orphaned():
+                self._state.message = "the process that started this run is gone"
+                self.abort()
+                return
+
+    def _is_orphaned(self) -> bool:
+        return self._die_with is not None and not self._die_with.is_running()
+
+    async def _push_the_rest(self) -> None:
+        """Wait until the last records are in InfluxDB too, for as long as that may take."""
+        if not self._push or self._aborted.is_set():
+            return
+        assert self._journal is not None
+        self._journal.flush()  # what a full disk held up
+        ended, self._state.phase = self._state.phase, Phase.PUSHING  # in the state only: the journal is complete
+        tasks = [asyncio.create_task(self._push.finish()), asyncio.create_task(self._aborted.wait())]
+        try:
+            while not any(task.done() for task in tasks) and not self._is_orphaned():
+                self._state.write(Sample())
+                await asyncio.wait(tasks, timeout=1, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._state.phase = ended
+
+    def _reason_to_stop(self) -> str:
+        with contextlib.suppress(OSError):  # the file may be root's alone
+            return (self._dir / "stop").read_text(encoding="utf-8", errors="replace").strip()
+        return ""
+
+    async def _until_stopped(self, work: Any) -> bool:
+        """Await ``work``; False when the run was asked to stop before it was done."""
+        task = asyncio.ensure_future(work)
+        ending = asyncio.create_task(self._ending.wait())
+        try:
+            await asyncio.wait({task, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                return False
+            task.result()
+            return not self._stopping
+        finally:
+            ending.cancel()
+            task.cancel()
+            await asyncio.gather(task, ending, return_exceptions=True)
+
+    async def _wait_for_go(self) -> None:
+        """Raises StepTimeout when no start signal comes while other hosts may be arming, or soon after."""
+        limit = self._settings.arm_timeout + GO_MARGIN
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                while True:
+                    go = read_json(self._dir / "go.json")
+                    if isinstance(go, dict) and "start_at" in go:
+                        self._state.start_at = float(go["start_at"])
+                        return
+                    await asyncio.sleep(0.1)
+        raise StepTimeout(
+            f"{self._settings.host_name} was armed for {limit:g} s and was not told to start, so it ended; "
+            "run-test.yml may have been ended on the control node"
+        )
+
+    # ------------------------------------------------------------------- state
+
+    def _enter(self, phase: Phase) -> None:
+        self._state.enter(phase)
+        self._announce(EventKind.PHASE, phase)
+
+    def _fail(self, message: str) -> None:
+        LOGGER.error("%s", message)
+        self._state.message = message
+        self._enter(Phase.FAILED)
+
+    def _announce(self, kind: EventKind, text: str) -> None:
+        LOGGER.info("%s: %s", kind, text)
+        if self._journal:
+            self._journal.write(EventRecord(kind, text), time.time_ns())
+
+    def _on_journal_problem(self, problem: str) -> None:
+        LOGGER.error("%s", problem)
+
+    def _take_secrets(self) -> dict[str, str]:
+        """The run's secrets, from a file that is removed once read."""
+        path = self._dir / "secrets.json"
+        values = read_json(path)
+        path.unlink(missing_ok=True)
+        return {str(key): str(value) for key, value in values.items()} if isinstance(values, dict) else {}

@@ -1,0 +1,83 @@
+"""Measures what making the load costs, each second, and reports it: to the journal and to ``state.json``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import psutil
+
+from controller.agents.pool import AgentPool
+from controller.host.state_file import StateFile
+from controller.metrics.journal import Journal
+from controller.metrics.monitor import Monitor, Sample, load_record
+from controller.run.run import Run
+from stampede.schema.records import AgentRecord, EventKind
+
+AGENT_SAMPLES = 5
+"""An ``agent`` record each so many seconds."""
+
+
+class Reporter:
+    """Reports on a run while its tasks ``report`` and ``watch_loop`` are running."""
+
+    def __init__(
+        self,
+        run: Run,
+        pool: AgentPool,
+        journal: Journal,
+        state_file: StateFile,
+        announce: Callable[[EventKind, str], None],
+    ) -> None:
+        self._run = run
+        self._pool = pool
+        self._journal = journal
+        self._state_file = state_file
+        self._announce = announce
+        self._monitor = Monitor(run.pacer.take_lags, self._agent_processes)
+        self.watch_loop = self._monitor.watch_loop
+
+    async def report(self) -> None:
+        """Report each second, for ever."""
+        second = 0
+        while True:
+            await asyncio.sleep(1)
+            second += 1
+            sample = self._monitor.sample()
+            self._retry_journal()
+            self._journal_load(sample)
+            if second % AGENT_SAMPLES == 0:
+                self._journal_agents(sample)
+                await asyncio.to_thread(self._journal.sync)  # a slow disk must not make holders late
+            self._state_file.write(sample)
+
+    def _agent_processes(self) -> dict[str, psutil.Process | None]:
+        return {agent.name: agent.usage() for agent in self._pool.agents}
+
+    def _retry_journal(self) -> None:
+        journal = self._journal
+        if journal.problem:
+            journal.flush()
+            if not journal.problem:
+                lost = f"{journal.lost} records were lost"
+                self._announce(EventKind.DISK_FULL, f"the journal can be written again, {lost}")
+
+    def _journal_load(self, sample: Sample) -> None:
+        run = self._run
+        record = load_record(
+            sample,
+            active=run.active,
+            ready=self._pool.ready,
+            in_flight=run.recorder.in_flight,
+            arrivals=run.recorder.arrivals,
+            finished=run.finished + run.stopped,
+        )
+        run.recorder.arrivals = 0
+        self._journal.write(record, run.clock.epoch_ns(run.clock.now()))
+
+    def _journal_agents(self, sample: Sample) -> None:
+        clock = self._run.clock
+        for agent in self._pool.agents:
+            usage = sample.agents[agent.name]
+            record = AgentRecord(agent.name, usage.cpu, usage.rss, agent.restarts, agent.is_up)
+            self._journal.write(record, clock.epoch_ns(clock.now()))

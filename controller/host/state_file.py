@@ -1,0 +1,118 @@
+"""Writes ``state.json``: where this host stands."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+from controller.agents.pool import AgentPool
+from controller.metrics.journal import Journal
+from controller.metrics.monitor import AgentUsage, Sample
+from controller.metrics.push_process import PushProcess
+from controller.run.run import Run
+from stampede.machine.files import write_json_anyway
+from stampede.schema import state
+from stampede.schema.json_form import to_json
+from stampede.schema.phases import ENDED, Phase
+from stampede.schema.records import Outcome
+from stampede.schema.settings.run_settings import Settings
+from stampede.schema.state import AgentState, HolderCounts, HostState, StepCounts
+
+
+class StateFile:
+    """The file, and what it says beyond what run, agents and pusher know themselves.
+
+    ``run``, ``pool``, ``journal`` and ``push`` are set as soon as there are any.
+    """
+
+    def __init__(self, settings: Settings, run_dir: Path) -> None:
+        self.phase = Phase.STARTING
+        self.message = ""
+        """Why the run fails or ends; else a problem that does not end it takes its place."""
+        self.start_at: float | None = None
+        self.run: Run | None = None
+        self.pool: AgentPool | None = None
+        self.journal: Journal | None = None
+        self.push: PushProcess | None = None
+        self._settings = settings
+        self._path = run_dir / state.FILE
+        self._phase_since = time.time()
+        self._steps_before = 0
+
+    def enter(self, phase: Phase) -> None:
+        """The host has come to ``phase`` now."""
+        self.phase, self._phase_since = phase, time.time()
+
+    def write(self, sample: Sample) -> None:
+        """Write it. ``sample`` is what was measured since it was written last."""
+        with contextlib.suppress(OSError):  # the disk is full; the journal complains of it
+            write_json_anyway(self._path, to_json(self._state(sample)))
+
+    def _state(self, sample: Sample) -> HostState:
+        run, settings = self.run, self._settings
+        duration = settings.load.plan.duration
+        return HostState(
+            run=settings.run_id,
+            host=settings.host_name,
+            pid=os.getpid(),
+            phase=self.phase,
+            phase_since=self._phase_since,
+            time=time.time(),
+            start_at=self.start_at,
+            ends_at=self.start_at + duration if self.start_at and duration else None,
+            message=self.message or self._problem(),
+            holders=self._holders(),
+            steps=self._steps(),
+            errors=dict(run.figures.errors) if run else {},
+            p95=run.figures.p95() if run else {},
+            thresholds=run.tallies.states(run.clock.now()) if run else (),
+            lag_p99=sample.lag_p99,
+            loop_lag_max=sample.loop_lag_max,
+            cpu=sample.cpu,
+            rss=sample.rss,
+            agents=self._agents(sample),
+            host_cpu=sample.host_cpu,
+            host_cores=sample.host_cores,
+            host_memory_used=sample.host_memory_used,
+            push=self.push.progress() if self.push else None,
+        )
+
+    def _holders(self) -> HolderCounts:
+        run, pool = self.run, self.pool
+        return HolderCounts(
+            total=len(self._settings.load.wallets),
+            ready=pool.ready if pool else 0,
+            active=run.active if run else 0,
+            finished=run.finished if run else 0,
+            stopped=run.stopped if run else 0,
+        )
+
+    def _steps(self) -> StepCounts:
+        run = self.run
+        if run is None:
+            return StepCounts()
+        outcomes = run.figures.outcomes
+        ended = outcomes.total()
+        per_second, self._steps_before = ended - self._steps_before, ended
+        return StepCounts(
+            ok=outcomes[Outcome.OK],
+            failed=outcomes[Outcome.FAILED],
+            interrupted=outcomes[Outcome.INTERRUPTED],
+            per_s=per_second,
+            in_flight=run.recorder.in_flight,
+        )
+
+    def _agents(self, sample: Sample) -> tuple[AgentState, ...]:
+        found = []
+        for agent in self.pool.agents if self.pool else ():
+            usage = sample.agents.get(agent.name, AgentUsage())
+            found.append(AgentState(agent.name, agent.pid or 0, usage.cpu, usage.rss, agent.restarts, agent.is_up))
+        return tuple(found)
+
+    def _problem(self) -> str:
+        """What does not stop the run, but somebody may want to do something about now."""
+        if self.journal and self.journal.problem:
+            return self.journal.problem
+        return self.push.progress().error if self.push and self.phase not in ENDED else ""

@@ -1,0 +1,88 @@
+"""What the control node derives from the load hosts' variables: who takes which part in a run, and who none.
+
+``hosts`` maps the name of a host to its Ansible variables, of which roles ``run`` and ``controller`` set
+
+- ``run_host``: what the first contact found: ``cores``, ``offset`` and ``uncertainty`` of its clock in seconds;
+- ``run_left_out``: why and since when the host takes no part (``reason``, ``since``), if it does not;
+- ``controller_process``: ``pid`` and systemd ``unit`` of its controller, once it was started;
+- ``run_collected``: the result of collecting its files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+type Hosts = Mapping[str, Mapping[str, Any]]
+type Fault = dict[str, Any]
+"""An entry of ``faults`` in results/RUN/run.json."""
+
+
+def weights(hosts: Hosts) -> dict[str, float]:
+    """Each host's share of the holders, in proportion to the others': its ``stampede_weight``, else its cores."""
+    return {
+        name: float(variables.get("stampede_weight") or 0) or float(variables["run_host"]["cores"])
+        for name, variables in hosts.items()
+    }
+
+
+def controllers(hosts: Hosts, run_dir: str) -> dict[str, dict[str, Any]]:
+    """Where each started controller is found: its run's ``dir``, its ``pid``, its ``unit`` (empty for a process)."""
+    started = {name: process for name, variables in hosts.items() if (process := variables.get("controller_process"))}
+    return {
+        name: {"dir": run_dir, "pid": process["pid"], "unit": process.get("unit") or ""}
+        for name, process in started.items()
+    }
+
+
+def clocks(hosts: Hosts) -> dict[str, dict[str, float]]:
+    """How far each clock is ahead of the control node's, and how exactly that is known; both in seconds."""
+    found = {name: variables.get("run_host") or {} for name, variables in hosts.items()}
+    return {
+        name: {"offset": host["offset"], "uncertainty": host["uncertainty"]}
+        for name, host in found.items()
+        if "offset" in host
+    }
+
+
+def left_out_faults(hosts: Hosts) -> list[Fault]:
+    """A fault for each host that takes no part in the run."""
+    left_out = {name: found for name, variables in hosts.items() if (found := variables.get("run_left_out"))}
+    return [
+        _fault(name, "left_out", float(found["since"]), f"{name} took no part in the run: {found['reason']}")
+        for name, found in left_out.items()
+    ]
+
+
+def not_collected_faults(hosts: Hosts, run_id: str, now: float) -> list[Fault]:
+    """A fault for each host whose files could not be collected, or that could not be reached for it.
+
+    Only hosts on which the collection was tried count. ``now`` is in seconds since 1970.
+    """
+    tried = {name: variables.get("run_collected") or {} for name, variables in hosts.items()}
+    return [
+        _fault(
+            name,
+            "not_collected",
+            now,
+            f"The results of {name} could not be collected; when the host can be reached again, "
+            f"ansible-playbook playbooks/collect.yml -e stampede_run_id={run_id} collects them.",
+        )
+        for name, result in tried.items()
+        if result.get("unreachable") or result.get("failed")
+    ]
+
+
+def _fault(host: str, kind: str, since: float, text: str) -> Fault:
+    return {"host": host, "kind": kind, "since": since, "until": None, "text": text}
+
+
+def matching_runs(runs: Iterable[Mapping[str, Any]], run_id: str, active: bool) -> list[Mapping[str, Any]]:
+    """The runs named ``run_id`` (all when it is empty); with ``active`` only those whose controller is alive."""
+    return [run for run in runs if run_id in ("", run["id"]) and (run["alive"] or not active)]
+
+
+def uncollected_runs(run_ids: Iterable[str], results: Path, host: str = "") -> list[str]:
+    """The runs, sorted, of which the folder ``results`` holds nothing, or nothing of ``host`` if one is named."""
+    return sorted(run_id for run_id in run_ids if not (results / run_id / host).is_dir())

@@ -1,0 +1,212 @@
+"""Watching a run from its playbook: progress, faults and thresholds, until all controllers have reached a phase."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from stampede.fleet import live_table
+from stampede.fleet.host_poller import HostPoller
+from stampede.fleet.host_view import Fault, HostView
+from stampede.fleet.remote_shell import RootShell
+from stampede.fleet.snapshot import Snapshot, Unreachable, snapshot_of_process, snapshot_of_unit
+from stampede.fleet.standings import Crossings, standings
+from stampede.machine.files import write_atomically
+from stampede.machine.processes import Interrupted
+from stampede.schema.phases import ENDED, Phase
+from stampede.schema.records import EventKind
+
+POLL_EVERY = 0.5
+"""Seconds; twice as long over SSH."""
+STOP_LIMIT = 10.0
+"""Seconds within which all hosts are asked to end the run."""
+JUDGE_EVERY = 1.0
+REACHED = {
+    "armed": frozenset({Phase.ARMED, Phase.RUNNING, Phase.DRAINING}) | ENDED,
+    "ended": ENDED,
+}
+"""Phases in which a controller has reached what is waited for."""
+COLOURS = {EventKind.DIED: "red", EventKind.LOST: "red", EventKind.UNREACHABLE: "yellow"}
+
+type Tell = Callable[[str, str], None]
+"""Shows a sentence or table to the user, in a colour; the empty string is the terminal's own."""
+
+
+class PlaybookGone(Exception):
+    """ansible-playbook has ended without this process."""
+
+
+@dataclass(frozen=True)
+class Controller:
+    """The controller of one load host: a process of this machine, or a systemd unit reached through a shell."""
+
+    name: str
+    """The host's."""
+    folder: Path
+    """The run's, on the host."""
+    pid: int = 0
+    unit: str = ""
+    shell: RootShell | None = None
+
+    def view(self) -> HostView:
+        hint = f"see {self.folder}/logs"
+        if self.shell:
+            hint += f" and journalctl -u {self.unit} there"
+        return HostView(self.name, hint, time.time())
+
+    def probe(self) -> Snapshot:
+        """Raises Unreachable."""
+        if self.shell:
+            return snapshot_of_unit(self.shell.run, self.folder, self.unit)
+        return snapshot_of_process(self.folder, self.pid)
+
+    def request_stop(self, reason: str) -> None:
+        """Ask it to end the run gracefully. A host that cannot be reached is reported by the poller."""
+        if self.shell:
+            with contextlib.suppress(Unreachable):
+                self.shell.run(stop_command(str(self.folder), reason))
+        else:
+            stop_here(self.folder / "stop", reason)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Hosts when the watch was over."""
+
+    views: Mapping[str, HostView]
+    faults: Sequence[Fault]
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Why a host takes no further part, by host."""
+        return {name: view.failure for name, view in self.views.items() if view.failure}
+
+
+def watch_run(
+    controllers: Iterable[Controller],
+    until: str,
+    tell: Tell,
+    *,
+    interval: float,
+    timeout: float = 0.0,
+    abort_on_thresholds: bool = False,
+) -> Outcome:
+    """Watch until each controller has reached ``until`` (a key of REACHED), failed, or was given up.
+
+    ``interval``: seconds between two reports of progress. ``timeout``: seconds after which a host that has not
+    reached ``until`` is given up; 0: never. ``abort_on_thresholds``: ask all controllers to end the run once a
+    threshold is beyond recovery. When interrupted, controllers in systemd units are asked to end the run; those that
+    are processes of this machine end with Ansible by themselves. Raises PlaybookGone.
+    """
+    controllers = list(controllers)
+    views = {controller.name: controller.view() for controller in controllers}
+    hosts = list(views.values())
+    pause = 2 * POLL_EVERY if any(controller.shell for controller in controllers) else POLL_EVERY
+    poller = HostPoller({controller.name: controller.probe for controller in controllers}, views, pause)
+    judge = Judge(hosts, tell, partial(request_stop, controllers) if abort_on_thresholds else None)
+    try:
+        wait_until(until, hosts, poller, judge, tell, interval=interval, timeout=timeout)
+    except Interrupted:
+        request_stop([controller for controller in controllers if controller.shell])
+        raise
+    faults = [fault for host in hosts for fault in host.faults]
+    if until == "armed":  # a host that failed has no part in the run, nor have its faults
+        faults = [fault for fault in faults if not views[fault.host].failure]
+    return Outcome(views, faults)
+
+
+def wait_until(
+    until: str,
+    hosts: Sequence[HostView],
+    poller: HostPoller,
+    judge: Judge,
+    tell: Tell,
+    *,
+    interval: float,
+    timeout: float,
+) -> None:
+    """Return when each host has reached ``until``, failed, or was given up. Raises PlaybookGone."""
+    playbook = os.getppid()
+    began = reported = time.monotonic()
+    waited = False
+    while True:
+        for fault in poller.wait(POLL_EVERY):
+            tell(fault.text, COLOURS[fault.kind] if fault.until is None else "green")
+        judge.check(poller.now())
+        waiting = [host for host in hosts if not host.over and host.phase not in REACHED[until]]
+        now = time.monotonic()
+        if waiting and timeout and now - began > timeout:
+            for host in waiting:
+                host.failure = f"{host.name} was still {host.phase} after {timeout:.0f} s; {host.log_hint}"
+                tell(host.failure, "red")
+            waiting = []
+        if now - reported >= interval or (waited and not waiting):
+            reported = now
+            tell(progress(hosts, poller.now()), "")
+        if not waiting:
+            return
+        waited |= any(host.has_answered for host in waiting)
+        if os.getppid() != playbook:
+            raise PlaybookGone("ansible-playbook is gone")
+
+
+def progress(hosts: Sequence[HostView], now: float) -> str:
+    """A line about one host, a table of several."""
+    return f"  {live_table.line(hosts, now)}" if len(hosts) == 1 else live_table.text(hosts, now)
+
+
+class Judge:
+    """Reports thresholds that are crossed, and calls ``stop`` with the reason, once, when one is beyond recovery."""
+
+    def __init__(self, hosts: Sequence[HostView], tell: Tell, stop: Callable[[str], None] | None) -> None:
+        self._hosts, self._tell, self._stop = hosts, tell, stop
+        self._crossings = Crossings()
+        self._next = time.monotonic()
+
+    def check(self, now: float) -> None:
+        """To be called often; ``now`` in epoch seconds."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + JUDGE_EVERY
+        found = standings(self._hosts)
+        for sentence in self._crossings.new(found, now):
+            self._tell(sentence, "red")
+        lost = next((standing for standing in found if standing.unrecoverable), None)
+        if lost and self._stop and any(host.phase == Phase.RUNNING for host in self._hosts):
+            stop, self._stop = self._stop, None
+            reason = f"{lost.sentence}, and it cannot recover"
+            self._tell(f"The run is stopped because {reason}.", "red")
+            stop(reason)
+
+
+def request_stop(controllers: Iterable[Controller], reason: str = "") -> None:
+    """Ask controllers to end the run gracefully; of hosts that do not answer in time nothing is said here."""
+    threads = []
+    for controller in controllers:
+        threads.append(threading.Thread(target=controller.request_stop, args=(reason,), daemon=True))
+        threads[-1].start()
+    deadline = time.monotonic() + STOP_LIMIT
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def stop_command(folder: str, reason: str) -> str:
+    """Writes the file that ends a run, atomically with its reason, or an empty one where the disk is full."""
+    file = shlex.quote(f"{folder}/stop")
+    write = f"printf %s {shlex.quote(reason)} >{file}.new && chmod 0644 {file}.new && mv {file}.new {file}"
+    return f"{{ {write}; }} || touch {file}"
+
+
+def stop_here(file: Path, reason: str) -> None:
+    """The same on this machine."""
+    try:
+        write_atomically(file, reason)
+    except OSError:  # the disk is full
+        file.touch()

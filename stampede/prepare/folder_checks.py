@@ -1,0 +1,43 @@
+"""Whether the folders that a run writes to, or is compared with, are what they must be."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def unwritable(folder: Path, variable: str, value: str) -> list[str]:
+    """A sentence when ``folder`` can neither be written to nor created. Creates nothing."""
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    try:
+        if not there.is_dir():
+            raise NotADirectoryError(f"{there} is a file")
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return [
+            f"{variable} is {value!r}, but {folder} cannot be written ({reason}); "
+            "name a folder in which you may make files"
+        ]
+    return []
+
+
+def existing_run(run_id: str, folders: Iterable[Path]) -> list[str]:
+    """A sentence when there is a run of that name already: journals of two runs must not be mixed."""
+    return [
+        f"stampede_run_id is {run_id!r}, but {folder} is there already; choose another name, or leave it empty"
+        for folder in folders
+        if folder.exists()
+    ][:1]
+
+
+def nothing_to_compare_with(folder: str, repository: Path) -> list[str]:
+    """A sentence when ``stampede_compare_with`` is not the results folder of a run."""
+    if not folder or list((repository / folder).glob("*/journal.lp*")):
+        return []
+    return [
+        f"stampede_compare_with is {folder!r}, but {repository / folder} holds no journal of a load host; "
+        "it must be the results folder of an earlier run, such as results/RUN"
+    ]

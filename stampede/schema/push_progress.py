@@ -1,0 +1,31 @@
+"""``push.json``: how far a host's journal has been pushed to InfluxDB."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+VERSION = 1
+FILE = "push.json"
+
+
+@dataclass(frozen=True, slots=True)
+class PushProgress:
+    """Written by the pusher, which goes on from it when it is restarted. Times in seconds since 1970."""
+
+    server: str = ""
+    points: int = 0
+    """Lines that the server took."""
+    offset: int = 0
+    """Bytes of the journal that are dealt with: the next line to push begins there."""
+    behind: int = 0
+    """Bytes of the journal after that."""
+    rejected: int = 0
+    """Lines that the server will not take."""
+    first_rejected: str = ""
+    error: str = ""
+    """Why nothing can be pushed now; empty when it can."""
+    error_since: float | None = None
+    complete: bool = False
+    """Whether the journal has ended and all of it is in InfluxDB."""
+    time: float = 0.0
+    version: int = VERSION

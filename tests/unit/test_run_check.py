@@ -1,0 +1,172 @@
+"""The check of a run before any host is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from plugin_files import REPOSITORY
+
+from stampede.prepare.ca_files import absolute_ca_files, copied_ca_files
+from stampede.prepare.folder_checks import nothing_to_compare_with, unwritable
+from stampede.prepare.rendering import in_seconds, render_for_host
+from stampede.prepare.run_check import CheckedRun, check_run, run_id_by_time
+from stampede.prepare.trial import forecast
+from stampede.schema.errors import BadInput
+
+
+@pytest.fixture
+def run_variables(variables: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    """All variables of a run, right ones, with their folders below ``tmp_path``."""
+    defaults = yaml.safe_load((REPOSITORY / "roles/run/defaults/main.yml").read_text())
+    of_ansible = {name: "" for name, value in defaults.items() if str(value).startswith("{{")}
+    of_ansible |= {"stampede_start_delay": "2s", "stampede_watch_interval": 5}
+    folders = {"stampede_results_dir": str(tmp_path / "results"), "stampede_work_dir": str(tmp_path / "runs")}
+    return defaults | of_ansible | folders | variables | {"stampede_secrets": {"key": "hush"}}
+
+
+def check(variables: dict[str, Any], hosts: int = 3) -> CheckedRun:
+    return check_run(variables, variables.keys(), hosts, REPOSITORY)
+
+
+def refused(variables: dict[str, Any]) -> list[str]:
+    with pytest.raises(BadInput) as caught:
+        check(variables)
+    return caught.value.sentences
+
+
+def test_a_run_that_may_begin(run_variables: dict[str, Any], tmp_path: Path) -> None:
+    run = check(run_variables)
+    assert (run.id, run.dir) == ("test-run", str(tmp_path / "runs/test-run"))
+    assert run.results == str(tmp_path / "results/test-run")
+    assert (run.start_delay, run.stop_timeout) == (2.0, 80.0)
+    assert run.versions.keys() == {"stampede-vc", "ansible-core"}
+    assert run.settings == {name: value for name, value in run_variables.items() if name != "stampede_secrets"}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"holder": 3}, "stampede_holder is no variable of Stampede; did you mean stampede_holders?"),
+        ({"holders": 0}, "stampede_holders is 0; it must be a whole number of 1 or more"),
+        ({"fail_on_errors": "perhaps"}, "stampede_fail_on_errors is 'perhaps'; it must be true or false"),
+        ({"max_clock_offset": "close"}, "stampede_max_clock_offset is 'close'; it must be a number of seconds or a"),
+        ({"reference_timeout": "x"}, "stampede_reference_timeout is 'x'; it must be a number of seconds or a dur"),
+        ({"start_delay": -1}, "stampede_start_delay is -1; it must be a number of seconds or a duration such as"),
+        ({"secrets": "hush"}, "stampede_secrets is 'hush'; it must be a mapping"),
+        ({"services": "none"}, "stampede_services is 'none'; it must map at least one service name"),
+        ({"compare_with": "nowhere"}, "stampede_compare_with is 'nowhere', but"),
+        ({"script": "nothing"}, "stampede_script is 'nothing'; it must be one of"),
+    ],
+)
+def test_runs_that_must_not_begin(run_variables: dict[str, Any], change: dict[str, Any], sentence: str) -> None:
+    (found,) = refused(run_variables | {f"stampede_{name}": value for name, value in change.items()})
+    assert found.startswith(sentence)
+
+
+def test_all_problems_of_a_run_are_told_at_once(run_variables: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "runs/test-run").mkdir(parents=True)
+    wrong = {"stampede_holders": "x", "stampede_local": "x", "stampede_min_hosts": 4, "stampede_nothing": 1}
+    names = [sentence.split()[0] for sentence in refused(run_variables | wrong)]
+    assert sorted(names) == sorted([*wrong, "stampede_run_id"])
+
+
+@pytest.mark.parametrize("switch", [True, False, "yes", "No", "on", "off", 1, 0, "1", "0", "true", "FALSE", "t", "f"])
+def test_switches_are_spelled_as_in_ansible(run_variables: dict[str, Any], switch: object) -> None:
+    check(run_variables | {"stampede_fail_on_errors": switch})
+
+
+@pytest.mark.parametrize(("value", "right"), [(0, True), ("3", True), (4, False), (-1, False), ("two", False)])
+def test_no_more_hosts_can_be_asked_for_than_there_are(
+    run_variables: dict[str, Any], value: object, right: bool
+) -> None:
+    changed = run_variables | {"stampede_min_hosts": value}
+    if right:
+        check(changed)
+    else:
+        (sentence,) = refused(changed)
+        assert sentence.startswith(f"stampede_min_hosts is {value!r}; it must be a whole number")
+
+
+def test_a_run_without_a_name_is_called_after_the_time(run_variables: dict[str, Any]) -> None:
+    run_id = run_id_by_time()
+    assert check(run_variables | {"stampede_run_id": run_id}).id == run_id
+
+
+def test_a_results_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" / "results"
+    (sentence,) = unwritable(folder, "stampede_results_dir", str(folder))
+    assert sentence.startswith(f"stampede_results_dir is '{folder}', but {folder} cannot be written (")
+    assert unwritable(tmp_path / "new" / "results", "stampede_results_dir", "new/results") == []
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_run_is_compared_only_with_the_results_of_a_run(tmp_path: Path) -> None:
+    (sentence,) = nothing_to_compare_with(str(tmp_path), REPOSITORY)
+    assert sentence.startswith(f"stampede_compare_with is '{tmp_path}', but {tmp_path} holds no journal")
+    (tmp_path / "load-1").mkdir()
+    (tmp_path / "load-1" / "journal.lp.gz").touch()
+    assert nothing_to_compare_with(str(tmp_path), REPOSITORY) == []
+    assert nothing_to_compare_with("", REPOSITORY) == []
+
+
+class TestCaFiles:
+    def test_copies_have_names_of_their_own_on_the_host(self) -> None:
+        variables = {
+            "stampede_ca_file": "/here/ca.pem",
+            "stampede_influxdb_ca_file": "/here/influx.pem",
+            "stampede_services": {"influxdb": {"ca_file": "/here/service.pem"}, "issuer": {}},
+        }
+        copied, files = copied_ca_files(variables, "/there")
+        assert files == {
+            "ca.pem": "/here/ca.pem",
+            "ca-influxdb.pem": "/here/influx.pem",
+            "influxdb-ca.pem": "/here/service.pem",
+        }
+        assert copied["stampede_ca_file"] == "/there/ca.pem"
+        assert copied["stampede_influxdb_ca_file"] == "/there/ca-influxdb.pem"
+        assert copied["stampede_services"] == {"influxdb": {"ca_file": "/there/influxdb-ca.pem"}, "issuer": {}}
+        assert variables["stampede_ca_file"] == "/here/ca.pem", "left as it was"
+
+    def test_paths_may_be_relative_to_the_repository(self) -> None:
+        relative = {"stampede_ca_file": "ca.pem", "stampede_influxdb_ca_file": "", "stampede_services": "wrong"}
+        assert absolute_ca_files(relative, Path("/repo")) == relative | {"stampede_ca_file": "/repo/ca.pem"}
+        home = absolute_ca_files({"stampede_services": {"i": {"ca_file": "~/ca.pem"}}}, Path("/repo"))
+        assert home == {"stampede_services": {"i": {"ca_file": str(Path("~/ca.pem").expanduser())}}}
+
+
+def test_a_host_gets_its_share_in_its_script(run_variables: dict[str, Any]) -> None:
+    variables = run_variables | {"stampede_ca_file": "/here/ca.pem"}
+    share = {"stampede_holders": 2, "stampede_first_holder": 1}
+    script, files = render_for_host(
+        variables, REPOSITORY, share=share, postgresql_url="postgresql://s@127.0.0.1:5432", ca_dir="/there"
+    )
+    assert files == {"ca.pem": "/here/ca.pem"}
+    for line in (
+        "'stampede_holders': 2,",
+        "'stampede_first_holder': 1,",
+        "'stampede_ca_file': '/there/ca.pem',",
+        "'stampede_postgresql_url': 'postgresql://s@127.0.0.1:5432',",
+    ):
+        assert line in script
+    script, files = render_for_host(variables, REPOSITORY, share={}, postgresql_url="", ca_dir="")
+    assert "'stampede_ca_file': '/here/ca.pem'," in script
+    assert files == {}
+
+
+def test_a_forecast_is_what_the_script_says(run_variables: dict[str, Any]) -> None:
+    assert "A run of 4 holders would take about" in forecast(run_variables, REPOSITORY)
+
+
+def test_every_duration_is_given_to_templates_in_seconds() -> None:
+    durations = {
+        "stampede_arm_timeout": "5m",
+        "stampede_wait_min": "1.5s",
+        "stampede_seed": 42,
+        "stampede_drain": "x",
+    }
+    assert in_seconds(durations) == {"stampede_arm_timeout": 300, "stampede_wait_min": 1.5}
