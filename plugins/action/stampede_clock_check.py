@@ -12,7 +12,7 @@ from stampede.fleet.clock_check import COMMAND, read_clock
 from stampede.schema.settings.durations import seconds
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     _VALID_ARGS = frozenset({"max_clock_offset"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:

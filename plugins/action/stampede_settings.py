@@ -34,7 +34,7 @@ ARGUMENTS = {
 }
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
+class ActionModule(ActionBase):
     """Runs on the control node."""
 
     _requires_connection = False

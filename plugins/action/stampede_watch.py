@@ -21,7 +21,7 @@ from stampede.schema.json_form import to_json
 from stampede.schema.settings.durations import seconds
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     _requires_connection = False
     _VALID_ARGS = frozenset({"hosts", "until", "interval", "timeout", "abort_on_thresholds"})
 

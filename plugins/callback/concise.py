@@ -42,7 +42,7 @@ VALIDATION = "ansible.builtin.validate_argument_spec"
 """Ansible inserts this task before each role; it is only of interest when it fails."""
 
 
-class CallbackModule(DefaultCallback):  # type: ignore[misc]
+class CallbackModule(DefaultCallback):
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
     CALLBACK_NAME = "concise"

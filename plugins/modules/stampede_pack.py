@@ -100,29 +100,47 @@ def main() -> None:
         }
     )
     args = module.params
-    folder = Path(args["folder"])
+    try:
+        tar, sums, problems = pack_for(
+            args["reader"], Path(args["folder"]), args["compress"], args["keep"], args["unit"], args["spools"]
+        )
+    except NotPacked as problem:
+        module.fail_json(msg=str(problem))
+    module.exit_json(changed=True, tar=str(tar), size=tar.stat().st_size, sums=sums, problems=problems)
+
+
+class NotPacked(Exception):
+    """The files cannot be packed; the message says why."""
+
+
+def pack_for(
+    reader: int, folder: Path, compress: list[str], keep: list[str], unit: str, spools: list[str]
+) -> tuple[Path, dict[str, str], list[str]]:
+    """A tar file that ``reader`` may read, the SHA-256 of the files in it, and what could not be read.
+
+    Raises NotPacked, and then leaves nothing.
+    """
     if not folder.is_dir():
-        module.fail_json(msg=f"{folder} is no folder: there is nothing to collect")
-    clear(args["spools"])  # what a collection left that was killed
-    place = roomiest([Path(prefix) for prefix in args["spools"]])
-    if not place:
-        module.fail_json(msg=f"{folder} cannot be packed: none of {', '.join(args['spools'])} can be written")
+        raise NotPacked(f"{folder} is no folder: there is nothing to collect")
+    clear(spools)  # left by a collection that was killed
+    place = roomiest([Path(prefix) for prefix in spools])
+    if place is None:
+        raise NotPacked(f"{folder} cannot be packed: none of {', '.join(spools)} can be written")
     try:
         spool = Path(tempfile.mkdtemp(dir=place.parent, prefix=place.name))
         try:
-            sums, problems = pack(folder, args["compress"], args["keep"], args["unit"], spool / TAR)
-            hand_over(spool, args["reader"])
+            sums, problems = pack(folder, compress, keep, unit, spool / TAR)
+            hand_over(spool, reader)
         except BaseException:
             shutil.rmtree(spool, ignore_errors=True)
             raise
     except OSError as error:
         free = shutil.disk_usage(place.parent).free / 1e6
-        module.fail_json(
-            msg=f"{folder} cannot be packed: {error.strerror} in {place.parent}, which has the most room here, "
+        raise NotPacked(
+            f"{folder} cannot be packed: {error.strerror} in {place.parent}, which has the most room here, "
             f"{free:.0f} MB; free some, then collect again"
-        )
-    size = (spool / TAR).stat().st_size
-    module.exit_json(changed=True, tar=str(spool / TAR), size=size, sums=sums, problems=problems)
+        ) from error
+    return spool / TAR, sums, problems
 
 
 def clear(spools: list[str]) -> None:
@@ -165,18 +183,18 @@ def pack(
                 problems += copy(file, sink)
             add(str(file.relative_to(folder)), file)
         for file in files(folder, compress):
-            with gzip_file(draft) as sink:
-                problems += copy(file, sink)
+            with gzip_file(draft) as packed:
+                problems += copy(file, packed)
             add(f"{file.relative_to(folder)}.gz", file)
         if unit:
-            with gzip_file(draft) as sink:
-                problems += copy_journald(unit, sink)
+            with gzip_file(draft) as packed:
+                problems += copy_journald(unit, packed)
             add(f"{JOURNALD}.gz", draft)
     return sums, problems
 
 
 def files(folder: Path, patterns: list[str]) -> Iterator[Path]:
-    """The plain files within the folder: no link that its owner laid leads out of it."""
+    """The regular files within the folder that match; links that lead out of it are left out."""
     inside = folder.resolve()
     for pattern in patterns:
         for file in sorted(folder.glob(pattern)):

@@ -102,7 +102,12 @@ def by_whom(port: int) -> str:
         return ""
     try:
         for connection in psutil.net_connections("tcp"):
-            if connection.status == "LISTEN" and connection.laddr.port == port and connection.pid:
+            if (
+                connection.status == "LISTEN"
+                and connection.laddr
+                and connection.laddr.port == port
+                and connection.pid
+            ):
                 return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
     except (OSError, psutil.Error):
         pass

@@ -85,7 +85,7 @@ def main() -> None:
     draft.unlink(missing_ok=True)
     draft.symlink_to(venv.name)
     draft.replace(link)
-    # The former one may be in use by a run that goes on; those before it are not.
+    # The previous one may be in use by an active run; older ones are not.
     for stale in folder.glob("venv-*"):
         if stale not in (venv, former):
             shutil.rmtree(stale)

@@ -1,4 +1,4 @@
-"""What is known of one load host: its last state, since when it is not reached, and what has befallen it."""
+"""What is known of one load host: its last state, how long it has been unreachable, and its faults."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from stampede.schema.records import EventKind
 from stampede.schema.state import HostState
 
 UNREACHED_AFTER = 10.0
-"""Seconds without an answer after which a host is told of as not reached."""
+"""Seconds without an answer after which a host is reported as unreachable."""
 LOST_AFTER = 60.0
 """Seconds without an answer after which a host is given up."""
 SILENT_AFTER = 15.0
-"""Seconds without a new state after which a host that should report each second is called silent."""
+"""Seconds without a new state, which is due every second, after which a host counts as silent."""
 
 
 class HostView:
-    """One load host, as it is seen from here. ``now`` is always epoch seconds of this machine."""
+    """One load host as seen from the control node. ``now`` is always in epoch seconds of this machine."""
 
     def __init__(self, name: str, log_hint: str, now: float, *, started: bool = True) -> None:
-        """``log_hint`` ends the sentence about a death; ``started``: there must be a controller by now."""
+        """``log_hint`` ends sentences about failures; ``started``: there must be a controller by now."""
         self.name = name
         self.state: HostState | None = None
         self.faults: list[Fault] = []
         self.failure = ""
-        """The sentence about its end, when its controller died or failed, or it was given up."""
+        """A sentence, once its controller died or failed, or the host was refused or given up."""
         self.refused = False
         self.has_answered = False
         """Whether it has answered at all."""
@@ -66,13 +66,13 @@ class HostView:
         return told
 
     def poll_failed(self, reason: str, *, refused: bool = False) -> None:
-        """Note why the host could not be looked at."""
+        """Note why a poll failed."""
         self._problem = reason
         if refused:
             self.refused, self.failure = True, f"{self.name} is refused: {reason}"
 
     def check_absence(self, now: float) -> list[Fault]:
-        """Note how long there was no answer; returns the faults that this began or made worse."""
+        """Note the time since the last answer; returns the faults that it starts or escalates."""
         if self.refused or (self.failure and not self.lost) or self.phase in ENDED:
             return []
         absent = now - self._seen
@@ -117,7 +117,7 @@ class HostView:
         return f"The controller on {self.name}{pid} died while {self.phase}{last}{said}; {self.log_hint}"
 
     def _ended_at(self, now: float) -> float:
-        """When it failed, or was last heard of, by its own clock, which shows ``now``."""
+        """When it failed, or wrote its last state, by its own clock, which shows ``now``."""
         if self.state is None:
             return now
         known = self.state.phase_since if self.phase == Phase.FAILED else self.state.time
@@ -144,12 +144,12 @@ class HostView:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more is awaited of it."""
+        """Whether nothing more is expected of it."""
         return bool(self.failure) or self.phase in ENDED
 
     @property
     def answers(self) -> bool:
-        """Whether what is known of it is of this moment."""
+        """Whether what is known of it is current."""
         return self.has_answered and self._absence is None and not self.over
 
     @property
@@ -158,7 +158,7 @@ class HostView:
 
     @property
     def condition(self) -> str:
-        """Its phase, or what is wrong with it, in a word or two."""
+        """Its phase, or its problem, in a word or two."""
         if self.refused:
             return "refused"
         if self._absence:
@@ -170,7 +170,7 @@ class HostView:
         return self.phase
 
     def silent(self, now: float) -> bool:
-        """Whether the host answers, but its controller has written no state for long."""
+        """Whether the host answers, but its controller has not written a new state for SILENT_AFTER seconds."""
         written = self.state.time if self.state else None
         return self.answers and written is not None and now + self._offset - written > SILENT_AFTER
 
@@ -181,7 +181,7 @@ class HostView:
         if self._absence:
             return self._absence.text
         if self.state and self.state.time is not None and self.silent(now):
-            return f"{self.name} is silent: its state is of {clock(self.state.time - self._offset)}"
+            return f"{self.name} is silent: its last state is from {clock(self.state.time - self._offset)}"
         return f"{self.name}: {self.message}" if self.message else ""
 
     def ends_in(self, now: float) -> float | None:
@@ -198,5 +198,5 @@ def clock(moment: float) -> str:
 
 
 def printable(text: object) -> str:
-    """On one line, without control characters: what a host says must not steer the terminal."""
+    """On one line, without control characters: a host's output must not control the terminal."""
     return " ".join("".join(sign if sign.isprintable() else " " for sign in str(text)).split())

@@ -19,20 +19,20 @@ WORK_DIR = "/var/lib/stampede/runs"
 
 @dataclass(frozen=True)
 class LoadHost:
-    """How a load host is reached, and where its runs lie."""
+    """How a load host is reached, and where its runs are."""
 
     name: str
     local: bool
     """Its controllers are processes of this machine, without systemd."""
     work_dir: Path
     variables: Mapping[str, Any]
-    """What sets options of Ansible's plugins, templated."""
+    """Those that set options of Ansible's connection and become plugins, templated."""
 
 
 def load_hosts(sources: list[str]) -> list[LoadHost]:
     """The hosts of the group load_hosts. Raises BadInput.
 
-    Ansible itself reads the inventory, but nothing that is vaulted: to watch needs no secrets.
+    Ansible itself reads the inventory, except for vaulted values: watching needs no secrets.
     """
     config = REPOSITORY / "ansible.cfg"
     if config.exists() and not Path("ansible.cfg").exists():
@@ -45,15 +45,15 @@ def load_hosts(sources: list[str]) -> list[LoadHost]:
     from ansible.vars.manager import VariableManager
 
     class Loader(DataLoader):  # type: ignore[misc]
-        """Passes over files that are vaulted as a whole."""
+        """Skips files that are vaulted as a whole."""
 
-        passed_over = False
+        skipped_vault = False
 
         def load_from_file(self, file_name: str, *args: Any, **options: Any) -> Any:
             try:
                 return super().load_from_file(file_name, *args, **options)
             except AnsibleVaultError:
-                self.passed_over = True
+                self.skipped_vault = True
                 return {}
 
     for source in sources:
@@ -90,9 +90,9 @@ def _load_host(name: str, variables: Mapping[str, Any], loader: Any) -> LoadHost
         try:
             return templar.template(variables[variable])
         except AnsibleError as error:
-            vaulted = "undecryptable" in str(error) or loader.passed_over
-            why = f"{variable} of {name} cannot be worked out: {first_line(error)}"
-            raise BadInput(f"{why}; stampede watch reads nothing that is vaulted" if vaulted else why) from None
+            vaulted = "undecryptable" in str(error) or loader.skipped_vault
+            why = f"{variable} of {name} cannot be evaluated: {first_line(error)}"
+            raise BadInput(f"{why}; stampede watch does not read what is vaulted" if vaulted else why) from None
 
     known = {variable: value(variable) for variable in connection_variables(variables)}
     local = boolean(value("stampede_local")) if "stampede_local" in variables else False

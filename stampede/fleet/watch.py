@@ -196,7 +196,7 @@ class Watch:
         return table.text(self._hosts, self._poller.now())
 
     def drawn(self, height: int) -> Group:
-        title = Text(f"Run {self.run_id} (Ctrl-C detaches, the run goes on)", style="bold")
+        title = Text(f"Run {self.run_id} (Ctrl-C detaches, the run continues)", style="bold")
         rows = max(3, min(table.MOST_ROWS, height - OTHER_LINES - len(standings(self._hosts))))
         return Group(title, table.table(self._hosts, self._poller.now(), rows))
 
@@ -241,7 +241,7 @@ def watch(sources: list[str], run_id: str, interval: float | None, *, as_json: b
         print(f"stampede watch: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"No longer watching; run {watching} goes on." if watching else "Not watching.", file=sys.stderr)
+        print(f"No longer watching; run {watching} continues." if watching else "Not watching.", file=sys.stderr)
     except BrokenPipeError:  # nobody reads any more, as with `stampede watch | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

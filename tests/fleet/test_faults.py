@@ -189,7 +189,7 @@ def test_the_control_node_is_lost_and_the_run_is_collected_later(fleet: Fleet, t
     with begin(fleet, "orphan", tmp_path) as going:
         going.until(f"load-3 +{RUNNING}")
     refused = play(fleet, "collect", run_id="orphan", results_dir=str(tmp_path))
-    assert refused.code != 0 and "Run orphan still goes on on load-1" in refused.output
+    assert refused.code != 0 and "Run orphan is still active on load-1" in refused.output
     until_ended(fleet)
     collected = play(fleet, "collect", results_dir=str(tmp_path))
     assert collected.code == 0, collected.output

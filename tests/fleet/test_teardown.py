@@ -72,7 +72,7 @@ def test_hosts_are_left_as_they_were_found(fresh: Fleet) -> None:
     fresh.ssh(load, f"sudo -u stampede sh -c 'mkdir {run}; echo step >{run}/journal.lp'")
     refused = play(fresh, "teardown")
     assert refused.code != 0
-    assert "load-1: load-1 holds the only results of run r9; bring them home" in refused.output
+    assert "load-1: load-1 holds the only results of run r9; collect them" in refused.output
     assert fresh.ssh(load, f"sudo cat {run}/journal.lp").stdout == "step\n"
     assert fresh.ssh(services, "test -d /opt/stampede/venv").returncode == 0
 

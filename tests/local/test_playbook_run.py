@@ -127,7 +127,7 @@ def test_a_run_can_be_stopped_and_still_reports(playbook: Any) -> None:
     playbook.start(**LONG)
     playbook.wait_for_steps(5)
     code, output = play(playbook, "collect")
-    assert code and "still goes on on local" in errors(output)[0]
+    assert code and "is still active on local" in errors(output)[0]
     code, output = play(playbook, "stop")
     assert code == 0, output
     code, output = playbook.end()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import hypothesis
 import pytest
+import yaml
+from plugin_files import REPOSITORY
 from ssh_servers import SSHD, SSHServer
 
 from controller.holder.holder import Script
@@ -18,6 +21,7 @@ from controller.metrics.journal import Journal
 from controller.run.run import Run
 from controller.run.simulated import SimulatedServices, SimulatedWallets
 from stampede.schema.settings.run_settings import Settings
+from stampede.schema.settings.variables import LoadHostVariables
 
 hypothesis.settings.register_profile("any speed", deadline=None)
 hypothesis.settings.load_profile("any speed")
@@ -25,8 +29,10 @@ hypothesis.settings.load_profile("any speed")
 
 @pytest.fixture
 def variables() -> dict[str, Any]:
-    """Settings that are right."""
-    return {
+    """Settings that are right. What is not named here has its default."""
+    defaults = yaml.safe_load((REPOSITORY / "roles/run/defaults/main.yml").read_text())
+    needed = [f"stampede_{field.name}" for field in dataclasses.fields(LoadHostVariables)]
+    return {name: defaults[name] for name in needed} | {
         "stampede_run_id": "test-run",
         "stampede_script": "issue_present_revoke",
         "stampede_holders": 4,

@@ -70,7 +70,7 @@ class TestInventory:
         (tmp_path / "group_vars").mkdir()
         (tmp_path / "group_vars/all.yml").write_text(f"ansible_become_password: {VAULTED}")
         with pytest.raises(
-            BadInput, match=r"^ansible_become_password of load-1 cannot be worked out: .*; .* is vaulted"
+            BadInput, match=r"^ansible_become_password of load-1 cannot be evaluated: .*; .* is vaulted"
         ):
             load_hosts(inventory(tmp_path, "load_hosts: {hosts: {load-1: {}}}"))
 
