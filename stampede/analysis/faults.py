@@ -10,14 +10,14 @@ from stampede import wording
 from stampede.analysis import host_outcomes
 from stampede.analysis.load_window import SECOND
 from stampede.results.folder import ResultsFolder, epoch
-from stampede.results.journal_columns import Event, Journal
+from stampede.results.journal_columns import Event, JournalColumns
 from stampede.schema.faults import FINAL, NOTED, Fault
 from stampede.schema.phases import ENDED
 from stampede.schema.records import EventKind
 from stampede.schema.run_record import RUN_FILE
 
 
-def find_faults(results: ResultsFolder, journal: Journal) -> list[Fault]:
+def find_faults(results: ResultsFolder, journal: JournalColumns) -> list[Fault]:
     """The faults of a run in order of time; adds a note to `results` for each that cannot be read.
 
     `not_collected` is dropped if the journal has been collected since. A host that took part, and whose journal

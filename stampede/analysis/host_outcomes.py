@@ -10,7 +10,7 @@ from stampede import wording
 from stampede.analysis.load_window import SECOND, Window
 from stampede.analysis.start_skew import measured_clocks, start_delays
 from stampede.results.folder import HostFolder, ResultsFolder, epoch
-from stampede.results.journal_columns import FAILED, INTERRUPTED, OK, Journal
+from stampede.results.journal_columns import FAILED, INTERRUPTED, OK, JournalColumns
 from stampede.schema.faults import Fault
 from stampede.schema.host_summary import Agents, HostFault, HostSummary, StepCounts
 from stampede.schema.phases import ENDED, Phase
@@ -21,7 +21,7 @@ WITHOUT_JOURNAL = (EventKind.LEFT_OUT, EventKind.LOST, EventKind.DIED, EventKind
 
 
 def build_hosts(
-    results: ResultsFolder, journal: Journal, window: Window | None, faults: list[Fault]
+    results: ResultsFolder, journal: JournalColumns, window: Window | None, faults: list[Fault]
 ) -> dict[str, HostSummary]:
     """The `hosts` part of summary.json, without the figures that hosts are compared by.
 
@@ -54,7 +54,7 @@ def _missing_host() -> HostSummary:
     )
 
 
-def _host(folder: HostFolder, journal: Journal, window: Window | None) -> HostSummary:
+def _host(folder: HostFolder, journal: JournalColumns, window: Window | None) -> HostSummary:
     number = journal.hosts.number(folder.name)
     here = np.asarray(journal.steps.host) == number
     counts = np.bincount(np.asarray(journal.steps.outcome)[here], minlength=3)
@@ -107,7 +107,7 @@ def _steps_counted(folder: HostFolder) -> int | None:
     return counts.ok + counts.failed + counts.interrupted if counts else None
 
 
-def last_phase(folder: HostFolder, journal: Journal) -> str:
+def last_phase(folder: HostFolder, journal: JournalColumns) -> str:
     """The last phase: the state's, unless the journal knows of an end that the state does not."""
     events = [event for event in journal.events if event.phase and event.host == folder.name]
     recorded = max(events, key=lambda event: event.time).text if events else ""
@@ -121,7 +121,7 @@ def last_phase(folder: HostFolder, journal: Journal) -> str:
     return "unknown" if folder.journal else "missing"
 
 
-def last_record(journal: Journal, host: str) -> float | None:
+def last_record(journal: JournalColumns, host: str) -> float | None:
     """When the host's last record was made, in seconds since 1970; None when it has none."""
     number = journal.hosts.number(host)
     columns = (
@@ -135,7 +135,7 @@ def last_record(journal: Journal, host: str) -> float | None:
     return max(times) / SECOND if times else None
 
 
-def _holders(folder: HostFolder, journal: Journal, number: int) -> int | None:
+def _holders(folder: HostFolder, journal: JournalColumns, number: int) -> int | None:
     """The host's holders: what its state says, else the largest number that was ready or active."""
     if folder.state and folder.state.holders:
         return folder.state.holders.total
@@ -145,7 +145,7 @@ def _holders(folder: HostFolder, journal: Journal, number: int) -> int | None:
     return int(counts.max()) if counts.size else None
 
 
-def _agents(folder: HostFolder, journal: Journal, number: int) -> Agents:
+def _agents(folder: HostFolder, journal: JournalColumns, number: int) -> Agents:
     """How many agents the host had and how often they were restarted: of the journal, else of the state."""
     here = np.asarray(journal.agent.host) == number
     source, restarts = np.asarray(journal.agent.source)[here], journal.agent.column("restarts")[here]

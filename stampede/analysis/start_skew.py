@@ -2,14 +2,14 @@
 
 from stampede.analysis.load_window import SECOND
 from stampede.results.folder import ResultsFolder
-from stampede.results.journal_columns import Journal
+from stampede.results.journal_columns import JournalColumns
 from stampede.schema.host_summary import Clock
 from stampede.schema.phases import Phase
 
 MOST = 1e9  # seconds; anything more is not a clock's offset
 
 
-def start_delays(results: ResultsFolder, journal: Journal) -> dict[str, float]:
+def start_delays(results: ResultsFolder, journal: JournalColumns) -> dict[str, float]:
     """How long after the common start time each host started, in seconds by its own clock.
 
     A host starts with its event "running"; hosts without one are not among them, and none is when no start time is
