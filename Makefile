@@ -39,8 +39,9 @@ fleet-down: setup  ## stop the test hosts and remove them completely
 quick: setup-dev  ## run the fast unit tests, in less than two minutes; ARGS="-k holder" goes to pytest
 	@.venv/bin/pytest -n 2 -m "not slow" tests/unit $(ARGS)
 
+# Three workers on two cores: tests on the fleet wait a good deal. tests/conftest.py says who gets what.
 test: lint  ## run the linters and all tests; ARGS="tests/unit -x" goes to pytest
-	@.venv/bin/pytest -n 2 $(ARGS)
+	@.venv/bin/pytest -n 3 $(ARGS)
 
 lint: setup-dev  ## check style, types, YAML and playbooks
 	@.venv/bin/ruff check

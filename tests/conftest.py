@@ -11,6 +11,7 @@ from xdist.workermanage import WorkerController
 SHARED = ("tests/fleet/", "tests/local/")
 """Folders whose tests share a booted fleet, or running reference services."""
 APART = (
+    "tests/fleet/test_faults.py",
     "tests/fleet/test_teardown.py",
     "tests/local/test_badinput.py",
     "tests/local/test_dashboards.py",
@@ -18,7 +19,8 @@ APART = (
     "tests/local/test_reference_process.py",
     "tests/local/test_watch.py",
 )
-"""Modules of these folders that do without what the others share, so that any worker may take them."""
+"""Modules of these folders that any worker may take: most do without what the others share, and to the first of them
+a fleet of its own is worth the minute that it takes to boot and provision it."""
 LONGEST_FIRST = (*SHARED, *APART, "tests/browser/", "tests/unit/")
 
 

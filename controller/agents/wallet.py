@@ -96,7 +96,7 @@ class Topics:
 TOPICS = {topic.name: topic for topic in vars(Topics).values() if isinstance(topic, Topic)}
 DISCLOSURES_POLL = 0.05
 """Seconds between two looks for the answer to a query of features."""
-IGNORED_TOPICS = frozenset({"discover_feature_v2_0", "out_of_band", "basicmessages", "keylist"})
+IGNORED_TOPICS = frozenset({"credential", "discover_feature_v2_0", "out_of_band", "basicmessages", "keylist"})
 """Topics that ACA-Py sends and no step awaits."""
 
 

@@ -18,7 +18,7 @@ from stampede.schema.json_form import to_json
 from stampede.schema.phases import ENDED, Phase
 from stampede.schema.records import Outcome
 from stampede.schema.settings.run_settings import Settings
-from stampede.schema.state import AgentState, HolderCounts, HostState, StepCounts
+from stampede.schema.state import AgentState, HolderState, HostState, StepState
 
 
 class StateFile:
@@ -79,9 +79,9 @@ class StateFile:
             push=self.push.progress() if self.push else None,
         )
 
-    def _holders(self) -> HolderCounts:
+    def _holders(self) -> HolderState:
         run, pool = self.run, self.pool
-        return HolderCounts(
+        return HolderState(
             total=len(self._settings.load.wallets),
             ready=pool.ready if pool else 0,
             active=run.active if run else 0,
@@ -89,14 +89,14 @@ class StateFile:
             stopped=run.stopped if run else 0,
         )
 
-    def _steps(self) -> StepCounts:
+    def _steps(self) -> StepState:
         run = self.run
         if run is None:
-            return StepCounts()
+            return StepState()
         outcomes = run.figures.outcomes
         ended = outcomes.total()
         per_second, self._steps_before = ended - self._steps_before, ended
-        return StepCounts(
+        return StepState(
             ok=outcomes[Outcome.OK],
             failed=outcomes[Outcome.FAILED],
             interrupted=outcomes[Outcome.INTERRUPTED],

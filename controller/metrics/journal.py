@@ -1,4 +1,4 @@
-"""The journal: an append-only file that holds each record before anything else hears of it."""
+"""The journal: an append-only file to which each record is written before anything else is done with it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from stampede.schema.line_protocol import FieldValue
 from stampede.schema.records import Record
 
 MAX_HELD = 200_000
-"""Records held in memory while the disk is full; beyond that the oldest are lost, and counted."""
+"""Records held in memory while the disk is full; beyond that the oldest are dropped and counted."""
 
 
 class Journal:
-    """Writes one line a record with one ``write(2)`` each, so that kill -9 loses nothing written.
+    """Writes each record as a line with a single ``write(2)``, so that SIGKILL loses nothing written.
 
-    When the disk is full, a half-written line is cut off again, records are held in memory and tried anew
-    by ``flush``; ``problem`` says so meanwhile. ``on_problem`` is called when that begins.
+    While the disk is full, a partly written line is truncated again, records are held in memory and retried
+    by ``flush``, and ``problem`` says so. ``on_problem`` is called when that begins.
     """
 
     def __init__(self, path: Path, tags: Mapping[str, str], on_problem: Callable[[str], None] | None = None) -> None:
@@ -39,7 +39,7 @@ class Journal:
 
     @property
     def problem(self) -> str:
-        """Why the journal cannot be written, since when, and how many records that concerns; empty when it can."""
+        """Why the journal cannot be written, since when, and how many records are affected; empty when it can."""
         if not self._trouble:
             return ""
         missing = f"records not in it yet: {len(self._held)}" + (f", lost: {self.lost}" if self.lost else "")
@@ -72,7 +72,7 @@ class Journal:
         self.flush()
 
     def flush(self) -> None:
-        """Write what is held; to be called now and then while there is a ``problem``."""
+        """Write what is held; to be called periodically while there is a ``problem``."""
         while self._held:
             record = self._held[0]
             try:
@@ -89,7 +89,7 @@ class Journal:
         self._trouble = ""
 
     def sync(self) -> None:
-        """Have the disk hold it too, against a power cut."""
+        """Flush the file to disk, so that a power cut loses nothing either."""
         with contextlib.suppress(OSError):
             os.fdatasync(self._file)
 

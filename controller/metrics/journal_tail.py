@@ -1,15 +1,15 @@
-"""Reading a journal in batches of whole lines while it is written."""
+"""Reads a journal in batches of whole lines while it is being written."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-MOST_BYTES = 4_000_000
-"""Of a batch. No line of a journal comes near it."""
+MAX_BYTES = 4_000_000
+"""Maximum size of a batch; far more than any line of a journal."""
 
 
-class Tail:
-    """Gives what follows ``offset``. A last line without its newline is left until it has one: it may still change.
+class JournalTail:
+    """Gives the lines after ``offset``. A last line without a newline is left until it has one: it may still change.
 
     Raises OSError when the file cannot be read.
     """
@@ -19,20 +19,20 @@ class Tail:
         self.offset = offset
 
     def batch(self, lines: int) -> bytes:
-        """The next whole lines, at most so many; empty when there are none now. Goes on when they are ``passed``."""
+        """The next whole lines, at most ``lines``; empty if there are none yet. The same again until ``advance``."""
         self._file.seek(self.offset)
-        found = self._file.read(MOST_BYTES)
+        found = self._file.read(MAX_BYTES)
         end = 0
         for _ in range(lines):
             newline = found.find(b"\n", end)
             if newline < 0:
                 break
             end = newline + 1
-        if not end and len(found) == MOST_BYTES:
-            return found  # no journal: to be rejected as it is, instead of being waited for
+        if not end and len(found) == MAX_BYTES:
+            return found  # not a journal: the server is to reject it, instead of waiting for a newline
         return found[:end]
 
-    def passed(self, batch: bytes) -> None:
+    def advance(self, batch: bytes) -> None:
         """Go on after ``batch``."""
         self.offset += len(batch)
 

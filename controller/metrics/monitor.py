@@ -13,7 +13,7 @@ from controller.metrics.live_figures import quantile
 from stampede.schema.records import LoadRecord
 
 PROBE = 0.05
-"""Seconds between two looks at the event loop's lag."""
+"""Seconds between two measurements of the event loop's lag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class AgentUsage:
 
 @dataclass(slots=True)
 class Sample:
-    """What was measured in the last second. CPU in cores, memory in bytes, lag in seconds."""
+    """What was measured since the last sample. CPU in cores, memory in bytes, lag in seconds."""
 
     cpu: float = 0.0
     rss: int = 0
@@ -58,7 +58,7 @@ class Monitor:
         self._own.cpu_percent()
 
     async def watch_loop(self) -> None:
-        """Keep looking how late the event loop wakes; to be run as a task."""
+        """Measure continuously how late the event loop wakes; to be run as a task."""
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + PROBE

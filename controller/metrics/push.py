@@ -1,10 +1,10 @@
 """Pushes a run's journal to InfluxDB while it is written: ``python -m controller.metrics.push RUN_DIR``.
 
-A process of its own, so that no step waits for it, and one that the journal is the queue of: it holds a batch and
-the place in the journal where it stands, however long the server is away. The first line of its input is a JSON
-object with ``influxdb`` (the fields of ``Influxdb``), ``secret`` and ``flush``, the seconds that it has
-after the journal's end; that its input ends says that the journal has ended. What it has done stands in
-``push.json``, from which one that is started anew goes on.
+It is a process of its own, so that no step waits for it, and the journal is its queue: it holds one batch and its
+position in the journal, however long the server is unavailable. The first line of its standard input is a JSON object
+with ``influxdb`` (the fields of ``Influxdb``), ``secret`` and ``flush``, the seconds it has once the journal is
+complete; the end of standard input says that the journal is complete. Its progress is in ``push.json``, from which it
+continues when it is restarted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from controller.metrics.journal_tail import Tail
+from controller.metrics.journal_tail import JournalTail
 from stampede.influxdb.client import Response, Server, connect, describe, failure_message
 from stampede.influxdb.delivery import MAX_LINES, Delivery, retry_delay
 from stampede.machine.files import read_json, write_json_anyway
@@ -35,11 +35,11 @@ from stampede.schema.settings.influxdb_settings import Influxdb
 LOGGER = logging.getLogger(__name__)
 
 PAUSE = 1.0
-"""Seconds between two batches when there is no whole batch to push."""
+"""Seconds between two batches when there is less than a whole batch to push."""
 
 
-class Ending:
-    """The word that the journal has ended: the end of a pipe. One can wait and hear it meanwhile."""
+class EndOfJournal:
+    """The signal that the journal is complete: the end of a pipe. It is noticed while waiting, too."""
 
     def __init__(self, pipe: int, flush: float) -> None:
         self._pipe = pipe
@@ -47,17 +47,17 @@ class Ending:
         self._deadline: float | None = None
 
     @property
-    def heard(self) -> bool:
-        """Whether the journal has ended."""
+    def reached(self) -> bool:
+        """Whether the journal is complete."""
         return self._deadline is not None
 
     @property
-    def too_late(self) -> bool:
-        """Whether the time after the journal's end is over."""
+    def expired(self) -> bool:
+        """Whether the time allowed after the journal's end is over."""
         return self._deadline is not None and time.monotonic() >= self._deadline
 
     def wait(self, seconds: float) -> None:
-        """Wait so long, or until the word comes, or until it is too late."""
+        """Wait this long, or until the end is reached or the time after it is over."""
         if self._deadline is not None:
             time.sleep(max(0.0, min(seconds, self._deadline - time.monotonic())))
             return
@@ -71,30 +71,30 @@ class Pusher:
 
     def __init__(
         self,
-        tail: Tail,
+        tail: JournalTail,
         server: Server,
-        ending: Any,
+        end: Any,
         progress: PushProgress,
         *,
-        complain: Callable[[Response], str],
-        note: Callable[[PushProgress], None],
-        chance: random.Random,
+        describe_failure: Callable[[Response], str],
+        save: Callable[[PushProgress], None],
+        rng: random.Random,
     ) -> None:
-        """``ending`` is an ``Ending``; ``complain`` puts an answer into words, ``note`` keeps the progress."""
+        """``end``: an ``EndOfJournal``. ``describe_failure`` puts a response into words, ``save`` stores progress."""
         self.progress = progress
         self._tail = tail
         self._server = server
-        self._ending = ending
-        self._complain = complain
-        self._note = note
-        self._chance = chance
+        self._end = end
+        self._describe_failure = describe_failure
+        self._save = save
+        self._rng = rng
         self._lines = MAX_LINES
 
     def run(self) -> bool:
-        """Push until the journal has ended and is dealt with, or until it is too late. Whether it is complete."""
-        while not self._ending.too_late:
-            self._ending.wait(0)
-            ended = self._ending.heard  # asked first: what was written before the end is then in the file
+        """Push until the end of the journal, or until the time after it is over. Returns whether all was pushed."""
+        while not self._end.expired:
+            self._end.wait(0)
+            ended = self._end.reached  # asked first: what was written before the end is then in the file
             batch = self._tail.batch(self._lines)
             if batch and not self._deliver(batch):
                 break
@@ -102,29 +102,29 @@ class Pusher:
                 self.progress = replace(self.progress, complete=not self.progress.rejected)
                 break
             if batch.count(b"\n") < self._lines and not ended:
-                self._ending.wait(PAUSE)
+                self._end.wait(PAUSE)
         self._write()
         return self.progress.complete
 
     def _deliver(self, batch: bytes) -> bool:
-        """Whether the batch is dealt with before it is too late."""
+        """Returns whether the batch was processed in time."""
         delivery = Delivery(self._server, batch)
         failures = 0
         while answer := delivery.resume():
-            self._failed(self._complain(answer))
-            was_heard = self._ending.heard
-            self._ending.wait(retry_delay(answer, failures, self._chance))
-            if self._ending.too_late:
+            self._failed(self._describe_failure(answer))
+            was_reached = self._end.reached
+            self._end.wait(retry_delay(answer, failures, self._rng))
+            if self._end.expired:
                 return False
-            failures = 0 if self._ending.heard != was_heard else failures + 1
+            failures = 0 if self._end.reached != was_reached else failures + 1
         if delivery.too_large:
             self._lines = max(1, self._lines // 2)
-        self._tail.passed(batch)
-        self._passed(batch, delivery)
+        self._tail.advance(batch)
+        self._delivered(batch, delivery)
         return True
 
-    def _passed(self, batch: bytes, delivery: Delivery) -> None:
-        """Note that a batch is dealt with."""
+    def _delivered(self, batch: bytes, delivery: Delivery) -> None:
+        """Note that a batch is processed."""
         before = self.progress
         self.progress = replace(
             before,
@@ -147,11 +147,11 @@ class Pusher:
 
     def _write(self) -> None:
         self.progress = replace(self.progress, behind=self._tail.behind, time=time.time())
-        self._note(self.progress)
+        self._save(self.progress)
 
 
 def read_progress(folder: Path) -> PushProgress:
-    """What ``push.json`` says; the beginning when there is none, or it cannot be read."""
+    """The progress in ``push.json``; that of a new journal when there is none, or it cannot be read."""
     try:
         return from_json(PushProgress, read_json(folder / FILE))
     except ValueError:
@@ -159,7 +159,7 @@ def read_progress(folder: Path) -> PushProgress:
 
 
 def write_progress(folder: Path, progress: PushProgress) -> None:
-    """Keep it, on a full disk if at all possible."""
+    """Store it, if at all possible on a full disk too."""
     with contextlib.suppress(OSError):
         write_json_anyway(folder / FILE, to_json(progress))
 
@@ -174,13 +174,13 @@ def main() -> int:
     target = Influxdb(**given["influxdb"])
     progress = replace(read_progress(folder), server=describe(target), complete=False)
     pusher = Pusher(
-        Tail(folder / "journal.lp", progress.offset),
+        JournalTail(folder / "journal.lp", progress.offset),
         connect(target, given["secret"]),
-        Ending(sys.stdin.fileno(), given["flush"]),
+        EndOfJournal(sys.stdin.fileno(), given["flush"]),
         progress,
-        complain=lambda answer: failure_message(target, answer),
-        note=partial(write_progress, folder),
-        chance=random.Random(),
+        describe_failure=lambda answer: failure_message(target, answer),
+        save=partial(write_progress, folder),
+        rng=random.Random(),
     )
     return 0 if pusher.run() else 1
 

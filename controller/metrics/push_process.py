@@ -1,4 +1,4 @@
-"""The controller's hold on the process that pushes its journal to InfluxDB (see ``push``)."""
+"""Starts, restarts and stops the process that pushes the journal to InfluxDB (see ``push``)."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from stampede.schema.settings.influxdb_settings import Influxdb
 
 LOGGER = logging.getLogger(__name__)
 
-FAREWELL = 2.0
-"""Seconds in which a pusher that is told to end, or that is out of time, ends by itself."""
+EXIT_GRACE = 2.0
+"""Seconds that a pusher has to exit by itself when it is told to, or its time is over."""
 FIRST_RESTART, LAST_RESTART = 1.0, 60.0
-"""Seconds until a pusher that died is started again; each time twice as long."""
+"""Seconds until a pusher that died is restarted; doubled each time."""
 
 
 class PushProcess:
-    """Keeps a pusher running beside the run: ``async with PushProcess(...) as push``. It ends no later than that."""
+    """Keeps a pusher running beside the run: ``async with PushProcess(...) as push``."""
 
     def __init__(self, server: Influxdb, secret: str, flush: float, run_dir: Path) -> None:
-        """``flush``: seconds that the pusher has after the journal's end."""
+        """``flush``: seconds that the pusher has once the journal is complete."""
         self._given = {"influxdb": dataclasses.asdict(server), "secret": secret, "flush": flush}
         self._flush = flush
         self._dir = run_dir
@@ -43,21 +43,21 @@ class PushProcess:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._end_within(FAREWELL)
+        await self._end_within(EXIT_GRACE)
 
     async def finish(self) -> None:
-        """The journal has ended: return when all of it is pushed, or the time for that is over."""
+        """The journal is complete: wait until all of it is pushed, or the time for that is over."""
         await self._stop_watching()
         if self._process is None or self._process.returncode is not None:
             await self._launch()
-        await self._end_within(self._flush + FAREWELL)
+        await self._end_within(self._flush + EXIT_GRACE)
 
     def progress(self) -> PushProgress:
         """What ``push.json`` says."""
         return read_progress(self._dir)
 
     async def _launch(self) -> None:
-        """Start the pusher; where that fails, as when there is no memory or disk for it, there is none."""
+        """Start the pusher. If that fails, for lack of memory or disk space, there is none."""
         try:
             with (self._dir / "logs" / "push.log").open("ab") as output:
                 self._process = await asyncio.create_subprocess_exec(
@@ -72,17 +72,17 @@ class PushProcess:
             LOGGER.warning("the pusher cannot be started: %s", error)
             return
         assert self._process.stdin is not None
-        with contextlib.suppress(ConnectionError):  # it died at once; the watcher sees that
+        with contextlib.suppress(ConnectionError):  # it died at once; the watcher notices
             self._process.stdin.write(json.dumps(self._given).encode() + b"\n")
             await self._process.stdin.drain()
 
     async def _watch(self) -> None:
-        """Start the pusher again whenever it ends: it is not to end before its input does."""
+        """Restart the pusher whenever it exits: it should not before its input ends."""
         pause = FIRST_RESTART
         while True:
             if self._process:
                 code = await self._process.wait()
-                LOGGER.warning("the pusher ended with code %s; it is started again in %g s", code, pause)
+                LOGGER.warning("the pusher exited with code %s; it is restarted in %g s", code, pause)
             await asyncio.sleep(pause)
             pause = min(LAST_RESTART, 2 * pause)
             await self._launch()
@@ -93,7 +93,7 @@ class PushProcess:
             await asyncio.gather(self._watcher, return_exceptions=True)
 
     async def _end_within(self, seconds: float) -> None:
-        """Close the pusher's input, and end it when it has not ended by itself so many seconds later."""
+        """Close the pusher's input, and kill it if it has not exited that many seconds later."""
         await self._stop_watching()
         process = self._process
         if process is None or process.returncode is not None:

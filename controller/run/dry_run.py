@@ -38,8 +38,9 @@ class Forecast:
         width = max((len(name) for name in self.steps), default=0)
         lines = [
             self.load,
-            f"A run of {self.holders} holders would take about {_duration(self.seconds)} and make {total:,} steps,",
-            f"{self.per_second:.2f} a second on average, {self.peak_per_second} in its busiest second "
+            f"A run of {self.holders:,} holders would take about {_duration(self.seconds)} "
+            f"and execute {total:,} steps,",
+            f"{self.per_second:.2f} per second on average, {self.peak_per_second} in its busiest second "
             "(simulated holders, assumed service times):",
             *(f"  {name:<{width}}  {count:>9,}" for name, count in self.steps.items()),
         ]

@@ -43,7 +43,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(error)) from None
         result["states"] = {name: to_json(view.state) or {} for name, view in outcome.views.items()}
         result["died"] = outcome.failures
-        result["faults"] = [fault.as_dict() for fault in outcome.faults]
+        result["faults"] = [to_json(fault) for fault in outcome.faults]
         return result
 
     def _controller(

@@ -4,19 +4,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stampede.analysis.load_window import SECOND, Window
-from stampede.results.journal_columns import Journal
+from stampede.results.journal_columns import JournalColumns
 
 MAX_SECONDS = 200_000  # of a run, over which active holders are summed
 STALE = 5 * SECOND  # after which a sample no longer counts
 
 
-def peak_active(journal: Journal, window: Window | None) -> int | None:
+def peak_active(journal: JournalColumns, window: Window | None) -> int | None:
     """The largest number of holders that were active at once; None when that was not sampled."""
     active = active_by_second(journal, window)
     return None if active is None else int(active.max())
 
 
-def active_by_second(journal: Journal, window: Window | None) -> NDArray[np.float64] | None:
+def active_by_second(journal: JournalColumns, window: Window | None) -> NDArray[np.float64] | None:
     """How many holders were active in each second of the load; None when that was not sampled."""
     if window is None or not len(journal.load.time):
         return None

@@ -9,7 +9,7 @@ from stampede.analysis.summary import build_summary
 from stampede.results import folder as results_folder
 from stampede.results import journal_reader
 from stampede.results.folder import ResultsFolder
-from stampede.results.journal_columns import Journal
+from stampede.results.journal_columns import JournalColumns
 from stampede.schema.summary import Summary
 
 
@@ -18,7 +18,7 @@ class CollectedRun:
     """A run's results; `summary` is that of summary.json."""
 
     results: ResultsFolder
-    journal: Journal
+    journal: JournalColumns
     window: Window | None
     summary: Summary
 
@@ -30,7 +30,7 @@ def read_run(results_dir: Path) -> CollectedRun:
     cannot be read.
     """
     results = results_folder.find(results_dir)
-    journal = Journal()
+    journal = JournalColumns()
     for host in results.hosts:
         if host.journal:
             journal_reader.read(journal, host.journal, host.name)

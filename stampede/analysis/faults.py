@@ -4,17 +4,20 @@ The control node notes in run.json what it saw of its hosts. It may have been ki
 ends in mid-run counts too; and what a journal shows overrules what the control node had to assume.
 """
 
+from dataclasses import replace
+
 from stampede import wording
 from stampede.analysis import host_outcomes
 from stampede.analysis.load_window import SECOND
 from stampede.results.folder import ResultsFolder, epoch
-from stampede.results.journal_columns import Event, Journal
+from stampede.results.journal_columns import Event, JournalColumns
 from stampede.schema.faults import FINAL, NOTED, Fault
 from stampede.schema.phases import ENDED
 from stampede.schema.records import EventKind
+from stampede.schema.run_record import RUN_FILE
 
 
-def find_faults(results: ResultsFolder, journal: Journal) -> list[Fault]:
+def find_faults(results: ResultsFolder, journal: JournalColumns) -> list[Fault]:
     """The faults of a run in order of time; adds a note to `results` for each that cannot be read.
 
     `not_collected` is dropped if the journal has been collected since. A host that took part, and whose journal
@@ -51,14 +54,12 @@ def fault_events(faults: list[Fault]) -> list[Event]:
 
 
 def _noted_faults(results: ResultsFolder) -> list[Fault]:
-    """The faults in run.json; an entry of any other form is ignored with a note."""
-    noted = results.run.get("faults") or []
+    """The faults in run.json; an entry of any other kind is ignored with a note."""
     faults = []
-    for entry in noted if isinstance(noted, list) else [noted]:
-        if isinstance(entry, dict) and entry.get("host") and entry.get("kind") in NOTED:
-            host, kind = str(entry["host"]), EventKind(entry["kind"])
-            text = wording.without_passwords(str(entry.get("text") or f"{host}: {kind.replace('_', ' ')}."))
-            faults.append(Fault(host, kind, epoch(entry.get("since")), epoch(entry.get("until")), text))
+    for fault in results.run.faults:
+        if fault.kind in NOTED and fault.host:
+            text = wording.without_passwords(fault.text or f"{fault.host}: {fault.kind.replace('_', ' ')}.")
+            faults.append(replace(fault, since=epoch(fault.since), until=epoch(fault.until), text=text))
         else:
-            results.notes.append(f"A fault in {results.path / 'run.json'} was ignored: {str(entry)[:200]}.")
+            results.notes.append(f"A fault in {results.path / RUN_FILE} was ignored: {str(fault)[:200]}.")
     return faults

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stampede import wording
 from stampede.analysis.load_window import Window
 from stampede.analysis.percentiles import percentiles
-from stampede.results.journal_columns import Journal, Samples
+from stampede.results.journal_columns import JournalColumns, Samples
 from stampede.schema.host_summary import AgentUsage, GeneratorSummary, HostUsage, MeanAndMax, ScheduleLag
 
 BUSY = 0.9  # of a core (controller, agent) or of all cores (host)
@@ -22,7 +22,7 @@ type Floats = NDArray[np.float64]
 type Truths = NDArray[np.bool_]
 
 
-def build_generator(journal: Journal, window: Window | None) -> GeneratorSummary:
+def build_generator(journal: JournalColumns, window: Window | None) -> GeneratorSummary:
     """The `generator` part of summary.json."""
     load, agent = _Samples(journal.load, window), _Samples(journal.agent, window)
     known = set(np.unique(np.concatenate([load.hosts, agent.hosts])).tolist())
@@ -47,7 +47,7 @@ def build_generator(journal: Journal, window: Window | None) -> GeneratorSummary
     )
 
 
-def schedule_lag(journal: Journal) -> ScheduleLag:
+def schedule_lag(journal: JournalColumns) -> ScheduleLag:
     """How late steps started: response less service time, exact over the steps that had a due time of their own.
 
     A step has one after a think time and at the holder's start; one that follows directly on another starts at once,
@@ -77,7 +77,7 @@ class _Samples:
             self.columns["host_cpu_share"] = self.columns["host_cpu"] / np.maximum(self.columns["host_cores"], 1)
 
 
-def _host_usage(journal: Journal, number: int, load: _Samples, agent: _Samples) -> HostUsage:
+def _host_usage(journal: JournalColumns, number: int, load: _Samples, agent: _Samples) -> HostUsage:
     """CPU and memory of one host, of its controller and of its agents."""
     here = load.during & (load.hosts == number)
     controller_cpu, cpu_share = load.columns["cpu"][here], load.columns["host_cpu_share"][here]

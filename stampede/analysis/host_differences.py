@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stampede.analysis.percentiles import percentile
-from stampede.results.journal_columns import OK, Journal
+from stampede.results.journal_columns import OK, JournalColumns
 from stampede.schema.host_summary import GeneratorSummary, HostComparison, HostSummary, Outlier
 from stampede.schema.phases import Phase
 
@@ -31,7 +31,7 @@ type Floats = NDArray[np.float64]
 type TimesByHost = dict[tuple[int, int], Floats]  # by the numbers of host and step
 
 
-def service_times_by_host(journal: Journal) -> TimesByHost:
+def service_times_by_host(journal: JournalColumns) -> TimesByHost:
     """The service times of the steps that ended ok, of each host and step."""
     records = journal.steps
     ok = np.flatnonzero(np.asarray(records.outcome) == OK)
@@ -45,7 +45,7 @@ def service_times_by_host(journal: Journal) -> TimesByHost:
 
 
 def with_figures(
-    hosts: dict[str, HostSummary], journal: Journal, times: TimesByHost, generator: GeneratorSummary
+    hosts: dict[str, HostSummary], journal: JournalColumns, times: TimesByHost, generator: GeneratorSummary
 ) -> dict[str, HostSummary]:
     """The hosts with the figures that they are compared by; None where there is nothing to tell."""
     owner = np.asarray(journal.steps.host)
@@ -74,7 +74,7 @@ def with_figures(
 
 
 def compare_hosts(
-    journal: Journal, times: TimesByHost, hosts: dict[str, HostSummary], seconds: float
+    journal: JournalColumns, times: TimesByHost, hosts: dict[str, HostSummary], seconds: float
 ) -> HostComparison | None:
     """The `comparison` part of summary.json; None with fewer than two hosts that finished.
 
@@ -105,7 +105,9 @@ def outlier_ratio(outlier: Outlier) -> float:
 class _Comparison:
     """The hosts to compare, with the times of their steps; `figures` counts the comparisons that were possible."""
 
-    def __init__(self, journal: Journal, times: TimesByHost, hosts: dict[str, HostSummary], seconds: float) -> None:
+    def __init__(
+        self, journal: JournalColumns, times: TimesByHost, hosts: dict[str, HostSummary], seconds: float
+    ) -> None:
         self._hosts = hosts
         self._seconds = seconds
         self._times = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -11,25 +10,25 @@ from stampede import wording
 from stampede.analysis.load_window import SECOND, Window
 from stampede.analysis.start_skew import measured_clocks, start_delays
 from stampede.results.folder import HostFolder, ResultsFolder, epoch
-from stampede.results.journal_columns import FAILED, INTERRUPTED, OK, Journal
+from stampede.results.journal_columns import FAILED, INTERRUPTED, OK, JournalColumns
 from stampede.schema.faults import Fault
 from stampede.schema.host_summary import Agents, HostFault, HostSummary, StepCounts
 from stampede.schema.phases import ENDED, Phase
-from stampede.schema.records import EventKind, Outcome
+from stampede.schema.records import EventKind
 
 # In place of the phase of hosts without a journal.
 WITHOUT_JOURNAL = (EventKind.LEFT_OUT, EventKind.LOST, EventKind.DIED, EventKind.NOT_COLLECTED, "missing")
 
 
 def build_hosts(
-    results: ResultsFolder, journal: Journal, window: Window | None, faults: list[Fault]
+    results: ResultsFolder, journal: JournalColumns, window: Window | None, faults: list[Fault]
 ) -> dict[str, HostSummary]:
     """The `hosts` part of summary.json, without the figures that hosts are compared by.
 
     Hosts that run.json names but that left nothing are included.
     """
     hosts = {folder.name: _host(folder, journal, window) for folder in results.hosts}
-    for name in map(str, [*(results.run.get("hosts") or ()), *(fault.host for fault in faults)]):
+    for name in (*results.run.hosts, *(fault.host for fault in faults)):
         hosts.setdefault(name, _missing_host())
     delays, clocks = start_delays(results, journal), measured_clocks(results)
     for name, host in hosts.items():
@@ -55,20 +54,20 @@ def _missing_host() -> HostSummary:
     )
 
 
-def _host(folder: HostFolder, journal: Journal, window: Window | None) -> HostSummary:
+def _host(folder: HostFolder, journal: JournalColumns, window: Window | None) -> HostSummary:
     number = journal.hosts.number(folder.name)
     here = np.asarray(journal.steps.host) == number
     counts = np.bincount(np.asarray(journal.steps.outcome)[here], minlength=3)
     phase = last_phase(folder, journal)
     reading = journal.readings.get(folder.name)
-    start_at = epoch(folder.state.get("start_at"))
+    start_at = epoch(folder.state.start_at) if folder.state else None
     if start_at:
         started = wording.moment(start_at)
     else:
         started = wording.moment(window.start / SECOND) if window and counts.any() else None
     return HostSummary(
         phase=phase,
-        message=wording.without_passwords(str(folder.state.get("message") or "")),
+        message=wording.without_passwords(folder.state.message) if folder.state else "",
         took_part=True,
         finished=phase == Phase.DONE,
         started=started,
@@ -104,17 +103,17 @@ def _fault(fault: Fault, window: Window | None) -> HostFault:
 
 def _steps_counted(folder: HostFolder) -> int | None:
     """How many steps the host itself had counted when it last wrote its state."""
-    counts = folder.state.get("steps")
-    if not isinstance(counts, dict):
-        return None
-    return sum(count for count in map(counts.get, Outcome) if isinstance(count, int))
+    counts = folder.state.steps if folder.state else None
+    return counts.ok + counts.failed + counts.interrupted if counts else None
 
 
-def last_phase(folder: HostFolder, journal: Journal) -> str:
+def last_phase(folder: HostFolder, journal: JournalColumns) -> str:
     """The last phase: the state's, unless the journal knows of an end that the state does not."""
     events = [event for event in journal.events if event.phase and event.host == folder.name]
     recorded = max(events, key=lambda event: event.time).text if events else ""
-    stated = str(folder.state.get("phase") or "")
+    stated = folder.state.phase if folder.state else None
+    if stated == Phase.STARTING and recorded:
+        stated = None  # a state whose phase could not be understood, too
     if stated in ENDED or (stated and recorded not in ENDED):
         return stated
     if recorded:
@@ -122,7 +121,7 @@ def last_phase(folder: HostFolder, journal: Journal) -> str:
     return "unknown" if folder.journal else "missing"
 
 
-def last_record(journal: Journal, host: str) -> float | None:
+def last_record(journal: JournalColumns, host: str) -> float | None:
     """When the host's last record was made, in seconds since 1970; None when it has none."""
     number = journal.hosts.number(host)
     columns = (
@@ -136,23 +135,22 @@ def last_record(journal: Journal, host: str) -> float | None:
     return max(times) / SECOND if times else None
 
 
-def _holders(folder: HostFolder, journal: Journal, number: int) -> int | None:
+def _holders(folder: HostFolder, journal: JournalColumns, number: int) -> int | None:
     """The host's holders: what its state says, else the largest number that was ready or active."""
-    stated = folder.state.get("holders")
-    if isinstance(stated, dict) and isinstance(stated.get("total"), int):
-        return int(stated["total"])
+    if folder.state and folder.state.holders:
+        return folder.state.holders.total
     here = np.asarray(journal.load.host) == number
     counts = np.concatenate([journal.load.column("ready")[here], journal.load.column("active")[here]])
     counts = counts[np.isfinite(counts)]
     return int(counts.max()) if counts.size else None
 
 
-def _agents(folder: HostFolder, journal: Journal, number: int) -> Agents:
+def _agents(folder: HostFolder, journal: JournalColumns, number: int) -> Agents:
     """How many agents the host had and how often they were restarted: of the journal, else of the state."""
     here = np.asarray(journal.agent.host) == number
     source, restarts = np.asarray(journal.agent.source)[here], journal.agent.column("restarts")[here]
     if source.size:
         by_agent = [np.nan_to_num(restarts[source == which]).max() for which in np.unique(source)]
         return Agents(count=len(by_agent), restarts=int(sum(by_agent)))
-    stated: list[dict[str, Any]] = [agent for agent in folder.state.get("agents") or () if isinstance(agent, dict)]
-    return Agents(count=len(stated), restarts=sum(int(agent.get("restarts") or 0) for agent in stated))
+    stated = folder.state.agents if folder.state else ()
+    return Agents(count=len(stated), restarts=sum(agent.restarts for agent in stated))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stampede.results.folder import ResultsFolder
-from stampede.results.journal_columns import Journal
+from stampede.results.journal_columns import JournalColumns
 from stampede.schema.phases import Phase
 
 SECOND = 1_000_000_000
@@ -32,7 +32,7 @@ class Window:
         return number / self.seconds if self.seconds > 0 else None
 
 
-def find_window(results: ResultsFolder, journal: Journal) -> Window | None:
+def find_window(results: ResultsFolder, journal: JournalColumns) -> Window | None:
     """The window of a run; None when the load never started.
 
     It begins with the start time that all hosts were given (else with the phase `running`, else with the due time

@@ -1,15 +1,15 @@
 """How closely together the load hosts started, and how far their clocks can be trusted about that."""
 
-from typing import Any, TypeGuard
-
 from stampede.analysis.load_window import SECOND
 from stampede.results.folder import ResultsFolder
-from stampede.results.journal_columns import Journal
+from stampede.results.journal_columns import JournalColumns
 from stampede.schema.host_summary import Clock
 from stampede.schema.phases import Phase
 
+MOST = 1e9  # seconds; anything more is not a clock's offset
 
-def start_delays(results: ResultsFolder, journal: Journal) -> dict[str, float]:
+
+def start_delays(results: ResultsFolder, journal: JournalColumns) -> dict[str, float]:
     """How long after the common start time each host started, in seconds by its own clock.
 
     A host starts with its event "running"; hosts without one are not among them, and none is when no start time is
@@ -32,14 +32,8 @@ def start_skew(delays: list[float]) -> float | None:
 
 def measured_clocks(results: ResultsFolder) -> dict[str, Clock]:
     """The clock of each host for which it was measured before the start."""
-    noted = results.run.get("clocks")
-    clocks = {}
-    for host, clock in noted.items() if isinstance(noted, dict) else ():
-        offset, uncertainty = map(clock.get, ("offset", "uncertainty")) if isinstance(clock, dict) else (None, None)
-        if _is_number(offset) and _is_number(uncertainty):
-            clocks[str(host)] = Clock(float(offset), abs(float(uncertainty)))
-    return clocks
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
+    return {
+        host: Clock(clock.offset, abs(clock.uncertainty))
+        for host, clock in results.run.clocks.items()
+        if max(abs(clock.offset), abs(clock.uncertainty)) < MOST
+    }

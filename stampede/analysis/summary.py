@@ -17,7 +17,7 @@ from stampede.analysis.threshold_verdicts import judge_thresholds
 from stampede.analysis.time_spent import build_time_spent
 from stampede.analysis.verdict import build_verdict
 from stampede.results.folder import ResultsFolder
-from stampede.results.journal_columns import FAILED, INTERRUPTED, OK, Event, Journal
+from stampede.results.journal_columns import FAILED, INTERRUPTED, OK, Event, JournalColumns
 from stampede.schema.faults import Fault
 from stampede.schema.host_summary import HostSummary
 from stampede.schema.summary import (
@@ -36,7 +36,9 @@ from stampede.schema.summary import (
 MAX_EXAMPLES = 5
 
 
-def build_summary(results: ResultsFolder, journal: Journal, window: Window | None, faults: list[Fault]) -> Summary:
+def build_summary(
+    results: ResultsFolder, journal: JournalColumns, window: Window | None, faults: list[Fault]
+) -> Summary:
     """The summary of a run; see docs/reading-results.md for the meaning of every figure.
 
     Percentiles are exact, over the raw records of all hosts together. They cover the steps that ended ok; how many
@@ -70,20 +72,19 @@ def build_summary(results: ResultsFolder, journal: Journal, window: Window | Non
 
 
 def _run(
-    results: ResultsFolder, journal: Journal, window: Window | None, hosts: dict[str, HostSummary]
+    results: ResultsFolder, journal: JournalColumns, window: Window | None, hosts: dict[str, HostSummary]
 ) -> RunSummary:
     """Which run, when, with which settings; `build_summary` adds the verdict."""
     settings = results.settings
     versions: dict[str, str] = {}
-    for source in (results.run, *(host.run for host in results.hosts)):
-        noted = source.get("versions")
-        for name, version in noted.items() if isinstance(noted, dict) else ():
-            known = versions.setdefault(name, str(version)).split(", ")
-            if str(version) not in known:
-                versions[name] = ", ".join([*known, str(version)])
+    for noted in (results.run.versions, *(host.record.versions for host in results.hosts)):
+        for name, version in noted.items():
+            known = versions.setdefault(name, version).split(", ")
+            if version not in known:
+                versions[name] = ", ".join([*known, version])
     return RunSummary(
-        id=results.run.get("run_id") or ", ".join(journal.runs.list) or results.path.resolve().name,
-        scenario=", ".join(journal.scenarios.list) or results.run.get("scenario") or "unknown",
+        id=results.run.run_id or ", ".join(journal.runs.list) or results.path.resolve().name,
+        scenario=", ".join(journal.scenarios.list) or results.run.scenario or "unknown",
         started=wording.moment(window.start / SECOND) if window else None,
         ended=wording.moment(window.end / SECOND) if window else None,
         duration=window.seconds if window else None,
@@ -110,7 +111,7 @@ def _without_secrets(value: Any) -> Any:
     return wording.without_passwords(value) if isinstance(value, str) else value
 
 
-def _load(journal: Journal, window: Window | None) -> LoadSummary:
+def _load(journal: JournalColumns, window: Window | None) -> LoadSummary:
     """All steps of all hosts together."""
     outcome, step = np.asarray(journal.steps.outcome), np.asarray(journal.steps.step)
     ok, failed, interrupted = (int((outcome == which).sum()) for which in (OK, FAILED, INTERRUPTED))
@@ -129,7 +130,7 @@ def _load(journal: Journal, window: Window | None) -> LoadSummary:
     )
 
 
-def _steps(journal: Journal, window: Window | None) -> dict[str, StepSummary]:
+def _steps(journal: JournalColumns, window: Window | None) -> dict[str, StepSummary]:
     """The figures of each step, in the order in which the steps were first due."""
     records = journal.steps
     step, outcome, error = (np.asarray(column) for column in (records.step, records.outcome, records.error))
@@ -156,7 +157,7 @@ def _steps(journal: Journal, window: Window | None) -> dict[str, StepSummary]:
     return {name: summary for _, name, summary in sorted(steps, key=lambda entry: entry[0])}
 
 
-def _errors(journal: Journal, window: Window | None) -> dict[str, ErrorSummary]:
+def _errors(journal: JournalColumns, window: Window | None) -> dict[str, ErrorSummary]:
     """The error classes, most frequent first, each with its first occurrence and examples of its details."""
     records = journal.steps
     error, step = np.asarray(records.error), np.asarray(records.step)
@@ -195,7 +196,7 @@ def _event(event: Event, window: Window | None) -> EventSummary:
     )
 
 
-def _completeness(results: ResultsFolder, journal: Journal) -> Completeness:
+def _completeness(results: ResultsFolder, journal: JournalColumns) -> Completeness:
     """How complete the journals were, and what in the folder could not be read."""
     notes = list(results.notes)
     for host, reading in journal.readings.items():

@@ -18,7 +18,7 @@ from stampede.analysis.percentiles import percentile
 from stampede.load_models import catalog
 from stampede.load_models.interface import Plan
 from stampede.results.folder import ResultsFolder
-from stampede.results.journal_columns import FAILED, OK, Journal
+from stampede.results.journal_columns import FAILED, OK, JournalColumns
 from stampede.schema.phases import Phase
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.thresholds import Threshold
@@ -28,7 +28,9 @@ type Floats = NDArray[np.float64]
 type Truths = NDArray[np.bool_]
 
 
-def judge_thresholds(results: ResultsFolder, journal: Journal, window: Window | None) -> list[ThresholdVerdict]:
+def judge_thresholds(
+    results: ResultsFolder, journal: JournalColumns, window: Window | None
+) -> list[ThresholdVerdict]:
     """The `thresholds` part of summary.json: each threshold with its figure, and since when it is crossed.
 
     Settings that are not thresholds are ignored with a note in `results`.
@@ -75,7 +77,7 @@ def _plan(results: ResultsFolder) -> Plan:
         return Plan()
 
 
-def _spans(plan: Plan, journal: Journal, window: Window) -> dict[str, tuple[float, float]]:
+def _spans(plan: Plan, journal: JournalColumns, window: Window) -> dict[str, tuple[float, float]]:
     """From when to when each phase lasted, in seconds from the start."""
     drains = [event.time for event in journal.events if event.phase == Phase.DRAINING]
     ends = [window.after(min(drains))] if drains else []
@@ -133,7 +135,7 @@ class _Figure:
 class _Records:
     """The steps of all hosts in the order in which they ended; `end` in seconds from the start of the run."""
 
-    def __init__(self, journal: Journal, window: Window) -> None:
+    def __init__(self, journal: JournalColumns, window: Window) -> None:
         steps = journal.steps
         end = np.asarray(steps.end)
         order = np.argsort(end, kind="stable")

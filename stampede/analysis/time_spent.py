@@ -4,11 +4,11 @@ import numpy as np
 
 from stampede.analysis.active_holders import active_by_second
 from stampede.analysis.load_window import Window
-from stampede.results.journal_columns import Journal
+from stampede.results.journal_columns import JournalColumns
 from stampede.schema.summary import TimeInStep, TimeSpent
 
 
-def build_time_spent(journal: Journal, window: Window | None) -> TimeSpent:
+def build_time_spent(journal: JournalColumns, window: Window | None) -> TimeSpent:
     """The `time_spent` part of summary.json."""
     records = journal.steps
     service_time = np.asarray(records.service_time)

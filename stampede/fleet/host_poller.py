@@ -7,8 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from stampede.fleet.host_view import Fault, HostView
+from stampede.fleet.host_view import HostView
 from stampede.fleet.snapshot import Refused, Snapshot, Unreachable
+from stampede.schema.faults import Fault
 
 HOSTS_PER_SECOND = 25
 """How many hosts of a large fleet are polled each second."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from typing import Any
 
 from stampede.fleet.snapshot import Snapshot
+from stampede.schema.faults import Fault
 from stampede.schema.phases import ENDED, Phase
 from stampede.schema.records import EventKind
 from stampede.schema.state import HostState
@@ -17,24 +18,6 @@ LOST_AFTER = 60.0
 """Seconds without an answer after which a host is given up."""
 SILENT_AFTER = 15.0
 """Seconds without a new state, which is due every second, after which a host counts as silent."""
-
-
-@dataclass
-class Fault:
-    """Something that went wrong with a host, as results/RUN/run.json has it. Times are epoch seconds.
-
-    ``kind`` is ``unreachable`` (from ``since`` to ``until``, which is None while it lasts), ``lost`` (unreachable and
-    given up) or ``died`` (its controller ended before it was done).
-    """
-
-    host: str
-    kind: EventKind
-    since: float
-    until: float | None
-    text: str
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"kind": str(self.kind)}
 
 
 class HostView:
@@ -94,15 +77,15 @@ class HostView:
             return []
         absent = now - self._seen
         if self._absence is None and absent > UNREACHED_AFTER:
-            self._absence = Fault(self.name, EventKind.UNREACHABLE, self._seen, None, "")
-            self._absence.text = f"{self.name} has been unreachable since {clock(self._seen)}{self._why}."
+            text = f"{self.name} has been unreachable since {clock(self._seen)}{self._why}."
+            self._absence = Fault(self.name, EventKind.UNREACHABLE, self._seen, None, text)
             self.faults.append(self._absence)
             return [self._absence]
         if self._absence and not self.lost and absent > LOST_AFTER:
-            self._absence.kind = EventKind.LOST
-            self._absence.text = self.failure = (
+            self.failure = (
                 f"{self.name} was lost while {self.phase}: unreachable since {clock(self._seen)}{self._why}."
             )
+            self._absence = self._changed(self._absence, kind=EventKind.LOST, text=self.failure)
             return [self._absence]
         if not self._started and now - self._began > LOST_AFTER:
             self.failure = f"No controller has started on {self.name}; {self.log_hint}"
@@ -110,14 +93,19 @@ class HostView:
 
     def _came_back(self, now: float) -> list[Fault]:
         fault, self._absence = self._absence, None
-        if fault is None:
+        if fault is None or fault.since is None:
             return []
         if fault.kind == EventKind.LOST:
             self.failure = ""
-        fault.kind, fault.until = EventKind.UNREACHABLE, now
         times = f"from {clock(fault.since)} to {clock(now)} ({now - fault.since:.0f} s)"
-        fault.text = f"{self.name} could not be reached {times}."
-        return [fault]
+        text = f"{self.name} could not be reached {times}."
+        return [self._changed(fault, kind=EventKind.UNREACHABLE, until=now, text=text)]
+
+    def _changed(self, fault: Fault, **changes: Any) -> Fault:
+        """The fault as it is now, in its former place among ``faults``."""
+        changed = replace(fault, **changes)
+        self.faults[self.faults.index(fault)] = changed
+        return changed
 
     def _how_it_ended(self, last_output: str) -> str:
         state = self.state or HostState()

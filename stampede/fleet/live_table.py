@@ -18,7 +18,7 @@ from rich.text import Text
 from stampede.fleet.host_view import HostView, clock
 from stampede.fleet.standings import Standing, standings
 from stampede.schema.phases import BEFORE_START, Phase
-from stampede.schema.state import HolderCounts, HostState, StepCounts
+from stampede.schema.state import HolderState, HostState, StepState
 
 WIDTH = 100
 MOST_ROWS = 20
@@ -169,7 +169,7 @@ def shown(value: float | None, form: str, factor: float = 1) -> str:
 def host_figures(host: HostView, now: float) -> dict[str, Any]:
     """A host's figures: counts as last heard, and those of the moment, which are None while nothing is heard."""
     state, fresh = host.state or HostState(), host.answers
-    holders, steps = state.holders or HolderCounts(), state.steps or StepCounts()
+    holders, steps = state.holders or HolderState(), state.steps or StepState()
     current = {
         "lag_p99": state.lag_p99,
         "cpu": state.host_cpu / (state.host_cores or 1),

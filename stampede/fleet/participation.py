@@ -14,9 +14,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from stampede.schema.faults import Fault
+from stampede.schema.json_form import to_json
+from stampede.schema.records import EventKind
+
 type Hosts = Mapping[str, Mapping[str, Any]]
-type Fault = dict[str, Any]
-"""An entry of ``faults`` in results/RUN/run.json."""
 
 
 def weights(hosts: Hosts) -> dict[str, float]:
@@ -46,17 +48,17 @@ def clocks(hosts: Hosts) -> dict[str, dict[str, float]]:
     }
 
 
-def left_out_faults(hosts: Hosts) -> list[Fault]:
-    """A fault for each host that takes no part in the run."""
+def left_out_faults(hosts: Hosts) -> list[dict[str, Any]]:
+    """A ``Fault``, as JSON, for each host that takes no part in the run."""
     left_out = {name: found for name, variables in hosts.items() if (found := variables.get("run_left_out"))}
     return [
-        _fault(name, "left_out", float(found["since"]), f"{name} took no part in the run: {found['reason']}")
+        _fault(name, EventKind.LEFT_OUT, float(found["since"]), f"{name} took no part in the run: {found['reason']}")
         for name, found in left_out.items()
     ]
 
 
-def not_collected_faults(hosts: Hosts, run_id: str, now: float) -> list[Fault]:
-    """A fault for each host whose files could not be collected, or that could not be reached for it.
+def not_collected_faults(hosts: Hosts, run_id: str, now: float) -> list[dict[str, Any]]:
+    """A ``Fault``, as JSON, for each host whose files could not be collected, or that could not be reached for it.
 
     Only hosts on which the collection was tried count. ``now`` is in seconds since 1970.
     """
@@ -64,7 +66,7 @@ def not_collected_faults(hosts: Hosts, run_id: str, now: float) -> list[Fault]:
     return [
         _fault(
             name,
-            "not_collected",
+            EventKind.NOT_COLLECTED,
             now,
             f"The results of {name} could not be collected; when the host can be reached again, "
             f"ansible-playbook playbooks/collect.yml -e stampede_run_id={run_id} collects them.",
@@ -74,8 +76,9 @@ def not_collected_faults(hosts: Hosts, run_id: str, now: float) -> list[Fault]:
     ]
 
 
-def _fault(host: str, kind: str, since: float, text: str) -> Fault:
-    return {"host": host, "kind": kind, "since": since, "until": None, "text": text}
+def _fault(host: str, kind: EventKind, since: float, text: str) -> dict[str, Any]:
+    found: dict[str, Any] = to_json(Fault(host, kind, since, None, text))
+    return found
 
 
 def matching_runs(runs: Iterable[Mapping[str, Any]], run_id: str, active: bool) -> list[Mapping[str, Any]]:

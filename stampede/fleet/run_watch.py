@@ -14,12 +14,13 @@ from pathlib import Path
 
 from stampede.fleet import live_table
 from stampede.fleet.host_poller import HostPoller
-from stampede.fleet.host_view import Fault, HostView
+from stampede.fleet.host_view import HostView
 from stampede.fleet.remote_shell import RootShell
 from stampede.fleet.snapshot import Snapshot, Unreachable, snapshot_of_process, snapshot_of_unit
 from stampede.fleet.standings import Crossings, standings
 from stampede.machine.files import write_atomically
 from stampede.machine.processes import Interrupted
+from stampede.schema.faults import Fault
 from stampede.schema.phases import ENDED, Phase
 from stampede.schema.records import EventKind
 

@@ -23,7 +23,7 @@ from rich.text import Text
 
 from stampede.fleet import live_table as table
 from stampede.fleet.host_poller import HostPoller
-from stampede.fleet.host_view import Fault, HostView, clock
+from stampede.fleet.host_view import HostView, clock
 from stampede.fleet.inventory import LoadHost, load_hosts
 from stampede.fleet.remote_shell import RootShell, shell_of
 from stampede.fleet.snapshot import LIVING, Snapshot, Unreachable, snapshot_of_process, snapshot_of_unit, state_in
@@ -31,6 +31,8 @@ from stampede.fleet.ssh_connection import ControlMasters
 from stampede.fleet.standings import Crossings, standings
 from stampede.machine.processes import is_alive
 from stampede.schema.errors import BadInput
+from stampede.schema.faults import Fault
+from stampede.schema.json_form import to_json
 
 FIRST_ANSWERS = 12.0
 """Seconds within which hosts must answer for the first time."""
@@ -194,7 +196,7 @@ class Watch:
         return table.text(self._hosts, self._poller.now())
 
     def drawn(self, height: int) -> Group:
-        title = Text(f"Run {self.run_id} (Ctrl-C detaches, the run goes on)", style="bold")
+        title = Text(f"Run {self.run_id} (Ctrl-C detaches, the run continues)", style="bold")
         rows = max(3, min(table.MOST_ROWS, height - OTHER_LINES - len(standings(self._hosts))))
         return Group(title, table.table(self._hosts, self._poller.now(), rows))
 
@@ -207,7 +209,7 @@ class Watch:
                 "hosts": {host.name: table.host_figures(host, now) for host in hosts},
                 "fleet": table.fleet_figures(hosts, now),
                 "thresholds": [standing.as_dict() for standing in standings(hosts)],
-                "faults": [fault.as_dict() for host in hosts for fault in host.faults],
+                "faults": [to_json(fault) for host in hosts for fault in host.faults],
             }
         )
 
@@ -239,7 +241,7 @@ def watch(sources: list[str], run_id: str, interval: float | None, *, as_json: b
         print(f"stampede watch: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"No longer watching; run {watching} goes on." if watching else "Not watching.", file=sys.stderr)
+        print(f"No longer watching; run {watching} continues." if watching else "Not watching.", file=sys.stderr)
     except BrokenPipeError:  # nobody reads any more, as with `stampede watch | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

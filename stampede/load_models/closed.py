@@ -21,7 +21,7 @@ from stampede.schema.settings.durations import seconds
 @dataclass(frozen=True, slots=True)
 class Closed(LoadModel):
     """``holders`` from number ``first_holder`` on start evenly over ``ramp_up`` seconds, and run for ``duration``
-    seconds, or ``iterations`` rounds each when that is 0."""
+    seconds, or ``iterations`` iterations each if that is 0."""
 
     holders: int
     first_holder: int
@@ -67,8 +67,8 @@ class Closed(LoadModel):
         """See LoadModel."""
         who = f"{self.holders:,} holder" + "s" * (self.holders != 1)
         start = f"started evenly over {self.ramp_up:g} s" if self.ramp_up else "started at once"
-        rounds = f"for {self.iterations} round" + "s" * (self.iterations != 1)
-        return f"Closed load model: {who}, {start}, {f'for {self.duration:g} s' if self.duration else rounds}."
+        iterations = f"for {self.iterations} iteration" + "s" * (self.iterations != 1)
+        return f"Closed load model: {who}, {start}, {f'for {self.duration:g} s' if self.duration else iterations}."
 
     def why_no_phase(self, phase: str) -> str:
         """See LoadModel."""

@@ -89,7 +89,7 @@ def unknown_names(names: Iterable[str]) -> list[str]:
     for name in sorted(set(names) - VARIABLES.keys()):
         nearest = difflib.get_close_matches(name, VARIABLES, n=1)
         advice = f"did you mean {nearest[0]}?" if nearest else "the README of roles/run lists all of them."
-        sentences.append(f"{name} is no variable of Stampede; {advice}")
+        sentences.append(f"{name} is not a Stampede variable; {advice}")
     return sentences
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from stampede.analysis.load_window import SECOND
-from stampede.results.journal_columns import OUTCOMES, Journal
+from stampede.results.journal_columns import OUTCOMES, JournalColumns
 
 COLUMNS = (
     "time",
@@ -32,7 +32,7 @@ BATCH = 20_000  # rows
 FAST = 1  # zlib's level: higher ones take three times as long and save a sixth
 
 
-def write(journal: Journal, path: Path) -> None:
+def write(journal: JournalColumns, path: Path) -> None:
     """Write steps to `path`, host by host in the order of their journals. The file appears complete or not at all.
 
     `time` and `epoch_ns` are the step's end, times are seconds with the digits of the journal. Raises OSError.
@@ -46,7 +46,7 @@ def write(journal: Journal, path: Path) -> None:
     part.replace(path)
 
 
-def _rows(journal: Journal) -> Iterator[str]:
+def _rows(journal: JournalColumns) -> Iterator[str]:
     steps = journal.steps
     hosts, names, services = (
         _quoted(names) for names in (journal.hosts.list, journal.step_names.list, journal.services.list)

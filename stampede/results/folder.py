@@ -1,7 +1,7 @@
-"""Finds what a run left in its results folder: run.json and, per host, journal, state, settings, script.
+"""Finds what a run left in its results folder: run.json and, per host, journal, state, record and script.
 
-Only the journals are needed. A controller that was ended by `kill -9` leaves no final state, a run that
-could not be armed leaves no record: both are read as far as they go, and what is missing is noted in words.
+Only the journals are needed. A controller that was killed leaves no final state, a host that was never armed
+leaves no record. Files are read as far as they can be understood; what cannot is noted in sentences.
 """
 
 import json
@@ -11,10 +11,13 @@ from typing import Any
 
 from stampede import wording
 from stampede.results.errors import ReportError
-from stampede.schema.run_record import HOST_FILE, RUN_FILE
+from stampede.schema import state
+from stampede.schema.json_form import from_json
+from stampede.schema.run_record import HOST_FILE, RUN_FILE, HostRecord, RunRecord
+from stampede.schema.state import HostState
 
 JOURNALS = ("journal.lp", "journal.lp.gz")  # the plain one is the original
-LATEST = 4e9  # seconds since 1970; what is later is no time
+LATEST = 4e9  # seconds since 1970; anything later is not a time
 LONGEST_SCRIPT = 400_000  # characters
 
 
@@ -24,8 +27,9 @@ class HostFolder:
 
     name: str
     journal: Path | None
-    state: dict[str, Any]
-    run: dict[str, Any]
+    state: HostState | None
+    """None when there is none, or it cannot be read."""
+    record: HostRecord
     script: str
 
 
@@ -34,27 +38,24 @@ class ResultsFolder:
     """What a run left; `notes` are sentences about what could not be read."""
 
     path: Path
-    run: dict[str, Any]
+    run: RunRecord
     hosts: list[HostFolder] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings of the run as run.json has them, or else a host's run.json."""
-        settings: dict[str, Any] = self.run.get("settings") or next(
-            (host.run["settings"] for host in self.hosts if isinstance(host.run.get("settings"), dict)), {}
-        )
-        return settings
+        """The settings of the run as run.json has them, or else a host's own record."""
+        return self.run.settings or next((host.record.settings for host in self.hosts if host.record.settings), {})
 
     @property
     def start_at(self) -> float | None:
         """The start time that all hosts were given, in seconds since 1970; None when none is known.
 
-        Every host's state holds it; where no state came home, run.json does.
+        Every host's state holds it; where no state was collected, run.json does.
         """
-        told = [host.state.get("start_at") for host in self.hosts]
-        starts = [start for start in map(epoch, told) if start]
-        return min(starts) if starts else epoch(self.run.get("started"))
+        stated = [epoch(host.state.start_at) for host in self.hosts if host.state]
+        starts = [start for start in stated if start]
+        return min(starts) if starts else epoch(self.run.started)
 
 
 def find(path: Path) -> ResultsFolder:
@@ -66,11 +67,14 @@ def find(path: Path) -> ResultsFolder:
         what = "is a file, not a folder" if path.exists() else "does not exist"
         raise ReportError(f"The results folder {path} {what}; give the folder of one run, such as results/RUN_ID.")
     notes: list[str] = []
-    results = ResultsFolder(path, _json(path / "run.json", notes), notes=notes)
+    results = ResultsFolder(path, RunRecord(), notes=notes)
     try:
         if _journal(path):
-            results.hosts = [_host(path, results.run.get("host") or path.resolve().name, notes)]
+            host = _host(path, path.resolve().name, notes)
+            host.name = host.record.host or host.name
+            results.run, results.hosts = _run_of_host(host.record), [host]
         else:
+            results.run = _read(RunRecord, path / RUN_FILE, notes) or RunRecord()
             folders = sorted(
                 (entry for entry in path.iterdir() if entry.is_dir()), key=lambda entry: wording.in_order(entry.name)
             )
@@ -86,7 +90,7 @@ def find(path: Path) -> ResultsFolder:
 
 
 def _is_host(folder: Path) -> bool:
-    return _journal(folder) is not None or (folder / "state.json").exists()
+    return _journal(folder) is not None or (folder / state.FILE).exists()
 
 
 def _journal(folder: Path) -> Path | None:
@@ -103,34 +107,39 @@ def _host(folder: Path, name: str, notes: list[str]) -> HostFolder:
         notes.append(f"{folder / 'controller_script.py'} cannot be read: {error.strerror or error}.")
     if len(script) > LONGEST_SCRIPT:
         script = script[:LONGEST_SCRIPT] + "\n# ... cut here by the report"
+    record_file = folder / HOST_FILE
+    if not record_file.exists():
+        record_file = folder / RUN_FILE  # its name up to version 0.1
     return HostFolder(
         name=name,
         journal=_journal(folder),
-        state=_json(folder / "state.json", notes),
-        run=_json(folder / HOST_FILE if (folder / HOST_FILE).exists() else folder / RUN_FILE, notes),
+        state=_read(HostState, folder / state.FILE, notes),
+        record=_read(HostRecord, record_file, notes) or HostRecord(),
         script=script,
     )
 
 
-def epoch(value: Any) -> float | None:
-    """A number, or one written as text, as seconds since 1970; None when it is none."""
-    try:
-        epoch = float(value)
-    except (TypeError, ValueError):
-        return None
-    return epoch if 0 < epoch < LATEST else None
+def _run_of_host(record: HostRecord) -> RunRecord:
+    """What a host's record says of the run."""
+    return RunRecord(
+        run_id=record.run_id, scenario=record.scenario, settings=record.settings, versions=record.versions
+    )
 
 
-def _json(path: Path, notes: list[str]) -> dict[str, Any]:
-    """A JSON file's object; empty when the file does not exist, and with a note when it is not one."""
+def epoch(seconds: float | None) -> float | None:
+    """Seconds since 1970; None when there are none, or they cannot be a time."""
+    return seconds if seconds is not None and 0 < seconds < LATEST else None
+
+
+def _read[T](kind: type[T], path: Path, notes: list[str]) -> T | None:
+    """A JSON file as a dataclass; None when it does not exist. What cannot be understood is noted."""
+    problems: list[str] = []
     try:
-        value = json.loads(path.read_text())
+        found = from_json(kind, json.loads(path.read_text(encoding="utf-8")), problems=problems)
     except FileNotFoundError:
-        return {}
+        return None
     except (OSError, ValueError) as error:
-        notes.append(f"{path} was passed over: {error}.")
-        return {}
-    if not isinstance(value, dict):
-        notes.append(f"{path} was passed over: it holds no JSON object.")
-        return {}
-    return value
+        notes.append(f"{path} was ignored: {error}.")
+        return None
+    notes += [f"A part of {path} was ignored: {problem}." for problem in problems]
+    return found

@@ -127,8 +127,8 @@ class Reading:
 
 
 @dataclass
-class Journal:
-    """Everything the journals of a run's hosts say; filled by `journal_reader.read`."""
+class JournalColumns:
+    """Everything that the journals of a run's hosts contain; filled by `journal_reader.read`."""
 
     hosts: Names = field(default_factory=Names)
     runs: Names = field(default_factory=Names)

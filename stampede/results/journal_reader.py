@@ -1,4 +1,4 @@
-"""Reads a host's journal (InfluxDB line protocol, plain or gzip) into the columns of ``journal_columns.Journal``.
+"""Reads a host's journal (InfluxDB line protocol, plain or gzip) into ``journal_columns.JournalColumns``.
 
 A journal may be torn: a controller killed with SIGKILL or a full disk leaves half a line. A last line without its
 newline is skipped even when it looks complete, because its timestamp may have lost digits. Lines that cannot be
@@ -21,7 +21,7 @@ from stampede.results.journal_columns import (
     Event,
     Examples,
     Failure,
-    Journal,
+    JournalColumns,
     Reading,
     Samples,
 )
@@ -65,7 +65,7 @@ class _Series:
     kind: str = ""
 
 
-def read(journal: Journal, path: Path, host: str) -> None:
+def read(journal: JournalColumns, path: Path, host: str) -> None:
     """Adds the journal file at `path` to `journal` as that of `host`.
 
     The host's name is that of the folder, not of the tag: what was collected into a host's folder is that
@@ -100,7 +100,7 @@ def _lines(path: Path, reading: Reading) -> Iterator[bytes]:
 class _HostReader:
     """Takes the lines of one host's journal into the run's columns."""
 
-    def __init__(self, journal: Journal, host: str, reading: Reading) -> None:
+    def __init__(self, journal: JournalColumns, host: str, reading: Reading) -> None:
         self._journal = journal
         self._host = host
         self._host_number = journal.hosts.number(host)

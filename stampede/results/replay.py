@@ -55,10 +55,10 @@ class Replay:
         self.journals = {host.name: host.journal for host in found.hosts if host.journal}
         if not self.journals:
             raise BadInput(f"The results folder {results} contains no journal: there is nothing to push.")
-        recorded = found.run.get("settings")
+        recorded = found.run.settings
         names = [f"stampede_influxdb_{option}" for option in OPTIONS]
         own = {}
-        if isinstance(recorded, dict) and not given.get("stampede_influxdb_url"):
+        if not given.get("stampede_influxdb_url"):
             own = {name: recorded[name] for name in names if name in recorded}
         self.target = Influxdb.from_variables(dict.fromkeys(names, "") | own | given)
 

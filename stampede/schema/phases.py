@@ -1,4 +1,4 @@
-"""The phases that a load host goes through in a run, as ``state.json`` and ``event`` records name them."""
+"""The phases of a load host in a run, as ``state.json`` and ``event`` records name them."""
 
 from __future__ import annotations
 

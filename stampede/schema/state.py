@@ -15,7 +15,7 @@ FILE = "state.json"
 
 
 @dataclass(frozen=True, slots=True)
-class HolderCounts:
+class HolderState:
     """The host's holders."""
 
     total: int = 0
@@ -30,7 +30,7 @@ class HolderCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class StepCounts:
+class StepState:
     """The host's steps by outcome, since the start."""
 
     ok: int = 0
@@ -92,8 +92,8 @@ class HostState:
     """When the run's duration is over; None when that does not end it."""
     message: str = ""
     """Why it failed, or what somebody may want to do something about."""
-    holders: HolderCounts | None = None
-    steps: StepCounts | None = None
+    holders: HolderState | None = None
+    steps: StepState | None = None
     errors: dict[str, int] = field(default_factory=dict)
     """Failed steps by error class."""
     p95: dict[str, float] = field(default_factory=dict)

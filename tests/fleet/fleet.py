@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import yaml
@@ -37,6 +38,15 @@ def why_not_here() -> str:
     if os.geteuid() != 0:
         return "the test fleet needs root"
     return ""
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Wait until no other process is here: for what changes more than a fleet of one's own."""
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with (cache_folder() / "fleets.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 class Fleet:
@@ -78,7 +88,8 @@ class Fleet:
         """Bring up all hosts anew and return the inventory's path. Raises FleetError, and leaves nothing then."""
         if reason := why_not_here():
             raise FleetError(reason[0].upper() + reason[1:])
-        install_missing(NEEDED)
+        with one_at_a_time():
+            install_missing(NEEDED)
         base = base_tree(self._tell)
         down(self.name)
         try:

@@ -153,12 +153,12 @@ def broken(
     folder, runs, full = tmp_path_factory.mktemp("broken"), "/var/lib/stampede/runs", fleet["load-2"]
     fleet.ssh(full, f"sudo mount -t tmpfs -o size=8m,uid=stampede,gid=stampede,mode=750 tmpfs {runs}")
     try:
-        with begin(fleet, "broken", folder, **services) as going:
+        with begin(fleet, "broken", folder, duration=30, **services) as going:
             going.until(f"load-2 +{RUNNING}")
             time.sleep(6)
+            fleet.ssh(full, f"sudo head -c 20M /dev/zero | sudo tee {runs}/filled >/dev/null")
             at = time.time()
             fleet.ssh(fleet["load-1"], "sudo pkill -KILL -u stampede -f controller_script.py")
-            fleet.ssh(full, f"sudo head -c 20M /dev/zero | sudo tee {runs}/filled >/dev/null")
             going.until("The controller on load-1 .* died while running", 10)
             return Faulty(at, folder / "broken", going.end())
     finally:

@@ -1,23 +1,74 @@
-"""``run-test.yml`` on real hosts: every host its share, one start for all, one report."""
+"""``run-test.yml`` on real hosts: every host its share, one start for all, one report; and watched from beside."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import re
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from .fleet import Fleet
-from .playbooks import left_running, play
+from .playbooks import Played, left_running, play
+from .watching import in_a_terminal, looks, watch, with_another_key
 
 LOAD_HOSTS = ("load-1", "load-2", "load-3")
 HOLDERS = 8
+SECRET = "hush-watch-42"
 
 
-def test_three_hosts_make_one_run_and_one_report(fleet: Fleet, tmp_path: Path) -> None:
-    played = play(fleet, "run-test", run_id="r1", results_dir=str(tmp_path), holders=HOLDERS)
+@dataclass
+class Watched:
+    """A run, and what ``stampede watch`` said of it while it went on."""
+
+    played: Played
+    results: Path
+    seen: dict[str, Any]
+    """A look at it when all hosts were running."""
+    other_key: subprocess.CompletedProcess[str]
+    """One look, with an inventory that has another key for load-2."""
+    shown: str
+    """What a terminal showed until the run had ended."""
+    code: int
+    """The exit code of the watch in the terminal."""
+
+
+@pytest.fixture(scope="module")
+def watched(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Watched:
+    """A run of the three hosts."""
+    folder = tmp_path_factory.mktemp("watched")
+    played: list[Played] = []
+
+    def run() -> None:
+        settings = {"holders": HOLDERS, "duration": "60s", "watch_interval": "3s", "secrets": {"token": SECRET}}
+        played.append(play(fleet, "run-test", run_id="r1", results_dir=str(folder), **settings))
+
+    playing = threading.Thread(target=run)
+    playing.start()
+    try:
+        while playing.is_alive():
+            done = watch(fleet.inventory, "--run", "r1", "--json", "--once")
+            if done.returncode == 0:
+                break
+            assert done.returncode == 2 and "stampede watch: " in done.stderr, done.stderr
+            time.sleep(2)
+        seen = looks(fleet, "--run", "r1", until=lambda seen: seen["fleet"]["hosts"] == {"running": 3})
+        other_key = watch(with_another_key(fleet, "load-2", folder), "--run", "r1", "--once")
+        shown, code = in_a_terminal(fleet)
+    finally:
+        playing.join()
+    return Watched(played[0], folder / "r1", seen, other_key, shown, code)
+
+
+def test_three_hosts_make_one_run_and_one_report(fleet: Fleet, watched: Watched) -> None:
+    played, results = watched.played, watched.results
     assert played.code == 0, played.output
-    results = tmp_path / "r1"
     summary = json.loads((results / "summary.json").read_text())
     assert sorted(summary["hosts"]) == sorted(LOAD_HOSTS)
     assert sum(step["ok"] for step in summary["steps"].values()) > HOLDERS * 8
@@ -36,6 +87,24 @@ def test_three_hosts_make_one_run_and_one_report(fleet: Fleet, tmp_path: Path) -
 
     assert (results / "services").is_dir() and (results / "load-1/logs/journald.log.gz").exists()
     assert left_running(fleet) == []
+
+
+def test_a_run_is_watched_from_beside(watched: Watched) -> None:
+    played, seen, other = watched.played, watched.seen, watched.other_key
+    assert sorted(seen["hosts"]) == ["load-1", "load-2", "load-3"] and seen["faults"] == []
+    assert seen["fleet"]["holders"]["total"] == HOLDERS and seen["fleet"]["seconds_left"] <= 60
+
+    assert other.returncode == 0 and re.search(r"^ *load-2 +refused ", other.stdout, re.MULTILINE), other.stdout
+    assert "! load-2 is refused: its host key is not the one in " in " ".join(other.stdout.split())
+
+    assert played.code == 0, played.output
+    assert watched.code == 0 and "Run r1" in watched.shown and "3 load hosts: 3 done" in watched.shown
+    assert "\x1b[1A" in watched.shown
+    table = [line for line in played.output.splitlines() if line.startswith("  load-1 ")]
+    assert any(" running " in line for line in table), played.output
+    assert max(map(len, table)) <= 100 and "  fleet " in played.output
+    for text in (json.dumps(seen), other.stdout, watched.shown, played.output):
+        assert SECRET not in text
 
 
 def unpacked(file: Path) -> bytes:

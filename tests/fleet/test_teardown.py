@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-from collections.abc import Iterator
 
-import pytest
-
-from .fleet import Fleet, down
+from .fleet import Fleet
 from .host import Host
 from .playbooks import play
 
-NAME = f"u{os.getpid()}"
 STATE = r"""
 find / -xdev \( -path /dev -o -path /proc -o -path /run -o -path /sys -o -path /tmp \) -prune -o -print
 getent passwd | sed 's/^/user /'
@@ -30,17 +25,6 @@ DEBIANS_OWN = re.compile(
     r"|/etc/default/locale"  # a link to nothing, which Debian makes again at boot
 )
 """Paths that installing and removing a package leaves otherwise than they were."""
-
-
-@pytest.fixture
-def fresh() -> Iterator[Fleet]:
-    """Hosts that no other test has touched."""
-    fleet = Fleet(NAME, 1)
-    try:
-        fleet.up()
-        yield fleet
-    finally:
-        down(NAME)
 
 
 def state(fleet: Fleet, host: Host) -> set[str]:

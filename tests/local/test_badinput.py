@@ -222,7 +222,9 @@ def test_an_unresolvable_mediator(user: User, server: Server) -> None:
 
 def test_a_threshold_about_a_step_that_the_script_never_does(user: User) -> None:
     sentence = user.refused(thresholds=["errors < 1 %", "present_prof p95 response_time < 2 s"])
-    assert "stampede_thresholds[1] is 'present_prof p95 response_time < 2 s'; 'present_prof' is no step " in sentence
+    assert (
+        "stampede_thresholds[1] is 'present_prof p95 response_time < 2 s'; 'present_prof' is not a step " in sentence
+    )
     assert sentence.endswith("; did you mean present_proof?")
 
 
@@ -234,7 +236,7 @@ def test_metrics_without_a_host_for_them(user: User) -> None:
 
 def test_an_unknown_variable(user: User) -> None:
     sentence = user.refused(holder=5)
-    assert sentence == "stampede_holder is no variable of Stampede; did you mean stampede_holders?"
+    assert sentence == "stampede_holder is not a Stampede variable; did you mean stampede_holders?"
 
 
 @pytest.mark.parametrize("variable", ["stampede_reference_port", "stampede_agent_port"])

@@ -146,7 +146,7 @@ def test_it_is_redrawn_in_place_until_it_is_left(work_dir: Path, run: FakeRun, n
         seen += os.read(ours, 65536)
     assert b"\x1b[1A" in seen  # up, to draw over what is there
     watching.send_signal(number)
-    while b"No longer watching; run r1 goes on." not in seen:
+    while b"No longer watching; run r1 continues." not in seen:
         seen += os.read(ours, 65536)
     assert watching.wait(30) == 0 and run.controller.poll() is None
     os.close(ours)

@@ -35,9 +35,9 @@ class TestAbsence:
         assert view.check_absence(NOW + 12) == []
 
         (ended,) = view.update(snapshot(NOW + 22), NOW + 22)
-        assert ended is fault and (fault.kind, fault.since, fault.until) == ("unreachable", NOW, NOW + 22)
-        assert fault.text == f"h1 could not be reached from {clock(NOW)} to {clock(NOW + 22)} (22 s)."
-        assert view.condition == "running" and view.faults == [fault] and not view.over
+        assert (ended.kind, ended.since, ended.until) == ("unreachable", NOW, NOW + 22)
+        assert ended.text == f"h1 could not be reached from {clock(NOW)} to {clock(NOW + 22)} (22 s)."
+        assert view.condition == "running" and view.faults == [ended] and not view.over
 
     def test_of_a_minute_is_a_loss(self) -> None:
         view = host()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Any, Self
 
 import pytest
 
+from controller.agents import pool
 from controller.agents.egress_guard import REFUSED
 from controller.host import host_run as host
 from controller.host.host_run import HostRun
+from controller.host.leftovers import remove_leftovers
 from stampede.schema.push_progress import PushProgress
 from stampede.schema.settings.influxdb_settings import Influxdb
 from stampede.schema.settings.run_settings import Settings
@@ -105,6 +108,20 @@ async def test_one_need_not_wait_for_influxdb_at_the_end(
     ended = state(tmp_path)
     assert (ended["phase"], ended["message"], ended["push"]["complete"]) == ("done", "", False)
     assert "stop_requested" not in (tmp_path / "journal.lp").read_text()
+
+
+def test_wallets_of_a_killed_controller_are_removed_and_those_of_others_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "TMPFS", tmp_path)
+    with subprocess.Popen(["true"]) as process:
+        pass  # its process id is nobody's now
+    left = tmp_path / f"stampede-{process.pid}-abc"
+    (left / "agent-0").mkdir(parents=True)
+    own, foreign = pool.create_wallet_dir(tmp_path), tmp_path / "stampede-notes"
+    foreign.mkdir()
+    remove_leftovers(tmp_path / "run")
+    assert sorted(tmp_path.iterdir()) == sorted([own, foreign])
 
 
 async def test_a_host_that_an_agent_was_kept_from_ends_the_run(host_run: HostRun, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from stampede.schema.json_form import from_json, to_json
 from stampede.schema.phases import Phase
 from stampede.schema.push_progress import PushProgress
 from stampede.schema.run_record import ClockOffset, HostRecord, RunRecord
-from stampede.schema.state import HolderCounts, HostState, TallyState
+from stampede.schema.state import HolderState, HostState, TallyState
 
 plain = st.dictionaries(
     st.text(max_size=5), st.none() | st.booleans() | st.integers() | st.text(max_size=5), max_size=3
@@ -55,7 +55,7 @@ def test_any_object_is_read_with_problems_noted(value: dict[str, Any]) -> None:
 
 def test_of_an_earlier_version() -> None:
     state = from_json(HostState, {"phase": "done", "pid": 7, "holders": {"total": 3}, "lag": [1]})
-    assert state == HostState(phase=Phase.DONE, pid=7, holders=HolderCounts(total=3), version=1)
+    assert state == HostState(phase=Phase.DONE, pid=7, holders=HolderState(total=3), version=1)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ class TestCatalog:
 
 class TestClosed:
     def test_it_describes_itself(self) -> None:
-        assert closed().describe() == "Closed load model: 10 holders, started evenly over 10 s, for 2 rounds."
+        assert closed().describe() == "Closed load model: 10 holders, started evenly over 10 s, for 2 iterations."
         assert (
             closed(holders=1, ramp_up=0, duration=90).describe()
             == "Closed load model: 1 holder, started at once, for 90 s."

@@ -76,4 +76,4 @@ def test_tasks_use_only_variables_that_are_known() -> None:
 
 def test_an_unknown_variable_is_answered_with_the_nearest_known() -> None:
     sentences = unknown_names(["stampede_holder", "stampede_seed"])
-    assert sentences == ["stampede_holder is no variable of Stampede; did you mean stampede_holders?"]
+    assert sentences == ["stampede_holder is not a Stampede variable; did you mean stampede_holders?"]

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from controller.metrics.journal_tail import MOST_BYTES, Tail
-from controller.metrics.push import Ending, Pusher, read_progress, write_progress
+from controller.metrics.journal_tail import MAX_BYTES, JournalTail
+from controller.metrics.push import EndOfJournal, Pusher, read_progress, write_progress
 from stampede.influxdb.client import Response
 from stampede.influxdb.delivery import LAST_RETRY, MAX_LINES, Delivery, retry_delay
 from stampede.schema.push_progress import PushProgress
@@ -47,7 +47,7 @@ class Strict:
 
 
 class Waits:
-    """An ``Ending`` without a clock: notes what is waited for. ``end_at`` and ``late_at`` count these waits."""
+    """An ``EndOfJournal`` without a clock: notes what is waited for. ``end_at`` and ``late_at`` count these waits."""
 
     def __init__(self, end_at: int = 0, late_at: int = 10**9) -> None:
         self.waited: list[float] = []
@@ -55,11 +55,11 @@ class Waits:
         self._late_at = late_at
 
     @property
-    def heard(self) -> bool:
+    def reached(self) -> bool:
         return len(self.waited) >= self._end_at
 
     @property
-    def too_late(self) -> bool:
+    def expired(self) -> bool:
         return len(self.waited) >= self._late_at
 
     def wait(self, seconds: float) -> None:
@@ -79,23 +79,23 @@ BEGINNING = PushProgress(server="s")
 
 def pusher(journal: Path, server: Strict, ending: Any, progress: PushProgress = BEGINNING) -> Pusher:
     return Pusher(
-        Tail(journal, progress.offset),
+        JournalTail(journal, progress.offset),
         server,
         ending,
         progress,
-        complain=lambda answer: f"answered {answer.status}",
-        note=partial(write_progress, journal.parent),
-        chance=random.Random(1),
+        describe_failure=lambda answer: f"answered {answer.status}",
+        save=partial(write_progress, journal.parent),
+        rng=random.Random(1),
     )
 
 
 def test_a_torn_line_is_left_until_it_is_whole(journal: Path) -> None:
-    tail = Tail(journal)
+    tail = JournalTail(journal)
     assert tail.batch(10) == b""
     journal.write_bytes(lines(1, 2) + b"step,step=s n=3")
     batch = tail.batch(10)
     assert batch == lines(1, 2)
-    tail.passed(batch)
+    tail.advance(batch)
     assert tail.batch(10) == b"" and tail.behind == len(b"step,step=s n=3")
     journal.write_bytes(lines(1, 2) + lines(4))  # the disk was full: the half was cut off, another record came
     assert tail.batch(10) == lines(4)
@@ -103,15 +103,15 @@ def test_a_torn_line_is_left_until_it_is_whole(journal: Path) -> None:
 
 def test_batches_are_of_so_many_lines(journal: Path) -> None:
     journal.write_bytes(lines(*range(25)))
-    tail, sizes = Tail(journal), []
+    tail, sizes = JournalTail(journal), []
     while batch := tail.batch(10):
-        tail.passed(batch)
+        tail.advance(batch)
         sizes.append(batch.count(b"\n"))
     assert sizes == [10, 10, 5] and tail.behind == 0
 
 
 def test_what_is_no_journal_ends_too(journal: Path) -> None:
-    journal.write_bytes(b"\0" * (MOST_BYTES + 10) + b"\n" + lines(1))
+    journal.write_bytes(b"\0" * (MAX_BYTES + 10) + b"\n" + lines(1))
     server = Strict(bad=(b"\0",))
     assert not pusher(journal, server, Waits()).run()
     progress = read_progress(journal.parent)
@@ -221,10 +221,10 @@ def test_smaller_batches_after_one_too_large(journal: Path) -> None:
 
 def test_the_end_of_a_pipe_is_the_word_that_the_journal_has_ended() -> None:
     reading, writing = os.pipe()
-    ending = Ending(reading, flush=0.0)
+    ending = EndOfJournal(reading, flush=0.0)
     ending.wait(0)
-    assert not ending.heard and not ending.too_late
+    assert not ending.reached and not ending.expired
     os.close(writing)
     ending.wait(1000)  # comes back at once
-    assert ending.heard and ending.too_late
+    assert ending.reached and ending.expired
     os.close(reading)

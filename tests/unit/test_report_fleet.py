@@ -176,7 +176,7 @@ def test_that_holders_were_given_away_is_said_only_when_the_sum_is_right(tmp_pat
 def test_faults_of_another_form_are_noted_and_passed_over(tmp_path, faults):
     summary = make(tmp_path, run={"faults": faults})
     assert summary["run"]["outcome"] == "passed"
-    assert any("A fault in" in note for note in summary["journal"]["notes"])
+    assert any("run.json was ignored" in note for note in summary["journal"]["notes"])
 
 
 def test_a_run_that_was_stopped_has_one_sentence_for_all_its_hosts(tmp_path):

@@ -15,13 +15,13 @@ from test_line_protocol import steps
 from controller.metrics.journal import Journal as JournalWriter
 from stampede.report.output import ReportError
 from stampede.results import journal_reader
-from stampede.results.journal_columns import OUTCOMES, Journal
+from stampede.results.journal_columns import OUTCOMES, JournalColumns
 from stampede.schema import line_protocol, records
 from stampede.schema.records import Outcome, StepRecord
 
 
-def read(path: Path) -> Journal:
-    journal = Journal()
+def read(path: Path) -> JournalColumns:
+    journal = JournalColumns()
     journal_reader.read(journal, path, "load-1")
     return journal
 

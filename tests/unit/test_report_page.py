@@ -18,7 +18,7 @@ from stampede.analysis.percentiles import percentiles_by_bucket
 from stampede.report import python_markup
 from stampede.report.charts.timeline import build_charts
 from stampede.report.page import render
-from stampede.results.journal_columns import Journal
+from stampede.results.journal_columns import JournalColumns
 from stampede.schema.summary import Summary
 
 EVIL = "</script><script>alert(1)</script><!-- <img src=x onerror=alert(2)> & \"quoted\" 'too'"
@@ -218,4 +218,4 @@ def test_a_million_steps_fit_into_a_gigabyte_and_a_page_of_six_megabytes(tmp_pat
 
 def test_rendering_needs_no_folder(results):
     summary = Summary.from_json((results / "summary.json").read_text())
-    assert "<!doctype html>" in render(summary, build_charts(Journal(), None), {})
+    assert "<!doctype html>" in render(summary, build_charts(JournalColumns(), None), {})

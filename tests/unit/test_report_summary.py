@@ -238,7 +238,23 @@ def test_a_torn_state_is_noted_and_passed_over(tmp_path):
     samples.write_results(tmp_path, small())
     (tmp_path / "load-1" / "state.json").write_text('{"phase": "runn')
     notes = samples.report(tmp_path)["journal"]["notes"]
-    assert any("state.json was passed over" in note for note in notes)
+    assert any("state.json was ignored" in note for note in notes)
+
+
+def test_a_part_of_a_state_that_does_not_fit_is_noted_and_the_rest_is_used(tmp_path):
+    samples.write_results(tmp_path, small())
+    state = tmp_path / "load-1" / "state.json"
+    odd = {"message": "Look here.", "start_at": "noon", "phase": "asleep", "steps": []}
+    state.write_text(json.dumps(json.loads(state.read_text()) | odd))
+    summary = samples.report(tmp_path)
+    host = summary["hosts"]["load-1"]
+    assert (host["message"], host["phase"], host["steps_counted"]) == ("Look here.", "done", None)
+    notes = [note for note in summary["journal"]["notes"] if "state.json" in note]
+    assert [note.split(" was ignored: ")[1].split(";")[0] for note in notes] == [
+        "phase is 'asleep'",
+        "start_at is 'noon'",
+        "steps is []",
+    ]
 
 
 # ------------------------------------------------------------------ generator

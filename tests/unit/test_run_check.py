@@ -50,7 +50,7 @@ def test_a_run_that_may_begin(run_variables: dict[str, Any], tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"holder": 3}, "stampede_holder is no variable of Stampede; did you mean stampede_holders?"),
+        ({"holder": 3}, "stampede_holder is not a Stampede variable; did you mean stampede_holders?"),
         ({"holders": 0}, "stampede_holders is 0; it must be a whole number of 1 or more"),
         ({"fail_on_errors": "perhaps"}, "stampede_fail_on_errors is 'perhaps'; it must be true or false"),
         ({"max_clock_offset": "close"}, "stampede_max_clock_offset is 'close'; it must be a number of seconds or a"),

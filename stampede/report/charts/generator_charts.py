@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from stampede.report.charts.chart_data import GeneratorChart
 from stampede.report.charts.intervals import interval_maxima, interval_means, interval_of, to_series
-from stampede.results.journal_columns import Journal
+from stampede.results.journal_columns import JournalColumns
 
 WORST = "all hosts"
 
@@ -13,7 +13,7 @@ type Floats = NDArray[np.float64]
 type Integers = NDArray[np.int64]
 
 
-def build_generator_charts(journal: Journal, edges: Integers) -> dict[str, GeneratorChart]:
+def build_generator_charts(journal: JournalColumns, edges: Integers) -> dict[str, GeneratorChart]:
     """CPU, memory and lag of each host.
 
     Where there are several hosts, the first entry is, for each figure and interval, the worst of them.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stampede.analysis.load_window import Window
 from stampede.report.charts.chart_data import Series
-from stampede.results.journal_columns import Journal
+from stampede.results.journal_columns import JournalColumns
 
 MAX_INTERVALS = 300
 MIN_INTERVALS = 60  # where records are few, intervals are wider, so that a percentile is one of several records
@@ -20,7 +20,7 @@ type Floats = NDArray[np.float64]
 type Integers = NDArray[np.int64]
 
 
-def interval_width(journal: Journal, window: Window | None) -> float:
+def interval_width(journal: JournalColumns, window: Window | None) -> float:
     """The width of an interval in seconds: a round number of them."""
     if window is None:
         return 1.0

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from stampede.analysis.load_window import Window
 from stampede.report.charts.chart_data import Mark
-from stampede.results.journal_columns import Journal
+from stampede.results.journal_columns import JournalColumns
 from stampede.schema.phases import Phase
 from stampede.schema.records import EventKind
 from stampede.schema.summary import ThresholdVerdict
@@ -23,7 +23,7 @@ FAULTS: tuple[str, ...] = (
 KIND_WORDS: dict[str, str] = {EventKind.BROKE_OFF: "ended abruptly"}
 
 
-def build_marks(journal: Journal, window: Window | None, thresholds: Sequence[ThresholdVerdict]) -> list[Mark]:
+def build_marks(journal: JournalColumns, window: Window | None, thresholds: Sequence[ThresholdVerdict]) -> list[Mark]:
     """All marks in order of time."""
     return sorted([*_crossings(thresholds), *_events(journal, window)], key=lambda mark: mark.at)
 
@@ -42,7 +42,7 @@ def _crossings(thresholds: Sequence[ThresholdVerdict]) -> list[Mark]:
     ][:MAX_MARKS]
 
 
-def _events(journal: Journal, window: Window | None) -> list[Mark]:
+def _events(journal: JournalColumns, window: Window | None) -> list[Mark]:
     """Each phase once (when the first host reached it), and the faults and recoveries."""
     if window is None:
         return []

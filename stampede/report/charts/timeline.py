@@ -16,7 +16,7 @@ from stampede.report.charts.distribution import build_distribution
 from stampede.report.charts.generator_charts import build_generator_charts
 from stampede.report.charts.intervals import interval_of, interval_width, to_rates, to_series
 from stampede.report.charts.marks import build_marks
-from stampede.results.journal_columns import FAILED, OK, Journal
+from stampede.results.journal_columns import FAILED, OK, JournalColumns
 from stampede.schema.summary import ThresholdVerdict
 
 PERCENTILES = {"p50": 50, "p95": 95, "p99": 99, "max": 100}
@@ -29,7 +29,7 @@ EVERYTHING = slice(None)
 
 
 def build_charts(
-    journal: Journal,
+    journal: JournalColumns,
     window: Window | None,
     thresholds: Sequence[ThresholdVerdict] = (),
     *,
@@ -60,7 +60,7 @@ def build_charts(
     )
 
 
-def _by_host(journal: Journal, edges: Integers, width: float, steps: list[str]) -> dict[str, LoadCharts]:
+def _by_host(journal: JournalColumns, edges: Integers, width: float, steps: list[str]) -> dict[str, LoadCharts]:
     """The charts of each host; empty for a single host, and where they would make the page too large."""
     owner = np.asarray(journal.steps.host)
     numbers = np.unique(owner)
@@ -79,7 +79,9 @@ def _by_host(journal: Journal, edges: Integers, width: float, steps: list[str]) 
     return charts
 
 
-def _steps(journal: Journal, edges: Integers, width: float, here: Integers | slice = EVERYTHING) -> list[StepChart]:
+def _steps(
+    journal: JournalColumns, edges: Integers, width: float, here: Integers | slice = EVERYTHING
+) -> list[StepChart]:
     """The charts of the steps (of the records `here`), in the order in which the steps were first due."""
     records = journal.steps
     step, outcome = np.asarray(records.step)[here], np.asarray(records.outcome)[here]
@@ -117,7 +119,7 @@ def _percentiles(bucket: Integers, values: Floats, intervals: int) -> dict[str, 
 
 
 def _failures(
-    journal: Journal, edges: Integers, width: float, here: Integers | slice = EVERYTHING
+    journal: JournalColumns, edges: Integers, width: float, here: Integers | slice = EVERYTHING
 ) -> dict[str, dict[str, Series]]:
     """Failures per second of each error class, the most frequent first, by the step that failed."""
     failed = np.asarray(journal.steps.error)[here] >= 0
@@ -138,7 +140,7 @@ def _failures(
     }
 
 
-def _holders(journal: Journal, edges: Integers, numbers: list[int] | None = None) -> dict[str, Series]:
+def _holders(journal: JournalColumns, edges: Integers, numbers: list[int] | None = None) -> dict[str, Series]:
     """Active holders and steps in flight at the end of each interval, summed over the hosts (of these numbers)."""
     time, host = np.asarray(journal.load.time), np.asarray(journal.load.host)
     summed: dict[str, Series] = {}

@@ -123,9 +123,9 @@ class LoadHostVariables:
     wait_max: float
     """Longest think time between two steps."""
     presentations_min: int
-    """Smallest number of presentations in a round."""
+    """Smallest number of presentations in an iteration."""
     presentations_max: int
-    """Largest number of presentations in a round."""
+    """Largest number of presentations in an iteration."""
     seed: int
     """Seed of all randomness, so that a run can be repeated."""
     drain: float
