@@ -112,7 +112,9 @@ def _pip(*arguments: str) -> None:
     )
     if done.returncode:
         errors = re.findall(r"^ERROR: (.*)$", done.stderr, re.MULTILINE) or done.stderr.strip().splitlines()[-1:]
-        raise BadInput(f"The load hosts' packages cannot be downloaded or built: {'; '.join(errors)} (pip {arguments[0]})")
+        raise BadInput(
+            f"The load hosts' packages cannot be downloaded or built: {'; '.join(errors)} (pip {arguments[0]})"
+        )
 
 
 def _forget_old(folder: Path) -> None:
