@@ -54,6 +54,14 @@ def until_ended(fleet: Fleet) -> None:
         time.sleep(1)
 
 
+def until_journaled(journal: Path, steps: int) -> None:
+    """Return when a host's journal holds so many steps, however slow this machine is."""
+    deadline = time.monotonic() + 40
+    while journal.read_text().count("\nstep,") < steps:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
 class Results:
     """What a run has left on the control node."""
 
@@ -104,7 +112,7 @@ def cut(
     folder = tmp_path_factory.mktemp("cut")
     with begin(fleet, "cut", folder, duration=50, **services) as going:
         going.until(f"load-3 +{RUNNING}")
-        time.sleep(6)
+        until_journaled(fleet["load-3"].root / "var/lib/stampede/runs/cut/journal.lp", steps=15)
         at = time.time()
         fleet["load-2"].cut_network()
         fleet["load-3"].cut_power()
