@@ -230,8 +230,8 @@ def test_a_threshold_about_a_step_that_the_script_never_does(user: User) -> None
 
 def test_metrics_without_a_host_for_them(user: User) -> None:
     sentence = user.refused(metrics="install")
-    assert sentence.startswith("stampede_metrics is install, but the inventory has no host in the group metrics; put")
-    assert sentence.endswith("or name a server that is there, with stampede_metrics: existing")
+    assert sentence.startswith("stampede_metrics is install, but the inventory has no host in the group metrics; add")
+    assert sentence.endswith("one, or use an existing server with stampede_metrics: existing")
 
 
 def test_an_unknown_variable(user: User) -> None:
