@@ -47,6 +47,8 @@ IRRELEVANT_SETTINGS = frozenset(
         "work_dir",
     )
 )
+# What runs of a version did that did not have these settings yet.
+FORMER_BEHAVIOUR = {"stampede_load_model": "closed"}
 
 type Floats = NDArray[np.float64]
 
@@ -206,7 +208,7 @@ def _run_figures(run: CollectedRun) -> RunFigures:
 
 def _settings(a: CollectedRun, b: CollectedRun) -> list[SettingDifference]:
     """The settings that differ and can change the load."""
-    in_a, in_b = (dict(_flat(run.summary.run.settings)) for run in (a, b))
+    in_a, in_b = (FORMER_BEHAVIOUR | dict(_flat(run.summary.run.settings)) for run in (a, b))
     return [
         SettingDifference(name, in_a.get(name), in_b.get(name))
         for name in sorted({*in_a, *in_b})
