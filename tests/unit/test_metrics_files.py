@@ -1,4 +1,4 @@
-"""Files that the roles ``influxdb`` and ``grafana`` write, rendered as Ansible does."""
+"""Files that the roles ``influxdb``, ``grafana`` and ``clock`` write, rendered as Ansible does."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ def rendered(role: str, template: str, **variables: Any) -> str:
         "groups": {"metrics": ["metrics-1"]},
         "hostvars": {"metrics-1": {"ansible_host": "192.0.2.7"}},
     }
-    for part in ("defaults", "vars"):
-        known |= yaml.safe_load((REPOSITORY / "roles" / role / part / "main.yml").read_text())
+    for file in (REPOSITORY / "roles" / role).glob("*/main.yml"):
+        if file.parent.name in ("defaults", "vars"):
+            known |= yaml.safe_load(file.read_text())
     templar = Templar(loader=DataLoader(), variables=trusted(known | variables))
     text = (REPOSITORY / "roles" / role / "templates" / template).read_text()
     return str(templar.template(trust_as_template(text)))
@@ -138,3 +139,10 @@ def test_a_certificate_that_is_not_trusted_is_named_at_once(tmp_path: Path) -> N
         ):
             influxdb.Server(url, str(tmp_path / "ca.pem")).await_ready()
         server.shutdown()
+
+
+@pytest.mark.parametrize(("value", "sets"), [(True, True), (False, False), ("true", True), ("false", False)])
+def test_chrony_only_monitors_the_clock_when_it_must_not_set_it(value: object, sets: bool) -> None:
+    """Also when -e gives the value, as a string."""
+    text = rendered("clock", "chrony.conf.j2", stampede_clock_set=value)
+    assert ("chronyd -x" not in text) is sets
