@@ -16,7 +16,7 @@ ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
 export LC_ALL := C.UTF-8
 endif
 
-.PHONY: help setup setup-dev run fleet fleet-down generate quick test lint clean
+.PHONY: help setup setup-dev run fleet fleet-down generate quick fuzz test lint clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -37,9 +37,12 @@ fleet-down: setup  ## stop the test hosts and remove them completely
 	@.venv/bin/python -m tests.fleet down $(ARGS)
 
 quick: setup-dev  ## run the fast unit tests, in less than two minutes; ARGS="-k holder" goes to pytest
-	@.venv/bin/pytest -n 2 -m "not slow" tests/unit $(ARGS)
+	@.venv/bin/pytest -n 2 -m "not slow" tests/unit tests/hostile $(ARGS)
 
-# Three workers on two cores: tests on the fleet wait a good deal. tests/conftest.py says who gets what.
+fuzz: setup-dev  ## try far more foreign input on every parser than `make test` does; takes minutes
+	@.venv/bin/pytest -n 2 -m fuzz --hypothesis-profile=fuzz tests/hostile $(ARGS)
+
+# Three workers on two cores: tests on the fleet wait a good deal. tests/scheduling.py says who gets what.
 test: lint  ## run the linters and all tests; ARGS="tests/unit -x" goes to pytest
 	@.venv/bin/pytest -n 3 $(ARGS)
 

@@ -1,52 +1,107 @@
-"""How pytest-xdist spreads the tests over its workers: tests that share something costly stay together."""
+"""What all tests share: the order in which workers take them, variables that are right, and runs on virtual time."""
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
-from xdist.scheduler import LoadScopeScheduling
-from xdist.workermanage import WorkerController
+import yaml
+from scheduling import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 
-SHARED = ("tests/fleet/", "tests/local/")
-"""Folders whose tests share a booted fleet, or running reference services."""
-APART = (
-    "tests/fleet/test_faults.py",
-    "tests/fleet/test_teardown.py",
-    "tests/local/test_badinput.py",
-    "tests/local/test_dashboards.py",
-    "tests/local/test_elsewhere.py",
-    "tests/local/test_reference_process.py",
-    "tests/local/test_watch.py",
-)
-"""Modules of these folders that any worker may take: most do without what the others share, and to the first of them
-a fleet of its own is worth the minute that it takes to boot and provision it."""
-LONGEST_FIRST = (*SHARED, *APART, "tests/browser/", "tests/unit/")
+from controller.holder.holder import Script
+from controller.load.virtual_time import VirtualTimeLoop
+from controller.metrics.journal import Journal
+from controller.run.run import Run
+from controller.run.simulated import SimulatedServices, SimulatedWallets
+from stampede.schema.settings.run_settings import Settings
+from stampede.schema.settings.variables import LoadHostVariables
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 
-def lot_of(test: str) -> str:
-    """The lot that a test belongs to. The tests of a lot run on one worker, in their order."""
-    module = test.split("::", 1)[0]
-    if module in APART:
-        return module
-    return next(filter(module.startswith, SHARED), module)
+hypothesis.settings.register_profile("usual", deadline=None)
+hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=5000)
+hypothesis.settings.load_profile("usual")  # --hypothesis-profile=fuzz replaces it
 
 
-def place(lot: str) -> int:
-    """A lot's place in the queue: what takes long begins early, what is short fills the gaps at the end."""
-    return max((number for number, start in enumerate(LONGEST_FIRST) if lot.startswith(start)), default=-1)
+@pytest.fixture
+def variables() -> dict[str, Any]:
+    """Settings that are right. What is not named here has its default."""
+    defaults = yaml.safe_load((REPOSITORY / "roles/run/defaults/main.yml").read_text())
+    needed = [f"stampede_{field.name}" for field in dataclasses.fields(LoadHostVariables)]
+    return {name: defaults[name] for name in needed} | {
+        "stampede_run_id": "test-run",
+        "stampede_script": "issue_present_revoke",
+        "stampede_holders": 4,
+        "stampede_ramp_up": "2s",
+        "stampede_duration": 0,
+        "stampede_iterations": 2,
+        "stampede_wait_min": 10,
+        "stampede_wait_max": 60,
+        "stampede_presentations_min": 1,
+        "stampede_presentations_max": 10,
+        "stampede_seed": 42,
+        "stampede_drain": "30s",
+        "stampede_step_timeout": "60s",
+        "stampede_on_failure": "restart",
+        "stampede_thresholds": [],
+        "stampede_mediator_did": "did:web:mediator.example.org",
+        "stampede_services": {
+            "issuer": {
+                "invitation": {"url": "https://issuer.example.org/invitation"},
+                "revocation": {
+                    "url": "https://issuer.example.org/revocation",
+                    "body": {"rev_reg_id": "${rev_reg_id}", "cred_rev_id": "${cred_rev_id}"},
+                },
+            },
+            "verifier": {"invitation": {"url": "https://verifier.example.org/invitation"}},
+        },
+        "stampede_secrets": {},
+        "stampede_ca_file": "",
+        "stampede_agents": 2,
+        "stampede_agent_port": 8600,
+        "stampede_agent_host": "localhost",
+        "stampede_agent_bind": "127.0.0.1",
+        "stampede_agent_plugins": [],
+        "stampede_agent_args": [],
+        "stampede_genesis_url": "",
+        "stampede_allowed_targets": ["*.example.org"],
+        "stampede_arm_timeout": "5m",
+        "stampede_wallet_storage": "sqlite",
+        "stampede_postgresql_url": "",
+        "stampede_metrics": "none",
+        "stampede_influxdb_flush": "30s",
+        "stampede_host_name": "local",
+    }
 
 
-class LotScheduling(LoadScopeScheduling):
-    """Gives a worker that is free the next lot."""
+@pytest.fixture
+def play(variables: dict[str, Any], tmp_path: Path) -> Callable[..., Run]:
+    """``play(script, wallets=..., services=..., holders=...)`` runs a script on virtual time.
 
-    def _split_scope(self, nodeid: str) -> str:
-        return lot_of(nodeid)
+    The run that it returns has its journal in ``tmp_path / "journal.lp"``.
+    """
 
-    def _assign_work_unit(self, node: WorkerController) -> None:
-        self.workqueue.move_to_end(min(self.workqueue, key=place), last=False)
-        super()._assign_work_unit(node)
+    def play(script: Script, wallets: Any = None, services: Any = None, **changes: Any) -> Run:
+        settings = Settings.from_variables(variables | {f"stampede_{name}": value for name, value in changes.items()})
 
+        async def main() -> Run:
+            with Journal(tmp_path / "journal.lp", {"run": "test-run"}) as journal:
+                run = Run(
+                    settings,
+                    script,
+                    services=services or SimulatedServices(),
+                    wallets=wallets or SimulatedWallets(settings.seed),
+                    journal=journal,
+                )
+                await run.play(run.clock.now())
+                return run
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LotScheduling:
-    return LotScheduling(config, log)
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            return runner.run(main())
+
+    return play

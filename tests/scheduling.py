@@ -1,0 +1,52 @@
+"""How pytest-xdist spreads the tests over its workers: tests that share something costly stay together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
+
+SHARED = ("tests/fleet/", "tests/local/")
+"""Folders whose tests share a booted fleet, or running reference services."""
+APART = (
+    "tests/fleet/test_faults.py",
+    "tests/fleet/test_teardown.py",
+    "tests/local/test_badinput.py",
+    "tests/local/test_dashboards.py",
+    "tests/local/test_elsewhere.py",
+    "tests/local/test_reference_process.py",
+    "tests/local/test_watch.py",
+)
+"""Modules of these folders that any worker may take: most do without what the others share, and to the first of them
+a fleet of its own is worth the minute that it takes to boot and provision it."""
+LONGEST_FIRST = (*SHARED, *APART, "tests/browser/", "tests/hostile/", "tests/unit/")
+
+
+def lot_of(test: str) -> str:
+    """The lot that a test belongs to. The tests of a lot run on one worker, in their order."""
+    module = test.split("::", 1)[0]
+    if module in APART:
+        return module
+    return next(filter(module.startswith, SHARED), module)
+
+
+def place(lot: str) -> int:
+    """A lot's place in the queue: what takes long begins early, what is short fills the gaps at the end."""
+    return max((number for number, start in enumerate(LONGEST_FIRST) if lot.startswith(start)), default=-1)
+
+
+class LotScheduling(LoadScopeScheduling):
+    """Gives a worker that is free the next lot."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return lot_of(nodeid)
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        self.workqueue.move_to_end(min(self.workqueue, key=place), last=False)
+        super()._assign_work_unit(node)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LotScheduling:
+    return LotScheduling(config, log)
