@@ -36,6 +36,7 @@ from stampede.schema.phases import Phase
 from stampede.schema.records import RUN_TAGS, EventKind, EventRecord
 from stampede.schema.run_record import HOST_FILE
 from stampede.schema.settings.run_settings import Settings
+from stampede.schema.settings.secrets import read_secrets
 
 LOGGER = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class HostRun:
             try:
                 secret_values = self._take_secrets()
                 if server := self._settings.influxdb:
-                    secret = secret_values.get(server.secret, "").strip()
+                    secret = secret_values.get(server.secret, "")
                     self._push = PushProcess(server, secret, self._settings.influxdb_flush, self._dir)
                     self._state.push = await stack.enter_async_context(self._push)
                 code = await self._armed_run(secret_values)
@@ -256,4 +257,4 @@ class HostRun:
         path = self._dir / "secrets.json"
         values = read_json(path)
         path.unlink(missing_ok=True)
-        return {str(key): str(value) for key, value in values.items()} if isinstance(values, dict) else {}
+        return read_secrets(values)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stampede.schema.settings.variable_reader import VariableReader
-from stampede.schema.settings.web_address import LOOPBACK, web_address
+from stampede.schema.settings.web_address import is_loopback, web_address
 
 SERVICE_VALUES = frozenset(
     {
@@ -140,7 +140,7 @@ def _check_url(reader: VariableReader, where: str, url: str) -> None:
     parts = web_address(url)
     if not parts:
         reader.complain(f"{where} is {url!r}; it must be a URL such as https://issuer.example.org/invitation")
-    elif parts.scheme == "http" and parts.hostname not in LOOPBACK:
+    elif parts.scheme == "http" and not is_loopback(parts.hostname):
         reader.complain(f"{where} is {url!r}; it must start with https:// (http:// is taken for loopback only)")
     elif parts.username or parts.password:
         reader.complain(f"{where} holds a user or password; put them into a header as ${{secret:NAME}}")

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from stampede.schema.settings.durations import seconds
+from stampede.schema.settings.web_address import bare_host
 
 
 class Shape(ABC):
@@ -235,6 +236,26 @@ class Url(Shape):
 
 
 @dataclass(frozen=True, slots=True)
+class Host(Shape):
+    """The name or address of a host, without a port; an IPv6 address may stand in brackets and is read without."""
+
+    use: str
+    """What it is for: one of ``HOSTS``."""
+
+    python = "str"
+    fallback = "localhost"
+
+    @property
+    def right(self) -> str:
+        """See Shape."""
+        return HOSTS[self.use]
+
+    def read(self, value: Any) -> str:
+        """See Shape."""
+        return bare_host("" if value is None else str(value))
+
+
+@dataclass(frozen=True, slots=True)
 class Pattern(Shape):
     """A text that one of ``PATTERNS`` matches."""
 
@@ -258,14 +279,18 @@ class Pattern(Shape):
 
 PATTERNS = {
     "name": (r"[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ -"),
-    "host": (r"[A-Za-z0-9.:_-]+", "the host name or address at which services reach this host"),
-    "address": (r"[A-Za-z0-9.:_-]+", "an address of this host"),
     "did": (
         r"|did:[a-z0-9]+:\S+|[1-9A-HJ-NP-Za-km-z]{21,22}",
         "a public DID such as did:web:mediator.example.org, or empty for no mediator",
     ),
 }
 """A regular expression for the whole text, and what is right in words, by the ``format`` of the argument specs."""
+
+HOSTS = {
+    "host": "the host name or address at which services reach this host, without a port",
+    "address": "an address of this host, without a port",
+}
+"""What is right in words, by the ``format`` of the argument specs."""
 
 _TRUE = frozenset({"y", "yes", "on", "1", "true", "t"})
 _FALSE = frozenset({"n", "no", "off", "0", "false", "f"})
