@@ -11,21 +11,25 @@ from typing import Any
 from stampede.schema.settings.variable_reader import VariableReader
 from stampede.schema.settings.web_address import is_loopback, web_address
 
-SERVICE_VALUES = frozenset(
-    {
-        "run_id",
-        "holder",
-        "connection_id",
-        "my_did",
-        "their_did",
-        "invitation_msg_id",
-        "thread_id",
-        "cred_ex_id",
-        "rev_reg_id",
-        "cred_rev_id",
-    }
-)
-"""Names that a service's URL, headers and body may use as ``${name}``, beside ``${secret:NAME}``."""
+KNOWN_VALUES: Mapping[str, frozenset[str]] = {
+    "invitation": frozenset({"run_id", "holder"}),
+    "revocation": frozenset(
+        {
+            "run_id",
+            "holder",
+            "connection_id",
+            "my_did",
+            "their_did",
+            "invitation_msg_id",
+            "thread_id",
+            "cred_ex_id",
+            "rev_reg_id",
+            "cred_rev_id",
+        }
+    ),
+}
+"""The requests that a service can have, each with what a holder knows when it is sent: the names that its URL, headers
+and body may use as ``${name}``, beside ``${secret:NAME}``."""
 
 MAX_REDIRECTS = 5
 """How many redirects of a service are followed."""
@@ -83,7 +87,7 @@ def fill_in(value: Any, values: Mapping[str, str]) -> Any:
 
 
 def _read_service(reader: VariableReader, where: str, name: str, entry: Any) -> Service:
-    known = {"invitation", "revocation", "ca_file"}
+    known = {*KNOWN_VALUES, "ca_file"}
     nothing = HttpRequest(url="")
     if not isinstance(entry, Mapping) or "invitation" not in entry:
         reader.complain(f"{where} is {entry!r}; it must be a mapping with an invitation request in it")
@@ -94,13 +98,14 @@ def _read_service(reader: VariableReader, where: str, name: str, entry: Any) -> 
     revocation = entry.get("revocation")
     return Service(
         name,
-        _read_request(reader, f"{where}.invitation", entry["invitation"]) or nothing,
-        _read_request(reader, f"{where}.revocation", revocation) if revocation else None,
+        _read_request(reader, where, "invitation", entry["invitation"]) or nothing,
+        _read_request(reader, where, "revocation", revocation) if revocation else None,
         str(entry.get("ca_file") or ""),
     )
 
 
-def _read_request(reader: VariableReader, where: str, entry: Any) -> HttpRequest | None:
+def _read_request(reader: VariableReader, service: str, kind: str, entry: Any) -> HttpRequest | None:
+    where = f"{service}.{kind}"
     if not isinstance(entry, Mapping):
         reader.complain(f"{where} is {entry!r}; it must be a mapping with a url in it")
         return None
@@ -127,7 +132,7 @@ def _read_request(reader: VariableReader, where: str, entry: Any) -> HttpRequest
                 "write ${secret:NAME} here"
             )
     for text in (request.url, *request.headers.values(), *_texts_in(request.body)):
-        _check_placeholders(reader, where, text)
+        _check_placeholders(reader, where, text, KNOWN_VALUES[kind])
     return request
 
 
@@ -146,16 +151,18 @@ def _check_url(reader: VariableReader, where: str, url: str) -> None:
         reader.complain(f"{where} holds a user or password; put them into a header as ${{secret:NAME}}")
 
 
-def _check_placeholders(reader: VariableReader, where: str, text: str) -> None:
+def _check_placeholders(reader: VariableReader, where: str, text: str, known: frozenset[str]) -> None:
     for name in _PLACEHOLDER.findall(text):
         if name.startswith("secret:"):
             if name.removeprefix("secret:") not in (reader.variables.get("stampede_secrets") or {}):
                 reader.complain(
                     f"{where} uses ${{{name}}}, but stampede_secrets has no {name.removeprefix('secret:')!r}"
                 )
-        elif name not in SERVICE_VALUES:
+        elif name not in known:
+            elsewhere = any(name in names for names in KNOWN_VALUES.values())
             reader.complain(
-                f"{where} uses ${{{name}}}; it may use {', '.join(sorted(SERVICE_VALUES))} and secret:NAME"
+                f"{where} uses ${{{name}}}{', which is not known at this request' if elsewhere else ''}; "
+                f"it may use {', '.join(sorted(known))} and secret:NAME"
             )
 
 
