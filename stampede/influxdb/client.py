@@ -114,7 +114,7 @@ class InfluxdbV1:
         self._headers = {"Content-Encoding": "gzip", "User-Agent": "Stampede"}
         if target.user:  # in UTF-8, as InfluxDB reads it: make_headers(basic_auth=...) of urllib3 takes Latin-1 alone
             login = base64.b64encode(f"{target.user}:{password}".encode()).decode()
-            self._headers["Authorization"] = f"Basic {login}"
+            self._headers["authorization"] = f"Basic {login}"
         self._pool = urllib3.PoolManager(
             ssl_context=context,
             retries=False,  # neither retries nor redirects: the caller decides
