@@ -36,7 +36,7 @@ from stampede.schema.phases import Phase
 from stampede.schema.records import RUN_TAGS, EventKind, EventRecord
 from stampede.schema.run_record import HOST_FILE
 from stampede.schema.settings.run_settings import Settings
-from stampede.schema.settings.secrets import read_secrets
+from stampede.schema.settings.secret_settings import read_secrets
 
 LOGGER = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ import urllib3
 from stampede.machine.trust import tls_context
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.influxdb_settings import Influxdb
-from stampede.schema.settings.secrets import token_problems
+from stampede.schema.settings.secret_settings import no_token
 
 CONNECT_TIMEOUT = 5.0
 """Seconds within which a connection must be established."""
@@ -75,7 +75,7 @@ def connect(target: Influxdb, secret: str) -> Server:
 
     Raises BadInput if the CA file or the token cannot be used.
     """
-    if target.bucket and (problems := token_problems(secret)):
+    if target.bucket and (problems := no_token(secret)):
         raise BadInput(*problems)
     try:
         context = tls_context(target.ca_file)

@@ -8,13 +8,13 @@ from typing import Any
 from stampede.machine.proxies import proxy_notices
 from stampede.prepare.ca_checks import ca_file_warnings
 from stampede.prepare.ca_files import named_ca_files
-from stampede.schema.settings.secrets import secret_notices
+from stampede.schema.settings.secret_settings import surrounded
 
 
 def notices(variables: Mapping[str, Any], environment: Mapping[str, str]) -> list[str]:
     """A sentence each."""
     return [
-        *secret_notices(variables.get("stampede_secrets")),
+        *surrounded(variables.get("stampede_secrets")),
         *ca_file_warnings(named_ca_files(variables)),
         *proxy_notices(environment),
     ]

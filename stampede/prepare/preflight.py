@@ -14,7 +14,7 @@ from stampede.prepare.request import session
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.influxdb_settings import Influxdb
 from stampede.schema.settings.run_settings import Settings
-from stampede.schema.settings.secrets import read_secrets
+from stampede.schema.settings.secret_settings import read_secrets
 from stampede.schema.settings.service_settings import MAX_REDIRECTS
 from stampede.schema.settings.targets import Targets, did_web_url, endpoints
 

@@ -23,7 +23,7 @@ from stampede.prepare.rendering import render_script
 from stampede.prepare.trial import try_script
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.run_settings import Settings
-from stampede.schema.settings.secrets import secret_problems
+from stampede.schema.settings.secret_settings import not_sendable
 from stampede.schema.settings.variable_reader import VariableReader, shape_problems
 from stampede.schema.settings.variables import VARIABLES, ControlNodeVariables
 
@@ -57,7 +57,7 @@ def check_run(variables: dict[str, Any], names: Collection[str], hosts: int, rep
     Raises BadInput with all problems found.
     """
     problems = unknown_names(names)
-    problems += secret_problems(variables)
+    problems += not_sendable(variables)
     problems += ca_file_problems(named_ca_files(variables))
     try:
         settings = Settings.from_variables(variables)
@@ -65,7 +65,7 @@ def check_run(variables: dict[str, Any], names: Collection[str], hosts: int, rep
         problems += error.sentences
     reader = VariableReader(variables)
     control = ControlNodeVariables(**reader.fields(ControlNodeVariables))
-    problems += reader.problems
+    problems += _of_others(reader.problems, problems)
     problems += wrong_min_hosts(control.min_hosts, hosts)
     problems += _of_others(shape_problems(variables), problems)
     run_id = variables["stampede_run_id"]

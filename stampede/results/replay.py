@@ -25,7 +25,7 @@ from stampede.results import folder as results_folder
 from stampede.results.errors import ReportError
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.influxdb_settings import Influxdb
-from stampede.schema.settings.secrets import read_secrets
+from stampede.schema.settings.secret_settings import read_secrets
 
 TELL_EVERY = 5.0
 """Seconds between two lines of progress."""
