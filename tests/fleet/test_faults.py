@@ -14,6 +14,8 @@ import pytest
 from .fleet import Fleet
 from .playbooks import Played, Playing, host_variables, left_running, play
 
+PROVISIONED = ("--skip-tags", "provision")
+"""For runs on hosts that are known to be prepared."""
 RUNNING = r"running +\d"
 """What the table says of a host on which the run goes on."""
 
@@ -39,11 +41,11 @@ def nothing_left(fleet: Fleet, provisioned: None) -> Iterator[None]:
     assert left == []
 
 
-def begin(fleet: Fleet, run: str, results: Path, **variables: Any) -> Playing:
+def begin(fleet: Fleet, run: str, results: Path, *words: str, **variables: Any) -> Playing:
     """A run of some seconds, in which holders wait for the most part: other tests want the processors too."""
     usual = {"duration": 25, "ramp_up": 2, "drain": 5, "watch_interval": 2, "step_timeout": 15}
     usual |= {"wait_min": 2, "wait_max": 4, "start_delay": 4}
-    return Playing(fleet, "run-test", **{"run_id": run, "results_dir": str(results)} | usual | variables)
+    return Playing(fleet, "run-test", *words, **{"run_id": run, "results_dir": str(results)} | usual | variables)
 
 
 def until_ended(fleet: Fleet) -> None:
@@ -110,7 +112,7 @@ def cut(
 ) -> Faulty:
     """The cable of load-2 is pulled for 20 s, the power of load-3 is cut."""
     folder = tmp_path_factory.mktemp("cut")
-    with begin(fleet, "cut", folder, duration=50, **services) as going:
+    with begin(fleet, "cut", folder, *PROVISIONED, duration=50, **services) as going:
         going.until(f"load-3 +{RUNNING}")
         until_journaled(fleet["load-3"].root / "var/lib/stampede/runs/cut/journal.lp", steps=15)
         at = time.time()
@@ -161,7 +163,7 @@ def broken(
     folder, runs, full = tmp_path_factory.mktemp("broken"), "/var/lib/stampede/runs", fleet["load-2"]
     fleet.ssh(full, f"sudo mount -t tmpfs -o size=8m,uid=stampede,gid=stampede,mode=750 tmpfs {runs}")
     try:
-        with begin(fleet, "broken", folder, duration=30, **services) as going:
+        with begin(fleet, "broken", folder, *PROVISIONED, duration=30, **services) as going:
             going.until(f"load-2 +{RUNNING}")
             time.sleep(6)
             fleet.ssh(full, f"sudo head -c 20M /dev/zero | sudo tee {runs}/filled >/dev/null")
@@ -194,7 +196,7 @@ def test_a_disk_that_is_full(broken: Faulty) -> None:
 
 
 def test_the_control_node_is_lost_and_the_run_is_collected_later(fleet: Fleet, tmp_path: Path) -> None:
-    with begin(fleet, "orphan", tmp_path) as going:
+    with begin(fleet, "orphan", tmp_path, *PROVISIONED) as going:
         going.until(f"load-3 +{RUNNING}")
     refused = play(fleet, "collect", run_id="orphan", results_dir=str(tmp_path))
     assert refused.code != 0 and "Run orphan is still active on load-1" in refused.output
@@ -207,7 +209,7 @@ def test_the_control_node_is_lost_and_the_run_is_collected_later(fleet: Fleet, t
 
 
 def test_a_run_is_stopped_from_elsewhere(fleet: Fleet, services: dict[str, Any], tmp_path: Path) -> None:
-    with begin(fleet, "stopped", tmp_path, duration=300, **services) as going:
+    with begin(fleet, "stopped", tmp_path, *PROVISIONED, duration=300, **services) as going:
         going.until(f"load-3 +{RUNNING}")
         stopped = play(fleet, "stop", results_dir=str(tmp_path))
         assert stopped.code == 0, stopped.output
@@ -219,7 +221,7 @@ def test_a_run_is_stopped_from_elsewhere(fleet: Fleet, services: dict[str, Any],
 
 
 def test_a_run_is_ended_by_ctrl_c(fleet: Fleet, services: dict[str, Any], tmp_path: Path) -> None:
-    with begin(fleet, "interrupted", tmp_path, duration=300, **services) as going:
+    with begin(fleet, "interrupted", tmp_path, *PROVISIONED, duration=300, **services) as going:
         going.until(f"load-3 +{RUNNING}")
         going.interrupt()
         assert going.end().code != 0
@@ -251,13 +253,13 @@ def refused(fleet: Fleet) -> Iterator[str]:
 def test_a_host_that_refuses_ssh_and_one_that_does_not_arm(
     fleet: Fleet, services: dict[str, Any], refused: str, tmp_path: Path
 ) -> None:
-    called_off = begin(fleet, "all", tmp_path, **services).end()
+    called_off = begin(fleet, "all", tmp_path, *PROVISIONED, **services).end()
     assert called_off.code != 0 and f"{refused} cannot be reached: " in called_off.output
     assert f"The run is called off: {refused} cannot take part, and stampede_min_hosts is 0" in called_off.output
     assert not (tmp_path / "all").exists()
 
     with host_variables(fleet, "load-1", agent_args=["--no-such-argument"]):
-        played = begin(fleet, "rest", tmp_path, **FEW, **services).end()
+        played = begin(fleet, "rest", tmp_path, *PROVISIONED, **FEW, **services).end()
     assert played.code == 0, played.output
     results = Results(tmp_path / "rest")
     assert results.finished() == ["load-2"] and results.hosts["load-2"]["holders"] == 5

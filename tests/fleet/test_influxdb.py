@@ -17,7 +17,7 @@ from points import has_all_of, rows
 
 from .fleet import Fleet
 from .playbooks import left_running, play
-from .test_faults import RUNNING, begin
+from .test_faults import PROVISIONED, RUNNING, begin
 from .test_metrics import InfluxDb
 
 OUTAGE = 60.0
@@ -97,7 +97,9 @@ def test_without_influxdb_a_run_is_fine_and_its_points_are_replayed(
         "secrets": {"influxdb_password": measured.influxdb.passwords["stampede"]},
     }
     influxd(fleet, "stop")
-    with begin(fleet, "without", measured.results, duration=10, influxdb_flush="1s", **where, **services) as going:
+    with begin(
+        fleet, "without", measured.results, *PROVISIONED, duration=10, influxdb_flush="1s", **where, **services
+    ) as going:
         played = going.end()
     influxd(fleet, "start")
     assert played.code == 0, played.output

@@ -1,7 +1,6 @@
 """The reference services with real holders: the life of a credential, and many at once."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -156,12 +155,10 @@ async def test_fifty_at_once(
     assert len(places) == 50, "two credentials stand in the same place of a revocation registry"
     assert len({registry for registry, _ in places}) > 50 // REGISTRY_SIZE, "no registry has rolled over"
 
-    started = time.monotonic()
     answers = await asyncio.gather(
         *(client.ask("POST", urls["issuer_revocation"], json=place(credential)) for credential in credentials)
     )
     assert [status for status, _ in answers] == [200] * 50, answers
-    assert time.monotonic() - started < 30
 
     notified = await asyncio.gather(*(holder.wait("revocation-notification-v2") for holder in everyone))
     for notification, credential in zip(notified, credentials, strict=True):
