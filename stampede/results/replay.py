@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+from stampede import wording
 from stampede.influxdb.client import connect, describe, failure_message
 from stampede.influxdb.delivery import MAX_LINES, Delivery, retry_delay
 from stampede.results import folder as results_folder
@@ -154,16 +155,21 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         replay = Replay(arguments.results, {name: value for name, value in given.items() if value is not None})
         if arguments.dry_run:
-            print(replay.forecast())
+            tell(replay.forecast())
             return 0
-        print(replay.push(_secret(replay.target), lambda line: print(line, flush=True)))
+        tell(replay.push(_secret(replay.target), tell))
     except BadInput as error:
-        print(f"stampede replay: {error}", file=sys.stderr)
+        tell(f"stampede replay: {error}", sys.stderr)
         return 2
     except NotPushed as error:
-        print(f"stampede replay: {error.sentence}", file=sys.stderr)
+        tell(f"stampede replay: {error.sentence}", sys.stderr)
         return 1
     return 0
+
+
+def tell(text: str, stream: TextIO | None = None) -> None:
+    """Print what servers and journals say, on standard output unless another stream is given."""
+    print(wording.printable_lines(text), file=stream, flush=True)
 
 
 def _secret(target: Influxdb) -> str:
