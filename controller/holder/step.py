@@ -7,7 +7,7 @@ import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import Any, Concatenate, Protocol
+from typing import Any, Concatenate, Protocol, Self
 
 from controller.agents.wallet import Connection, Wallet
 from controller.holder.context import HolderContext
@@ -41,7 +41,7 @@ class TimedStep:
     Any other exception is the script's own and is journaled as such, not as a failure of this step.
     """
 
-    __slots__ = ("_due", "_holder", "_limit", "_name", "_service", "_start", "_timeout")
+    __slots__ = ("_done", "_due", "_holder", "_limit", "_name", "_service", "_start", "_timeout", "awaited", "detail")
 
     def __init__(self, holder: Performer, name: str, service: str = "", limit: float | None = None) -> None:
         """``limit``: seconds after which the step fails; ``stampede_step_timeout`` without."""
@@ -49,8 +49,17 @@ class TimedStep:
         self._name = name
         self._service = service
         self._limit = holder.context.settings.step_timeout if limit is None else limit
+        self._done: float | None = None
+        self.awaited = ""
+        """What the step waits for and saw last, should its time be over."""
+        self.detail = ""
+        """What is journaled of a step that ends ok."""
 
-    async def __aenter__(self) -> None:
+    def done(self) -> None:
+        """Take the step's times until now. The rest of the block is not timed, but decides how the step ended."""
+        self._done = self._holder.context.clock.now()
+
+    async def __aenter__(self) -> Self:
         holder, context = self._holder, self._holder.context
         if context.pacer.ended:
             raise EndOfRun
@@ -59,6 +68,7 @@ class TimedStep:
         context.recorder.in_flight += 1
         self._timeout = asyncio.timeout(self._limit)
         await self._timeout.__aenter__()
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -78,12 +88,14 @@ class TimedStep:
                 self._record(Outcome.INTERRUPTED)
                 return False
             case TimeoutError():
-                reason = self._holder.wallet.cut_off() or StepTimeout("no answer came")
+                reason = self._holder.wallet.cut_off() or StepTimeout(self.awaited or "no answer came")
                 failure: StepError = type(reason)(f"{reason.detail}, for {self._limit:g} s")
             case StepError():
                 failure = error
             case _:
                 return False
+        failure.detail = context.mask(failure.detail)
+        failure.args = (failure.detail,)
         self._record(Outcome.FAILED, failure)
         if context.settings.on_failure != "continue":
             raise failure
@@ -103,7 +115,8 @@ class TimedStep:
             attempt=holder.attempt,
             service=self._service,
             error=error.error_class if error else "",
-            detail=error.detail if error else "",
+            detail=error.detail if error else self.detail,
+            done=self._done if outcome == Outcome.OK else None,
         )
 
 
@@ -132,6 +145,16 @@ def step[H: Performer, **P, T](
 
         timed.step_name = name  # type: ignore[attr-defined]
         return timed
+
+    return declare
+
+
+def times[F: Callable[..., Any]](name: str) -> Callable[[F], F]:
+    """Declare that a method times the step ``name`` by itself."""
+
+    def declare(method: F) -> F:
+        method.step_name = name  # type: ignore[attr-defined]
+        return method
 
     return declare
 

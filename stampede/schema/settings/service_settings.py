@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from stampede.schema.settings.durations import seconds
+from stampede.schema.settings.placeholders import ANSWER, SECRET, names_in
+from stampede.schema.settings.placeholders import fill_in as fill_in
 from stampede.schema.settings.variable_reader import VariableReader
 from stampede.schema.settings.web_address import LOOPBACK, web_address
 
@@ -21,16 +24,17 @@ SERVICE_VALUES = frozenset(
         "invitation_msg_id",
         "thread_id",
         "cred_ex_id",
+        "pres_ex_id",
         "rev_reg_id",
         "cred_rev_id",
     }
 )
-"""Names that a service's URL, headers and body may use as ``${name}``, beside ``${secret:NAME}``."""
+"""Names that a service's URL, headers and body may use as ``${name}``, beside ``${secret:NAME}`` and, after the
+invitation, ``${answer:/POINTER}``."""
 
 MAX_REDIRECTS = 5
 """How many redirects of a service are followed."""
 
-_PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 _SECRET_HEADER = re.compile("auth|token|secret|passw|credential|cookie|api-?key|subscription-key")
 """Found in the name of a header, in lower case: its value is a secret."""
 
@@ -49,6 +53,24 @@ class HttpRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ResultRequest(HttpRequest):
+    """A request that asks a verifier what it found of a presentation, repeated until it says so.
+
+    ``found_at`` is where its answer says it: a JSON pointer, or '' for the whole answer. What stands there is
+    compared as text; nothing, or null, means not yet, as does an answer without content.
+    """
+
+    method: str = "GET"
+    verified: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+    interval: float = 0.5
+    """Seconds between two requests."""
+    limit: float = 30.0
+    """Seconds after which a result that is still pending is a failure; the step's timeout holds as well."""
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """An issuer or verifier under test."""
 
@@ -56,6 +78,29 @@ class Service:
     invitation: HttpRequest
     revocation: HttpRequest | None = None
     ca_file: str = ""
+    result: ResultRequest | None = None
+    """How a verifier is asked what it found of a presentation; None: it is not asked."""
+
+    def requests(self) -> Iterator[tuple[str, HttpRequest]]:
+        """The requests that the service has, each with its key in the settings."""
+        for kind in _REQUESTS:
+            if request := getattr(self, kind):
+                yield kind, request
+
+    def answer_pointers(self) -> dict[str, str]:
+        """What later requests use of the answer with the invitation: by JSON pointer, the key of such a request."""
+        return {
+            name.removeprefix(ANSWER): kind
+            for kind, request in self.requests()
+            for name in names_in((request.url, request.headers, request.body))
+            if name.startswith(ANSWER)
+        }
+
+
+_REQUESTS = ("invitation", "revocation", "result")
+_REQUEST_KEYS = frozenset(item.name for item in dataclasses.fields(HttpRequest))
+_VERDICTS = ("verified", "refused", "pending")
+_TIMES = ("interval", "limit")
 
 
 def read_services(reader: VariableReader) -> dict[str, Service]:
@@ -71,19 +116,8 @@ def read_services(reader: VariableReader) -> dict[str, Service]:
     return {str(key): _read_service(reader, f"{variable}.{key}", str(key), entry) for key, entry in value.items()}
 
 
-def fill_in(value: Any, values: Mapping[str, str]) -> Any:
-    """Replace ``${name}`` in every text within a URL, headers or body. Raises KeyError for unknown names."""
-    if isinstance(value, str):
-        return _PLACEHOLDER.sub(lambda match: values[match[1]], value)
-    if isinstance(value, Mapping):
-        return {key: fill_in(item, values) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [fill_in(item, values) for item in value]
-    return value
-
-
 def _read_service(reader: VariableReader, where: str, name: str, entry: Any) -> Service:
-    known = {"invitation", "revocation", "ca_file"}
+    known = {*_REQUESTS, "ca_file"}
     nothing = HttpRequest(url="")
     if not isinstance(entry, Mapping) or "invitation" not in entry:
         reader.complain(f"{where} is {entry!r}; it must be a mapping with an invitation request in it")
@@ -97,17 +131,61 @@ def _read_service(reader: VariableReader, where: str, name: str, entry: Any) -> 
         _read_request(reader, f"{where}.invitation", entry["invitation"]) or nothing,
         _read_request(reader, f"{where}.revocation", revocation) if revocation else None,
         str(entry.get("ca_file") or ""),
+        _read_result(reader, f"{where}.result", entry["result"]) if entry.get("result") else None,
     )
 
 
-def _read_request(reader: VariableReader, where: str, entry: Any) -> HttpRequest | None:
+def _read_result(reader: VariableReader, where: str, entry: Any) -> ResultRequest | None:
+    request = _read_request(reader, where, entry, more=(*_VERDICTS, *_TIMES), method="GET")
+    if request is None:
+        return None
+    if request.found_at and not request.found_at.startswith("/"):
+        reader.complain(
+            f"{where}.found_at is {request.found_at!r}; it must be empty or a JSON pointer such as /state"
+        )
+    lists = {name: _read_values(reader, f"{where}.{name}", entry.get(name)) for name in _VERDICTS}
+    if not lists["verified"]:
+        reader.complain(f"{where}.verified is empty; it must list what says that a presentation is verified")
+    for text in dict.fromkeys(text for texts in lists.values() for text in texts):
+        if sum(text in texts for texts in lists.values()) > 1:
+            reader.complain(f"{where} has {text!r} more than once; it must mean one of verified, refused and pending")
+    times = {name: _read_seconds(reader, where, name, entry[name]) for name in _TIMES if name in entry}
+    more: dict[str, Any] = {**lists, **times}
+    return ResultRequest(**dataclasses.asdict(request), **more)
+
+
+def _read_values(reader: VariableReader, where: str, value: Any) -> tuple[str, ...]:
+    """Values as the texts that JSON has for them; a single one stands for a list of one."""
+    values = value if isinstance(value, list | tuple) else [] if value is None else [value]
+    for item in values:
+        if not isinstance(item, str | int | float):
+            reader.complain(f"{where} has {item!r}; it must list texts, numbers, true or false")
+            return ()
+    return tuple(dict.fromkeys(str(item).lower() if isinstance(item, bool) else str(item) for item in values))
+
+
+def _read_seconds(reader: VariableReader, where: str, name: str, value: Any) -> float:
+    try:
+        number = seconds(value)
+        if number > 0:
+            return number
+    except (ValueError, TypeError):
+        pass
+    reader.complain(f"{where}.{name} is {value!r}; it must be a duration of more than 0 s, such as 0.5s")
+    return 1.0
+
+
+def _read_request(
+    reader: VariableReader, where: str, entry: Any, *, more: Collection[str] = (), method: str = "POST"
+) -> HttpRequest | None:
+    """The request in ``entry``, which may have ``more`` keys and is sent by ``method`` unless it names another."""
     if not isinstance(entry, Mapping):
         reader.complain(f"{where} is {entry!r}; it must be a mapping with a url in it")
         return None
-    _check_keys(reader, where, entry, {item.name for item in dataclasses.fields(HttpRequest)})
+    _check_keys(reader, where, entry, {*_REQUEST_KEYS, *more})
     request = HttpRequest(
         url=str(entry.get("url") or ""),
-        method=str(entry.get("method") or "POST").upper(),
+        method=str(entry.get("method") or method).upper(),
         headers={str(key): str(value) for key, value in (entry.get("headers") or {}).items()},
         body=entry.get("body"),
         found_at=str(entry.get("found_at") or ""),
@@ -126,8 +204,7 @@ def _read_request(reader: VariableReader, where: str, entry: Any) -> HttpRequest
                 f"{where}.headers.{header} holds a secret in clear; put it into stampede_secrets and "
                 "write ${secret:NAME} here"
             )
-    for text in (request.url, *request.headers.values(), *_texts_in(request.body)):
-        _check_placeholders(reader, where, text)
+    _check_placeholders(reader, where, request)
     return request
 
 
@@ -146,24 +223,21 @@ def _check_url(reader: VariableReader, where: str, url: str) -> None:
         reader.complain(f"{where} holds a user or password; put them into a header as ${{secret:NAME}}")
 
 
-def _check_placeholders(reader: VariableReader, where: str, text: str) -> None:
-    for name in _PLACEHOLDER.findall(text):
-        if name.startswith("secret:"):
-            if name.removeprefix("secret:") not in (reader.variables.get("stampede_secrets") or {}):
+def _check_placeholders(reader: VariableReader, where: str, request: HttpRequest) -> None:
+    secrets = reader.variables.get("stampede_secrets") or {}
+    for name in names_in((request.url, request.headers, request.body)):
+        if name.startswith(SECRET):
+            secret = name.removeprefix(SECRET)
+            if secret not in secrets:
+                reader.complain(f"{where} uses ${{{name}}}, but stampede_secrets has no {secret!r}")
+        elif name.startswith(ANSWER):
+            if where.endswith(".invitation") or not name.startswith(f"{ANSWER}/"):
                 reader.complain(
-                    f"{where} uses ${{{name}}}, but stampede_secrets has no {name.removeprefix('secret:')!r}"
+                    f"{where} uses ${{{name}}}; it must be a JSON pointer into the answer with the invitation, such "
+                    f"as ${{{ANSWER}/id}}, in a request that comes after it"
                 )
         elif name not in SERVICE_VALUES:
             reader.complain(
-                f"{where} uses ${{{name}}}; it may use {', '.join(sorted(SERVICE_VALUES))} and secret:NAME"
+                f"{where} uses ${{{name}}}; it may use {', '.join(sorted(SERVICE_VALUES))}, secret:NAME and "
+                "answer:/POINTER"
             )
-
-
-def _texts_in(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, Mapping):
-        return [text for item in value.values() for text in _texts_in(item)]
-    if isinstance(value, list | tuple):
-        return [text for item in value for text in _texts_in(item)]
-    return []
