@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from controller.load.clock import Clock
 from controller.load.pacing import Pacer
 from controller.metrics.recorder import Recorder
-from controller.services.client import Services
+from controller.services.interface import Services
 from stampede.schema.masking import Mask
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.targets import Targets

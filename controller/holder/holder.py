@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import difflib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
-from controller.agents.wallet import Connection, Credential, Wallet
+from controller.agents.wallet import Connection, Credential, Presentation, Wallet
 from controller.holder.context import HolderContext
-from controller.holder.step import TimedStep, declared_steps, step, times
+from controller.holder.step import TimedStep, declared_steps, step
 from controller.load.think_time import think_time
-from controller.services.client import Verdict, string_values
+from controller.services.interface import Verdict, string_values
 from controller.services.invitation import Json, answer_of, as_out_of_band
 from stampede.schema.errors import (
     BadInput,
@@ -103,35 +103,34 @@ class Holder:
         self.credentials.setdefault(kept.name, []).append(credential)
         return credential
 
-    @times("present_proof")
     async def present_proof(self, verifier: Connection | str, invitation: Json | None = None) -> None:
         """Present a proof (RFC 0454) and await the verifier's acknowledgement.
 
         ``verifier`` is a service's name: an invitation with a presentation request is requested by HTTPS
         and answered; or a kept Connection, over which the request comes. The step's time ends with the
-        acknowledgement. Whether it is ok, a service that has a ``result`` request is asked then.
+        acknowledgement; a service that has a ``result`` request is then asked what it found, and that decides.
         """
         if isinstance(verifier, Connection):
-            async with TimedStep(self, "present_proof", verifier.name) as timed:
-                presented = await self.wallet.present_proof_to(verifier)
-                timed.done()
-                known = {**_of(verifier), "pres_ex_id": presented.pres_ex_id, "thread_id": presented.thread_id}
-                await self._await_verdict(timed, verifier.service, self._values(**known, **verifier.answer))
+            await self._present_over_connection(verifier)
             return
         if invitation is None:
             invitation = await self.request_invitation(verifier)
             if invitation is None:
                 return
-        async with TimedStep(self, "present_proof", verifier) as timed:
-            self._check_targets(invitation, verifier)
-            presented = await self.wallet.present_proof(invitation)
-            timed.done()
-            known = {
-                **_of(Connection("", "", invitation_msg_id=str(invitation.get("@id", "")))),
-                "pres_ex_id": presented.pres_ex_id,
-                "thread_id": presented.thread_id,
-            }
-            await self._await_verdict(timed, verifier, self._values(**known, **answer_of(invitation)))
+        await self._present_on_invitation(verifier, invitation)
+
+    @step("present_proof")
+    async def _present_over_connection(self, verifier: Connection, timed: TimedStep | None = None) -> None:
+        presentation = await self.wallet.present_proof_to(verifier)
+        await self._await_verdict(timed, presentation, verifier)
+
+    @step("present_proof")
+    async def _present_on_invitation(self, verifier: str, invitation: Json, timed: TimedStep | None = None) -> None:
+        self._check_targets(invitation, verifier)
+        presentation = await self.wallet.present_proof(invitation)
+        message_id, answer = str(invitation.get("@id", "")), answer_of(invitation)
+        none_kept = Connection("", "", invitation_msg_id=message_id, service=verifier, answer=answer)
+        await self._await_verdict(timed, presentation, none_kept)
 
     async def request_revocation(self, service: str, connection: Connection | str | None = None) -> None:
         """Request from ``service``, by HTTPS, that the newest credential got over ``connection`` be revoked.
@@ -252,16 +251,23 @@ class Holder:
         """What a request to a service may use."""
         return string_values({"run_id": self.context.settings.run_id, "holder": self.number, **known})
 
-    async def _await_verdict(self, timed: TimedStep, service: str, values: Mapping[str, str]) -> None:
-        """Ask a verifier until it says what it found of a presentation; nothing to do when it cannot be asked.
+    async def _await_verdict(
+        self, timed: TimedStep | None, presentation: Presentation, connection: Connection
+    ) -> None:
+        """End the step's time, and ask the verifier until it says what it found, if it can be asked.
 
         Raises PresentationRejected or PresentationUnverified, StepTimeout when it does not say so in time.
         """
+        assert timed is not None, "given by the step"
+        timed.done()
+        service, clock = connection.service, self.context.clock
         configured = self.context.settings.services.get(service)
         if configured is None or configured.result is None:
             return
-        interval, limit, clock = configured.result.interval, configured.result.limit, self.context.clock
-        end = clock.now() + limit
+        request = configured.result
+        known = {"thread_id": presentation.thread_id, "pres_ex_id": presentation.pres_ex_id}
+        values = self._values(**_of(connection), **known, **connection.answer)
+        end = clock.now() + request.limit
         timed.awaited = f"waited for the result of {service}"
         while True:
             result = await self.context.services.request_result(service, values)
@@ -271,9 +277,9 @@ class Holder:
             if result.verdict == Verdict.REFUSED:
                 raise PresentationRejected(result.sentence)
             timed.awaited = f"waited for the result of {service}: {result.sentence}"
-            if clock.now() + interval > end:
-                raise StepTimeout(f"{timed.awaited}, for {limit:g} s")
-            await asyncio.sleep(interval)
+            if clock.now() + request.interval > end:
+                raise StepTimeout(f"{timed.awaited}, for {request.limit:g} s")
+            await asyncio.sleep(request.interval)
 
     def _connection(self, connection: Connection | str | None) -> Connection:
         if isinstance(connection, Connection):

@@ -128,7 +128,8 @@ def step[H: Performer, **P, T](
     """Declare a method of a holder as the step ``name``: all of it is timed, see TimedStep.
 
     It then returns None when the step failed and ``stampede_on_failure`` is ``continue``. Its first argument, where
-    that is a service's name or a connection, is journaled as the step's ``service``.
+    that is a service's name or a connection, is journaled as the step's ``service``. A method with a parameter
+    ``timed`` is given the step itself.
     """
 
     def declare(
@@ -136,25 +137,18 @@ def step[H: Performer, **P, T](
     ) -> Callable[Concatenate[H, P], Coroutine[Any, Any, T | None]]:
         _, *parameters = inspect.signature(method).parameters
         first = parameters[0] if parameters else ""
+        wants_itself = "timed" in parameters
 
         @functools.wraps(method)
         async def timed(holder: H, /, *args: P.args, **kwargs: P.kwargs) -> T | None:
-            async with TimedStep(holder, name, _service(args[0] if args else kwargs.get(first))):
+            async with TimedStep(holder, name, _service(args[0] if args else kwargs.get(first))) as itself:
+                if wants_itself:
+                    kwargs["timed"] = itself
                 return await method(holder, *args, **kwargs)
             return None
 
         timed.step_name = name  # type: ignore[attr-defined]
         return timed
-
-    return declare
-
-
-def times[F: Callable[..., Any]](name: str) -> Callable[[F], F]:
-    """Declare that a method times the step ``name`` by itself."""
-
-    def declare(method: F) -> F:
-        method.step_name = name  # type: ignore[attr-defined]
-        return method
 
     return declare
 

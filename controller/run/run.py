@@ -17,7 +17,7 @@ from controller.load.pacing import Pacer
 from controller.metrics.journal import Journal
 from controller.metrics.live_figures import LiveFigures
 from controller.metrics.recorder import Recorder, StepListener, journaling
-from controller.services.client import Services
+from controller.services.interface import Services
 from stampede.load_models.interface import EndOfRun
 from stampede.schema.errors import AgentLost, BadInput, StepError
 from stampede.schema.masking import Mask

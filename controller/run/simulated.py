@@ -8,7 +8,7 @@ import random
 from collections.abc import Mapping
 
 from controller.agents.wallet import Connection, Credential, Presentation
-from controller.services.client import Result, Verdict
+from controller.services.interface import Result, Verdict
 from controller.services.invitation import Json
 from stampede.schema.errors import StepError
 

@@ -7,17 +7,17 @@ import contextlib
 import json
 import ssl
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from multidict import CIMultiDict
 from yarl import URL
 
 from controller.services.answer import Answer, at_pointer, json_or_text, scalar_text
 from controller.services.exchange import Exchange, Request
+from controller.services.interface import Result, Verdict
 from controller.services.invitation import Invitation, Json, from_response
+from stampede.machine.trust import tls_context
 from stampede.schema.errors import (
     BadInput,
     BadInvitation,
@@ -39,35 +39,6 @@ MOST_DETAIL = 400
 """Characters of a message as a whole."""
 
 
-class Verdict(StrEnum):
-    """What a verifier says of a presentation when it is asked."""
-
-    VERIFIED = "verified"
-    REFUSED = "refused"
-    PENDING = "pending"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A verdict, and a sentence with the words of the verifier."""
-
-    verdict: Verdict
-    sentence: str
-
-
-class Services(Protocol):
-    """The HTTPS requests of a holder; ``values`` replace ``${name}`` in URL, headers and body."""
-
-    async def request_invitation(self, service: str, values: Mapping[str, str]) -> Json:
-        """An out-of-band invitation from ``service``."""
-
-    async def request_revocation(self, service: str, values: Mapping[str, str]) -> None:
-        """Ask ``service`` to revoke the credential that ``values`` identify."""
-
-    async def request_result(self, service: str, values: Mapping[str, str]) -> Result:
-        """Ask ``service`` once what it found of the presentation that ``values`` identify."""
-
-
 class HttpServices:
     """The services as configured in ``stampede_services``, reached over verified TLS.
 
@@ -87,7 +58,7 @@ class HttpServices:
 
     async def __aenter__(self) -> Self:
         self._tls_contexts = {
-            name: _tls_context(self._ca_file, service.ca_file) for name, service in self._services.items()
+            name: tls_context(self._ca_file, service.ca_file) for name, service in self._services.items()
         }
         self._exchange.open()
         return self
@@ -247,16 +218,3 @@ def _found(document: Any, pointer: str) -> Any:
         return at_pointer(document, pointer)
     except LookupError:
         return None
-
-
-def _tls_context(*ca_files: str) -> ssl.SSLContext:
-    """A context that verifies certificates with the system's CAs and those of ``ca_files``; '' stands for none."""
-    context = ssl.create_default_context()
-    for ca_file in filter(None, ca_files):
-        context.load_verify_locations(ca_file)
-    return context
-
-
-def string_values(values: Mapping[str, Any]) -> dict[str, str]:
-    """Values for ``fill_in``: None becomes empty text."""
-    return {key: "" if value is None else str(value) for key, value in values.items()}

@@ -9,6 +9,9 @@ from typing import Any
 import requests
 import urllib3
 
+from stampede.prepare.ca_checks import tls_advice
+from stampede.prepare.request import session
+
 TIMEOUT = 10.0
 """Seconds for each request, its answer included."""
 MAX_ANSWER = 2**20
@@ -30,19 +33,18 @@ class Fetched:
     body: bytes
 
 
-def fetch(url: str, ca_file: str, method: str = "GET") -> Fetched:
+def fetch(url: str, *ca_files: str, method: str = "GET") -> Fetched:
     """One request, without following redirects. Raises NotFetched."""
     try:
-        with requests.request(
-            method, url, timeout=TIMEOUT, verify=ca_file or True, allow_redirects=False, stream=True
-        ) as answer:
+        with (
+            session(*ca_files) as control_node,
+            control_node.request(method, url, timeout=TIMEOUT, allow_redirects=False, stream=True) as answer,
+        ):
             location = answer.headers.get("Location", "") if answer.is_redirect else ""
             return Fetched(answer.status_code, location, _body(answer))
     except requests.exceptions.SSLError as error:
-        raise NotFetched(
-            f"its certificate is not trusted ({_cause(error)}); name the CA's PEM file in stampede_ca_file "
-            "or the service's ca_file"
-        ) from error
+        advice = tls_advice(_cause(error), "name the CA's PEM file in stampede_ca_file or the service's ca_file")
+        raise NotFetched(f"its certificate is not trusted ({_cause(error)}); {advice}") from error
     except (requests.exceptions.Timeout, TimeoutError) as error:
         raise NotFetched(f"it did not answer within {TIMEOUT:g} s") from error
     except requests.exceptions.ContentDecodingError as error:

@@ -14,14 +14,14 @@ DIDCOMM = frozenset({"did-communication", "DIDCommMessaging"})
 """Types of services that a holder's agent can send messages to."""
 
 
-def mediator_problem(did: str, ca_file: str, targets: Targets) -> str:
+def mediator_problem(did: str, targets: Targets, *ca_files: str) -> str:
     """Why the mediator's DID cannot be used, or leads to a host that may not be put under load; empty when all is
     well, or when only the agents can tell."""
     if not did.startswith("did:web:"):
         return ""
     url = did_web_url(did)
     try:
-        url, answer = _follow(url, ca_file, targets)
+        url, answer = _follow(url, targets, *ca_files)
     except NotFetched as error:
         return f"{url}: {error}"
     if answer.status != 200:
@@ -60,10 +60,10 @@ def _is_of(document: dict[str, Any], did: str) -> bool:
     return isinstance(subject, str) and unquote(subject.rstrip("#")) == unquote(did)
 
 
-def _follow(url: str, ca_file: str, targets: Targets) -> tuple[str, Fetched]:
+def _follow(url: str, targets: Targets, *ca_files: str) -> tuple[str, Fetched]:
     """The answer at the end of the redirects, and where that is. Raises NotFetched."""
     for _ in range(MAX_REDIRECTS + 1):
-        answer = fetch(url, ca_file)
+        answer = fetch(url, *ca_files)
         if not answer.location:
             return url, answer
         try:

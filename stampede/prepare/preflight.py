@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from stampede.influxdb.client import connect, failure_message
+from stampede.prepare.ca_checks import ca_file_problems, tls_advice
 from stampede.prepare.fetching import NotFetched, fetch
 from stampede.prepare.mediator_document import mediator_problem
 from stampede.schema.errors import BadInput
@@ -32,18 +32,19 @@ def probe(settings: Settings) -> list[str]:
 
     A probe is a HEAD request, so that no invitation is created; any HTTP status is an answer.
     """
-    problems = _unreadable_ca_files(settings)
+    problems = ca_file_problems(_ca_files(settings))
     if problems:
         return problems
     for service in settings.services.values():
-        ca_file = service.ca_file or settings.ca_file
+        ca_files = (settings.ca_file, service.ca_file)
         for kind, request in service.requests():
             # a URL may hold ${name} in its path; server and port are what is probed
             origin = "{0.scheme}://{0.netloc}".format(urlsplit(request.url))
             variable = f"stampede_services.{service.name}.{kind}.url"
-            if "${" not in origin and (problem := _failure_of(origin, ca_file)):
+            if "${" not in origin and (problem := _failure_of(origin, *ca_files)):
                 problems.append(f"{variable} is {request.url!r}, but {problem}")
-    if problem := mediator_problem(settings.mediator_did, settings.ca_file, Targets(settings.allowed_targets)):
+    targets = Targets(settings.allowed_targets)
+    if problem := mediator_problem(settings.mediator_did, targets, *_ca_files(settings).values()):
         problems.append(f"stampede_mediator_did is {settings.mediator_did!r}, which cannot be used: {problem}")
     return problems
 
@@ -59,7 +60,7 @@ def probe_influxdb(target: Influxdb, secret: str) -> tuple[list[str], list[str]]
     if answer.ok or answer.status == 400:  # InfluxDB 2 answers 400 to no points when all else is right
         return [], []
     if answer.untrusted:
-        advice = "name the CA's PEM file in stampede_influxdb_ca_file"
+        advice = tls_advice(answer.message, "name the CA's PEM file in stampede_influxdb_ca_file")
         return [f"stampede_influxdb_url cannot be used: {failure_message(target, answer)}; {advice}"], []
     if answer.temporary:
         return [], [
@@ -69,21 +70,17 @@ def probe_influxdb(target: Influxdb, secret: str) -> tuple[list[str], list[str]]
     return [f"Points cannot be pushed: {failure_message(target, answer)}"], []
 
 
-def _unreadable_ca_files(settings: Settings) -> list[str]:
-    files = {"stampede_ca_file": settings.ca_file} | {
+def _ca_files(settings: Settings) -> dict[str, str]:
+    of_services = {
         f"stampede_services.{service.name}.ca_file": service.ca_file for service in settings.services.values()
     }
-    return [
-        f"{variable} is {file!r}; it must be a PEM file that can be read"
-        for variable, file in files.items()
-        if file and not Path(file).is_file()
-    ]
+    return {"stampede_ca_file": settings.ca_file} | of_services
 
 
-def _failure_of(url: str, ca_file: str) -> str:
+def _failure_of(url: str, *ca_files: str) -> str:
     """Why ``url`` cannot be used; empty when it answers."""
     try:
-        fetch(url, ca_file, "HEAD")
+        fetch(url, *ca_files, method="HEAD")
     except NotFetched as error:
         return str(error)
     return ""

@@ -1,22 +1,16 @@
-"""Services that answer in odd ways: each answer is an invitation or a failed step with its class, and nothing else."""
+"""Services that answer in odd ways: each answer is an invitation, or a failed step with its class."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import ssl
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import trustme
-from odd_service import INVITATION, ODDITIES, Oddity, OddService, http, odd_service, redirect
+from odd_service import INVITATION, ODDITIES, odd_service
 
-from controller.holder.holder import Holder
-from controller.run.run import Run
 from controller.services.client import HttpServices
-from stampede.schema.errors import BadInput, ServiceRefused, StepError
+from stampede.schema.errors import StepError
 from stampede.schema.settings.run_settings import Settings
 
 KEY = "hush/hush+\"é' 1"

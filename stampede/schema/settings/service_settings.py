@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,23 +14,37 @@ from stampede.schema.settings.placeholders import fill_in as fill_in
 from stampede.schema.settings.variable_reader import VariableReader
 from stampede.schema.settings.web_address import LOOPBACK, web_address
 
-SERVICE_VALUES = frozenset(
-    {
-        "run_id",
-        "holder",
-        "connection_id",
-        "my_did",
-        "their_did",
-        "invitation_msg_id",
-        "thread_id",
-        "cred_ex_id",
-        "pres_ex_id",
-        "rev_reg_id",
-        "cred_rev_id",
-    }
-)
-"""Names that a service's URL, headers and body may use as ``${name}``, beside ``${secret:NAME}`` and, after the
-invitation, ``${answer:/POINTER}``."""
+KNOWN_VALUES: Mapping[str, frozenset[str]] = {
+    "invitation": frozenset({"run_id", "holder"}),
+    "revocation": frozenset(
+        {
+            "run_id",
+            "holder",
+            "connection_id",
+            "my_did",
+            "their_did",
+            "invitation_msg_id",
+            "thread_id",
+            "cred_ex_id",
+            "rev_reg_id",
+            "cred_rev_id",
+        }
+    ),
+    "result": frozenset(
+        {
+            "run_id",
+            "holder",
+            "connection_id",
+            "my_did",
+            "their_did",
+            "invitation_msg_id",
+            "thread_id",
+            "pres_ex_id",
+        }
+    ),
+}
+"""The requests that a service can have, each with what a holder knows when it is sent: names that its URL, headers
+and body may use as ``${name}``, beside ``${secret:NAME}`` and, after the invitation, ``${answer:/POINTER}``."""
 
 MAX_REDIRECTS = 5
 """How many redirects of a service are followed."""
@@ -61,8 +75,8 @@ class ResultRequest(HttpRequest):
     """
 
     method: str = "GET"
-    verified: tuple[str, ...] = ()
-    refused: tuple[str, ...] = ()
+    verified: tuple[str, ...] = ("true",)
+    refused: tuple[str, ...] = ("false",)
     pending: tuple[str, ...] = ()
     interval: float = 0.5
     """Seconds between two requests."""
@@ -83,7 +97,7 @@ class Service:
 
     def requests(self) -> Iterator[tuple[str, HttpRequest]]:
         """The requests that the service has, each with its key in the settings."""
-        for kind in _REQUESTS:
+        for kind in KNOWN_VALUES:
             if request := getattr(self, kind):
                 yield kind, request
 
@@ -97,8 +111,8 @@ class Service:
         }
 
 
-_REQUESTS = ("invitation", "revocation", "result")
 _REQUEST_KEYS = frozenset(item.name for item in dataclasses.fields(HttpRequest))
+_RESULT_KEYS = frozenset(item.name for item in dataclasses.fields(ResultRequest))
 _VERDICTS = ("verified", "refused", "pending")
 _TIMES = ("interval", "limit")
 
@@ -117,7 +131,7 @@ def read_services(reader: VariableReader) -> dict[str, Service]:
 
 
 def _read_service(reader: VariableReader, where: str, name: str, entry: Any) -> Service:
-    known = {*_REQUESTS, "ca_file"}
+    known = {*KNOWN_VALUES, "ca_file"}
     nothing = HttpRequest(url="")
     if not isinstance(entry, Mapping) or "invitation" not in entry:
         reader.complain(f"{where} is {entry!r}; it must be a mapping with an invitation request in it")
@@ -128,28 +142,28 @@ def _read_service(reader: VariableReader, where: str, name: str, entry: Any) -> 
     revocation = entry.get("revocation")
     return Service(
         name,
-        _read_request(reader, f"{where}.invitation", entry["invitation"]) or nothing,
-        _read_request(reader, f"{where}.revocation", revocation) if revocation else None,
+        _read_request(reader, where, "invitation", entry["invitation"]) or nothing,
+        _read_request(reader, where, "revocation", revocation) if revocation else None,
         str(entry.get("ca_file") or ""),
-        _read_result(reader, f"{where}.result", entry["result"]) if entry.get("result") else None,
+        _read_result(reader, where, entry["result"]) if entry.get("result") else None,
     )
 
 
-def _read_result(reader: VariableReader, where: str, entry: Any) -> ResultRequest | None:
-    request = _read_request(reader, where, entry, more=(*_VERDICTS, *_TIMES), method="GET")
+def _read_result(reader: VariableReader, service: str, entry: Any) -> ResultRequest | None:
+    request, where = _read_request(reader, service, "result", entry), f"{service}.result"
     if request is None:
         return None
     if request.found_at and not request.found_at.startswith("/"):
         reader.complain(
             f"{where}.found_at is {request.found_at!r}; it must be empty or a JSON pointer such as /state"
         )
-    lists = {name: _read_values(reader, f"{where}.{name}", entry.get(name)) for name in _VERDICTS}
-    if not lists["verified"]:
+    lists = {name: _read_values(reader, f"{where}.{name}", entry[name]) for name in _VERDICTS if name in entry}
+    if not lists.get("verified", True):
         reader.complain(f"{where}.verified is empty; it must list what says that a presentation is verified")
     for text in dict.fromkeys(text for texts in lists.values() for text in texts):
         if sum(text in texts for texts in lists.values()) > 1:
             reader.complain(f"{where} has {text!r} more than once; it must mean one of verified, refused and pending")
-    times = {name: _read_seconds(reader, where, name, entry[name]) for name in _TIMES if name in entry}
+    times = {name: _read_seconds(reader, f"{where}.{name}", entry[name]) for name in _TIMES if name in entry}
     more: dict[str, Any] = {**lists, **times}
     return ResultRequest(**dataclasses.asdict(request), **more)
 
@@ -164,28 +178,25 @@ def _read_values(reader: VariableReader, where: str, value: Any) -> tuple[str, .
     return tuple(dict.fromkeys(str(item).lower() if isinstance(item, bool) else str(item) for item in values))
 
 
-def _read_seconds(reader: VariableReader, where: str, name: str, value: Any) -> float:
+def _read_seconds(reader: VariableReader, where: str, value: Any) -> float:
     try:
-        number = seconds(value)
-        if number > 0:
+        if (number := seconds(value)) > 0:
             return number
     except (ValueError, TypeError):
         pass
-    reader.complain(f"{where}.{name} is {value!r}; it must be a duration of more than 0 s, such as 0.5s")
+    reader.complain(f"{where} is {value!r}; it must be a duration of more than 0 s, such as 0.5s")
     return 1.0
 
 
-def _read_request(
-    reader: VariableReader, where: str, entry: Any, *, more: Collection[str] = (), method: str = "POST"
-) -> HttpRequest | None:
-    """The request in ``entry``, which may have ``more`` keys and is sent by ``method`` unless it names another."""
+def _read_request(reader: VariableReader, service: str, kind: str, entry: Any) -> HttpRequest | None:
+    where = f"{service}.{kind}"
     if not isinstance(entry, Mapping):
         reader.complain(f"{where} is {entry!r}; it must be a mapping with a url in it")
         return None
-    _check_keys(reader, where, entry, {*_REQUEST_KEYS, *more})
+    _check_keys(reader, where, entry, set(_RESULT_KEYS if kind == "result" else _REQUEST_KEYS))
     request = HttpRequest(
         url=str(entry.get("url") or ""),
-        method=str(entry.get("method") or method).upper(),
+        method=str(entry.get("method") or ("GET" if kind == "result" else "POST")).upper(),
         headers={str(key): str(value) for key, value in (entry.get("headers") or {}).items()},
         body=entry.get("body"),
         found_at=str(entry.get("found_at") or ""),
@@ -204,7 +215,7 @@ def _read_request(
                 f"{where}.headers.{header} holds a secret in clear; put it into stampede_secrets and "
                 "write ${secret:NAME} here"
             )
-    _check_placeholders(reader, where, request)
+    _check_placeholders(reader, where, kind, request)
     return request
 
 
@@ -223,21 +234,23 @@ def _check_url(reader: VariableReader, where: str, url: str) -> None:
         reader.complain(f"{where} holds a user or password; put them into a header as ${{secret:NAME}}")
 
 
-def _check_placeholders(reader: VariableReader, where: str, request: HttpRequest) -> None:
-    secrets = reader.variables.get("stampede_secrets") or {}
+def _check_placeholders(reader: VariableReader, where: str, kind: str, request: HttpRequest) -> None:
+    secrets, known = reader.variables.get("stampede_secrets") or {}, KNOWN_VALUES[kind]
     for name in names_in((request.url, request.headers, request.body)):
         if name.startswith(SECRET):
             secret = name.removeprefix(SECRET)
             if secret not in secrets:
                 reader.complain(f"{where} uses ${{{name}}}, but stampede_secrets has no {secret!r}")
         elif name.startswith(ANSWER):
-            if where.endswith(".invitation") or not name.startswith(f"{ANSWER}/"):
+            if kind == "invitation" or not name.startswith(f"{ANSWER}/"):
                 reader.complain(
                     f"{where} uses ${{{name}}}; it must be a JSON pointer into the answer with the invitation, such "
                     f"as ${{{ANSWER}/id}}, in a request that comes after it"
                 )
-        elif name not in SERVICE_VALUES:
+        elif name not in known:
+            elsewhere = any(name in names for names in KNOWN_VALUES.values())
+            answer = "" if kind == "invitation" else f", {ANSWER}/POINTER"
             reader.complain(
-                f"{where} uses ${{{name}}}; it may use {', '.join(sorted(SERVICE_VALUES))}, secret:NAME and "
-                "answer:/POINTER"
+                f"{where} uses ${{{name}}}{', which is not known at this request' if elsewhere else ''}; "
+                f"it may use {', '.join(sorted(known))}{answer} and secret:NAME"
             )
