@@ -38,6 +38,7 @@ from stampede.schema.phases import Phase
 from stampede.schema.records import RUN_TAGS, EventKind, EventRecord
 from stampede.schema.run_record import HOST_FILE
 from stampede.schema.settings.run_settings import Settings
+from stampede.schema.settings.secret_settings import read_secrets
 
 LOGGER = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class HostRun:
                 self._mask = Mask(secret_values.values())
                 mask_logs(self._mask)
                 if server := self._settings.influxdb:
-                    secret = secret_values.get(server.secret, "").strip()
+                    secret = secret_values.get(server.secret, "")
                     self._push = PushProcess(server, secret, self._settings.influxdb_flush, self._dir)
                     self._state.push = await stack.enter_async_context(self._push)
                 code = await self._armed_run(secret_values)
@@ -262,4 +263,4 @@ class HostRun:
         path = self._dir / "secrets.json"
         values = read_json(path)
         path.unlink(missing_ok=True)
-        return {str(key): str(value) for key, value in values.items()} if isinstance(values, dict) else {}
+        return read_secrets(values)

@@ -22,6 +22,7 @@ from controller.services.invitation import from_url
 from stampede.schema.errors import BadInput, BadInvitation, ServiceRefused, ServiceUnreachable, TlsError
 from stampede.schema.settings.service_settings import MAX_REDIRECTS
 from stampede.schema.settings.targets import Targets
+from stampede.schema.settings.web_address import is_loopback
 
 MAX_ANSWER = 4 * 2**20
 """Bytes of an answer, unpacked; a longer one is refused."""
@@ -31,8 +32,6 @@ PORTABLE = frozenset({"accept", "accept-language", "user-agent"})
 """Headers that go to every server to which a redirect leads. Any other may be meant for the first one alone."""
 
 
-LOOPBACK = Targets(())
-"""This machine: what goes there is seen by nobody else, so it need not be encrypted."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -147,7 +146,7 @@ class Exchange:
             raise ServiceRefused(f"{said} with a Location that is no http or https URL: {location}") from None
         if url.scheme not in ("http", "https"):
             raise ServiceRefused(f"{said} with a Location that is no http or https URL: {location}")
-        if url.scheme == "http" and (request.url.scheme == "https" or not LOOPBACK.allows(url.host or "")):
+        if url.scheme == "http" and (request.url.scheme == "https" or not is_loopback(url.host)):
             raise ServiceRefused(
                 f"{said} and leads to {location}, which is not encrypted, so that it is not followed"
             )

@@ -12,6 +12,7 @@ from stampede.prepare.mediator_document import mediator_problem
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.influxdb_settings import Influxdb
 from stampede.schema.settings.run_settings import Settings
+from stampede.schema.settings.secret_settings import read_secrets
 from stampede.schema.settings.targets import Targets
 
 
@@ -19,7 +20,7 @@ def probe_run(settings: Settings, secrets: Mapping[str, str]) -> list[str]:
     """Probe the services, and InfluxDB when points are pushed. Returns warnings; raises BadInput."""
     problems, warnings = probe(settings), list[str]()
     if target := settings.influxdb:
-        found, warnings = probe_influxdb(target, str(secrets.get(target.secret, "")).strip())
+        found, warnings = probe_influxdb(target, read_secrets(secrets).get(target.secret, ""))
         problems += found
     if problems:
         raise BadInput(*problems)

@@ -155,7 +155,7 @@ ODDITIES: dict[str, Oddity] = {
     "not_a_number": Oddity(http(b"NaN"), BAD, "answered 200"),
     "null": Oddity(http(b"null"), BAD, "answered 200"),
     "text": Oddity(http(b'"welcome"'), BAD, "answered 200"),
-    "empty": Oddity(http(b""), BAD, "answered 200: the response is empty"),
+    "empty": Oddity(http(b""), BAD, "answered 200: no invitation in the response: it is empty"),
     "no_content": Oddity(http(b"", "204 No Content", ""), BAD, "answered 204"),
     "not_modified": Oddity(http(b"", "304 Not Modified", ""), BAD, "answered 304"),
     "undecodable": Oddity(http(b'{"url": "https://e.org/?oob=%%%"}'), BAD, "answered 200: the URL's oob="),

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from stampede.schema.settings.json_values import texts_in
+
 PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 SECRET = "secret:"  # noqa: S105
 """``${secret:NAME}`` stands for an entry of ``stampede_secrets``."""
@@ -62,18 +64,6 @@ def names_in(value: Any) -> Iterator[str]:
     """The names of all placeholders within a URL, headers or a body."""
     for text in texts_in(value):
         yield from PLACEHOLDER.findall(text)
-
-
-def texts_in(value: Any) -> Iterator[str]:
-    """Every text within a URL, headers or a body."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from texts_in(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from texts_in(item)
 
 
 def _dot_segments(url: str) -> int:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stampede.schema.settings.durations import seconds
+from stampede.schema.settings.json_values import not_json
 from stampede.schema.settings.placeholders import ANSWER, SECRET, names_in
 from stampede.schema.settings.placeholders import fill_in as fill_in
-from stampede.schema.settings.variable_reader import VariableReader
-from stampede.schema.settings.web_address import LOOPBACK, web_address
+from stampede.schema.settings.shapes import CONTROL, LONGEST_TEXT, Duration
+from stampede.schema.settings.variable_reader import VariableReader, kind_of, shown
+from stampede.schema.settings.web_address import is_loopback, web_address
 
 KNOWN_VALUES: Mapping[str, frozenset[str]] = {
     "invitation": frozenset({"run_id", "holder"}),
@@ -43,12 +44,18 @@ KNOWN_VALUES: Mapping[str, frozenset[str]] = {
         }
     ),
 }
-"""The requests that a service can have, each with what a holder knows when it is sent: names that its URL, headers
-and body may use as ``${name}``, beside ``${secret:NAME}`` and, after the invitation, ``${answer:/POINTER}``."""
+"""The requests that a service can have, each with what a holder knows when it is sent: the names that its URL,
+headers and body may use as ``${name}``, beside ``${secret:NAME}`` and, after the invitation, ``${answer:/POINTER}``.
+"""
 
 MAX_REDIRECTS = 5
 """How many redirects of a service are followed."""
 
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
+"""A token of HTTP (RFC 9110)."""
+_POINTER = re.compile(r"(/([^~/]|~[01])*)+")
+"""A JSON pointer (RFC 6901), but not the empty one."""
 _SECRET_HEADER = re.compile("auth|token|secret|passw|credential|cookie|api-?key|subscription-key")
 """Found in the name of a header, in lower case: its value is a secret."""
 
@@ -111,8 +118,10 @@ class Service:
         }
 
 
-_REQUEST_KEYS = frozenset(item.name for item in dataclasses.fields(HttpRequest))
-_RESULT_KEYS = frozenset(item.name for item in dataclasses.fields(ResultRequest))
+_KEYS = {
+    kind: frozenset(item.name for item in dataclasses.fields(ResultRequest if kind == "result" else HttpRequest))
+    for kind in KNOWN_VALUES
+}
 _VERDICTS = ("verified", "refused", "pending")
 _TIMES = ("interval", "limit")
 
@@ -123,29 +132,34 @@ def read_services(reader: VariableReader) -> dict[str, Service]:
     value = reader.variables.get(variable)
     if not isinstance(value, Mapping) or not value:
         reader.complain(
-            f"{variable} is {value!r}; it must map at least one service name to its invitation request, "
+            f"{variable} is {shown(value)}; it must map at least one service name to its invitation request, "
             "such as issuer: {invitation: {url: https://issuer.example.org/invitation}}"
         )
         return {}
-    return {str(key): _read_service(reader, f"{variable}.{key}", str(key), entry) for key, entry in value.items()}
+    services = {}
+    for name, entry in value.items():
+        if isinstance(name, bool) or not isinstance(name, str | int) or not _NAME.fullmatch(str(name)):
+            reader.complain(
+                f"{variable} has the service {shown(name)}; its name must be 1 to 64 of A-Z a-z 0-9 . _ -"
+            )
+        else:
+            services[str(name)] = _read_service(reader, f"{variable}.{name}", str(name), entry)
+    return services
 
 
 def _read_service(reader: VariableReader, where: str, name: str, entry: Any) -> Service:
-    known = {*KNOWN_VALUES, "ca_file"}
     nothing = HttpRequest(url="")
     if not isinstance(entry, Mapping) or "invitation" not in entry:
-        reader.complain(f"{where} is {entry!r}; it must be a mapping with an invitation request in it")
+        reader.complain(f"{where} is {kind_of(entry)}; it must be a mapping with an invitation request in it")
         return Service(name, nothing)
-    _check_keys(reader, where, entry, known)
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
-        reader.complain(f"{where}: the name {name!r} must be of A-Z a-z 0-9 . _ -")
+    _check_keys(reader, where, entry, {*KNOWN_VALUES, "ca_file"})
     revocation = entry.get("revocation")
     return Service(
         name,
         _read_request(reader, where, "invitation", entry["invitation"]) or nothing,
-        _read_request(reader, where, "revocation", revocation) if revocation else None,
-        str(entry.get("ca_file") or ""),
-        _read_result(reader, where, entry["result"]) if entry.get("result") else None,
+        _read_request(reader, where, "revocation", revocation) if revocation is not None else None,
+        _line(reader, f"{where}.ca_file", entry.get("ca_file")),
+        _read_result(reader, where, entry["result"]) if entry.get("result") is not None else None,
     )
 
 
@@ -153,96 +167,127 @@ def _read_result(reader: VariableReader, service: str, entry: Any) -> ResultRequ
     request, where = _read_request(reader, service, "result", entry), f"{service}.result"
     if request is None:
         return None
-    if request.found_at and not request.found_at.startswith("/"):
+    if request.found_at in ("url", "redirect"):
         reader.complain(
             f"{where}.found_at is {request.found_at!r}; it must be empty or a JSON pointer such as /state"
         )
     lists = {name: _read_values(reader, f"{where}.{name}", entry[name]) for name in _VERDICTS if name in entry}
     if not lists.get("verified", True):
         reader.complain(f"{where}.verified is empty; it must list what says that a presentation is verified")
-    for text in dict.fromkeys(text for texts in lists.values() for text in texts):
-        if sum(text in texts for texts in lists.values()) > 1:
-            reader.complain(f"{where} has {text!r} more than once; it must mean one of verified, refused and pending")
     times = {name: _read_seconds(reader, f"{where}.{name}", entry[name]) for name in _TIMES if name in entry}
     more: dict[str, Any] = {**lists, **times}
-    return ResultRequest(**dataclasses.asdict(request), **more)
+    result = ResultRequest(**dataclasses.asdict(request), **more)
+    every = [*result.verified, *result.refused, *result.pending]
+    for text in dict.fromkeys(text for text in every if every.count(text) > 1):
+        reader.complain(f"{where} has {text!r} more than once; it must mean one of verified, refused and pending")
+    return result
 
 
 def _read_values(reader: VariableReader, where: str, value: Any) -> tuple[str, ...]:
     """Values as the texts that JSON has for them; a single one stands for a list of one."""
     values = value if isinstance(value, list | tuple) else [] if value is None else [value]
-    for item in values:
-        if not isinstance(item, str | int | float):
-            reader.complain(f"{where} has {item!r}; it must list texts, numbers, true or false")
-            return ()
+    if wrong := [item for item in values if not isinstance(item, str | int | float)]:
+        reader.complain(f"{where} has {shown(wrong[0])}; it must list texts, numbers, true or false")
+        return ()
     return tuple(dict.fromkeys(str(item).lower() if isinstance(item, bool) else str(item) for item in values))
 
 
 def _read_seconds(reader: VariableReader, where: str, value: Any) -> float:
+    shape = Duration(above_zero=True)
     try:
-        if (number := seconds(value)) > 0:
-            return number
+        return shape.read(value)
     except (ValueError, TypeError):
-        pass
-    reader.complain(f"{where} is {value!r}; it must be a duration of more than 0 s, such as 0.5s")
-    return 1.0
+        reader.complain(f"{where} is {shown(value)}; it must be {shape.right}")
+        return 1.0
 
 
 def _read_request(reader: VariableReader, service: str, kind: str, entry: Any) -> HttpRequest | None:
-    where = f"{service}.{kind}"
+    where, told = f"{service}.{kind}", len(reader.problems)
     if not isinstance(entry, Mapping):
-        reader.complain(f"{where} is {entry!r}; it must be a mapping with a url in it")
+        reader.complain(f"{where} is {kind_of(entry)}; it must be a mapping with a url in it")
         return None
-    _check_keys(reader, where, entry, set(_RESULT_KEYS if kind == "result" else _REQUEST_KEYS))
+    _check_keys(reader, where, entry, _KEYS[kind])
     request = HttpRequest(
-        url=str(entry.get("url") or ""),
-        method=str(entry.get("method") or ("GET" if kind == "result" else "POST")).upper(),
-        headers={str(key): str(value) for key, value in (entry.get("headers") or {}).items()},
+        url=_line(reader, f"{where}.url", entry.get("url")),
+        method=_line(reader, f"{where}.method", entry.get("method")).upper()
+        or ("GET" if kind == "result" else "POST"),
+        headers=_read_headers(reader, f"{where}.headers", entry.get("headers")),
         body=entry.get("body"),
-        found_at=str(entry.get("found_at") or ""),
+        found_at=_line(reader, f"{where}.found_at", entry.get("found_at")),
     )
+    reader.problems += list(not_json(request.body, f"{where}.body"))[:1]
+    if len(reader.problems) > told:
+        return None
     _check_url(reader, f"{where}.url", request.url)
     if not re.fullmatch(r"[A-Z]+", request.method):
         reader.complain(f"{where}.method is {request.method!r}; it must be an HTTP method such as POST or GET")
-    if request.found_at not in ("", "url", "redirect") and not request.found_at.startswith("/"):
+    if request.found_at not in ("", "url", "redirect") and not _POINTER.fullmatch(request.found_at):
         reader.complain(
             f"{where}.found_at is {request.found_at!r}; it must be empty, url, redirect, "
             "or a JSON pointer such as /invitation"
         )
-    for header, text in request.headers.items():
-        if _SECRET_HEADER.search(header.lower()) and "${secret:" not in text:
-            reader.complain(
-                f"{where}.headers.{header} holds a secret in clear; put it into stampede_secrets and "
-                "write ${secret:NAME} here"
-            )
     _check_placeholders(reader, where, kind, request)
     return request
 
 
-def _check_keys(reader: VariableReader, where: str, entry: Mapping[str, Any], known: set[str]) -> None:
-    for key in entry.keys() - known:
-        reader.complain(f"{where} has the key {key!r}; it may have {', '.join(sorted(known))}")
+def _read_headers(reader: VariableReader, where: str, entry: Any) -> dict[str, str]:
+    if entry is None:
+        return {}
+    if not isinstance(entry, Mapping):
+        reader.complain(f"{where} is {kind_of(entry)}; it must map the names of headers to texts")
+        return {}
+    headers = {}
+    for name, value in entry.items():
+        if not isinstance(name, str) or not _HEADER.fullmatch(name):
+            reader.complain(f"{where} has the name {shown(name)}; it must be that of an HTTP header, such as Accept")
+        elif isinstance(value, bool) or not isinstance(value, str | int | float) or CONTROL.search(str(value)):
+            reader.complain(
+                f"{where}.{name} is {kind_of(value)} that cannot be a header's; it must be a text in one line"
+            )
+        elif _SECRET_HEADER.search(name.lower()) and f"${{{SECRET}" not in str(value):
+            reader.complain(
+                f"{where}.{name} holds a secret in clear; put it into stampede_secrets and "
+                "write ${secret:NAME} here"
+            )
+        else:
+            headers[name] = str(value)
+    return headers
+
+
+def _line(reader: VariableReader, where: str, value: Any) -> str:
+    """A text in one line; empty for nothing."""
+    if value is None:
+        return ""
+    if not isinstance(value, str) or CONTROL.search(value) or len(value) > LONGEST_TEXT:
+        reader.complain(f"{where} is {shown(value)}; it must be a text in one line")
+        return ""
+    return value
+
+
+def _check_keys(reader: VariableReader, where: str, entry: Mapping[str, Any], known: Collection[str]) -> None:
+    for key in [key for key in entry if key not in known]:
+        reader.complain(f"{where} has the key {shown(key)}; it may have {', '.join(sorted(known))}")
 
 
 def _check_url(reader: VariableReader, where: str, url: str) -> None:
     parts = web_address(url)
     if not parts:
-        reader.complain(f"{where} is {url!r}; it must be a URL such as https://issuer.example.org/invitation")
-    elif parts.scheme == "http" and parts.hostname not in LOOPBACK:
-        reader.complain(f"{where} is {url!r}; it must start with https:// (http:// is taken for loopback only)")
+        reader.complain(f"{where} is {shown(url)}; it must be a URL such as https://issuer.example.org/invitation")
+    elif parts.scheme == "http" and not is_loopback(parts.hostname):
+        reader.complain(f"{where} is {shown(url)}; it must start with https:// (http:// is taken for loopback only)")
     elif parts.username or parts.password:
         reader.complain(f"{where} holds a user or password; put them into a header as ${{secret:NAME}}")
 
 
 def _check_placeholders(reader: VariableReader, where: str, kind: str, request: HttpRequest) -> None:
-    secrets, known = reader.variables.get("stampede_secrets") or {}, KNOWN_VALUES[kind]
+    known = KNOWN_VALUES[kind]
     for name in names_in((request.url, request.headers, request.body)):
         if name.startswith(SECRET):
             secret = name.removeprefix(SECRET)
-            if secret not in secrets:
+            if secret not in reader.secrets:
                 reader.complain(f"{where} uses ${{{name}}}, but stampede_secrets has no {secret!r}")
         elif name.startswith(ANSWER):
-            if kind == "invitation" or not name.startswith(f"{ANSWER}/"):
+            if kind == "invitation" or not _POINTER.fullmatch(name.removeprefix(ANSWER)):
                 reader.complain(
                     f"{where} uses ${{{name}}}; it must be a JSON pointer into the answer with the invitation, such "
                     f"as ${{{ANSWER}/id}}, in a request that comes after it"

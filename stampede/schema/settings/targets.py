@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import base58
+import idna
 from yarl import URL
 
 from stampede.schema.errors import BadInput
@@ -28,7 +29,7 @@ LONGEST_DID = 20_000
 
 type Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_ENTRY = re.compile(r"(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?|(.*:.*)")  # [IPv6], a name or IPv4, a port; IPv6
+_ENTRY = re.compile(r"(?:\[([^\]]+)\]|([^:]+))(?::([0-9]{1,5}))?|(.*:.*)")  # [IPv6], a name or IPv4, a port; IPv6
 _NAME = re.compile(r"([a-z0-9_*?-]+\.)*(?=[^.]*[a-z])[a-z0-9_-]+")
 _RIGHT = (
     "it must be a host (issuer.example.org), a pattern (*.test.example.org), an address (192.0.2.7) or a network "
@@ -89,7 +90,23 @@ def _rule(entry: str) -> tuple[str | Network, int | None]:
                 return network, port or None
         if _NAME.fullmatch(text) and port <= 65535:
             return text, port or None
+    if ascii_form := _in_ascii(entry):
+        raise BadInput(f"{VARIABLE} has {entry!r}; it must be written as requests have it: {ascii_form}")
     raise BadInput(f"{VARIABLE} has {entry!r}; {_RIGHT}")
+
+
+def _in_ascii(entry: str) -> str:
+    """An internationalized host name in its ASCII form (punycode, RFC 5891); empty for anything else."""
+    if entry.isascii():
+        return ""
+    host, colon, port = entry.strip().partition(":")
+    labels = re.split("[.\u3002\uff0e\uff61]", host)  # all the dots of IDNA
+    try:
+        encoded = [label if label.isascii() else idna.encode(label, uts46=True).decode() for label in labels]
+    except idna.IDNAError:
+        return ""
+    name = ".".join(encoded).lower()
+    return f"{name}{colon}{port}" if _NAME.fullmatch(name) and re.fullmatch("[0-9]*", port) else ""
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
