@@ -84,9 +84,7 @@ def from_response(text: str, found_at: str = "") -> Json:
     candidates = itertools.islice(_values(body), MOST_VALUES) if not found_at else iter((body,))
     found = _first(_found_or_reason(candidate) for candidate in candidates)
     if found is None:
-        raise BadInvitation(
-            f"no invitation in the response: {text}" if text.strip() else "no invitation in the response: it is empty"
-        )
+        raise BadInvitation(f"no invitation in the response: {text if text.strip() else 'it is empty'}")
     return found
 
 
