@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import shutil
-import ssl
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +23,9 @@ from controller.agents.process import AgentProcess, Announce, check_ports_free
 from controller.agents.wallet import IGNORED_TOPICS, TOPICS, AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
 from stampede.machine.ports import free_ports
-from stampede.schema.errors import StepError
+from stampede.machine.trust import write_trust_file
+from stampede.machine.wallet_space import TMPFS, lacking_space
+from stampede.schema.errors import BadInput, StepError
 from stampede.schema.records import EventKind
 from stampede.schema.settings.run_settings import Settings
 
@@ -32,7 +33,6 @@ LOGGER = logging.getLogger(__name__)
 
 CONCURRENT_CREATIONS = 4
 """Wallets that an agent creates at the same time."""
-TMPFS = Path("/dev/shm")  # noqa: S108  a private folder is created in it
 WALLET_DIR_PREFIX = "stampede-"
 """Of the folders with wallets; the controller's process id follows."""
 
@@ -66,6 +66,7 @@ class AgentPool:
     async def __aenter__(self) -> Self:
         count = self._settings.agents or psutil.cpu_count() or 1
         check_ports_free(self._settings, count)
+        check_space(self._settings, count, wallet_dir_parent(self._run_dir))
         self._wallet_dir = create_wallet_dir(self._run_dir)
         await self._webhooks.__aenter__()
         self._session = aiohttp.ClientSession(
@@ -73,7 +74,10 @@ class AgentPool:
             timeout=aiohttp.ClientTimeout(total=None),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
-        trust_file = write_trust_file(self._run_dir / "trust.pem", self._settings)
+        trust_file = write_trust_file(
+            self._run_dir / "trust.pem",
+            *sorted({self._settings.ca_file, *(service.ca_file for service in self._settings.services.values())}),
+        )
         first_admin_port = free_ports(count)
         self.agents = [
             AgentProcess(
@@ -153,6 +157,12 @@ class AgentPool:
         return self._wallets[number]
 
 
+def check_space(settings: Settings, agents: int, folder: Path) -> None:
+    """Raise BadInput when ``folder`` is too small for this host's wallets."""
+    if settings.wallet_storage == "sqlite" and (lacking := lacking_space(folder, agents, len(settings.load.wallets))):
+        raise BadInput(f"{settings.host_name}: {lacking}")
+
+
 def create_wallet_dir(run_dir: Path) -> Path:
     """Create a private folder for SQLite wallets."""
     return Path(tempfile.mkdtemp(prefix=f"{WALLET_DIR_PREFIX}{os.getpid()}-", dir=wallet_dir_parent(run_dir)))
@@ -161,14 +171,3 @@ def create_wallet_dir(run_dir: Path) -> Path:
 def wallet_dir_parent(run_dir: Path) -> Path:
     """Where folders for wallets are created: in memory where the host has /dev/shm."""
     return TMPFS if os.access(TMPFS, os.W_OK) else run_dir
-
-
-def write_trust_file(path: Path, settings: Settings) -> Path:
-    """A PEM file with the system's CAs and those of the settings, for the agents' ``SSL_CERT_FILE``."""
-    files = {settings.ca_file, *(service.ca_file for service in settings.services.values())} - {""}
-    parts = [Path(file).read_text(encoding="utf-8") for file in sorted(files)]
-    system = ssl.get_default_verify_paths().cafile
-    if system:
-        parts.append(Path(system).read_text(encoding="utf-8"))
-    path.write_text("\n".join(parts), encoding="utf-8")
-    return path

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from stampede.schema.errors import BadInput
+
 BLOCK = 4096
 """Bytes that a disk hands out at a time, or more."""
 SPARE = 2048
@@ -52,3 +54,16 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def user_path(variable: str, path: str, folder: Path) -> Path:
+    """The path that a user gave in ``variable``: absolute, relative to ``folder``, or below the home folder (``~``).
+
+    Raises BadInput when there is no such home folder.
+    """
+    try:
+        return folder / Path(path).expanduser()
+    except RuntimeError:
+        raise BadInput(
+            f"{variable} is {path!r}, but no home folder is known for it; it must be a path without ~, or HOME be set"
+        ) from None

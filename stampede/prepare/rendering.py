@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from stampede.machine.files import user_path
 from stampede.prepare.ca_files import copied_ca_files
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.shapes import Duration
@@ -24,7 +25,7 @@ def find_script(name: str, templates_dir: Path, base_dir: Path | None = None) ->
     """The file of ``stampede_script``: a template's name under ``scenarios/``, or the path of a .py.j2 or
     .py file, relative to ``base_dir``. Raises BadInput with the nearest name."""
     if name.endswith((".py", ".py.j2")):
-        path = (base_dir or Path.cwd()) / Path(name).expanduser()
+        path = user_path("stampede_script", name, base_dir or Path.cwd())
         if path.is_file():
             return path
         raise BadInput(
