@@ -27,6 +27,7 @@ from stampede.report.output import ReportError
 from stampede.results import journal_reader
 from stampede.results.journal_columns import MOST_EVENTS, JournalColumns
 from stampede.results.journal_reader import read
+from stampede.results.replay import Owner
 from stampede.schema.json_form import to_json
 from stampede.schema.summary import Summary
 
@@ -224,6 +225,21 @@ def test_when_no_journal_can_be_read_there_is_no_report(tmp_path: Path, monkeypa
     monkeypatch.setattr(journal_reader, "read", lambda journal, path, *more: usual(journal, tmp_path / "no", *more))
     with pytest.raises(ReportError, match="cannot be read"):
         samples.report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "step,run=r,host=load-1,scenario=s",
+        "step,run=other,host=load-2,scenario=s",
+        "step,run=r,host=load-2,host=load-1",
+        r"step,run=r,a=\ ,host=load-1",
+        "step,=,host=load-1",
+    ],
+)
+def test_a_journal_is_replayed_in_its_own_host_s_name_alone(head: str) -> None:
+    own = "step,run=r,host=load-2,scenario=s n=1i 5\nstep,a=b n=1i 5\n"
+    assert Owner("load-2", "r").own(f"{own}{head} n=1i 5\n{head} n=1i 6\n".encode()) == own.encode()
 
 
 # ------------------------------------------------------------------ words
