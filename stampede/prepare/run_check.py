@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from stampede.prepare.folder_checks import existing_run, nothing_to_compare_with, unwritable
-from stampede.prepare.rendering import render_script
 from stampede.prepare.trial import try_script
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.run_settings import Settings
@@ -65,7 +64,6 @@ def check_run(variables: dict[str, Any], names: Collection[str], hosts: int, rep
     problems += nothing_to_compare_with(control.compare_with, repository)
     if problems:
         raise BadInput(*problems)
-    render_script(variables, repository / "templates", repository)
     try_script(variables, repository / "templates", repository)
     return CheckedRun(
         id=run_id,
