@@ -6,7 +6,6 @@ import ast
 import contextlib
 import difflib
 import io
-import os
 import pprint
 import tokenize
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any
 import jinja2
 import jinja2.sandbox
 
+from stampede.machine.files import user_path
 from stampede.prepare.ca_files import copied_ca_files
 from stampede.prepare.script_errors import place_in, said_by, told
 from stampede.schema.errors import BadInput
@@ -32,7 +32,7 @@ def find_script(name: str, templates_dir: Path, base_dir: Path | None = None) ->
     """The file of ``stampede_script``: a template's name under ``scenarios/``, or the path of a .py.j2 or
     .py file, relative to ``base_dir``. Raises BadInput with the nearest name."""
     if name.endswith((".py", ".py.j2")):
-        path = (base_dir or Path.cwd()) / os.path.expanduser(name)  # noqa: PTH111  Path raises for an unknown user
+        path = user_path("stampede_script", name, base_dir or Path.cwd())
         if path.is_file():
             return path
         raise BadInput(

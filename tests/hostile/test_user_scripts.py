@@ -280,7 +280,7 @@ TAKEN = {
     "future": f"from __future__ import annotations\n{DATACLASS}    b: Later\n" + BODY,
     "docstring and future": '"""It\'s a \\"script\\" \\N{DEGREE SIGN} \\\\."""\n'
     "from __future__ import annotations; x = 1\n" + BODY,
-    "several futures": "from __future__ import (\n    annotations,\n    division,\n)\nfrom __future__ import division as d\n"
+    "several futures": "from __future__ import (\n  annotations,\n  division)\nfrom __future__ import division as d\n"
     + BODY,
     "own main": BODY + "if __name__ == '__main__':\n    raise SystemExit('it ran by itself')\n",
     "own main of a group": BODY + "def main(): raise SystemExit(7)\nif '__main__' == __name__: main()\n",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from stampede.schema.settings.shapes import (
     Choice,
     Duration,
+    Host,
     Mapped,
     Number,
     Pattern,
@@ -21,8 +22,8 @@ from stampede.schema.settings.shapes import (
 VARIABLES: dict[str, Shape] = {
     "stampede_abort_on_thresholds": Switch(),
     "stampede_agent_args": Texts(),
-    "stampede_agent_bind": Pattern(name="address"),
-    "stampede_agent_host": Pattern(name="host"),
+    "stampede_agent_bind": Host(use="address"),
+    "stampede_agent_host": Host(use="host"),
     "stampede_agent_plugins": Texts(),
     "stampede_agent_port": WholeNumber(minimum=1, maximum=65535),
     "stampede_agents": WholeNumber(minimum=0, at_most=1000),
