@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from controller.agents.admin import AdminApi, check_not_abandoned
@@ -22,6 +23,10 @@ class Connection:
     my_did: str = ""
     their_did: str = ""
     invitation_msg_id: str = ""
+    service: str = ""
+    """The configured service whose invitation made it; empty when none is known."""
+    answer: Mapping[str, str] = field(default_factory=dict)
+    """What requests to that service use of its answer, by the names of their placeholders."""
 
 
 @dataclass(slots=True)
@@ -33,6 +38,14 @@ class Credential:
     thread_id: str = ""
     rev_reg_id: str = ""
     cred_rev_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """A presentation that the verifier has acknowledged. What the verifier found, ACA-Py's ack does not tell."""
+
+    pres_ex_id: str
+    thread_id: str
 
 
 class Wallet(Protocol):
@@ -47,14 +60,17 @@ class Wallet(Protocol):
     async def receive_credential(self, connection: Connection) -> Credential:
         """Await offer, request and issued credential (Aries RFC 0453)."""
 
-    async def present_proof(self, invitation: Json) -> None:
+    async def present_proof(self, invitation: Json) -> Presentation:
         """Answer the presentation request attached to an invitation (Aries RFCs 0434, 0454)."""
 
-    async def present_proof_to(self, connection: Connection) -> None:
+    async def present_proof_to(self, connection: Connection) -> Presentation:
         """Answer the presentation request that comes over a connection (Aries RFC 0454)."""
 
-    async def receive_revocation_notification(self) -> str:
-        """Await a revocation notification (Aries RFC 0721); returns ``<rev_reg_id>::<cred_rev_id>``."""
+    async def receive_revocation_notification(self, credentials: Sequence[Credential]) -> Credential:
+        """Await the revocation notification (Aries RFC 0721) for one of these credentials; returns that one.
+
+        Notifications for others are left for those who await them.
+        """
 
     async def delete_credential(self, credential: Credential) -> None:
         """Remove a credential from the wallet."""
@@ -84,16 +100,30 @@ class Wallet(Protocol):
 class Topics:
     """Every webhook topic that AcapyWallet waits for, and those that it knows and ignores."""
 
-    connection = Topic("connections")
-    mediation = Topic("mediation")
-    credential_exchange = Topic("issue_credential_v2_0")
-    credential_stored = Topic("issue_credential_v2_0_anoncreds", needs="cred_id_stored")
-    presentation_exchange = Topic("present_proof_v2_0")
-    revocation_notification = Topic("revocation-notification-v2")
-    ping = Topic("ping")
+    connection = Topic(
+        "connections",
+        exchange="connection_id",
+        awaited=frozenset({"active", "completed", "abandoned", "error"}),
+    )
+    mediation = Topic("mediation", exchange="mediation_id", awaited=frozenset({"granted", "denied"}))
+    credential_exchange = Topic(
+        "issue_credential_v2_0",
+        exchange="cred_ex_id",
+        awaited=frozenset({"offer-received", "done", "abandoned"}),
+    )
+    credential_stored = Topic("issue_credential_v2_0_anoncreds", needs="cred_id_stored", exchange="cred_ex_id")
+    presentation_exchange = Topic(
+        "present_proof_v2_0",
+        exchange="thread_id",
+        awaited=frozenset({"request-received", "done", "abandoned"}),
+    )
+    revocation_notification = Topic("revocation-notification-v2", exchange="credential_id")
+    ping = Topic("ping", exchange="thread_id", awaited=frozenset({"response_received"}))
 
 
 TOPICS = {topic.name: topic for topic in vars(Topics).values() if isinstance(topic, Topic)}
+REUSED = "reuse-accepted"
+"""State of an invitation whose sender has agreed to go on with the connection that there is (Aries RFC 0434)."""
 DISCLOSURES_POLL = 0.05
 """Seconds between two looks for the answer to a query of features."""
 IGNORED_TOPICS = frozenset({"credential", "discover_feature_v2_0", "out_of_band", "basicmessages", "keylist"})
@@ -132,13 +162,17 @@ class AcapyWallet:
         received = await self._receive(invitation)
         if not received.get("connection_id"):
             raise BadInvitation("the invitation offers no connection (no handshake_protocols in it)")
-        event = await self._connected(received["connection_id"])
+        connection_id = received["connection_id"]
+        if received.get("state") == REUSED:  # the connection is there already: no event tells that it is made
+            found = await self._admin.call("GET", f"/connections/{connection_id}", token=self._token)
+        else:
+            found = await self._connected(connection_id)
         return Connection(
             name,
-            received["connection_id"],
-            event.get("my_did", ""),
-            event.get("their_did", ""),
-            received.get("invi_msg_id") or event.get("invitation_msg_id", ""),
+            connection_id,
+            found.get("my_did", ""),
+            found.get("their_did", ""),
+            received.get("invi_msg_id") or found.get("invitation_msg_id", ""),
         )
 
     async def receive_credential(self, connection: Connection) -> Credential:
@@ -162,33 +196,38 @@ class AcapyWallet:
             credential.rev_reg_id, credential.cred_rev_id = kept["rev_reg_id"], str(kept["cred_rev_id"])
         return credential
 
-    async def present_proof(self, invitation: Json) -> None:
+    async def present_proof(self, invitation: Json) -> Presentation:
         """See Wallet."""
         thread_id = request_thread_id(invitation)
         if thread_id is None:
             raise BadInvitation("the invitation carries no presentation request (no requests~attach in it)")
         await self._receive(invitation)
-        self._verified(await self._expect(Topics.presentation_exchange, "done", "abandoned", thread_id=thread_id))
+        return self._presented(
+            await self._expect(Topics.presentation_exchange, "done", "abandoned", thread_id=thread_id)
+        )
 
-    async def present_proof_to(self, connection: Connection) -> None:
+    async def present_proof_to(self, connection: Connection) -> Presentation:
         """See Wallet."""
         request = await self._expect(
             Topics.presentation_exchange, "request-received", "abandoned", connection_id=connection.connection_id
         )
-        self._verified(
-            await self._expect(Topics.presentation_exchange, "done", "abandoned", pres_ex_id=request["pres_ex_id"])
+        check_not_abandoned(request, "the presentation exchange")
+        return self._presented(
+            await self._expect(Topics.presentation_exchange, "done", "abandoned", thread_id=request["thread_id"])
         )
 
     @staticmethod
-    def _verified(event: Json) -> None:
+    def _presented(event: Json) -> Presentation:
         check_not_abandoned(event, "the presentation exchange")
         if str(event.get("verified", "true")) == "false":
             raise PresentationRejected("the verifier found the presentation not valid")
+        return Presentation(str(event.get("pres_ex_id", "")), str(event.get("thread_id", "")))
 
-    async def receive_revocation_notification(self) -> str:
+    async def receive_revocation_notification(self, credentials: Sequence[Credential]) -> Credential:
         """See Wallet."""
-        event = await self._expect(Topics.revocation_notification)
-        return str(event["credential_id"])
+        by_id = {f"{credential.rev_reg_id}::{credential.cred_rev_id}": credential for credential in credentials}
+        event = await self._expect(Topics.revocation_notification, credential_id=by_id)
+        return by_id[event["credential_id"]]
 
     async def delete_credential(self, credential: Credential) -> None:
         """See Wallet."""
@@ -260,7 +299,7 @@ class AcapyWallet:
         await self._admin.call("POST", f"/multitenancy/wallet/{self.wallet_id}/remove", body={})
 
     async def _expect(
-        self, topic: Topic, *states: str, missing: type[StepError] = StepTimeout, **values: str
+        self, topic: Topic, *states: str, missing: type[StepError] = StepTimeout, **values: str | Collection[str]
     ) -> Event:
         """Await an event; when the step's timeout cuts that off, keep the reason as ``missing``."""
         try:
@@ -277,7 +316,8 @@ class AcapyWallet:
         try:
             return await self._post(path, body=as_out_of_band(invitation), auto_accept="true", **mediation)
         except AgentError as error:
-            if " answered 4" in error.detail:
+            # ACA-Py answers 500 to invitations that it cannot make sense of; 503 and 504 are its own troubles.
+            if re.search(rf" {path} answered (4|500)", error.detail):
                 raise BadInvitation(f"the holder's agent did not take the invitation: {error.detail}") from error
             raise
 

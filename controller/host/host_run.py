@@ -17,9 +17,11 @@ from typing import Any
 import psutil
 
 from controller.agents.egress_guard import REFUSED
+from controller.agents.inbox import Overflow
 from controller.agents.pool import AgentPool
 from controller.holder.holder import Script
 from controller.host.leftovers import remove_leftovers
+from controller.host.masked_logs import mask_logs
 from controller.host.reporter import Reporter
 from controller.host.state_file import StateFile
 from controller.host.versions import host_record
@@ -32,6 +34,7 @@ from controller.services.client import HttpServices
 from stampede.machine.files import read_json, write_json
 from stampede.schema.errors import BadInput, StepError, StepTimeout
 from stampede.schema.json_form import to_json
+from stampede.schema.masking import Mask
 from stampede.schema.phases import Phase
 from stampede.schema.records import RUN_TAGS, EventKind, EventRecord
 from stampede.schema.run_record import HOST_FILE
@@ -57,6 +60,7 @@ class HostRun:
         self._run: Run | None = None
         self._journal: Journal | None = None
         self._push: PushProcess | None = None
+        self._mask = Mask()
         self._ending = asyncio.Event()
         self._aborted = asyncio.Event()
 
@@ -71,6 +75,8 @@ class HostRun:
             self._state.journal = self._journal
             try:
                 secret_values = self._take_secrets()
+                self._mask = Mask(secret_values.values())
+                mask_logs(self._mask)
                 if server := self._settings.influxdb:
                     secret = secret_values.get(server.secret, "")
                     self._push = PushProcess(server, secret, self._settings.influxdb_flush, self._dir)
@@ -98,9 +104,10 @@ class HostRun:
         settings, journal = self._settings, self._journal
         assert journal is not None
         remove_leftovers(self._dir)
+        overflow = self._state.overflow = Overflow(lambda text: self._announce(EventKind.INBOX_OVERFLOW, text))
         async with (
             HttpServices(settings, secret_values) as services,
-            AgentPool(settings, self._dir, self._announce, secret_values) as pool,
+            AgentPool(settings, self._dir, self._announce, secret_values, overflow) as pool,
         ):
             run = Run(
                 settings,
@@ -109,6 +116,7 @@ class HostRun:
                 wallets=pool,
                 journal=journal,
                 on_phase=self._enter,
+                mask=self._mask,
             )
             self._run = self._state.run = run
             self._state.pool = pool
@@ -129,6 +137,8 @@ class HostRun:
                         await run.play(run.clock.at_epoch(self._state.start_at))
                 if run.bad_input:
                     raise run.bad_input
+                if lost := overflow.lost:
+                    self._announce(EventKind.INBOX_OVERFLOW, f"{lost} messages to holders were dropped in all", lost)
                 self._enter(Phase.STOPPED if self._stopping else Phase.DONE)
             finally:
                 for task in tasks:
@@ -241,13 +251,13 @@ class HostRun:
 
     def _fail(self, message: str) -> None:
         LOGGER.error("%s", message)
-        self._state.message = message
+        self._state.message = self._mask.lines(message)
         self._enter(Phase.FAILED)
 
-    def _announce(self, kind: EventKind, text: str) -> None:
+    def _announce(self, kind: EventKind, text: str, value: float = 0.0) -> None:
         LOGGER.info("%s: %s", kind, text)
         if self._journal:
-            self._journal.write(EventRecord(kind, text), time.time_ns())
+            self._journal.write(EventRecord(kind, self._mask(text), value), time.time_ns())
 
     def _on_journal_problem(self, problem: str) -> None:
         LOGGER.error("%s", problem)

@@ -27,6 +27,11 @@ class Outcome(StrEnum):
     """Cut off by the end of the run."""
 
 
+VERIFIED = "verified"
+"""The detail of a presentation that ended ok because the verifier itself, when asked, said that it is valid. Without
+it the verifier has acknowledged the presentation, which says that it came."""
+
+
 class EventKind(StrEnum):
     """What an event is about.
 
@@ -42,6 +47,9 @@ class EventKind(StrEnum):
     WALLET_KEPT = "wallet_kept"
     """A wallet that was replaced could not be removed."""
     DISK_FULL = "disk_full"
+    """The value is how many records were lost."""
+    INBOX_OVERFLOW = "inbox_overflow"
+    """Messages to holders were dropped before a step awaited them."""
     PATCHES_LEFT_OUT = "patches_left_out"
     """Patches of ACA-Py that do not fit the installed version; the text names them and says why."""
 
@@ -84,6 +92,7 @@ class StepRecord:
     error: str | None = None
     """Error class of a failed step (see ``errors``)."""
     detail: str | None = None
+    """What happened in a failed step; ``VERIFIED`` when a presentation was."""
 
 
 @dataclass(slots=True)

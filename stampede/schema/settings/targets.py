@@ -24,6 +24,8 @@ from stampede.schema.errors import BadInput
 LOOPBACK = ("localhost", "127.0.0.0/8", "::1")
 """What may always be loaded."""
 VARIABLE = "stampede_allowed_targets"
+LONGEST_DID = 20_000
+"""Characters of a DID that holds a document; decoding base58 takes the square of them."""
 
 type Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -53,13 +55,11 @@ class Targets:
 
     def refusal(self, url: str | URL) -> str:
         """Why a URL may not be requested, as the end of a sentence; empty when it may."""
-        host = None
-        with contextlib.suppress(ValueError):
-            parsed = URL(url)
-            host, port = parsed.raw_host, parsed.port
-        if not host:
+        parsed = readable(url)
+        if parsed is None:
             return "but no host can be read in it, so that it is not requested"
-        if self.allows(host, port):
+        host = str(parsed.raw_host)
+        if self.allows(host, parsed.port):
             return ""
         named = parsed.host_port_subcomponent if parsed.explicit_port else host
         return f"but {named} is not among the hosts that may be loaded; if it is yours to load, add it to {VARIABLE}"
@@ -68,6 +68,15 @@ class Targets:
         """Raise BadInput, with ``what`` as the sentence's beginning, when a URL may not be requested."""
         if refusal := self.refusal(url):
             raise BadInput(f"{what}, {refusal}")
+
+
+def readable(url: str | URL) -> URL | None:
+    """A URL; None when no host can be read in it."""
+    with contextlib.suppress(ValueError):
+        parsed = URL(url)
+        if parsed.raw_host:
+            return parsed
+    return None
 
 
 def _rule(entry: str) -> tuple[str | Network, int | None]:
@@ -131,10 +140,10 @@ def did_urls(did: str) -> list[str]:
         if did.startswith("did:peer:2"):
             services = [json.loads(_base64url(part[1:])) for part in did.split(".")[1:] if part.startswith("S")]
             return list(endpoints(services))
-        if did.startswith("did:peer:4") and did.count(":") == 3:
+        if did.startswith("did:peer:4") and did.count(":") == 3 and len(did) < LONGEST_DID:
             document = json.loads(base58.b58decode(did.rsplit(":", 1)[1][1:])[2:])  # multibase z, multicodec json
             return list(endpoints(document.get("service")))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         pass  # no DID that an agent could make anything of
     return []
 
@@ -142,7 +151,7 @@ def did_urls(did: str) -> list[str]:
 def invitation_urls(invitation: dict[str, Any]) -> list[str]:
     """The URLs that an invitation (Aries RFCs 0434, 0160) names: endpoints of services that stand in it, and what
     its DIDs name. What else an agent comes to request, its own egress guard looks at (``controller.agents``)."""
-    urls = list(endpoints([*(invitation.get("services") or ()), invitation]))
+    urls = list(endpoints([invitation.get("services"), invitation]))
     return urls + did_urls(str(invitation.get("did") or ""))
 
 
