@@ -127,6 +127,7 @@ def _load(journal: JournalColumns, window: Window | None) -> LoadSummary:
         presentations=presentations,
         presentations_per_second=window.rate(presentations) if window else None,
         peak_active_holders=peak_active(journal, window),
+        presentations_verified=journal.verified,
     )
 
 

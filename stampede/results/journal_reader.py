@@ -17,6 +17,7 @@ from stampede.results.journal_columns import (
     FAILED,
     MOST_EVENTS,
     MOST_EXAMPLES,
+    OK,
     OUTCOMES,
     Event,
     Examples,
@@ -27,7 +28,16 @@ from stampede.results.journal_columns import (
 )
 from stampede.schema import line_protocol
 from stampede.schema.line_protocol import FieldValue
-from stampede.schema.records import AgentRecord, EventRecord, Layout, LoadRecord, Outcome, StepRecord, layout
+from stampede.schema.records import (
+    VERIFIED,
+    AgentRecord,
+    EventRecord,
+    Layout,
+    LoadRecord,
+    Outcome,
+    StepRecord,
+    layout,
+)
 
 MISSING = float("nan")
 LONGEST = 1e9  # seconds; anything longer is not a time
@@ -206,6 +216,8 @@ class _HostReader:
             error_number = journal.errors.number(error_class)
             step, about = journal.step_names.list[series.step], journal.services.list[service]
             self._failure(Failure(time, self._host, step, holder, about, error_class, detail))
+        elif detail == VERIFIED and series.outcome == OK:
+            journal.verified += 1
         steps = journal.steps
         steps.end.append(time)
         steps.host.append(self._host_number)

@@ -67,7 +67,11 @@ class RunSummary:
 
 @dataclass(frozen=True)
 class LoadSummary:
-    """All steps of all hosts together; ``interrupted`` steps were still in flight when the run ended."""
+    """All steps of all hosts together; ``interrupted`` steps were still in flight when the run ended.
+
+    ``presentations`` are those that verifiers acknowledged and did not refuse; ``presentations_verified`` those of
+    them of which a verifier, when asked, said that they are valid.
+    """
 
     ok: int
     failed: int
@@ -76,6 +80,14 @@ class LoadSummary:
     presentations: int
     presentations_per_second: float | None
     peak_active_holders: int | None
+    presentations_verified: int = 0
+
+    @property
+    def presentations_are(self) -> str:
+        """What is known of the presentations: verified, acknowledged, or some the one and some the other."""
+        if self.presentations_verified >= self.presentations:
+            return "verified"
+        return "partly verified" if self.presentations_verified else "acknowledged"
 
     @property
     def ended(self) -> int:
