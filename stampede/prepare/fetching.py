@@ -74,7 +74,7 @@ def _request(url: str, ca_files: tuple[str, ...], method: str) -> Fetched:
     except requests.exceptions.ContentDecodingError as error:
         raise NotFetched(f"what it answered cannot be unpacked ({_cause(error)})") from error
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        if isinstance(_innermost(error), TimeoutError | urllib3.exceptions.TimeoutError):
+        if isinstance(_innermost(error), TimeoutError | urllib3.exceptions.ReadTimeoutError):
             raise NotFetched(f"it did not answer within {TIMEOUT:g} s") from error
         raise NotFetched(f"it cannot be reached ({_cause(error)})") from error
     except ValueError as error:  # a host or port that none can be, which libraries tell in many ways
