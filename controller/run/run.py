@@ -78,6 +78,7 @@ class Run:
             self.clock, *on_disk_first, self.tallies.step_ended, self.figures.step_ended, *listeners
         )
         self.active = 0
+        self.started = 0
         self.finished = 0
         self.stopped = 0
         self.targets = Targets(settings.allowed_targets)
@@ -139,6 +140,7 @@ class Run:
     async def _live(self, number: int, due: float) -> None:
         """The life of one holder: the script, and what ``stampede_on_failure`` says after a failure."""
         self.recorder.arrivals += 1
+        self.started += 1
         self.active += 1
         try:
             holder = Holder(self._context, number, self._wallets.get(number))
@@ -166,7 +168,11 @@ class Run:
                 self._record_script_error(holder, error)
                 self.stopped += 1
                 return
-            except Exception as error:
+            except EndOfRun:
+                raise
+            except BaseException as error:  # a script's SystemExit is its own end, not that of the host
+                if is_being_cancelled(error):
+                    raise
                 LOGGER.exception("holder %s: the script raised", holder.number)
                 self._record_script_error(holder, error)
             holder.rounds = max(holder.rounds, rounds + 1)  # a script that fails early goes round too
@@ -194,7 +200,7 @@ class Run:
                 holder.attempt += 1
                 return
 
-    def _record_script_error(self, holder: Holder, error: Exception) -> None:
+    def _record_script_error(self, holder: Holder, error: BaseException) -> None:
         now = self.clock.now()
         self.recorder.step(
             "script",
@@ -207,3 +213,9 @@ class Run:
             error=StepError.error_class,
             detail=self._mask(f"{type(error).__name__}: {error}"),
         )
+
+
+def is_being_cancelled(error: BaseException) -> bool:
+    """Whether an exception is there because this task is being cancelled; a script may raise the same by itself."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

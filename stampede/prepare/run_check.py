@@ -19,7 +19,6 @@ from stampede.prepare.folder_checks import (
     nothing_to_compare_with,
     unwritable,
 )
-from stampede.prepare.rendering import render_script
 from stampede.prepare.trial import try_script
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.run_settings import Settings
@@ -78,7 +77,6 @@ def check_run(variables: dict[str, Any], names: Collection[str], hosts: int, rep
         problems += no_space_for_wallets(settings)
     if problems:
         raise BadInput(*problems)
-    render_script(variables, repository / "templates", repository)
     try_script(variables, repository / "templates", repository)
     return CheckedRun(
         id=run_id,
