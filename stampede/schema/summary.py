@@ -71,8 +71,8 @@ class RunSummary:
 class LoadSummary:
     """All steps of all hosts together; ``interrupted`` steps were still in flight when the run ended.
 
-    ``presentations`` are those that verifiers acknowledged and did not refuse; ``presentations_verified`` those of
-    them of which a verifier, when asked, said that they are valid.
+    ``presentations`` are those that ended ok: ``presentations_verified`` are those of which the verifier, when asked,
+    said that they are valid; of the others, ``presentations_acknowledged``, is known that they arrived.
     """
 
     ok: int
@@ -83,6 +83,7 @@ class LoadSummary:
     presentations_per_second: float | None
     peak_active_holders: int | None
     presentations_verified: int = 0
+    presentations_acknowledged: int = 0
 
     @property
     def presentations_are(self) -> str:
