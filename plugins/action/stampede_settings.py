@@ -18,6 +18,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from stampede.prepare.ca_files import absolute_ca_files
+from stampede.prepare.folder_checks import no_home
 from stampede.prepare.host_checks import neighbours, together
 from stampede.prepare.notices import notices
 from stampede.prepare.preflight import probe_run
@@ -59,6 +60,8 @@ class ActionModule(ActionBase):
         return result
 
     def _check(self, variables: dict[str, Any]) -> dict[str, Any]:
+        if str(self.get_shell_option("remote_tmp", "")).startswith("~") and (problems := no_home()):
+            raise BadInput(*problems)
         every = {host: self._all_variables_of(host) for host in self._task_vars["ansible_play_hosts_all"]}
         names = {name for found in every.values() for name in found if name.startswith(PREFIX)}
         load_hosts: dict[str, dict[str, Any]] = {}
