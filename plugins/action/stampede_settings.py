@@ -60,8 +60,8 @@ class ActionModule(ActionBase):
         return result
 
     def _check(self, variables: dict[str, Any]) -> dict[str, Any]:
-        if str(self.get_shell_option("remote_tmp", "")).startswith("~") and (problems := no_home()):
-            raise BadInput(*problems)
+        if str(self.get_shell_option("remote_tmp", "")).startswith("~") and (homeless := no_home()):
+            raise BadInput(*homeless)
         every = {host: self._all_variables_of(host) for host in self._task_vars["ansible_play_hosts_all"]}
         names = {name for found in every.values() for name in found if name.startswith(PREFIX)}
         load_hosts: dict[str, dict[str, Any]] = {}
