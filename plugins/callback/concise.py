@@ -9,6 +9,8 @@ from ansible import constants as C
 from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 
+from stampede import wording
+
 if TYPE_CHECKING:
     from ansible.executor.task_result import CallbackTaskResult
     from ansible.playbook.play import Play
@@ -68,7 +70,7 @@ class CallbackModule(DefaultCallback):
             return
         self._told = task._uuid
         self._display.display(
-            f"* {task.name or task.get_name()}",
+            wording.printable(f"* {task.name or task.get_name()}"),
             color=C.COLOR_HIGHLIGHT if self._prints_itself(task) else None,
         )
 
@@ -103,7 +105,7 @@ class CallbackModule(DefaultCallback):
         self._handle_warnings_and_exception(result)
         self._tell(result.task)
         if result.task.action == "ansible.builtin.debug" and "msg" in result.result:
-            self._display.display(str(result.result["msg"]))
+            self._display.display(wording.printable_lines(str(result.result["msg"])))
 
     def v2_runner_on_failed(self, result: CallbackTaskResult, ignore_errors: bool = False) -> None:
         if self._tells_all():
@@ -127,7 +129,7 @@ class CallbackModule(DefaultCallback):
         for line in self._sentences(result.result):
             if (host, line) not in self._said:  # what was rescued may be the reason of a failure later on
                 self._said.add((host, line))
-                self._display.display(f"[ERROR] {host}: {line}", color=C.COLOR_ERROR)
+                self._display.display(wording.printable(f"[ERROR] {host}: {line}"), color=C.COLOR_ERROR)
 
     @staticmethod
     def _sentences(values: dict[str, Any]) -> list[str]:
