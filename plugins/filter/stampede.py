@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from stampede.fleet import participation
+from stampede.results.folder import read_push_progress
+from stampede.schema.json_form import to_json
 
 
 def weights(names: Iterable[str], hostvars: Mapping[str, Any]) -> dict[str, float]:
@@ -38,6 +40,11 @@ def uncollected_runs(run_ids: Iterable[str], results: str, host: str = "") -> li
     return participation.uncollected_runs(run_ids, Path(results), host)
 
 
+def push_progress(folder: str) -> dict[str, Any]:
+    values: dict[str, Any] = to_json(read_push_progress(Path(folder)))
+    return values
+
+
 def variables(names: Iterable[str], hostvars: Mapping[str, Any]) -> dict[str, Any]:
     """The variables of the named hosts."""
     return {name: hostvars[name] for name in names}
@@ -53,4 +60,5 @@ class FilterModule:
             "stampede_not_collected_faults": not_collected_faults,
             "stampede_matching_runs": participation.matching_runs,
             "stampede_uncollected_runs": uncollected_runs,
+            "stampede_push_progress": push_progress,
         }
