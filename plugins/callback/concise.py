@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from ansible import constants as C
@@ -40,6 +41,13 @@ INTERRUPTED = (
 )
 VALIDATION = "ansible.builtin.validate_argument_spec"
 """Ansible inserts this task before each role; it is only of interest when it fails."""
+
+
+def printable(line: str) -> str:
+    """A line as a terminal may get it: hosts may have said anything, control characters too."""
+    return "".join(
+        ascii(letter)[1:-1] if unicodedata.category(letter)[0] == "C" else letter for letter in line.expandtabs()
+    )
 
 
 class CallbackModule(DefaultCallback):
@@ -103,7 +111,7 @@ class CallbackModule(DefaultCallback):
         self._handle_warnings_and_exception(result)
         self._tell(result.task)
         if result.task.action == "ansible.builtin.debug" and "msg" in result.result:
-            self._display.display(str(result.result["msg"]))
+            self._display.display("\n".join(map(printable, str(result.result["msg"]).split("\n"))))
 
     def v2_runner_on_failed(self, result: CallbackTaskResult, ignore_errors: bool = False) -> None:
         if self._tells_all():
@@ -123,7 +131,8 @@ class CallbackModule(DefaultCallback):
 
     def _tell_failure(self, result: CallbackTaskResult) -> None:
         self._tell(result.task)
-        host = result.host.get_name()
+        delegated = result.result.get("_ansible_delegated_vars") or {}
+        host = str(delegated.get("ansible_delegated_host") or result.host.get_name())
         for line in self._sentences(result.result):
             if (host, line) not in self._said:  # what was rescued may be the reason of a failure later on
                 self._said.add((host, line))
@@ -134,7 +143,7 @@ class CallbackModule(DefaultCallback):
         """What a failed task has to say. Of a command that is what it said itself, not that it failed."""
         said = [str(values.get(name) or "").strip() for name in ("stderr", "module_stderr")]
         text = "\n".join(filter(None, said)) or str(values.get("msg", "it failed and does not say why"))
-        return [line for line in text.splitlines() if line.strip()]
+        return [printable(line) for line in text.splitlines() if line.strip()]
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         self._watching = False

@@ -257,7 +257,7 @@ class Pattern(Shape):
 
 
 PATTERNS = {
-    "name": (r"[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ -"),
+    "name": (r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ -, and not . or .."),
     "host": (r"[A-Za-z0-9.:_-]+", "the host name or address at which services reach this host"),
     "address": (r"[A-Za-z0-9.:_-]+", "an address of this host"),
     "did": (
