@@ -1,10 +1,11 @@
 """A certificate authority created at start, and the gateway's TLS context."""
 
-import os
 import ssl
 from pathlib import Path
 
 import trustme
+
+from stampede.machine.trust import write_trust_file
 
 
 class Authority:
@@ -21,19 +22,11 @@ class Authority:
         self._server = authority.issue_cert(*names, common_name=host)
         self.ca_file = folder / "ca.pem"
         self.trust_file = folder / "trust.pem"
-        certificate = authority.cert_pem.bytes()
-        self.ca_file.write_bytes(certificate)
-        self.trust_file.write_bytes(certificate + _system_certificates())
+        authority.cert_pem.write_to_path(str(self.ca_file))
+        write_trust_file(self.trust_file, str(self.ca_file))
 
     def server_context(self) -> ssl.SSLContext:
         """The gateway's TLS context."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._server.configure_cert(context)
         return context
-
-
-def _system_certificates() -> bytes:
-    path = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
-    if not path or not Path(path).is_file():
-        return b""
-    return Path(path).read_bytes()

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import shutil
-import ssl
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from controller.agents.process import AgentProcess, Announce, check_ports_free
 from controller.agents.wallet import IGNORED_TOPICS, TOPICS, AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
 from stampede.machine.ports import free_ports
+from stampede.machine.trust import write_trust_file
 from stampede.schema.errors import StepError
 from stampede.schema.records import EventKind
 from stampede.schema.settings.run_settings import Settings
@@ -66,7 +66,10 @@ class AgentPool:
             timeout=aiohttp.ClientTimeout(total=None),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
-        trust_file = write_trust_file(self._run_dir / "trust.pem", self._settings)
+        trust_file = write_trust_file(
+            self._run_dir / "trust.pem",
+            *sorted({self._settings.ca_file, *(service.ca_file for service in self._settings.services.values())}),
+        )
         first_admin_port = free_ports(count)
         self.agents = [
             AgentProcess(
@@ -153,14 +156,3 @@ def create_wallet_dir(run_dir: Path) -> Path:
 def wallet_dir_parent(run_dir: Path) -> Path:
     """Where folders for wallets are created: in memory where the host has /dev/shm."""
     return TMPFS if os.access(TMPFS, os.W_OK) else run_dir
-
-
-def write_trust_file(path: Path, settings: Settings) -> Path:
-    """A PEM file with the system's CAs and those of the settings, for the agents' ``SSL_CERT_FILE``."""
-    files = {settings.ca_file, *(service.ca_file for service in settings.services.values())} - {""}
-    parts = [Path(file).read_text(encoding="utf-8") for file in sorted(files)]
-    system = ssl.get_default_verify_paths().cafile
-    if system:
-        parts.append(Path(system).read_text(encoding="utf-8"))
-    path.write_text("\n".join(parts), encoding="utf-8")
-    return path

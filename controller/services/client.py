@@ -16,6 +16,7 @@ from yarl import URL
 
 from controller.services import invitation
 from controller.services.invitation import Json
+from stampede.machine.trust import tls_context
 from stampede.schema.errors import BadInvitation, ServiceRefused, ServiceUnreachable, StepError, TlsError
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.service_settings import MAX_REDIRECTS, HttpRequest, fill_in
@@ -45,7 +46,7 @@ class HttpServices:
 
     async def __aenter__(self) -> Self:
         self._tls_contexts = {
-            name: _tls_context(self._ca_file, service.ca_file) for name, service in self._services.items()
+            name: tls_context(self._ca_file, service.ca_file) for name, service in self._services.items()
         }
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
@@ -140,14 +141,6 @@ class HttpServices:
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
             raise ServiceUnreachable(f"{service}: {error or type(error).__name__}") from error
         raise ServiceRefused(f"{service} redirected more than {MAX_REDIRECTS} times")
-
-
-def _tls_context(*ca_files: str) -> ssl.SSLContext:
-    """A context that verifies certificates with the system's CAs and those of ``ca_files``; '' stands for none."""
-    context = ssl.create_default_context()
-    for ca_file in filter(None, ca_files):
-        context.load_verify_locations(ca_file)
-    return context
 
 
 def _first_line(text: str) -> str:

@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 import urllib3
 
+from stampede.machine.trust import tls_context
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.influxdb_settings import Influxdb
 
@@ -72,14 +73,12 @@ def connect(target: Influxdb, secret: str) -> Server:
 
     Raises BadInput if the CA file cannot be used.
     """
-    context = ssl.create_default_context()
-    if target.ca_file:
-        try:
-            context.load_verify_locations(target.ca_file)
-        except OSError:
-            raise BadInput(
-                f"stampede_influxdb_ca_file is {target.ca_file!r}; it must be a PEM file that can be read"
-            ) from None
+    try:
+        context = tls_context(target.ca_file)
+    except OSError:
+        raise BadInput(
+            f"stampede_influxdb_ca_file is {target.ca_file!r}; it must be a PEM file that can be read"
+        ) from None
     return InfluxdbV2(target, secret, context) if target.bucket else InfluxdbV1(target, secret, context)
 
 

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from stampede.schema.errors import BadInput
+
 
 def write_atomically(path: Path, text: str, mode: int = 0o640) -> None:
     """Write a file so that readers see the old one or the new one, never a part."""
@@ -39,3 +41,16 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def user_path(variable: str, path: str, folder: Path) -> Path:
+    """The path that a user gave in ``variable``: absolute, relative to ``folder``, or below the home folder (``~``).
+
+    Raises BadInput when there is no such home folder.
+    """
+    try:
+        return folder / Path(path).expanduser()
+    except RuntimeError:
+        raise BadInput(
+            f"{variable} is {path!r}, but no home folder is known for it; it must be a path without ~, or HOME be set"
+        ) from None

@@ -6,15 +6,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from stampede.machine.files import user_path
+
 _OF_THE_RUN = {"stampede_ca_file": "ca.pem", "stampede_influxdb_ca_file": "ca-influxdb.pem"}
 """The variables that name a file, with the name of its copy on a load host."""
 
 
 def absolute_ca_files(variables: Mapping[str, Any], repository: Path) -> dict[str, Any]:
-    """The variables with absolute paths of CA files, which users may give relative to the repository."""
+    """The variables with absolute paths of CA files, which users may give relative to the repository.
 
-    def absolute(path: Any, _: str) -> Any:
-        return str(repository / Path(path).expanduser()) if isinstance(path, str) else path
+    Raises BadInput for one in the home folder of a user who has none.
+    """
+
+    def absolute(path: Any, variable: str, _: str) -> Any:
+        return str(user_path(variable, path, repository)) if isinstance(path, str) else path
 
     return _with_ca_files(variables, absolute)
 
@@ -23,23 +28,39 @@ def copied_ca_files(variables: Mapping[str, Any], folder: str) -> tuple[dict[str
     """The variables with CA files in ``folder`` of a load host, and the original of each by its name there."""
     originals: dict[str, str] = {}
 
-    def copied(path: Any, name: str) -> str:
+    def copied(path: Any, _: str, name: str) -> str:
         originals[name] = path
         return f"{folder}/{name}"
 
     return _with_ca_files(variables, copied), originals
 
 
-def _with_ca_files(variables: Mapping[str, Any], change: Callable[[Any, str], Any]) -> dict[str, Any]:
-    """The variables with ``change(path, name)`` in place of each CA file; ``name`` is unique among them."""
+def named_ca_files(variables: Mapping[str, Any]) -> dict[str, str]:
+    """The CA files by the variable that names each, such as ``stampede_services.issuer.ca_file``."""
+    named: dict[str, str] = {}
+
+    def noted(path: Any, variable: str, _: str) -> Any:
+        if isinstance(path, str):
+            named[variable] = path
+        return path
+
+    _with_ca_files(variables, noted)
+    return named
+
+
+def _with_ca_files(variables: Mapping[str, Any], change: Callable[[Any, str, str], Any]) -> dict[str, Any]:
+    """The variables with ``change(path, variable, name)`` in place of each CA file; ``name`` is unique among them."""
     changed = dict(variables)
     for variable, name in _OF_THE_RUN.items():
         if changed.get(variable):
-            changed[variable] = change(changed[variable], name)
+            changed[variable] = change(changed[variable], variable, name)
     services = changed.get("stampede_services")
     if isinstance(services, Mapping):
         changed["stampede_services"] = {
-            name: {**service, "ca_file": change(service["ca_file"], f"{name}-ca.pem")}
+            name: {
+                **service,
+                "ca_file": change(service["ca_file"], f"stampede_services.{name}.ca_file", f"{name}-ca.pem"),
+            }
             if isinstance(service, Mapping) and service.get("ca_file")
             else service
             for name, service in services.items()

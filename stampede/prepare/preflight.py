@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
 
 from stampede.influxdb.client import connect, failure_message
+from stampede.prepare.ca_checks import ca_file_problems, tls_advice
+from stampede.prepare.request import session
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.influxdb_settings import Influxdb
 from stampede.schema.settings.run_settings import Settings
@@ -37,16 +38,16 @@ def probe(settings: Settings) -> list[str]:
 
     A probe is a HEAD request, so that no invitation is created; any HTTP status is an answer.
     """
-    problems = _unreadable_ca_files(settings)
+    problems = ca_file_problems(_ca_files(settings))
     if problems:
         return problems
     for service in settings.services.values():
-        ca_file = service.ca_file or settings.ca_file
+        ca_files = (settings.ca_file, service.ca_file)
         for kind, request in (("invitation", service.invitation), ("revocation", service.revocation)):
             # a URL may hold ${name} in its path; server and port are what is probed
             origin = "{0.scheme}://{0.netloc}".format(urlsplit(request.url)) if request else ""
             variable = f"stampede_services.{service.name}.{kind}.url"
-            if origin and "${" not in origin and (problem := _failure_of(origin, ca_file)):
+            if origin and "${" not in origin and (problem := _failure_of(origin, *ca_files)):
                 problems.append(f"{variable} is {request.url!r}, but {problem}")  # type: ignore[union-attr]
     if settings.mediator_did and (problem := _resolve(settings)):
         problems.append(f"stampede_mediator_did is {settings.mediator_did!r}, which cannot be used: {problem}")
@@ -64,7 +65,7 @@ def probe_influxdb(target: Influxdb, secret: str) -> tuple[list[str], list[str]]
     if answer.ok or answer.status == 400:  # InfluxDB 2 answers 400 to no points when all else is right
         return [], []
     if answer.untrusted:
-        advice = "name the CA's PEM file in stampede_influxdb_ca_file"
+        advice = tls_advice(answer.message, "name the CA's PEM file in stampede_influxdb_ca_file")
         return [f"stampede_influxdb_url cannot be used: {failure_message(target, answer)}; {advice}"], []
     if answer.temporary:
         return [], [
@@ -74,26 +75,21 @@ def probe_influxdb(target: Influxdb, secret: str) -> tuple[list[str], list[str]]
     return [f"Points cannot be pushed: {failure_message(target, answer)}"], []
 
 
-def _unreadable_ca_files(settings: Settings) -> list[str]:
-    files = {"stampede_ca_file": settings.ca_file} | {
+def _ca_files(settings: Settings) -> dict[str, str]:
+    of_services = {
         f"stampede_services.{service.name}.ca_file": service.ca_file for service in settings.services.values()
     }
-    return [
-        f"{variable} is {file!r}; it must be a PEM file that can be read"
-        for variable, file in files.items()
-        if file and not Path(file).is_file()
-    ]
+    return {"stampede_ca_file": settings.ca_file} | of_services
 
 
-def _failure_of(url: str, ca_file: str, method: str = "HEAD") -> str:
+def _failure_of(url: str, *ca_files: str) -> str:
     """Why ``url`` cannot be used; empty when it answers."""
     try:
-        requests.request(method, url, timeout=TIMEOUT, verify=ca_file or True, allow_redirects=False)
+        with session(*ca_files) as control_node:
+            control_node.head(url, timeout=TIMEOUT, allow_redirects=False)
     except requests.exceptions.SSLError as error:
-        return (
-            f"its certificate is not trusted ({_cause(error)}); name the CA's PEM file in stampede_ca_file "
-            "or the service's ca_file"
-        )
+        advice = "name the CA's PEM file in stampede_ca_file or the service's ca_file"
+        return f"its certificate is not trusted ({_cause(error)}); {tls_advice(_cause(error), advice)}"
     except requests.exceptions.Timeout:
         return f"it did not answer within {TIMEOUT:g} s"
     except requests.exceptions.RequestException as error:
@@ -104,14 +100,15 @@ def _failure_of(url: str, ca_file: str, method: str = "HEAD") -> str:
 def _resolve(settings: Settings) -> str:
     """Why the mediator's DID document cannot be used, or leads to a host that may not be put under load; empty when
     all is well, or when only the agents can tell."""
-    did, ca_file, targets = settings.mediator_did, settings.ca_file, Targets(settings.allowed_targets)
+    did, ca_files, targets = settings.mediator_did, _ca_files(settings).values(), Targets(settings.allowed_targets)
     if not did.startswith("did:web:"):
         return ""
     url = did_web_url(did)
-    if problem := _failure_of(url, ca_file):
+    if problem := _failure_of(url, *ca_files):
         return f"{url}: {problem}"
     for _ in range(MAX_REDIRECTS):
-        answer = requests.get(url, timeout=TIMEOUT, verify=ca_file or True, allow_redirects=False)
+        with session(*ca_files) as control_node:
+            answer = control_node.get(url, timeout=TIMEOUT, allow_redirects=False)
         if not answer.is_redirect:
             break
         url = urljoin(url, answer.headers["Location"])

@@ -54,7 +54,7 @@ def check_run(variables: dict[str, Any], names: Collection[str], hosts: int, rep
         problems += error.sentences
     reader = VariableReader(variables)
     control = ControlNodeVariables(**reader.fields(ControlNodeVariables))
-    problems += reader.problems
+    problems += _of_others(reader.problems, problems)
     problems += wrong_min_hosts(control.min_hosts, hosts)
     problems += _of_others(shape_problems(variables), problems)
     run_id = variables["stampede_run_id"]

@@ -56,7 +56,7 @@ def test_a_run_that_may_begin(run_variables: dict[str, Any], tmp_path: Path) -> 
         ({"max_clock_offset": "close"}, "stampede_max_clock_offset is 'close'; it must be a number of seconds or a"),
         ({"reference_timeout": "x"}, "stampede_reference_timeout is 'x'; it must be a number of seconds or a dur"),
         ({"start_delay": -1}, "stampede_start_delay is -1; it must be a number of seconds or a duration such as"),
-        ({"secrets": "hush"}, "stampede_secrets is 'hush'; it must be a mapping"),
+        ({"secrets": "hush"}, "stampede_secrets is a text; it must be a mapping of names to texts"),
         ({"services": "none"}, "stampede_services is 'none'; it must map at least one service name"),
         ({"compare_with": "nowhere"}, "stampede_compare_with is 'nowhere', but"),
         ({"script": "nothing"}, "stampede_script is 'nothing'; it must be one of"),

@@ -9,7 +9,7 @@ import pytest
 from stampede.schema.settings.durations import seconds
 from stampede.schema.settings.influxdb_settings import Influxdb
 from stampede.schema.settings.run_settings import Settings, check_variables
-from stampede.schema.settings.service_settings import fill_in
+from stampede.schema.settings.service_settings import KNOWN_VALUES, fill_in
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,12 @@ def test_the_influxdb_that_points_go_to(variables: dict[str, Any]) -> None:
         ({"url": "https://i.example.org/", "found_at": "there"}, "found_at is 'there'"),
         ({"url": "https://i.example.org/", "methode": "GET"}, "has the key 'methode'"),
         ({"url": "https://i.example.org/${holdr}"}, "uses ${holdr}; it may use"),
+        (
+            {"url": "https://i.example.org/${rev_reg_id}"},
+            "stampede_services.issuer.invitation uses ${rev_reg_id}, which is not known at this request; it may use "
+            "holder, run_id and secret:NAME",
+        ),
+        ({"url": "https://i.example.org/", "body": {"a": ["${their_did}"]}}, "uses ${their_did}, which is not known"),
         ({"url": "https://i.example.org/", "headers": {"X-API-Key": "abc"}}, "holds a secret in clear"),
         (
             {"url": "https://i.example.org/", "headers": {"X-Auth-Token": "abc"}},
@@ -136,6 +142,14 @@ def test_wrong_requests(variables: dict[str, Any], request_: dict[str, Any], sen
     sentences = check_variables(variables | {"stampede_services": {"issuer": {"invitation": request_}}})
     assert len(sentences) == 1
     assert sentence in sentences[0]
+
+
+def test_each_request_may_use_what_is_known_when_it_is_sent(variables: dict[str, Any]) -> None:
+    for kind, names in KNOWN_VALUES.items():
+        invitation = {"url": "https://issuer.example.org/"}
+        known = {"url": "https://issuer.example.org/", "body": {name: f"${{{name}}}" for name in names}}
+        services = {"issuer": {"invitation": invitation, kind: known}}
+        assert check_variables(variables | {"stampede_services": services}) == []
 
 
 def test_plain_http_is_for_loopback(variables: dict[str, Any]) -> None:

@@ -1,10 +1,13 @@
-"""Durations as users write them."""
+"""Numbers and durations as users write them."""
 
 from __future__ import annotations
 
+import math
 import re
 
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
+_PART = r"([0-9]+(?:\.[0-9]+)?)"
+_DURATION = re.compile(f"(?:{_PART}h)?(?:{_PART}m)?(?:{_PART}s)?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def seconds(value: object) -> float:
@@ -15,18 +18,31 @@ def seconds(value: object) -> float:
 
     Raises ValueError for anything else, negative numbers included.
     """
-    if isinstance(value, bool):
-        raise ValueError(value)
-    if isinstance(value, int | float):
-        number = float(value)
-    else:
-        text = str(value).strip()
+    if isinstance(value, str):
+        text = value.strip()
         match = _DURATION.fullmatch(text)
         if match and any(match.groups()):
             hours, minutes, secs = (float(part or 0) for part in match.groups())
-            number = hours * 3600 + minutes * 60 + secs
+            result = hours * 3600 + minutes * 60 + secs
         else:
-            number = float(text)
-    if not 0 <= number < float("inf"):
+            result = number(text)
+    else:
+        result = number(value)
+    if result < 0:
         raise ValueError(value)
-    return number
+    return result
+
+
+def number(value: object) -> float:
+    """A finite number, or the text of one in ASCII. Raises ValueError for anything else."""
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        raise ValueError(value)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(value)
+    try:
+        result = float(value)
+    except OverflowError:
+        raise ValueError(value) from None
+    if not math.isfinite(result):
+        raise ValueError(value)
+    return result + 0.0  # there is no negative zero

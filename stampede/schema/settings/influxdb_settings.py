@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stampede.schema.errors import BadInput
-from stampede.schema.settings.variable_reader import VariableReader
+from stampede.schema.settings.variable_reader import VariableReader, shown
 from stampede.schema.settings.web_address import LOOPBACK, web_address
 
 
@@ -47,8 +47,7 @@ def read_influxdb(reader: VariableReader) -> Influxdb | None:
     if kind == "install" and not reader.variables.get("stampede_influxdb_url"):
         return Influxdb("")
     server = _read_server(reader)
-    secrets = reader.variables.get("stampede_secrets") or {}
-    if kind == "existing" and server.secret and server.secret not in secrets:
+    if kind == "existing" and server.secret and server.secret not in reader.secrets:
         named = (
             f"stampede_influxdb_bucket is {server.bucket!r}"
             if server.bucket
@@ -68,7 +67,7 @@ def _read_server(reader: VariableReader) -> Influxdb:
         ca_file=reader.read("influxdb_ca_file") or reader.read("ca_file"),
     )
     _check_url(reader, server)
-    if not (server.bucket or server.database):
+    if reader.is_right("influxdb_bucket") and not (server.bucket or server.database):
         reader.complain(
             "stampede_influxdb_database and stampede_influxdb_bucket are both empty; one must name where points "
             "go, the database for InfluxDB 1, the bucket for InfluxDB 2 or 3"
@@ -91,6 +90,8 @@ def _check_url(reader: VariableReader, server: Influxdb) -> None:
         return
     parts = web_address(url)
     if not parts:
-        reader.complain(f"{variable} is {url!r}; it must be a URL such as https://influx.example.org:8086")
+        reader.complain(f"{variable} is {shown(url)}; it must be a URL such as https://influx.example.org:8086")
     elif parts.scheme == "http" and parts.hostname not in LOOPBACK and server.secret:
-        reader.complain(f"{variable} is {url!r}; it must start with https://, or {server.secret} would go in clear")
+        reader.complain(
+            f"{variable} is {shown(url)}; it must start with https://, or {server.secret} would go in clear"
+        )

@@ -15,9 +15,10 @@ from stampede.load_models.interface import LoadModel
 from stampede.schema.errors import BadInput
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.influxdb_settings import Influxdb, read_influxdb
+from stampede.schema.settings.secret_settings import check_secrets
 from stampede.schema.settings.service_settings import Service, read_services
 from stampede.schema.settings.targets import Targets, did_urls
-from stampede.schema.settings.variable_reader import VariableReader
+from stampede.schema.settings.variable_reader import VariableReader, shown
 from stampede.schema.settings.variables import LoadHostVariables
 
 
@@ -46,7 +47,9 @@ class Settings(LoadHostVariables):
     @classmethod
     def from_variables(cls, variables: Mapping[str, Any]) -> Settings:
         """Build settings from ``stampede_*`` variables. Raises BadInput with all problems found."""
-        reader = VariableReader({"stampede_first_holder": 0, "stampede_load_model": catalog.DEFAULT, **variables})
+        optional = {"stampede_first_holder": 0, "stampede_load_model": catalog.DEFAULT, "stampede_local": True}
+        reader = VariableReader(optional | dict(variables))
+        check_secrets(reader)
         settings = cls(
             **reader.fields(LoadHostVariables),
             load=_read_load_model(reader),
@@ -55,9 +58,12 @@ class Settings(LoadHostVariables):
         )
         reader.ordered("wait_min", "wait_max")
         reader.ordered("presentations_min", "presentations_max")
-        reader.problems += settings._wrong_postgresql(variables)
-        reader.problems += settings.not_allowed()
-        reader.problems += thresholds.check(settings.thresholds, settings.load.why_no_phase)
+        for sentence in (
+            *settings._wrong_postgresql(has_own_server=not reader.read("local")),
+            *(settings.not_allowed() if reader.is_right("allowed_targets") else ()),
+            *thresholds.check(settings.thresholds, settings.load.why_no_phase),
+        ):
+            reader.complain(sentence)
         if reader.problems:
             raise BadInput(*reader.problems)
         return settings
@@ -86,19 +92,22 @@ class Settings(LoadHostVariables):
         theirs as ``${secret:NAME}``."""
         return dataclasses.asdict(self)
 
-    def _wrong_postgresql(self, variables: Mapping[str, Any]) -> list[str]:
-        sentences = []
-        on_load_host = str(variables.get("stampede_local")).lower() in ("false", "no")  # gets a server of its own
-        if self.wallet_storage == "postgresql" and not (self.postgresql_url or on_load_host):
-            sentences.append(
-                "stampede_postgresql_url is empty but stampede_wallet_storage is postgresql; "
-                "give postgresql://USER@HOST:PORT (the password as stampede_secrets.postgresql_password)"
-            )
-        if urlsplit(self.postgresql_url).password:
-            sentences.append(
-                "stampede_postgresql_url holds a password; put it into stampede_secrets as postgresql_password"
-            )
-        return sentences
+    def _wrong_postgresql(self, has_own_server: bool) -> list[str]:
+        right = "postgresql://USER@HOST:PORT (the password as stampede_secrets.postgresql_password)"
+        if not self.postgresql_url:
+            if self.wallet_storage != "postgresql" or has_own_server:
+                return []
+            return [f"stampede_postgresql_url is empty but stampede_wallet_storage is postgresql; give {right}"]
+        try:
+            parts = urlsplit(self.postgresql_url)
+            wrong = parts.scheme not in ("postgresql", "postgres") or not parts.hostname or parts.port == 0
+            wrong = wrong or " " in self.postgresql_url
+            password = parts.password
+        except ValueError:
+            wrong, password = True, None
+        if password:
+            return ["stampede_postgresql_url holds a password; put it into stampede_secrets as postgresql_password"]
+        return [f"stampede_postgresql_url is {shown(self.postgresql_url)}; it must be {right}"] if wrong else []
 
 
 def check_variables(variables: Mapping[str, Any]) -> list[str]:
@@ -114,7 +123,8 @@ def _read_load_model(reader: VariableReader) -> LoadModel:
     try:
         return catalog.load_model(reader.read("load_model")).read(reader)
     except BadInput as error:
-        reader.problems += error.sentences
+        for sentence in error.sentences:
+            reader.complain(sentence)
         return catalog.load_model(catalog.DEFAULT).read(reader)
 
 

@@ -11,9 +11,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
-from stampede.schema.settings.durations import seconds
+from stampede.schema.settings.durations import number, seconds
+from stampede.schema.settings.web_address import web_address
+
+LONGEST_TEXT = 4096
+"""Characters; no path is longer on Linux."""
+MOST_TEXTS = 1000
+LONGEST_DURATION = 366 * 24 * 3600
+"""Seconds: a year. What is longer is a slip, and would only be found out by waiting."""
+
+
+class TooMuch(ValueError):
+    """A value of the right kind is beyond reason; the message says what it may be at most."""
 
 
 class Shape(ABC):
@@ -44,10 +54,11 @@ class Shape(ABC):
 
 @dataclass(frozen=True, slots=True)
 class WholeNumber(Shape):
-    """An integer within bounds, or the text of one."""
+    """An integer within bounds, or the text of one. ``at_most`` is what is within reason."""
 
     minimum: int | None = None
     maximum: int | None = None
+    at_most: int | None = None
 
     python = "int"
 
@@ -61,20 +72,29 @@ class WholeNumber(Shape):
         """See Shape."""
         return "a whole number" + _bounds(self.minimum, self.maximum)
 
+    @property
+    def brief(self) -> str:
+        """See Shape."""
+        return self.right + ("" if self.at_most is None else f", at most {self.at_most}")
+
     def read(self, value: Any) -> int:
         """See Shape."""
-        number = int(str(value).strip())
-        if isinstance(value, bool) or not _within(number, self.minimum, self.maximum):
+        if isinstance(value, bool) or not (isinstance(value, int) or _is_whole(value)):
+            raise TypeError(value)
+        whole = int(value)
+        if not _within(whole, self.minimum, self.maximum):
             raise ValueError(value)
-        return number
+        _check_at_most(whole, self.at_most)
+        return whole
 
 
 @dataclass(frozen=True, slots=True)
 class Number(Shape):
-    """A number within bounds, or the text of one."""
+    """A finite number within bounds, or the text of one. ``at_most`` is what is within reason."""
 
     minimum: float | None = None
     maximum: float | None = None
+    at_most: float | None = None
 
     python = "float"
     fallback = 0.0
@@ -84,12 +104,18 @@ class Number(Shape):
         """See Shape."""
         return "a number" + _bounds(self.minimum, self.maximum)
 
+    @property
+    def brief(self) -> str:
+        """See Shape."""
+        return self.right + ("" if self.at_most is None else f", at most {self.at_most}")
+
     def read(self, value: Any) -> float:
         """See Shape."""
-        number = float(str(value).strip())
-        if isinstance(value, bool) or not _within(number, self.minimum, self.maximum):
+        found = number(value)
+        if not _within(found, self.minimum, self.maximum):
             raise ValueError(value)
-        return number
+        _check_at_most(found, self.at_most)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +143,17 @@ class Duration(Shape):
 
     def read(self, value: Any) -> float:
         """See Shape."""
-        number = seconds(value)
-        if self.above_zero and number == 0:
+        found = seconds(value)
+        if self.above_zero and found == 0:
             raise ValueError(value)
-        return number
+        if found > LONGEST_DURATION:
+            raise TooMuch(f"at most a year, {LONGEST_DURATION // 3600}h")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class Text(Shape):
-    """A text; a number is taken as its text, nothing as the empty text."""
+    """A text in one line; a number is taken as its text, nothing as the empty text."""
 
     may_be_empty: bool = True
 
@@ -139,9 +167,7 @@ class Text(Shape):
 
     def read(self, value: Any) -> str:
         """See Shape."""
-        if isinstance(value, bool) or not isinstance(value, str | int | float | None):
-            raise TypeError(value)
-        text = "" if value is None else str(value)
+        text = one_line(value)
         if not (text or self.may_be_empty):
             raise ValueError(value)
         return text
@@ -159,7 +185,9 @@ class Texts(Shape):
         """See Shape."""
         if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
             raise TypeError(value)
-        return tuple(str(item) for item in value)
+        if len(value) > MOST_TEXTS:
+            raise TooMuch(f"a list of at most {MOST_TEXTS} texts")
+        return tuple(one_line(item) for item in value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +206,7 @@ class Choice(Shape):
 
     def read(self, value: Any) -> str:
         """See Shape."""
-        if str(value) not in self.choices:
+        if not isinstance(value, str) or value not in self.choices:
             raise ValueError(value)
         return str(value)
 
@@ -193,7 +221,9 @@ class Switch(Shape):
 
     def read(self, value: Any) -> bool:
         """See Shape."""
-        word = str(value).strip().lower()
+        if not isinstance(value, str | int):
+            raise TypeError(value)
+        word = str(value).lower()
         if word not in _TRUE | _FALSE:
             raise ValueError(value)
         return word in _TRUE
@@ -228,8 +258,8 @@ class Url(Shape):
 
     def read(self, value: Any) -> str:
         """See Shape."""
-        text = "" if value is None else str(value)
-        if text and (urlsplit(text).scheme not in ("http", "https") or not urlsplit(text).hostname):
+        text = one_line(value)
+        if text and not web_address(text):
             raise ValueError(value)
         return text
 
@@ -250,7 +280,7 @@ class Pattern(Shape):
 
     def read(self, value: Any) -> str:
         """See Shape."""
-        text = "" if value is None else str(value)
+        text = one_line(value)
         if not re.fullmatch(PATTERNS[self.name][0], text):
             raise ValueError(value)
         return text
@@ -261,14 +291,46 @@ PATTERNS = {
     "host": (r"[A-Za-z0-9.:_-]+", "the host name or address at which services reach this host"),
     "address": (r"[A-Za-z0-9.:_-]+", "an address of this host"),
     "did": (
-        r"|did:[a-z0-9]+:\S+|[1-9A-HJ-NP-Za-km-z]{21,22}",
+        r"|did:[a-z0-9]+:[!-~]+|[1-9A-HJ-NP-Za-km-z]{21,22}",
         "a public DID such as did:web:mediator.example.org, or empty for no mediator",
     ),
+    "user": (r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", "a name that a Linux user can have, such as stampede"),
+    "memory_limit": (
+        r"[0-9]+(\.[0-9]+)?%|[0-9]+[KMGT]?|infinity",
+        "a limit that systemd understands, such as 90%, 16G or infinity",
+    ),
+    "memory_size": (r"[0-9]+ ?(B|kB|MB|GB|TB)?", "a size that PostgreSQL understands, such as 256MB or 2GB"),
 }
 """A regular expression for the whole text, and what is right in words, by the ``format`` of the argument specs."""
 
 _TRUE = frozenset({"y", "yes", "on", "1", "true", "t"})
 _FALSE = frozenset({"n", "no", "off", "0", "false", "f"})
+
+
+def one_line(value: Any) -> str:
+    """The text of a text, of a number, or of nothing. Raises TypeError for all else, ValueError for a text that
+    cannot stand in one line of a file, TooMuch for one that is too long."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float | None):
+        raise TypeError(value)
+    text = "" if value is None else str(value)
+    if CONTROL.search(text):
+        raise ValueError(value)
+    if len(text) > LONGEST_TEXT:
+        raise TooMuch(f"of at most {LONGEST_TEXT} characters")
+    return text
+
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Control characters, separators of lines, and halves of characters, which UTF-8 does not have."""
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[+-]?[0-9]{1,4000}", value) is not None
+
+
+def _check_at_most(found: float, limit: float | None) -> None:
+    if limit is not None and found > limit:
+        raise TooMuch(f"at most {limit}")
 
 
 def _bounds(minimum: float | None, maximum: float | None) -> str:

@@ -21,7 +21,7 @@ ERRORS, THROUGHPUT, MEAN, MAX = "errors", "throughput", "mean", "max"
 EXAMPLE = "present_proof p95 response_time < 2 s"
 
 _THRESHOLD = re.compile(r"([^<>=]*?)\s*(<=|>=|<|>|=)\s*([^<>=]*?)(?:\s+during\s+(\S+))?")
-_QUANTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,3})?)")
+_QUANTILE = re.compile(r"p([0-9]{1,2}(?:\.[0-9]{1,3})?)")
 _COMPARISONS = {
     "<": operator.lt,
     "<=": operator.le,
@@ -30,7 +30,9 @@ _COMPARISONS = {
     "=": operator.le,  # "= 0": no count is below it
 }
 _WORD = re.compile(r'"[^"]*"|\S+')  # names of steps with spaces are quoted
-_NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*(\S*)")
+_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(\S*)")
+_LARGEST = 1e9
+"""Of a limit, in its unit. Nothing that is measured comes near it, so that nothing could ever cross it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,8 @@ def _limit(metric: str, comparison: str, text: str) -> tuple[float, str]:
     """The limit and its unit, checked against the figure."""
     match = _NUMBER.fullmatch(text)
     number, unit = (float(match[1]), match[2]) if match else (math.nan, "")
+    if number > _LARGEST:
+        raise ValueError(f"its limit must be at most {_LARGEST:.0f}")
     if metric == THROUGHPUT:
         if unit != "/s" or not number > 0 or comparison not in (">", ">="):
             raise ValueError("throughput must be followed by > or >= and steps a second above 0, such as >= 5/s")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import re
+import reprlib
+import types
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from stampede.schema.settings.durations import seconds
-from stampede.schema.settings.shapes import Duration, WholeNumber
+from stampede.schema.settings.shapes import Duration, TooMuch, WholeNumber
 from stampede.schema.settings.variables import VARIABLES
 
 if TYPE_CHECKING:
@@ -22,10 +25,23 @@ class VariableReader:
     def __init__(self, variables: Mapping[str, Any]) -> None:
         self.variables = variables
         self.problems: list[str] = []
+        self._misshapen: set[str] = set()
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The names of ``stampede_secrets``, as far as these can be read."""
+        found = self.variables.get("stampede_secrets")
+        return frozenset(found) if isinstance(found, Mapping) else frozenset()
+
+    def is_right(self, name: str) -> bool:
+        """Whether a variable that has been read has its shape."""
+        return PREFIX + name not in self._misshapen
 
     def complain(self, sentence: str) -> None:
-        """Note what is wrong, and what would be right."""
-        self.problems.append(sentence)
+        """Note what is wrong, and what would be right. A variable of another shape has had its sentence: what stands
+        in for its value needs none."""
+        if sentence.split(maxsplit=1)[0] not in self._misshapen:
+            self.problems.append(sentence)
 
     def read(self, name: str) -> Any:
         """The value in its shape; when it has another, or is not set, that is noted and a value of the shape is
@@ -34,13 +50,17 @@ class VariableReader:
         shape = VARIABLES[variable]
         if variable not in self.variables:
             self.complain(f"{variable} is not set; it must be {shape.right}")
+            self._misshapen.add(variable)
             return shape.fallback
         value = self.variables[variable]
         try:
             return shape.read(value)
+        except TooMuch as error:
+            self.complain(f"{variable} is {shown(value)}; it must be {error}")
         except (ValueError, TypeError):
-            self.complain(f"{variable} is {value!r}; it must be {shape.right}")
-            return shape.fallback
+            self.complain(f"{variable} is {shown(value)}; it must be {shape.right}")
+        self._misshapen.add(variable)
+        return shape.fallback
 
     def integer(self, name: str) -> int:
         """A whole number, within its bounds."""
@@ -58,15 +78,11 @@ class VariableReader:
 
     def ordered(self, lower: str, upper: str) -> None:
         """Note when the one number or duration is more than the other."""
-        least, most = self.variables.get(PREFIX + lower), self.variables.get(PREFIX + upper)
-        try:
-            wrong = seconds(least) > seconds(most)
-        except (ValueError, TypeError):
-            return  # noted as a wrong shape
-        if wrong:
+        least, most = self.read(lower), self.read(upper)
+        if least > most and self.is_right(upper):
             self.complain(
-                f"stampede_{lower} is {least}, more than stampede_{upper}, which is {most}; "
-                f"stampede_{lower} must be at most stampede_{upper}"
+                f"stampede_{lower} is {self.variables[PREFIX + lower]}, more than stampede_{upper}, which is "
+                f"{self.variables[PREFIX + upper]}; stampede_{lower} must be at most stampede_{upper}"
             )
 
 
@@ -76,3 +92,34 @@ def shape_problems(variables: Mapping[str, Any]) -> list[str]:
     for name in sorted(variables.keys() & VARIABLES.keys()):
         reader.read(name.removeprefix(PREFIX))
     return reader.problems
+
+
+def kind_of(value: Any) -> str:
+    """What a value is, where it must not be quoted because it may hold a secret."""
+    for kinds, words in _KINDS:
+        if isinstance(value, kinds):
+            return words
+    return f"a {type(value).__name__}"
+
+
+def shown(value: Any) -> str:
+    """A value as a sentence can quote it: in one line, of bounded length, without passwords in URLs."""
+    if isinstance(value, datetime.date):
+        return f"{value}, which YAML takes for a date unless it is in quotes"
+    try:
+        return _PASSWORD.sub(r"\1***@", _REPR.repr(value))
+    except ValueError:  # a number of thousands of digits
+        return "a number of thousands of digits"
+
+
+_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s]*@")
+_REPR = reprlib.Repr(maxlevel=4, maxdict=8, maxlist=8, maxtuple=8, maxset=8, maxstring=200, maxlong=50, maxother=100)
+_KINDS: tuple[tuple[Any, str], ...] = (
+    (types.NoneType, "nothing"),
+    (bool, "true or false"),
+    (int | float, "a number"),
+    (str, "a text"),
+    (Mapping, "a mapping"),
+    (list | tuple, "a list"),
+    (datetime.date, "a date"),
+)
