@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import shlex
 import signal
 import sys
@@ -22,6 +23,7 @@ from rich.live import Live
 from rich.text import Text
 
 from stampede.fleet import live_table as table
+from stampede.fleet.found_runs import MOST_RUNS, is_run_id
 from stampede.fleet.host_poller import HostPoller
 from stampede.fleet.host_view import HostView, clock
 from stampede.fleet.inventory import LoadHost, load_hosts
@@ -104,11 +106,11 @@ def runs_of_units(run: Callable[[str], str], work_dir: Path) -> list[Run]:
     folders, _, units = output.partition("\n\n")
     active = {line.split()[0] for line in units.splitlines() if line.strip()}
     runs = []
-    for line in folders.splitlines():
+    for line in folders.splitlines()[:MOST_RUNS]:
         moment, _, folder = line.partition(" ")
-        if folder:
-            name = Path(folder).name
-            runs.append(Run(name, float(moment), unit(name) in active))
+        name = Path(folder).name
+        if is_run_id(name) and re.fullmatch(r"\d{1,12}\.?\d{0,12}", moment, re.ASCII):  # a host may say anything
+            runs.append(Run(name, min(float(moment), time.time()), unit(name) in active))
     return runs
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stampede.fleet import clashes, participation
+from stampede.fleet import clashes, participation, watch
 from stampede.fleet.clock_check import read_clock
 from stampede.fleet.found_runs import found_runs, is_run_id, wrong_answers
 
@@ -180,3 +181,25 @@ def test_points_that_were_pushed_need_no_sentence(tmp_path: Path) -> None:
     assert participation.not_pushed(tmp_path, "load-1").startswith(
         "InfluxDB does not have all points of load-1: refused. To push what is missing: ansible-playbook "
     )
+
+
+# ----------------------------------------------------------------- seen from afar
+
+
+def test_a_watch_passes_over_what_can_be_no_run() -> None:
+    said = "\n".join(
+        [
+            "1795000000.5 /var/lib/stampede/runs/r1",
+            "9e9 /var/lib/stampede/runs/r2",
+            "9999999999 /var/lib/stampede/runs/r3",
+            "nan /var/lib/stampede/runs/r4",
+            "1795000000 /var/lib/stampede/runs/..",
+            "1795000000 /var/lib/stampede/runs/\x1b[2J",
+            "1795000000",
+            "",
+            "stampede-run@r1.service loaded active",
+            "",
+        ]
+    )
+    found = watch.runs_of_units(lambda _: said, Path("/var/lib/stampede/runs"))
+    assert [run.id for run in found] == ["r1", "r3"] and all(run.deployed <= time.time() for run in found)

@@ -42,7 +42,7 @@ def inventory_of(folder: Path, **groups: dict[str, Any]) -> Path:
 
 NONE = "The inventory has no host in the group load_hosts; name yours there"
 SERVICES = {"services": {"b": LOCAL}}
-LIMITED = ({"load_hosts": {"a": LOCAL}} | SERVICES, ("--limit", "b"), "--limit b leaves no host of the group")
+LIMITED = (
     {"load_hosts": {"a": LOCAL}} | SERVICES,
     ("--limit", "b"),
     "--limit b leaves no host of the group load_hosts",

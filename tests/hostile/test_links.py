@@ -9,7 +9,9 @@ import json
 import os
 import pwd
 import stat
+import subprocess
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,8 @@ from typing import Any
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from plugin_files import load_plugin
+
+from stampede.fleet.run_watch import stop_command
 
 folders = load_plugin("modules/stampede_run_folder")
 pack = load_plugin("modules/stampede_pack")
@@ -187,6 +191,26 @@ def test_stale_secrets_of_other_runs_are_removed_and_nothing_by_a_link(work: Pat
     result = put(work / "r1", state="new", stale_secrets=600)
     assert result["removed"] == [str(work / "stale/secrets.json")]
     assert (work / "fresh/secrets.json").exists() and (work.parent / "roots/secrets.json").exists()
+
+
+@as_root
+def test_a_watch_that_ends_a_run_follows_no_link_with_root_s_rights() -> None:
+    with tempfile.TemporaryDirectory() as place:  # where another user may come, unlike the tests' own folder
+        root, run = Path(place), Path(place) / "runs"
+        root.chmod(0o755)
+        (root / "shadow").write_text("root's")
+        (root / "shadow").chmod(0o600)
+        put(run, state="new", owner="nobody")
+        command = ["sh", "-c", stop_command(str(run), "too slow")]
+        for name in ("stop.new", "stop"):
+            (run / name).symlink_to(root / "shadow")
+            subprocess.run(command, check=False, capture_output=True)
+            assert (root / "shadow").read_text() == "root's", name
+            assert stat.S_IMODE((root / "shadow").stat().st_mode) == 0o600, name
+            for left in ("stop.new", "stop"):
+                (run / left).unlink(missing_ok=True)
+        subprocess.run(command, check=True)
+        assert (run / "stop").read_text() == "too slow" and (run / "stop").stat().st_uid == NOBODY.pw_uid
 
 
 # ---------------------------------------------------------------------- packing
