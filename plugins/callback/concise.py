@@ -102,6 +102,13 @@ class CallbackModule(DefaultCallback):
         if self._tells_all():
             super().v2_playbook_on_include(included_file)
 
+    def _handle_warnings(self, res: dict[str, Any]) -> None:
+        if self._tells_all():
+            super()._handle_warnings(res)
+            return
+        for warning in res.pop("warnings", None) or []:
+            self._display.warning(printable(str(warning)))
+
     def v2_runner_on_ok(self, result: CallbackTaskResult) -> None:
         if self._tells_all():
             super().v2_runner_on_ok(result)
@@ -119,6 +126,12 @@ class CallbackModule(DefaultCallback):
         elif not (result.task.loop and "results" in result.result):  # of a loop each item has told its own
             self._tell_failure(result)
 
+    def v2_runner_on_unreachable(self, result: CallbackTaskResult) -> None:
+        if self._tells_all():
+            super().v2_runner_on_unreachable(result)
+        else:
+            self._tell_failure(result)
+
     def v2_runner_item_on_ok(self, result: CallbackTaskResult) -> None:
         if self._tells_all():
             super().v2_runner_item_on_ok(result)
@@ -131,8 +144,7 @@ class CallbackModule(DefaultCallback):
 
     def _tell_failure(self, result: CallbackTaskResult) -> None:
         self._tell(result.task)
-        delegated = result.result.get("_ansible_delegated_vars") or {}
-        host = str(delegated.get("ansible_delegated_host") or result.host.get_name())
+        host = str(result.task.delegate_to or result.host.get_name())  # where it happened
         for line in self._sentences(result.result):
             if (host, line) not in self._said:  # what was rescued may be the reason of a failure later on
                 self._said.add((host, line))

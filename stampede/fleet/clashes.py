@@ -11,6 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from stampede.fleet.found_runs import found_runs
 from stampede.fleet.participation import Hosts
 
+IN_RESULTS = frozenset(
+    {"services", "run.json", "report.html", "summary.json", "steps.csv.gz", "junit.xml", "compare.html"}
+)
+"""What a run's results folder holds beside the hosts' folders."""
+
 
 def odd_names(hosts: Iterable[str]) -> list[str]:
     """A sentence for each name of the inventory that would lead to another folder than its own."""
@@ -22,11 +27,15 @@ def odd_names(hosts: Iterable[str]) -> list[str]:
 
 
 def shared_names(hosts: Hosts) -> list[str]:
-    """A sentence for each name in results that several hosts have: each has a folder of that name."""
+    """A sentence for each name in results that is not one host's alone: each has a folder of that name."""
     in_results = {host: str(values.get("stampede_host_name") or host) for host, values in hosts.items()}
     return [
         f"stampede_host_name of {_and(names)} is {name!r}; each load host must have a name of its own"
         for name, names in _alike(in_results)
+    ] + [
+        f"stampede_host_name of {host} is {name!r}, which the results of a run have already; it must be another"
+        for host, name in in_results.items()
+        if name in IN_RESULTS
     ]
 
 

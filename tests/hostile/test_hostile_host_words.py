@@ -149,6 +149,12 @@ def test_two_hosts_with_one_name_in_results_are_told() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["services", "run.json"])
+def test_a_host_s_name_that_is_another_file_s_in_results_is_told(name: str) -> None:
+    (sentence,) = clashes.shared_names({"load-1": {}, name: {}})
+    assert sentence.startswith(f"stampede_host_name of {name} is {name!r}, which the results of a run have already")
+
+
 @pytest.mark.parametrize("name", [".", "..", "a/b", "../a", "a\\b", "/", "a\x1b[2J"])
 def test_names_of_the_inventory_that_lead_elsewhere_are_told(name: str) -> None:
     (sentence,) = clashes.odd_names(["load-1", name, "10.0.0.1", "fe80::1", "a.example.org"])

@@ -142,12 +142,19 @@ PLAYBOOK = """
       ansible.builtin.command:
         argv: [sh, -c, "echo {{ item }} is wrong >&2; false"]
       loop: [one]
-      delegate_to: "{{ groups['metrics'][0] }}"
+      delegate_to: "{{ 'metrics-' ~ 1 }}"
       ignore_errors: true
     - name: Say more than is good for a terminal
       ansible.builtin.command:
         argv: [printf, "\\\\033[2J\\\\007gone\\\\342\\\\200\\\\256\\\\rhi"]
       register: said
+    - name: Be warned
+      ansible.builtin.ping:
+      delegate_to: forged
+    - name: Call one that is gone
+      ansible.builtin.ping:
+      delegate_to: gone
+      ignore_unreachable: true
     - name: Show it
       ansible.builtin.debug:
         msg: "{{ said.stdout }}\\tnext\\nline"
@@ -160,10 +167,16 @@ PLAYBOOK = """
 def test_errors_name_the_host_where_they_happened_and_hold_no_control_characters(tmp_path: Path) -> None:
     playbook = tmp_path / "playbook.yml"
     playbook.write_text(PLAYBOOK)
-    code, errors, output = play(
-        playbook, inventory_of(tmp_path, load_hosts={"a": LOCAL}, metrics={"metrics-1": LOCAL})
-    )
+    forged = tmp_path / "python"
+    forged.write_text("""#!/bin/sh\nprintf '%s' '{"ping": "pong", "warnings": ["\\u001b[2Jwarned"]}'\n""")
+    forged.chmod(0o755)
+    others = {"metrics-1": LOCAL, "forged": LOCAL | {"ansible_python_interpreter": str(forged)}}
+    gone = {"gone": {"ansible_host": "127.0.0.1", "ansible_port": 1}}
+    inventory = inventory_of(tmp_path, load_hosts={"a": LOCAL}, metrics=others | gone)
+    code, errors, output = play(playbook, inventory)
     assert code == 2, output
     assert errors[:2] == ["[ERROR] metrics-1: wrong", "[ERROR] metrics-1: one is wrong"], output
+    assert errors[2].startswith("[ERROR] gone: ") and "Connection refused" in errors[2], output
     assert "[ERROR] a: \\x1b[2J\\x07gone\\u202e" in output
+    assert "[WARNING]: \\x1b[2Jwarned" in output, output
     assert not set(output) & {"\x1b", "\x07", "\u202e", "\r"} and "line\n" in output
