@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import sys
+import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,21 @@ from stampede.schema.settings.run_settings import Settings
 from stampede.version import VERSION
 
 
+def run_file(file: str, variables: Mapping[str, Any]) -> int:
+    """What a rendered controller script does when it is run; returns its exit code.
+
+    It is loaded once more, as the module ``scenario``: all names there are the scenario's own, and it is not
+    ``__main__``, so that what the scenario does when it is run by itself is left out.
+    """
+    module = types.ModuleType("scenario")
+    module.__file__ = file
+    sys.modules[module.__name__] = module
+    exec(compile(Path(file).read_text(encoding="utf-8"), file, "exec"), module.__dict__)  # noqa: S102
+    return run_script(module.script, variables)
+
+
 def run_script(script: Script, variables: Mapping[str, Any], argv: Sequence[str] | None = None) -> int:
-    """What the rendered controller script does; returns its exit code."""
+    """The command line of a controller script; returns its exit code."""
     parser = argparse.ArgumentParser(description="Stampede controller script: makes the load of one host.")
     parser.add_argument("--version", action="version", version=f"stampede {VERSION}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")

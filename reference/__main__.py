@@ -15,6 +15,7 @@ try:
     import psutil
 
     from stampede.schema.settings.durations import seconds
+    from stampede.schema.settings.web_address import bare_host
 
     from .agent import AgentError
     from .services import Options, Services, StartError
@@ -47,6 +48,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--port", type=_port, default=9443, help="HTTPS port (default: 9443)")
     parser.add_argument(
         "--public-host",
+        type=_host,
         default="localhost",
         metavar="HOST",
         help="name or address by which holders reach this machine (default: localhost)",
@@ -75,6 +77,13 @@ def _port(text: str) -> int:
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise argparse.ArgumentTypeError(f"'{text}' is not a port, which is a number from 1 to 65535")
     return int(text)
+
+
+def _host(text: str) -> str:
+    try:
+        return bare_host(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a host name or IP address, without a port") from None
 
 
 def _registry_size(text: str) -> int:

@@ -13,6 +13,7 @@ import aiohttp
 
 from controller.acapy_patches import registry
 from stampede.machine.ports import free_ports
+from stampede.machine.proxies import without_proxies
 
 
 class AgentError(Exception):
@@ -138,7 +139,7 @@ class Agent:
         import aries_askar
 
         return {
-            **{name: value for name, value in os.environ.items() if not name.startswith("ACAPY_")},
+            **{name: value for name, value in without_proxies(os.environ).items() if not name.startswith("ACAPY_")},
             "HOME": str(self._folder),
             "ACAPY_HOME": str(self._folder),
             "ACAPY_ADMIN_API_KEY": self._admin_key,

@@ -12,7 +12,7 @@ class DidDocuments:
     """DIDs `did:web:<host>%3A<port>:<name>` with their documents at `https://<host>:<port>/<name>/did.json`."""
 
     def __init__(self, host: str, port: int) -> None:
-        """`host` and `port` are the gateway's public ones."""
+        """`host` and `port` are the gateway's public ones, as a URL has them."""
         self._authority = quote(f"{host}:{port}", safe="")
         self._documents: dict[str, dict[str, Any]] = {}
 

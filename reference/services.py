@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stampede.schema.settings.web_address import in_url
+
 from . import issuer, mediator, verifier
 from .agent import Agent
 from .ca import Authority
@@ -38,6 +40,7 @@ class Options:
     folder: Path
     port: int = 9443
     public_host: str = "localhost"
+    """A name or an IP address, which is without brackets."""
     registry_size: int = 1000
     verifier_delay: float = 0.0
     """Seconds by which DIDComm messages to the verifier are delayed."""
@@ -52,11 +55,12 @@ class Services:
         self._report = report
         self._folder = options.folder.resolve()
         self._prepare_folder()
-        self.url = f"https://{options.public_host}:{options.port}"
+        host = in_url(options.public_host)
+        self.url = f"https://{host}:{options.port}"
         self._authority = Authority(self._folder, options.public_host)
         self._token = secrets.token_urlsafe(24)
         self._gateway = Gateway(options.port, {Verifier.NAME: options.verifier_delay})
-        documents = DidDocuments(options.public_host, options.port)
+        documents = DidDocuments(host, options.port)
         registry = Registry(self._folder / "registry", self._token)
         tails = TailsFiles(self._folder / "tails")
         self._agents = {name: self._agent(name) for name in (Issuer.NAME, Verifier.NAME, Mediator.NAME)}

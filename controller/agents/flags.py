@@ -14,6 +14,7 @@ from pathlib import Path
 from controller.acapy_patches import registry
 from controller.agents.postgresql import Postgresql
 from stampede.schema.settings.run_settings import Settings
+from stampede.schema.settings.web_address import in_url
 
 WALLETS_IN_MEMORY = 10_000
 """Wallets that an agent keeps open (``cache_size``); more than it ever has."""
@@ -70,7 +71,7 @@ def command_line(settings: Settings, agent: AgentIdentity) -> list[str]:
         *("--label", f"Stampede {agent.name}"),
         *("--inbound-transport", "http", settings.agent_bind, port),
         *("--outbound-transport", "http"),
-        *("--endpoint", f"http://{settings.agent_host}:{port}"),
+        *("--endpoint", f"http://{in_url(settings.agent_host)}:{port}"),
         *("--admin", "127.0.0.1", str(agent.admin_port)),
         *("--wallet-type", "askar-anoncreds", "--wallet-name", own_store),
         "--auto-provision",

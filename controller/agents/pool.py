@@ -23,7 +23,8 @@ from controller.agents.wallet import IGNORED_TOPICS, TOPICS, AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
 from stampede.machine.ports import free_ports
 from stampede.machine.trust import write_trust_file
-from stampede.schema.errors import StepError
+from stampede.machine.wallet_space import TMPFS, lacking_space
+from stampede.schema.errors import BadInput, StepError
 from stampede.schema.records import EventKind
 from stampede.schema.settings.run_settings import Settings
 
@@ -31,7 +32,6 @@ LOGGER = logging.getLogger(__name__)
 
 CONCURRENT_CREATIONS = 4
 """Wallets that an agent creates at the same time."""
-TMPFS = Path("/dev/shm")  # noqa: S108  a private folder is created in it
 WALLET_DIR_PREFIX = "stampede-"
 """Of the folders with wallets; the controller's process id follows."""
 
@@ -59,6 +59,7 @@ class AgentPool:
     async def __aenter__(self) -> Self:
         count = self._settings.agents or psutil.cpu_count() or 1
         check_ports_free(self._settings, count)
+        check_space(self._settings, count, wallet_dir_parent(self._run_dir))
         self._wallet_dir = create_wallet_dir(self._run_dir)
         await self._webhooks.__aenter__()
         self._session = aiohttp.ClientSession(
@@ -146,6 +147,12 @@ class AgentPool:
         except StepError as error:
             self._announce(EventKind.WALLET_KEPT, f"the former wallet of holder {number} was not removed: {error}")
         return self._wallets[number]
+
+
+def check_space(settings: Settings, agents: int, folder: Path) -> None:
+    """Raise BadInput when ``folder`` is too small for this host's wallets."""
+    if settings.wallet_storage == "sqlite" and (lacking := lacking_space(folder, agents, len(settings.load.wallets))):
+        raise BadInput(f"{settings.host_name}: {lacking}")
 
 
 def create_wallet_dir(run_dir: Path) -> Path:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+
+from stampede.schema.settings.web_address import in_url
 
 CONNECTIONS = 20
 """Per store; an agent has two. PostgreSQL's own ``max_connections`` (100 by default) must allow for all of them."""
@@ -24,7 +26,8 @@ class Postgresql:
     def from_url(cls, url: str, password: str) -> Self:
         """The server at ``postgresql://USER@HOST:PORT``; the user must be allowed to create databases."""
         parts = urlsplit(url)
-        return cls(parts.hostname or "localhost", parts.port or 5432, parts.username or "postgres", password)
+        account = unquote(parts.username or "postgres")
+        return cls(parts.hostname or "localhost", parts.port or 5432, account, password)
 
     def environment(self) -> dict[str, str]:
         """ACA-Py's wallet storage settings as environment variables, because they contain the password."""
@@ -37,7 +40,7 @@ class Postgresql:
         return {
             "ACAPY_WALLET_STORAGE_TYPE": "postgres_storage",
             "ACAPY_WALLET_STORAGE_CONFIG": json.dumps(
-                {"url": f"{self.host}:{self.port}", "max_connections": CONNECTIONS}
+                {"url": f"{in_url(self.host)}:{self.port}", "max_connections": CONNECTIONS}
             ),
             "ACAPY_WALLET_STORAGE_CREDS": json.dumps(credentials),
         }

@@ -22,6 +22,7 @@ from controller.agents.postgresql import Postgresql
 from controller.agents.restart_policy import RestartPolicy
 from controller.agents.wallet import TOPICS, AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
+from stampede.machine.proxies import without_proxies
 from stampede.schema.errors import AgentDied, AgentError, AgentLost, BadInput
 from stampede.schema.records import EventKind
 from stampede.schema.settings.run_settings import Settings
@@ -185,7 +186,7 @@ class AgentProcess:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **flags.environment(settings, identity, self._postgresql)},
+                env={**without_proxies(os.environ), **flags.environment(settings, identity, self._postgresql)},
                 cwd=self._run_dir,
                 start_new_session=True,
             )
@@ -239,6 +240,8 @@ def check_ports_free(settings: Settings, count: int) -> None:
         port = flags.inbound_port(settings, number)
         with socket.socket(socket.AF_INET6 if ":" in settings.agent_bind else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if probe.family == socket.AF_INET6:  # as the agents listen
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             try:
                 probe.bind((settings.agent_bind, port))
             except OSError as error:

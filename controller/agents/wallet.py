@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from controller.agents.admin import AdminApi, check_not_abandoned
@@ -22,6 +23,10 @@ class Connection:
     my_did: str = ""
     their_did: str = ""
     invitation_msg_id: str = ""
+    service: str = ""
+    """The configured service whose invitation made it; empty when none is known."""
+    answer: Mapping[str, str] = field(default_factory=dict)
+    """What requests to that service use of its answer, by the names of their placeholders."""
 
 
 @dataclass(slots=True)
@@ -33,6 +38,14 @@ class Credential:
     thread_id: str = ""
     rev_reg_id: str = ""
     cred_rev_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """A presentation that the verifier has acknowledged. What the verifier found, ACA-Py's ack does not tell."""
+
+    pres_ex_id: str
+    thread_id: str
 
 
 class Wallet(Protocol):
@@ -47,10 +60,10 @@ class Wallet(Protocol):
     async def receive_credential(self, connection: Connection) -> Credential:
         """Await offer, request and issued credential (Aries RFC 0453)."""
 
-    async def present_proof(self, invitation: Json) -> None:
+    async def present_proof(self, invitation: Json) -> Presentation:
         """Answer the presentation request attached to an invitation (Aries RFCs 0434, 0454)."""
 
-    async def present_proof_to(self, connection: Connection) -> None:
+    async def present_proof_to(self, connection: Connection) -> Presentation:
         """Answer the presentation request that comes over a connection (Aries RFC 0454)."""
 
     async def receive_revocation_notification(self) -> str:
@@ -162,28 +175,32 @@ class AcapyWallet:
             credential.rev_reg_id, credential.cred_rev_id = kept["rev_reg_id"], str(kept["cred_rev_id"])
         return credential
 
-    async def present_proof(self, invitation: Json) -> None:
+    async def present_proof(self, invitation: Json) -> Presentation:
         """See Wallet."""
         thread_id = request_thread_id(invitation)
         if thread_id is None:
             raise BadInvitation("the invitation carries no presentation request (no requests~attach in it)")
         await self._receive(invitation)
-        self._verified(await self._expect(Topics.presentation_exchange, "done", "abandoned", thread_id=thread_id))
+        return self._presented(
+            await self._expect(Topics.presentation_exchange, "done", "abandoned", thread_id=thread_id)
+        )
 
-    async def present_proof_to(self, connection: Connection) -> None:
+    async def present_proof_to(self, connection: Connection) -> Presentation:
         """See Wallet."""
         request = await self._expect(
             Topics.presentation_exchange, "request-received", "abandoned", connection_id=connection.connection_id
         )
-        self._verified(
+        check_not_abandoned(request, "the presentation exchange")
+        return self._presented(
             await self._expect(Topics.presentation_exchange, "done", "abandoned", pres_ex_id=request["pres_ex_id"])
         )
 
     @staticmethod
-    def _verified(event: Json) -> None:
+    def _presented(event: Json) -> Presentation:
         check_not_abandoned(event, "the presentation exchange")
         if str(event.get("verified", "true")) == "false":
             raise PresentationRejected("the verifier found the presentation not valid")
+        return Presentation(str(event.get("pres_ex_id", "")), str(event.get("thread_id", "")))
 
     async def receive_revocation_notification(self) -> str:
         """See Wallet."""
@@ -277,7 +294,8 @@ class AcapyWallet:
         try:
             return await self._post(path, body=as_out_of_band(invitation), auto_accept="true", **mediation)
         except AgentError as error:
-            if " answered 4" in error.detail:
+            # ACA-Py answers 500 to invitations that it cannot make sense of; 503 and 504 are its own troubles.
+            if re.search(rf" {path} answered (4|500)", error.detail):
                 raise BadInvitation(f"the holder's agent did not take the invitation: {error.detail}") from error
             raise
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from controller.load.clock import Clock
 from controller.load.pacing import Pacer
 from controller.metrics.recorder import Recorder
-from controller.services.client import Services
+from controller.services.interface import Services
+from stampede.schema.masking import Mask
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.targets import Targets
 
@@ -25,3 +26,5 @@ class HolderContext:
     targets: Targets
     another_round: Callable[[int], bool]
     """Whether a holder that has completed so many rounds may begin another one."""
+    mask: Mask
+    """Keeps the run's secrets out of what is told of a failed step."""

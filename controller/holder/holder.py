@@ -6,15 +6,24 @@ import asyncio
 import difflib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any
 
-from controller.agents.wallet import Connection, Credential, Wallet
+from controller.agents.wallet import Connection, Credential, Presentation, Wallet
 from controller.holder.context import HolderContext
 from controller.holder.step import TimedStep, declared_steps, step
 from controller.load.think_time import think_time
-from controller.services.client import string_values
-from controller.services.invitation import Json, as_out_of_band
-from stampede.schema.errors import BadInput, NoConnection, NoCredential
-from stampede.schema.settings.targets import invitation_urls
+from controller.services.interface import Verdict, string_values
+from controller.services.invitation import Json, answer_of, as_out_of_band
+from stampede.schema.errors import (
+    BadInput,
+    BadInvitation,
+    NoConnection,
+    NoCredential,
+    PresentationRejected,
+    StepTimeout,
+)
+from stampede.schema.records import VERIFIED
+from stampede.schema.settings.targets import invitation_urls, readable
 
 LONGEST_STEP_NAME = 64
 
@@ -64,8 +73,7 @@ class Holder:
     async def request_invitation(self, service: str) -> Json:
         """Request an out-of-band invitation (RFC 0434) from ``service`` by HTTPS; returns it."""
         self._check_service(service)
-        values = string_values({"run_id": self.context.settings.run_id, "holder": self.number})
-        return await self.context.services.request_invitation(service, values)
+        return await self.context.services.request_invitation(service, self._values())
 
     async def connect(self, service: str, name: str = "", invitation: Json | None = None) -> Connection | None:
         """Request an invitation from ``service``, process it, connect, and keep the connection.
@@ -77,13 +85,15 @@ class Holder:
             invitation = await self.request_invitation(service)
             if invitation is None:
                 return None
-        self._check_targets(invitation, service)
         return await self._connect(service, name or service, invitation)
 
     @step("connect")
     async def _connect(self, service: str, name: str, invitation: Json) -> Connection:
-        self.connections[name] = await self.wallet.accept_invitation(invitation, name)
-        return self.connections[name]
+        self._check_targets(invitation, service)
+        connection = await self.wallet.accept_invitation(invitation, name)
+        connection.service, connection.answer = service, answer_of(invitation)
+        self.connections[name] = connection
+        return connection
 
     @step("receive_credential")
     async def receive_credential(self, connection: Connection | str | None) -> Credential:
@@ -97,7 +107,8 @@ class Holder:
         """Present a proof (RFC 0454) and await the verifier's acknowledgement.
 
         ``verifier`` is a service's name: an invitation with a presentation request is requested by HTTPS
-        and answered; or a kept Connection, over which the request comes.
+        and answered; or a kept Connection, over which the request comes. The step's time ends with the
+        acknowledgement; a service that has a ``result`` request is then asked what it found, and that decides.
         """
         if isinstance(verifier, Connection):
             await self._present_over_connection(verifier)
@@ -106,16 +117,20 @@ class Holder:
             invitation = await self.request_invitation(verifier)
             if invitation is None:
                 return
-        self._check_targets(invitation, verifier)
         await self._present_on_invitation(verifier, invitation)
 
     @step("present_proof")
-    async def _present_over_connection(self, verifier: Connection) -> None:
-        await self.wallet.present_proof_to(verifier)
+    async def _present_over_connection(self, verifier: Connection, timed: TimedStep | None = None) -> None:
+        presentation = await self.wallet.present_proof_to(verifier)
+        await self._await_verdict(timed, presentation, verifier)
 
     @step("present_proof")
-    async def _present_on_invitation(self, verifier: str, invitation: Json) -> None:
-        await self.wallet.present_proof(invitation)
+    async def _present_on_invitation(self, verifier: str, invitation: Json, timed: TimedStep | None = None) -> None:
+        self._check_targets(invitation, verifier)
+        presentation = await self.wallet.present_proof(invitation)
+        message_id, answer = str(invitation.get("@id", "")), answer_of(invitation)
+        none_kept = Connection("", "", invitation_msg_id=message_id, service=verifier, answer=answer)
+        await self._await_verdict(timed, presentation, none_kept)
 
     async def request_revocation(self, service: str, connection: Connection | str | None = None) -> None:
         """Request from ``service``, by HTTPS, that the newest credential got over ``connection`` be revoked.
@@ -134,19 +149,14 @@ class Holder:
     async def _request_revocation(self, service: str, connection: Connection | str) -> None:
         kept = self._connection(connection)
         credential = self._credential(kept)
-        values = {
-            "run_id": self.context.settings.run_id,
-            "holder": self.number,
-            "connection_id": kept.connection_id,
-            "my_did": kept.my_did,
-            "their_did": kept.their_did,
-            "invitation_msg_id": kept.invitation_msg_id,
+        known = {
+            **_of(kept),
             "thread_id": credential.thread_id,
             "cred_ex_id": credential.cred_ex_id,
             "rev_reg_id": credential.rev_reg_id,
             "cred_rev_id": credential.cred_rev_id,
         }
-        await self.context.services.request_revocation(service, string_values(values))
+        await self.context.services.request_revocation(service, self._values(**known, **kept.answer))
 
     async def receive_revocation_notification(self, connection: Connection | str | None) -> None:
         """Await the revocation notification (RFC 0721) for a credential got over ``connection``, and delete
@@ -231,9 +241,45 @@ class Holder:
             raise unknown_service(service, self.context.settings.services)
 
     def _check_targets(self, invitation: Json, service: str) -> None:
-        """Raise BadInput when an invitation leads to a host that may not be loaded."""
+        """Raise BadInput when an invitation leads to a host that may not be loaded, BadInvitation when to none."""
         for url in invitation_urls(as_out_of_band(invitation)):
+            if readable(url) is None:
+                raise BadInvitation(f"an invitation of {service} leads to {url}, in which no host can be read")
             self.context.targets.check(f"an invitation of {service} leads to {url}", url)
+
+    def _values(self, **known: Any) -> dict[str, str]:
+        """What a request to a service may use."""
+        return string_values({"run_id": self.context.settings.run_id, "holder": self.number, **known})
+
+    async def _await_verdict(
+        self, timed: TimedStep | None, presentation: Presentation, connection: Connection
+    ) -> None:
+        """End the step's time, and ask the verifier until it says what it found, if it can be asked.
+
+        Raises PresentationRejected or PresentationUnverified, StepTimeout when it does not say so in time.
+        """
+        assert timed is not None, "given by the step"
+        timed.done()
+        service, clock = connection.service, self.context.clock
+        configured = self.context.settings.services.get(service)
+        if configured is None or configured.result is None:
+            return
+        request = configured.result
+        known = {"thread_id": presentation.thread_id, "pres_ex_id": presentation.pres_ex_id}
+        values = self._values(**_of(connection), **known, **connection.answer)
+        end = clock.now() + request.limit
+        timed.awaited = f"waited for the result of {service}"
+        while True:
+            result = await self.context.services.request_result(service, values)
+            if result.verdict == Verdict.VERIFIED:
+                timed.detail = VERIFIED
+                return
+            if result.verdict == Verdict.REFUSED:
+                raise PresentationRejected(result.sentence)
+            timed.awaited = f"waited for the result of {service}: {result.sentence}"
+            if clock.now() + request.interval > end:
+                raise StepTimeout(f"{timed.awaited}, for {request.limit:g} s")
+            await asyncio.sleep(request.interval)
 
     def _connection(self, connection: Connection | str | None) -> Connection:
         if isinstance(connection, Connection):
@@ -252,6 +298,12 @@ class Holder:
 
 STEPS = declared_steps(Holder)
 """All steps that there are; a script does some of them, and may add its own."""
+
+
+def _of(connection: Connection) -> dict[str, str]:
+    """What requests to a service may use of a connection."""
+    names = ("connection_id", "my_did", "their_did", "invitation_msg_id")
+    return {name: getattr(connection, name) for name in names}
 
 
 def unknown_service(service: str, known: Iterable[str]) -> BadInput:

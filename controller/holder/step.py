@@ -7,7 +7,7 @@ import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import Any, Concatenate, Protocol
+from typing import Any, Concatenate, Protocol, Self
 
 from controller.agents.wallet import Connection, Wallet
 from controller.holder.context import HolderContext
@@ -41,7 +41,7 @@ class TimedStep:
     Any other exception is the script's own and is journaled as such, not as a failure of this step.
     """
 
-    __slots__ = ("_due", "_holder", "_limit", "_name", "_service", "_start", "_timeout")
+    __slots__ = ("_done", "_due", "_holder", "_limit", "_name", "_service", "_start", "_timeout", "awaited", "detail")
 
     def __init__(self, holder: Performer, name: str, service: str = "", limit: float | None = None) -> None:
         """``limit``: seconds after which the step fails; ``stampede_step_timeout`` without."""
@@ -49,8 +49,17 @@ class TimedStep:
         self._name = name
         self._service = service
         self._limit = holder.context.settings.step_timeout if limit is None else limit
+        self._done: float | None = None
+        self.awaited = ""
+        """What the step waits for and saw last, should its time be over."""
+        self.detail = ""
+        """What is journaled of a step that ends ok."""
 
-    async def __aenter__(self) -> None:
+    def done(self) -> None:
+        """Take the step's times until now. The rest of the block is not timed, but decides how the step ended."""
+        self._done = self._holder.context.clock.now()
+
+    async def __aenter__(self) -> Self:
         holder, context = self._holder, self._holder.context
         if context.pacer.ended:
             raise EndOfRun
@@ -59,6 +68,7 @@ class TimedStep:
         context.recorder.in_flight += 1
         self._timeout = asyncio.timeout(self._limit)
         await self._timeout.__aenter__()
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -78,12 +88,14 @@ class TimedStep:
                 self._record(Outcome.INTERRUPTED)
                 return False
             case TimeoutError():
-                reason = self._holder.wallet.cut_off() or StepTimeout("no answer came")
+                reason = self._holder.wallet.cut_off() or StepTimeout(self.awaited or "no answer came")
                 failure: StepError = type(reason)(f"{reason.detail}, for {self._limit:g} s")
             case StepError():
                 failure = error
             case _:
                 return False
+        failure.detail = context.mask(failure.detail)
+        failure.args = (failure.detail,)
         self._record(Outcome.FAILED, failure)
         if context.settings.on_failure != "continue":
             raise failure
@@ -103,7 +115,8 @@ class TimedStep:
             attempt=holder.attempt,
             service=self._service,
             error=error.error_class if error else "",
-            detail=error.detail if error else "",
+            detail=error.detail if error else self.detail,
+            done=self._done if outcome == Outcome.OK else None,
         )
 
 
@@ -115,7 +128,8 @@ def step[H: Performer, **P, T](
     """Declare a method of a holder as the step ``name``: all of it is timed, see TimedStep.
 
     It then returns None when the step failed and ``stampede_on_failure`` is ``continue``. Its first argument, where
-    that is a service's name or a connection, is journaled as the step's ``service``.
+    that is a service's name or a connection, is journaled as the step's ``service``. A method with a parameter
+    ``timed`` is given the step itself.
     """
 
     def declare(
@@ -123,10 +137,13 @@ def step[H: Performer, **P, T](
     ) -> Callable[Concatenate[H, P], Coroutine[Any, Any, T | None]]:
         _, *parameters = inspect.signature(method).parameters
         first = parameters[0] if parameters else ""
+        wants_itself = "timed" in parameters
 
         @functools.wraps(method)
         async def timed(holder: H, /, *args: P.args, **kwargs: P.kwargs) -> T | None:
-            async with TimedStep(holder, name, _service(args[0] if args else kwargs.get(first))):
+            async with TimedStep(holder, name, _service(args[0] if args else kwargs.get(first))) as itself:
+                if wants_itself:
+                    kwargs["timed"] = itself
                 return await method(holder, *args, **kwargs)
             return None
 

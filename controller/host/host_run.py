@@ -20,6 +20,7 @@ from controller.agents.egress_guard import REFUSED
 from controller.agents.pool import AgentPool
 from controller.holder.holder import Script
 from controller.host.leftovers import remove_leftovers
+from controller.host.masked_logs import mask_logs
 from controller.host.reporter import Reporter
 from controller.host.state_file import StateFile
 from controller.host.versions import host_record
@@ -32,10 +33,12 @@ from controller.services.client import HttpServices
 from stampede.machine.files import read_json, write_json
 from stampede.schema.errors import BadInput, StepError, StepTimeout
 from stampede.schema.json_form import to_json
+from stampede.schema.masking import Mask
 from stampede.schema.phases import Phase
 from stampede.schema.records import RUN_TAGS, EventKind, EventRecord
 from stampede.schema.run_record import HOST_FILE
 from stampede.schema.settings.run_settings import Settings
+from stampede.schema.settings.secret_settings import read_secrets
 
 LOGGER = logging.getLogger(__name__)
 
@@ -56,6 +59,7 @@ class HostRun:
         self._run: Run | None = None
         self._journal: Journal | None = None
         self._push: PushProcess | None = None
+        self._mask = Mask()
         self._ending = asyncio.Event()
         self._aborted = asyncio.Event()
 
@@ -70,8 +74,10 @@ class HostRun:
             self._state.journal = self._journal
             try:
                 secret_values = self._take_secrets()
+                self._mask = Mask(secret_values.values())
+                mask_logs(self._mask)
                 if server := self._settings.influxdb:
-                    secret = secret_values.get(server.secret, "").strip()
+                    secret = secret_values.get(server.secret, "")
                     self._push = PushProcess(server, secret, self._settings.influxdb_flush, self._dir)
                     self._state.push = await stack.enter_async_context(self._push)
                 code = await self._armed_run(secret_values)
@@ -108,6 +114,7 @@ class HostRun:
                 wallets=pool,
                 journal=journal,
                 on_phase=self._enter,
+                mask=self._mask,
             )
             self._run = self._state.run = run
             self._state.pool = pool
@@ -240,13 +247,13 @@ class HostRun:
 
     def _fail(self, message: str) -> None:
         LOGGER.error("%s", message)
-        self._state.message = message
+        self._state.message = self._mask.lines(message)
         self._enter(Phase.FAILED)
 
     def _announce(self, kind: EventKind, text: str) -> None:
         LOGGER.info("%s: %s", kind, text)
         if self._journal:
-            self._journal.write(EventRecord(kind, text), time.time_ns())
+            self._journal.write(EventRecord(kind, self._mask(text)), time.time_ns())
 
     def _on_journal_problem(self, problem: str) -> None:
         LOGGER.error("%s", problem)
@@ -256,4 +263,4 @@ class HostRun:
         path = self._dir / "secrets.json"
         values = read_json(path)
         path.unlink(missing_ok=True)
-        return {str(key): str(value) for key, value in values.items()} if isinstance(values, dict) else {}
+        return read_secrets(values)

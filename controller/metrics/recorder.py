@@ -9,7 +9,7 @@ from controller.metrics.journal import Journal
 from stampede.schema.records import Outcome, StepRecord
 
 MOST_DETAIL = 500
-"""Characters of a failure's detail that are recorded."""
+"""Characters of a step's detail that are recorded."""
 
 type StepListener = Callable[[StepRecord, float], None]
 """Is called with each record and the moment, on the run's clock, at which the step ended."""
@@ -48,9 +48,11 @@ class Recorder:
         service: str = "",
         error: str = "",
         detail: str = "",
+        done: float | None = None,
     ) -> None:
-        """Record a step that ends now."""
+        """Record a step that ends now, or that was ``done`` before: from then on its times are taken."""
         now = self._clock.now()
+        end = now if done is None else done
         record = StepRecord(
             name,
             outcome,
@@ -58,10 +60,10 @@ class Recorder:
             iteration,
             attempt,
             service,
-            now - start,
-            now - due,
+            end - start,
+            end - due,
             error or None,
-            detail[:MOST_DETAIL] if error else None,
+            detail[:MOST_DETAIL] or None,
         )
         for listener in self._listeners:
             listener(record, now)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from controller.holder.holder import Script
+from controller.holder.holder import Holder, Script
 from controller.load.virtual_time import VirtualTimeLoop
-from controller.run.run import Run
+from controller.run.run import Run, is_being_cancelled
 from controller.run.simulated import SimulatedServices, SimulatedWallets
 from stampede.load_models.interface import EndOfRun
 from stampede.schema.records import StepRecord
@@ -26,6 +29,8 @@ class Forecast:
     load: str
     """The load model's own sentence."""
     holders: int
+    complete: bool = True
+    """Whether it covers the whole run, or only as much of it as could be simulated in the time that there was."""
 
     @property
     def per_second(self) -> float:
@@ -44,29 +49,46 @@ class Forecast:
             "(simulated holders, assumed service times):",
             *(f"  {name:<{width}}  {count:>9,}" for name, count in self.steps.items()),
         ]
+        if not self.complete:
+            lines.insert(
+                1, f"Only its first {_duration(self.seconds)} could be simulated in the time that there was."
+            )
         return "\n".join(lines)
 
 
-def dry_run(script: Script, settings: Settings) -> Forecast:
+def dry_run(script: Script, settings: Settings, within: float | None = None, cut_at: float | None = None) -> Forecast:
     """Run ``script`` for all holders on virtual time.
+
+    ``within``: real seconds after which the simulation is ended, complete or not. ``cut_at``: virtual seconds after
+    which the run is aborted, to see whether the script lets itself be ended; what it raises then is its own affair.
 
     Raises BadInput when the script asks for what the settings do not have, and whatever else it raises.
     """
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        return runner.run(_dry_run(script, settings))
+        return runner.run(_dry_run(script, settings, within, cut_at))
 
 
-async def _dry_run(script: Script, settings: Settings) -> Forecast:
+async def _dry_run(script: Script, settings: Settings, within: float | None, cut_at: float | None) -> Forecast:
     per_second: Counter[int] = Counter()
-    failure: list[Exception] = []
+    failures: list[BaseException] = []
+    complete = True
 
-    async def watched(holder: object) -> None:
+    async def watched(holder: Holder) -> None:
         try:
-            await script(holder)  # type: ignore[arg-type]
-        except Exception as error:
-            failure.append(error)
+            await script(holder)
+        except EndOfRun:
+            raise
+        except BaseException as error:
+            if is_being_cancelled(error):
+                raise
+            failures.append(error)
             run.abort()
             raise EndOfRun from None
+
+    def give_up() -> None:
+        nonlocal complete
+        complete = False
+        run.abort()
 
     def count(record: StepRecord, now: float) -> None:
         per_second[int(now)] += 1
@@ -79,16 +101,35 @@ async def _dry_run(script: Script, settings: Settings) -> Forecast:
         listeners=[count],
     )
     start = run.clock.now()
-    await run.play(start)
-    if failure:
-        raise failure[0]
+    if cut_at is not None:
+        asyncio.get_running_loop().call_later(cut_at, run.abort)
+    with _after(within, give_up):
+        await run.play(start)
+    if failures and cut_at is None:
+        raise failures[0]
     return Forecast(
         run.clock.now() - start,
         dict(run.figures.steps),
         max(per_second.values(), default=0),
         settings.load.describe(),
         len(settings.load.wallets),
+        complete,
     )
+
+
+@contextlib.contextmanager
+def _after(seconds: float | None, act: Callable[[], None]) -> Iterator[None]:
+    """Have the event loop ``act`` after so many seconds of real time, of which its own clock knows nothing."""
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, asyncio.get_running_loop().call_soon_threadsafe, [act])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _duration(seconds: float) -> str:

@@ -17,9 +17,10 @@ from controller.load.pacing import Pacer
 from controller.metrics.journal import Journal
 from controller.metrics.live_figures import LiveFigures
 from controller.metrics.recorder import Recorder, StepListener, journaling
-from controller.services.client import Services
+from controller.services.interface import Services
 from stampede.load_models.interface import EndOfRun
 from stampede.schema.errors import AgentLost, BadInput, StepError
+from stampede.schema.masking import Mask
 from stampede.schema.phases import Phase
 from stampede.schema.records import Outcome
 from stampede.schema.settings.run_settings import Settings
@@ -62,8 +63,11 @@ class Run:
         journal: Journal | None = None,
         listeners: Iterable[StepListener] = (),
         on_phase: Callable[[Phase], None] = lambda phase: None,
+        mask: Mask | None = None,
     ) -> None:
+        """``mask`` keeps the run's secrets out of journal and logs."""
         self.settings = settings
+        self._mask = mask or Mask()
         self.services = services
         self.clock = Clock()
         self.pacer = Pacer(self.clock)
@@ -79,7 +83,7 @@ class Run:
         self.targets = Targets(settings.allowed_targets)
         self.bad_input: BadInput | None = None
         self._context = HolderContext(
-            settings, services, self.clock, self.pacer, self.recorder, self.targets, self.another_round
+            settings, services, self.clock, self.pacer, self.recorder, self.targets, self.another_round, self._mask
         )
         self._script = script
         self._wallets = wallets
@@ -162,7 +166,11 @@ class Run:
                 self._record_script_error(holder, error)
                 self.stopped += 1
                 return
-            except Exception as error:
+            except EndOfRun:
+                raise
+            except BaseException as error:  # a script's SystemExit is its own end, not that of the host
+                if is_being_cancelled(error):
+                    raise
                 LOGGER.exception("holder %s: the script raised", holder.number)
                 self._record_script_error(holder, error)
             holder.rounds = max(holder.rounds, rounds + 1)  # a script that fails early goes round too
@@ -190,7 +198,7 @@ class Run:
                 holder.attempt += 1
                 return
 
-    def _record_script_error(self, holder: Holder, error: Exception) -> None:
+    def _record_script_error(self, holder: Holder, error: BaseException) -> None:
         now = self.clock.now()
         self.recorder.step(
             "script",
@@ -201,5 +209,11 @@ class Run:
             iteration=holder.rounds,
             attempt=holder.attempt,
             error=StepError.error_class,
-            detail=f"{type(error).__name__}: {error}",
+            detail=self._mask(f"{type(error).__name__}: {error}"),
         )
+
+
+def is_being_cancelled(error: BaseException) -> bool:
+    """Whether an exception is there because this task is being cancelled; a script may raise the same by itself."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

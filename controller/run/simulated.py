@@ -7,7 +7,8 @@ import itertools
 import random
 from collections.abc import Mapping
 
-from controller.agents.wallet import Connection, Credential
+from controller.agents.wallet import Connection, Credential, Presentation
+from controller.services.interface import Result, Verdict
 from controller.services.invitation import Json
 from stampede.schema.errors import StepError
 
@@ -55,13 +56,15 @@ class SimulatedWallet:
         self._issued.append(Credential(number, number, number, "registry", number))
         return self._issued[-1]
 
-    async def present_proof(self, invitation: Json) -> None:
+    async def present_proof(self, invitation: Json) -> Presentation:
         """See Wallet."""
         await self._takes("present_proof")
+        return Presentation("presentation", "thread")
 
-    async def present_proof_to(self, connection: Connection) -> None:
+    async def present_proof_to(self, connection: Connection) -> Presentation:
         """See Wallet."""
         await self._takes("present_proof")
+        return Presentation("presentation", "thread")
 
     async def receive_revocation_notification(self) -> str:
         """See Wallet."""
@@ -132,3 +135,8 @@ class SimulatedServices:
     async def request_revocation(self, service: str, values: Mapping[str, str]) -> None:
         """See Services."""
         await asyncio.sleep(ASSUMED_SECONDS["request"])
+
+    async def request_result(self, service: str, values: Mapping[str, str]) -> Result:
+        """See Services."""
+        await asyncio.sleep(ASSUMED_SECONDS["request"])
+        return Result(Verdict.VERIFIED, "simulated")

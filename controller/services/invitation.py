@@ -1,24 +1,56 @@
-"""Out-of-band invitations (Aries RFC 0434) in the forms in which services return them."""
+"""Out-of-band invitations (Aries RFC 0434) in the forms in which services return them.
+
+What comes from a service may have any shape: it is taken, or refused with BadInvitation, and nothing else is raised.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import json
+import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import unquote
 
 import base58
 
+from controller.services.answer import at_pointer, json_or_text, too_deep
 from stampede.schema.errors import BadInvitation
 
 URL_PARAMETERS = ("oob", "c_i", "d_m")
 """Query parameters that carry a message: out-of-band (RFC 0434), connection invitation (RFC 0160),
 and a connectionless message (d_m, a legacy form of RFC 0160)."""
+MOST_VALUES = 10_000
+"""Values of a response in which an invitation is looked for."""
+DEEPEST_VALUE = 8
+"""Levels below the whole response at which an invitation is looked for, JSON within a text counted."""
+
+LONGEST_KEY = 44
+"""Characters of a key of 32 bytes in base58."""
+
+# Also behind a fragment, as in single-page applications, and in a text that is more than a URL.
+_PARAMETER = re.compile(rf"""[?&#;]({"|".join(URL_PARAMETERS)})=([^&#;\s"'<>\\]*)""")
 
 type Json = dict[str, Any]
+
+
+class Invitation(dict[str, Any]):
+    """An invitation, and what else its service answered with it."""
+
+    answer: Mapping[str, str]
+    """What later requests to the service use of the answer, by the names of their placeholders."""
+
+    def __init__(self, message: Json, answer: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.answer = answer
+
+
+def answer_of(invitation: Json) -> Mapping[str, str]:
+    """What later requests may use of the answer that an invitation came with; nothing when it came otherwise."""
+    return invitation.answer if isinstance(invitation, Invitation) else {}
 
 
 def from_url(url: str) -> Json | None:
@@ -26,11 +58,9 @@ def from_url(url: str) -> Json | None:
 
     Raises BadInvitation when it cannot be decoded.
     """
-    query = parse_qs(urlsplit(url.strip()).query)
-    for parameter in URL_PARAMETERS:
-        if parameter in query:
-            return _decode(query[parameter][0], f"the URL's {parameter}=")
-    return None
+    found = _PARAMETER.findall(url) or _PARAMETER.findall(unquote(url))  # a URL may stand within another one
+    in_order = sorted(found, key=lambda parameter: URL_PARAMETERS.index(parameter[0]))
+    return _first(_decode(unquote(value), f"the URL's {name}=") for name, value in in_order)
 
 
 def from_response(text: str, found_at: str = "") -> Json:
@@ -40,35 +70,47 @@ def from_response(text: str, found_at: str = "") -> Json:
     invitation or to a URL that carries one, or 'url' when the body is such a URL, as plain text or as a JSON string.
     Raises BadInvitation, which quotes what was found instead.
     """
-    body = _json_or_text(text)
+    text = text.removeprefix("\ufeff")
+    body = json_or_text(text)
     if found_at.startswith("/"):
-        found = _invitation_in(_at_pointer(body, found_at))
+        try:
+            value = at_pointer(body, found_at)
+        except LookupError:
+            raise BadInvitation(f"the response has nothing at {found_at}: {text}") from None
+        found = _invitation_in(value)
         if found is None:
-            raise BadInvitation(f"no invitation at {found_at} of the response: {_excerpt(text)}")
+            raise BadInvitation(f"no invitation at {found_at} of the response: {text}")
         return found
-    candidates = _values(body) if not found_at else iter((body,))
-    for candidate in candidates:
-        found = _invitation_in(candidate)
-        if found is not None:
-            return found
-    raise BadInvitation(f"no invitation in the response: {_excerpt(text)}")
+    candidates = itertools.islice(_values(body), MOST_VALUES) if not found_at else iter((body,))
+    found = _first(_found_or_reason(candidate) for candidate in candidates)
+    if found is None:
+        raise BadInvitation(f"no invitation in the response: {text if text.strip() else 'it is empty'}")
+    return found
 
 
 def request_thread_id(invitation: Json) -> str | None:
-    """Thread id of the first request attached to an invitation (its ``requests~attach``), if any."""
-    for attachment in as_out_of_band(invitation).get("requests~attach") or ():
-        data = attachment.get("data", {})
-        message = data.get("json") or (_decode(data["base64"], "attachment") if "base64" in data else {})
-        thread = message.get("~thread", {}).get("thid") or message.get("thid")
+    """Thread id of the first request attached to an invitation (its ``requests~attach``), if any.
+
+    Raises BadInvitation when what is attached is no message.
+    """
+    attached = as_out_of_band(invitation).get("requests~attach")
+    for attachment in attached if isinstance(attached, list) else [attached]:
+        if not attachment:
+            continue
+        message = _attached_message(attachment)
+        thread = _mapping(message.get("~thread")).get("thid") or message.get("thid")
         return str(thread or message.get("@id") or message.get("id") or "") or None
     return None
 
 
 def as_out_of_band(message: Json) -> Json:
     """Wrap a connectionless request (a message with a ``~service`` decorator, RFC 0056) into an
-    out-of-band invitation (RFC 0434); an invitation is returned unchanged."""
+    out-of-band invitation (RFC 0434); an invitation is returned unchanged.
+
+    Raises BadInvitation when the decorator's keys are none.
+    """
     service = message.get("~service")
-    if service is None or "invitation" in str(message.get("@type")):
+    if not isinstance(service, dict) or "invitation" in str(message.get("@type")):
         return message
     return {
         "@type": "https://didcomm.org/out-of-band/1.1/invitation",
@@ -78,79 +120,112 @@ def as_out_of_band(message: Json) -> Json:
             {
                 "id": "#inline",
                 "type": "did-communication",
-                "recipientKeys": [_did_key(key) for key in service.get("recipientKeys", ())],
-                "routingKeys": [_did_key(key) for key in service.get("routingKeys", ())],
+                "recipientKeys": _did_keys(service, "recipientKeys"),
+                "routingKeys": _did_keys(service, "routingKeys"),
                 "serviceEndpoint": service.get("serviceEndpoint", ""),
             }
         ],
     }
 
 
+def _did_keys(service: Json, name: str) -> list[str]:
+    keys = service.get(name)
+    try:
+        return [_did_key(key) for key in keys or []]
+    except (AttributeError, TypeError, ValueError):
+        raise BadInvitation(f"{name} of its ~service is {keys!r}; it must list base58 keys or did:key") from None
+
+
 def _did_key(key: str) -> str:
-    """A base58 Ed25519 key as did:key (multicodec 0xed01)."""
-    return (
-        key
-        if key.startswith("did:")
-        else "did:key:z" + base58.b58encode(b"\xed\x01" + base58.b58decode(key)).decode()
-    )
+    """A base58 Ed25519 key as did:key (multicodec 0xed01). Raises AttributeError, TypeError or ValueError."""
+    if key.startswith("did:"):
+        return key
+    raw = base58.b58decode(key[:LONGEST_KEY])
+    if len(raw) != 32:
+        raise ValueError(key)
+    return "did:key:z" + base58.b58encode(b"\xed\x01" + raw).decode()
+
+
+def _attached_message(attachment: Any) -> Json:
+    data = _mapping(_mapping(attachment).get("data"))
+    message = data.get("json")
+    if isinstance(message, str):
+        message = json_or_text(message)
+    elif message is None and isinstance(data.get("base64"), str):
+        found = _decode(data["base64"], "an attachment of the invitation")
+        if isinstance(found, BadInvitation):
+            raise found
+        message = found
+    if not isinstance(message, dict):
+        raise BadInvitation(f"an attachment of the invitation holds no message: {_as_text(attachment)}")
+    return message
+
+
+def _first(candidates: Iterable[Json | BadInvitation | None]) -> Json | None:
+    """The first invitation; when there is none, the first reason why a candidate is none is raised, if any."""
+    reason = None
+    for candidate in candidates:
+        if isinstance(candidate, dict):
+            return candidate
+        reason = reason or candidate
+    if reason is not None:
+        raise reason
+    return None
+
+
+def _found_or_reason(value: Any) -> Json | BadInvitation | None:
+    try:
+        return _invitation_in(value)
+    except BadInvitation as error:
+        return error
 
 
 def _invitation_in(value: Any) -> Json | None:
     if isinstance(value, dict) and _is_message(value):
         return value
     if isinstance(value, str):
-        if value.lstrip().startswith("{"):
-            return _invitation_in(_json_or_text(value))
-        if "?" in value:
-            return from_url(value)
+        inner = json_or_text(value) if value.lstrip().startswith("{") else value
+        return _invitation_in(inner) if isinstance(inner, dict) else from_url(value)
     return None
 
 
 def _is_message(value: Json) -> bool:
     kind = value.get("@type") or value.get("type")
     return isinstance(kind, str) and (
-        "invitation" in kind or "/present-proof/" in kind or "/issue-credential/" in kind
+        "/invitation" in kind or "/present-proof/" in kind or "/issue-credential/" in kind
     )
 
 
 def _values(value: Any, depth: int = 0) -> Iterator[Any]:
-    """The value itself, then all values in it, outermost first."""
+    """The value itself, then all values in it, outermost first; JSON within a text counts as what it says."""
     yield value
-    if depth < 4:
-        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-        for item in inner:
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "[", '"'):
+        inner = json_or_text(value)
+        value = [inner] if inner is not value else ()
+    if depth < DEEPEST_VALUE and isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
             yield from _values(item, depth + 1)
 
 
-def _at_pointer(document: Any, pointer: str) -> Any:
-    value = document
-    for token in pointer.split("/")[1:]:
-        key = token.replace("~1", "/").replace("~0", "~")
-        try:
-            value = value[int(key)] if isinstance(value, list) else value[key]
-        except (KeyError, IndexError, ValueError, TypeError):
-            raise BadInvitation(f"the response has nothing at {pointer}: {_excerpt(document)}") from None
-    return value
-
-
-def _decode(text: str, where: str) -> Json:
-    padded = text.replace("-", "+").replace("_", "/")
+def _decode(text: str, where: str) -> Json | BadInvitation:
+    """The message that a text is in base64, or why it is none."""
+    padded = "".join(text.split()).replace("-", "+").replace("_", "/").rstrip("=")
     try:
         message = json.loads(base64.b64decode(padded + "=" * (-len(padded) % 4)))
-    except (binascii.Error, ValueError):
-        raise BadInvitation(f"{where} does not hold base64url-encoded JSON: {_excerpt(text)}") from None
+    except (binascii.Error, ValueError, RecursionError):
+        return BadInvitation(f"{where} does not hold base64url-encoded JSON: {text}")
     if not isinstance(message, dict):
-        raise BadInvitation(f"{where} holds no JSON object: {_excerpt(text)}")
+        return BadInvitation(f"{where} holds no JSON object: {text}")
+    if not isinstance(message.get("@type") or message.get("type"), str):
+        return BadInvitation(f"{where} holds no message, which has an @type: {text}")
+    if too_deep(message):
+        return BadInvitation(f"{where} holds JSON that is nested too deep")
     return message
 
 
-def _json_or_text(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+def _mapping(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}
 
 
-def _excerpt(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 120 else text[:117] + "..."
+def _as_text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -8,6 +8,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from stampede.machine.files import user_path
 from stampede.results.replay import OPTIONS, NotPushed, Replay, given_server, secret_of
 from stampede.schema.errors import BadInput
 
@@ -27,9 +28,10 @@ class ActionModule(ActionBase):
         def value(name: str) -> Any:
             return self._templar.template(variables[name])
 
-        given = given_server({name: value(name) for name in VARIABLES}, REPOSITORY)
         try:
-            replay = Replay(REPOSITORY / Path(self._task.args["results"]).expanduser(), given)
+            given = given_server({name: value(name) for name in VARIABLES}, REPOSITORY)
+            results = user_path("stampede_run_dir", self._task.args["results"], REPOSITORY)
+            replay = Replay(results, given)
             if self._task.check_mode:
                 text = replay.forecast()
             else:

@@ -7,6 +7,7 @@ become plain values and results become what a task returns.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from stampede.prepare.ca_files import absolute_ca_files
+from stampede.prepare.notices import notices
 from stampede.prepare.preflight import probe_run
 from stampede.prepare.rendering import render_for_host
 from stampede.prepare.run_check import check_run, run_id_by_time
@@ -45,11 +47,11 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(ARGUMENTS, required_if=[("verb", "shares", ("weights",))])
         self._arguments, self._task_vars = plain(arguments), task_vars or {}
-        variables = absolute_ca_files(self._variables(), REPOSITORY)
-        variables["stampede_run_id"] = (
-            self._arguments["run_id"] or str(variables.get("stampede_run_id") or "") or run_id_by_time()
-        )
         try:
+            variables = absolute_ca_files(self._variables(), REPOSITORY)
+            variables["stampede_run_id"] = (
+                self._arguments["run_id"] or str(variables.get("stampede_run_id") or "") or run_id_by_time()
+            )
             result |= getattr(self, f"_{self._arguments['verb']}")(variables)
         except BadInput as error:
             result |= {"failed": True, "msg": str(error)}
@@ -59,7 +61,8 @@ class ActionModule(ActionBase):
         hosts = self._task_vars["ansible_play_hosts_all"]
         names = {name for host in hosts for name in self._task_vars["hostvars"][host]} | self._task_vars.keys()
         ours = {name for name in names if name.startswith(PREFIX)}
-        return dataclasses.asdict(check_run(variables, ours, len(hosts), REPOSITORY))
+        checked = check_run(variables, ours, len(hosts), REPOSITORY)
+        return dataclasses.asdict(checked) | {"warnings": notices(variables, os.environ)}
 
     def _probe(self, variables: dict[str, Any]) -> dict[str, Any]:
         made = plain(self._templar.template(self._task_vars["run_generated_secrets"]))

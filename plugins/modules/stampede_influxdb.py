@@ -216,7 +216,7 @@ class Passwords:
     def of(self, user: str) -> str:
         """The user's password; empty when none was made yet."""
         try:
-            return self.file(user).read_text().strip()
+            return self.file(user).read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             return ""
 
@@ -374,7 +374,7 @@ def name(word: str) -> str:
 
 def text(word: str) -> str:
     """A string of InfluxQL."""
-    return "'" + word.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return "'" + word.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
 
 
 def seconds(duration: str) -> int:

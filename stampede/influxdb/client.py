@@ -6,6 +6,7 @@ https://docs.influxdata.com/influxdb/v2/api/v2/#operation/PostWrite
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gzip
 import json
@@ -20,6 +21,7 @@ import urllib3
 from stampede.machine.trust import tls_context
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.influxdb_settings import Influxdb
+from stampede.schema.settings.secret_settings import no_token
 
 CONNECT_TIMEOUT = 5.0
 """Seconds within which a connection must be established."""
@@ -71,8 +73,10 @@ class Server(Protocol):
 def connect(target: Influxdb, secret: str) -> Server:
     """A client of the API that the settings imply; ``secret`` is the password or the token. Sends nothing yet.
 
-    Raises BadInput if the CA file cannot be used.
+    Raises BadInput if the CA file or the token cannot be used.
     """
+    if target.bucket and (problems := no_token(secret)):
+        raise BadInput(*problems)
     try:
         context = tls_context(target.ca_file)
     except OSError:
@@ -108,8 +112,9 @@ class InfluxdbV1:
     def __init__(self, target: Influxdb, password: str, context: ssl.SSLContext) -> None:
         self._url = f"{target.url}/write?{urlencode({'db': target.database, 'precision': 'ns'})}"
         self._headers = {"Content-Encoding": "gzip", "User-Agent": "Stampede"}
-        if target.user:
-            self._headers |= urllib3.make_headers(basic_auth=f"{target.user}:{password}")
+        if target.user:  # in UTF-8, as InfluxDB reads it: make_headers(basic_auth=...) of urllib3 takes Latin-1 alone
+            login = base64.b64encode(f"{target.user}:{password}".encode()).decode()
+            self._headers["authorization"] = f"Basic {login}"
         self._pool = urllib3.PoolManager(
             ssl_context=context,
             retries=False,  # neither retries nor redirects: the caller decides
@@ -140,7 +145,7 @@ class InfluxdbV2:
         self._bucket = target.bucket
         self._api = InfluxDBClient(
             target.url,
-            token,
+            token.encode().decode("latin-1"),  # http.client sends headers in Latin-1, and InfluxDB reads UTF-8
             org=target.org,
             enable_gzip=True,
             ssl_context=context,

@@ -15,9 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _HASHED_NAME = re.compile(r"[0-9a-f]{8}\.\d+")
-_CERTIFICATE = re.compile(
-    r"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----.*?-----END (?:TRUSTED |X509 )?CERTIFICATE-----", re.DOTALL
-)
+_CERTIFICATE = re.compile(r"-----BEGIN (?:X509 )?CERTIFICATE-----[\x00-\x7f]*?-----END (?:X509 )?CERTIFICATE-----")
 
 
 def tls_context(*ca_files: str) -> ssl.SSLContext:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+
+import psutil
+
+from stampede.machine.wallet_space import TMPFS, lacking_space
+from stampede.schema.settings.run_settings import Settings
 
 
 def unwritable(folder: Path, variable: str, value: str) -> list[str]:
@@ -22,6 +28,14 @@ def unwritable(folder: Path, variable: str, value: str) -> list[str]:
             "name a folder in which you may make files"
         ]
     return []
+
+
+def no_space_for_wallets(settings: Settings) -> list[str]:
+    """A sentence when the memory of this machine, which is the load host, has no room for the holders' wallets."""
+    if settings.wallet_storage != "sqlite" or not os.access(TMPFS, os.W_OK):
+        return []
+    lacking = lacking_space(TMPFS, settings.agents or psutil.cpu_count() or 1, len(settings.load.wallets))
+    return [f"stampede_holders is {len(settings.load.wallets)}, but {lacking}"] if lacking else []
 
 
 def existing_run(run_id: str, folders: Iterable[Path]) -> list[str]:

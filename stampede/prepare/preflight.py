@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-from urllib.parse import urljoin, urlsplit
-
-import requests
+from urllib.parse import urlsplit
 
 from stampede.influxdb.client import connect, failure_message
 from stampede.prepare.ca_checks import ca_file_problems, tls_advice
-from stampede.prepare.request import session
+from stampede.prepare.fetching import NotFetched, fetch
+from stampede.prepare.mediator_document import mediator_problem
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.influxdb_settings import Influxdb
 from stampede.schema.settings.run_settings import Settings
-from stampede.schema.settings.service_settings import MAX_REDIRECTS
-from stampede.schema.settings.targets import Targets, did_web_url, endpoints
-
-TIMEOUT = 10.0
-"""Seconds for each request."""
+from stampede.schema.settings.secret_settings import read_secrets
+from stampede.schema.settings.targets import Targets
 
 
 def probe_run(settings: Settings, secrets: Mapping[str, str]) -> list[str]:
     """Probe the services, and InfluxDB when points are pushed. Returns warnings; raises BadInput."""
     problems, warnings = probe(settings), list[str]()
     if target := settings.influxdb:
-        found, warnings = probe_influxdb(target, str(secrets.get(target.secret, "")).strip())
+        found, warnings = probe_influxdb(target, read_secrets(secrets).get(target.secret, ""))
         problems += found
     if problems:
         raise BadInput(*problems)
@@ -43,13 +38,14 @@ def probe(settings: Settings) -> list[str]:
         return problems
     for service in settings.services.values():
         ca_files = (settings.ca_file, service.ca_file)
-        for kind, request in (("invitation", service.invitation), ("revocation", service.revocation)):
+        for kind, request in service.requests():
             # a URL may hold ${name} in its path; server and port are what is probed
-            origin = "{0.scheme}://{0.netloc}".format(urlsplit(request.url)) if request else ""
+            origin = "{0.scheme}://{0.netloc}".format(urlsplit(request.url))
             variable = f"stampede_services.{service.name}.{kind}.url"
-            if origin and "${" not in origin and (problem := _failure_of(origin, *ca_files)):
-                problems.append(f"{variable} is {request.url!r}, but {problem}")  # type: ignore[union-attr]
-    if settings.mediator_did and (problem := _resolve(settings)):
+            if "${" not in origin and (problem := _failure_of(origin, *ca_files)):
+                problems.append(f"{variable} is {request.url!r}, but {problem}")
+    targets = Targets(settings.allowed_targets)
+    if problem := mediator_problem(settings.mediator_did, targets, *_ca_files(settings).values()):
         problems.append(f"stampede_mediator_did is {settings.mediator_did!r}, which cannot be used: {problem}")
     return problems
 
@@ -85,59 +81,7 @@ def _ca_files(settings: Settings) -> dict[str, str]:
 def _failure_of(url: str, *ca_files: str) -> str:
     """Why ``url`` cannot be used; empty when it answers."""
     try:
-        with session(*ca_files) as control_node:
-            control_node.head(url, timeout=TIMEOUT, allow_redirects=False)
-    except requests.exceptions.SSLError as error:
-        advice = "name the CA's PEM file in stampede_ca_file or the service's ca_file"
-        return f"its certificate is not trusted ({_cause(error)}); {tls_advice(_cause(error), advice)}"
-    except requests.exceptions.Timeout:
-        return f"it did not answer within {TIMEOUT:g} s"
-    except requests.exceptions.RequestException as error:
-        return f"it cannot be reached ({_cause(error)})"
+        fetch(url, *ca_files, method="HEAD")
+    except NotFetched as error:
+        return str(error)
     return ""
-
-
-def _resolve(settings: Settings) -> str:
-    """Why the mediator's DID document cannot be used, or leads to a host that may not be put under load; empty when
-    all is well, or when only the agents can tell."""
-    did, ca_files, targets = settings.mediator_did, _ca_files(settings).values(), Targets(settings.allowed_targets)
-    if not did.startswith("did:web:"):
-        return ""
-    url = did_web_url(did)
-    if problem := _failure_of(url, *ca_files):
-        return f"{url}: {problem}"
-    for _ in range(MAX_REDIRECTS):
-        with session(*ca_files) as control_node:
-            answer = control_node.get(url, timeout=TIMEOUT, allow_redirects=False)
-        if not answer.is_redirect:
-            break
-        url = urljoin(url, answer.headers["Location"])
-        if refusal := targets.refusal(url):
-            return f"its document is redirected to {url}, {refusal}"
-    if answer.status_code != 200:
-        return f"{url} answered {answer.status_code}; it must hold the DID's document"
-    try:
-        document: Any = answer.json()
-    except ValueError:
-        return f"{url} does not hold JSON"
-    if not isinstance(document, dict) or document.get("id") != did:
-        return f"the document at {url} is not that of this DID"
-    kinds = [service.get("type") for service in document.get("service") or ()]
-    if not {"did-communication", "DIDCommMessaging"} & set(kinds):
-        return f"the document at {url} has no service of type did-communication"
-    for endpoint in endpoints(document["service"]):
-        if refusal := targets.refusal(endpoint):
-            return f"its document names the endpoint {endpoint}, {refusal}"
-    return ""
-
-
-def _cause(error: Exception) -> str:
-    """The innermost reason of a requests exception."""
-    reason: Any = error
-    while True:
-        inner = getattr(reason, "reason", None) or (reason.args[0] if getattr(reason, "args", None) else None)
-        if not isinstance(inner, Exception):
-            break
-        reason = inner
-    text = str(getattr(reason, "strerror", None) or reason).rsplit("] ", 1)[-1].split(" (_ssl")[0].split(": ", 1)[-1]
-    return (text if "(" in text else text.rstrip(")")) or type(reason).__name__

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import difflib
+import io
 import pprint
+import tokenize
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import jinja2.sandbox
 
+from stampede.machine.files import user_path
 from stampede.prepare.ca_files import copied_ca_files
+from stampede.prepare.script_errors import place_in, said_by, told
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.shapes import Duration
 from stampede.schema.settings.variables import VARIABLES
 
 BLANKED = "stampede_secrets"
-"""The variable of which the rendered script holds the names only, not the values."""
+"""The variable of which the rendered script holds the names only, not the values; templates have none of it."""
+LARGEST_SCRIPT = 1_000_000
+"""Bytes."""
 
 
 def find_script(name: str, templates_dir: Path, base_dir: Path | None = None) -> Path:
     """The file of ``stampede_script``: a template's name under ``scenarios/``, or the path of a .py.j2 or
     .py file, relative to ``base_dir``. Raises BadInput with the nearest name."""
     if name.endswith((".py", ".py.j2")):
-        path = (base_dir or Path.cwd()) / Path(name).expanduser()
+        path = user_path("stampede_script", name, base_dir or Path.cwd())
         if path.is_file():
             return path
         raise BadInput(
@@ -43,27 +51,65 @@ def find_script(name: str, templates_dir: Path, base_dir: Path | None = None) ->
 
 
 def render_scenario(path: Path, variables: Mapping[str, Any]) -> str:
-    """The scenario's source; a ``.j2`` file is rendered with ``variables``.
+    """The scenario's source; a ``.j2`` file is rendered with ``variables``, but for the secrets.
 
     Raises BadInput, naming file and line, when it does not render or is not valid Python.
     """
+    source = _source(path)
+    if path.suffix == ".j2":
+        source = _rendered(path, source, {**variables, **in_seconds(variables)})
+    _check_python(source, path)
+    return source
+
+
+def _source(path: Path) -> str:
+    """The text of a file, as Python reads its own: with or without a byte order mark, whatever ends its lines."""
     try:
-        source = path.read_text(encoding="utf-8")
-        if path.suffix == ".j2":
-            source = _environment().from_string(source).render({**variables, **in_seconds(variables)})
+        if path.stat().st_size > LARGEST_SCRIPT:
+            raise BadInput(f"{path} has {path.stat().st_size} bytes; a script must have at most {LARGEST_SCRIPT}")
+        content = path.read_bytes()
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+        if encoding not in ("utf-8", "utf-8-sig"):
+            raise BadInput(f"{path} says that it is encoded in {encoding}; a script must be UTF-8")
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror or error}") from error
+    except (UnicodeDecodeError, SyntaxError) as error:
+        raise BadInput(f"{path} cannot be read: {said_by(error)}; a script must be UTF-8") from error
+
+
+def _rendered(path: Path, source: str, variables: Mapping[str, Any]) -> str:
+    environment = jinja2.sandbox.SandboxedEnvironment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    known = {name: value for name, value in variables.items() if name != BLANKED}
+    known[BLANKED] = environment.undefined(
+        f"no template may use {BLANKED}, for what it renders is kept with the results; "
+        "a service's URL, headers and body may have ${secret:NAME}"
+    )
+    try:
+        code = environment.compile(source, path.name, str(path))
+        template = environment.template_class.from_code(environment, code, environment.make_globals(None))
+        return template.render(known)
     except jinja2.TemplateSyntaxError as error:
-        raise BadInput(f"{path} line {error.lineno}: {error.message}; it must be a valid Jinja template") from error
+        raise BadInput(f"{path} line {error.lineno}: {said_by(error)}; it must be a valid Jinja template") from error
     except jinja2.UndefinedError as error:
-        raise BadInput(f"{path}: {error.message}; it may use the stampede_* variables") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} cannot be read: {error}") from error
+        text = str(error.message)
+        hint = "" if text.startswith("no template") else "; it may use the stampede_* variables"
+        raise BadInput(f"{place_in(path, error)}: {text}{hint}") from error
+    except Exception as error:  # templates call methods of values, and those raise anything
+        raise BadInput(f"{told(path, error)}; it must be a template that renders") from error
+
+
+def _check_python(source: str, path: Path) -> None:
+    """Raise BadInput when a source cannot be compiled."""
     try:
         compile(source, str(path), "exec")
     except SyntaxError as error:
+        line, text = f" line {error.lineno}" if error.lineno else "", (error.text or "").strip()
         raise BadInput(
-            f"{path} line {error.lineno}: {error.msg}: {(error.text or '').strip()!r}; a script must be valid Python"
+            f"{path}{line}: {error.msg}{f': {text[:200]!r}' if text else ''}; a script must be valid Python"
         ) from error
-    return source
+    except (ValueError, OverflowError, RecursionError, MemoryError) as error:
+        raise BadInput(f"{path}: {said_by(error)}; a script must be valid Python") from error
 
 
 def in_seconds(variables: Mapping[str, Any]) -> dict[str, float | int]:
@@ -77,20 +123,46 @@ def in_seconds(variables: Mapping[str, Any]) -> dict[str, float | int]:
     return numbers
 
 
+def without_secrets(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables, with empty texts for the values of the secrets."""
+    return {**variables, BLANKED: dict.fromkeys(variables.get(BLANKED) or {}, "")}
+
+
 def render_script(variables: Mapping[str, Any], templates_dir: Path, base_dir: Path | None = None) -> str:
     """The text of the controller script. It holds no secrets. Raises BadInput."""
     path = find_script(str(variables["stampede_script"]), templates_dir, base_dir)
-    settings = {**variables, BLANKED: dict.fromkeys(variables.get(BLANKED) or {}, "")}
-    return (
-        _environment()
+    settings = without_secrets(variables)
+    scenario, future = _without_future(render_scenario(path, variables).strip("\n") + "\n")
+    text = (
+        jinja2.Environment(  # noqa: S701  Python is rendered here, not HTML
+            undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True
+        )
         .from_string((templates_dir / "controller.py.j2").read_text(encoding="utf-8"))
         .render(
             settings=settings,
             settings_literal=pprint.pformat(settings, width=100, sort_dicts=True),
-            script_file=path.name,
-            script_source=render_scenario(path, variables).strip() + "\n",
+            script_file="".join(sign if sign.isprintable() else "?" for sign in path.name),
+            script_source=scenario,
+            future=future,
         )
     )
+    _check_python(text, path)
+    return text
+
+
+def _without_future(source: str) -> tuple[str, list[str]]:
+    """The source with its imports from ``__future__`` as mere texts, and those imports: in the controller script they
+    must stand before all else."""
+    lines = source.splitlines(keepends=True)
+    imports: list[str] = []
+    for node in reversed(ast.parse(source).body):
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+            imports.insert(0, ast.unparse(node))
+            first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+            before = lines[first].encode()[: node.col_offset].decode()
+            after = lines[last].encode()[node.end_col_offset :].decode()
+            lines[first : last + 1] = [f"{before}{imports[0]!r}{after}"]
+    return "".join(lines), imports
 
 
 def render_for_host(
@@ -104,9 +176,3 @@ def render_for_host(
     of_host = {**variables, **share, "stampede_postgresql_url": postgresql_url}
     of_host, originals = copied_ca_files(of_host, ca_dir) if ca_dir else (of_host, {})
     return render_script(of_host, repository / "templates", repository), originals
-
-
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(  # noqa: S701  Python is rendered here, not HTML
-        undefined=jinja2.StrictUndefined, keep_trailing_newline=True
-    )

@@ -33,6 +33,6 @@ class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, ssl_context=self._context, **options)
 
-    def cert_verify(self, connection: Any, *_: object, **__: object) -> None:
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """The context verifies; requests would add certifi's CAs to it."""
-        connection.cert_reqs = "CERT_REQUIRED"
+        conn.cert_reqs = "CERT_REQUIRED"

@@ -10,11 +10,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from stampede.prepare.folder_checks import existing_run, nothing_to_compare_with, unwritable
-from stampede.prepare.rendering import render_script
+from stampede.machine.files import user_path
+from stampede.prepare.ca_checks import ca_file_problems
+from stampede.prepare.ca_files import named_ca_files
+from stampede.prepare.folder_checks import (
+    existing_run,
+    no_space_for_wallets,
+    nothing_to_compare_with,
+    unwritable,
+)
 from stampede.prepare.trial import try_script
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.run_settings import Settings
+from stampede.schema.settings.secret_settings import not_sendable
 from stampede.schema.settings.variable_reader import VariableReader, shape_problems
 from stampede.schema.settings.variables import VARIABLES, ControlNodeVariables
 
@@ -48,6 +56,8 @@ def check_run(variables: dict[str, Any], names: Collection[str], hosts: int, rep
     Raises BadInput with all problems found.
     """
     problems = unknown_names(names)
+    problems += not_sendable(variables)
+    problems += ca_file_problems(named_ca_files(variables))
     try:
         settings = Settings.from_variables(variables)
     except BadInput as error:
@@ -58,14 +68,15 @@ def check_run(variables: dict[str, Any], names: Collection[str], hosts: int, rep
     problems += wrong_min_hosts(control.min_hosts, hosts)
     problems += _of_others(shape_problems(variables), problems)
     run_id = variables["stampede_run_id"]
-    results = repository / Path(control.results_dir or "results").expanduser()
+    results = user_path("stampede_results_dir", control.results_dir or "results", repository)
     folder = Path(control.work_dir) / run_id
     problems += unwritable(results, "stampede_results_dir", control.results_dir)
     problems += existing_run(run_id, (results / run_id, folder))
     problems += nothing_to_compare_with(control.compare_with, repository)
+    if not problems and control.local:
+        problems += no_space_for_wallets(settings)
     if problems:
         raise BadInput(*problems)
-    render_script(variables, repository / "templates", repository)
     try_script(variables, repository / "templates", repository)
     return CheckedRun(
         id=run_id,

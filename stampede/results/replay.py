@@ -20,10 +20,12 @@ from typing import Any
 
 from stampede.influxdb.client import connect, describe, failure_message
 from stampede.influxdb.delivery import MAX_LINES, Delivery, retry_delay
+from stampede.machine.files import user_path
 from stampede.results import folder as results_folder
 from stampede.results.errors import ReportError
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.influxdb_settings import Influxdb
+from stampede.schema.settings.secret_settings import read_secrets
 
 TELL_EVERY = 5.0
 """Seconds between two lines of progress."""
@@ -114,15 +116,16 @@ def given_server(variables: Mapping[str, Any], repository: Path) -> dict[str, st
     """
     given = {name: str(variables[name]) for name in (f"stampede_influxdb_{option}" for option in OPTIONS)}
     if ca_file := given["stampede_influxdb_ca_file"] or str(variables["stampede_ca_file"]):
-        given["stampede_influxdb_ca_file"] = str(repository / Path(ca_file).expanduser())
+        given["stampede_influxdb_ca_file"] = str(user_path("stampede_influxdb_ca_file", ca_file, repository))
     return given if given["stampede_influxdb_url"] else {}
 
 
 def secret_of(target: Influxdb, secrets: Mapping[str, Any]) -> str:
     """The password or token for the server; empty if it needs none. Raises BadInput."""
-    if target.secret and not secrets.get(target.secret):
+    secret = read_secrets(secrets).get(target.secret, "")
+    if target.secret and not secret:
         raise BadInput(f"stampede_secrets has no {target.secret}; it must have one for the InfluxDB")
-    return str(secrets[target.secret]).strip() if target.secret else ""
+    return secret
 
 
 def batches(path: Path) -> Iterator[tuple[bytes, float]]:
@@ -170,7 +173,7 @@ def _secret(target: Influxdb) -> str:
     if not target.secret:
         return ""
     name = ENVIRONMENT[target.secret]
-    secret = os.environ.get(name, "").strip()
+    secret = read_secrets(os.environ).get(name, "")
     if not secret:
         raise BadInput(f"the environment variable {name} is not set; it must hold the {target.secret}")
     return secret

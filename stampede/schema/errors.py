@@ -27,13 +27,14 @@ class StepError(Exception):
 
 
 class ServiceRefused(StepError):
-    """The service answered an HTTP request with a status of 400 or above."""
+    """The service answered an HTTP request with a status of 400 or above, or with something that cannot be used:
+    too long an answer, one that cannot be unpacked, or a redirect that is not followed."""
 
     error_class = "service_refused"
 
 
 class ServiceUnreachable(StepError):
-    """No HTTP answer: name not resolved, connection refused or broken."""
+    """No HTTP answer, or not all of it: request not sendable, name not resolved, connection refused or broken."""
 
     error_class = "service_unreachable"
 
@@ -85,9 +86,15 @@ class AgentError(StepError):
 
 
 class PresentationRejected(StepError):
-    """The verifier verified the presentation and found it not valid."""
+    """The verifier checked the presentation and found it not valid."""
 
     error_class = "presentation_rejected"
+
+
+class PresentationUnverified(StepError):
+    """The verifier acknowledged the presentation, but its result request says neither verified nor refused."""
+
+    error_class = "presentation_unverified"
 
 
 class NoCredential(StepError):

@@ -27,6 +27,11 @@ class Outcome(StrEnum):
     """Cut off by the end of the run."""
 
 
+VERIFIED = "verified"
+"""The detail of a presentation that ended ok because the verifier itself, when asked, said that it is valid. Without
+it the verifier has acknowledged the presentation, which says that it came."""
+
+
 class EventKind(StrEnum):
     """What an event is about.
 
@@ -84,6 +89,7 @@ class StepRecord:
     error: str | None = None
     """Error class of a failed step (see ``errors``)."""
     detail: str | None = None
+    """What happened in a failed step; ``VERIFIED`` when a presentation was."""
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from stampede.schema.settings.run_settings import Settings, check_variables
 from stampede.schema.settings.shapes import (
     Choice,
     Duration,
+    Host,
     Mapped,
     Number,
     Pattern,
@@ -90,6 +91,7 @@ WRONG: dict[type[Shape], tuple[Any, ...]] = {
         *(*NO_TEXTS, *NO_LINES, 5, "ledger", "ftp://l.example.org", "https://", "https://[::1", "https://l:99999"),
         *("https://l:0/", "https://l.example.org/a b", "https://l\\@m.example.org"),
     ),
+    Host: (*NO_TEXTS, *NO_LINES, None, "", 5, "a b", "a/b", "a;b", "$(a)", "a\u202eb", "a:8600", "[::1]:8600", "[a]"),
     Pattern: (*NO_TEXTS, *NO_LINES, "a b", "a/b", "a;b", "$(a)", "a\u202eb"),
 }
 

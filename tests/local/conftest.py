@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +51,13 @@ class Playbook:
         }
         self.process: subprocess.Popen[str] | None = None
 
-    def start(self, *options: str, **variables: Any) -> None:
-        """Start a run; ``options`` of ansible-playbook, ``variables`` without the prefix ``stampede_``."""
+    def start(self, *options: str, within: Sequence[str] = (), **variables: Any) -> None:
+        """Start a run; ``options`` of ansible-playbook, ``variables`` without the prefix ``stampede_``, ``within``: a
+        command that runs the one that follows it."""
         extra = self._variables | {f"stampede_{name}": value for name, value in variables.items()}
         self.process = subprocess.Popen(
             [
+                *within,
                 Path(sys.executable).with_name("ansible-playbook"),
                 *("-i", "inventory/local", "playbooks/run-test.yml", "-e", json.dumps(extra)),
                 *options,

@@ -8,7 +8,7 @@ from typing import Any
 
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.variable_reader import VariableReader, shown
-from stampede.schema.settings.web_address import LOOPBACK, web_address
+from stampede.schema.settings.web_address import is_loopback, web_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,11 @@ def _read_server(reader: VariableReader) -> Influxdb:
         ca_file=reader.read("influxdb_ca_file") or reader.read("ca_file"),
     )
     _check_url(reader, server)
+    if ":" in server.user and not server.bucket:
+        reader.complain(
+            f"stampede_influxdb_user is {shown(server.user)}; it must have no colon, which HTTP takes for the "
+            "end of a user's name"
+        )
     if reader.is_right("influxdb_bucket") and not (server.bucket or server.database):
         reader.complain(
             "stampede_influxdb_database and stampede_influxdb_bucket are both empty; one must name where points "
@@ -91,7 +96,7 @@ def _check_url(reader: VariableReader, server: Influxdb) -> None:
     parts = web_address(url)
     if not parts:
         reader.complain(f"{variable} is {shown(url)}; it must be a URL such as https://influx.example.org:8086")
-    elif parts.scheme == "http" and parts.hostname not in LOOPBACK and server.secret:
+    elif parts.scheme == "http" and not is_loopback(parts.hostname) and server.secret:
         reader.complain(
             f"{variable} is {shown(url)}; it must start with https://, or {server.secret} would go in clear"
         )

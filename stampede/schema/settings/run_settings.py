@@ -78,9 +78,8 @@ class Settings(LoadHostVariables):
         urls = [("stampede_mediator_did", self.mediator_did, url) for url in did_urls(self.mediator_did)]
         urls.append(("stampede_genesis_url", self.genesis_url, self.genesis_url))
         for name, service in self.services.items():
-            for kind, request in (("invitation", service.invitation), ("revocation", service.revocation)):
-                if request:
-                    urls.append((f"stampede_services.{name}.{kind}.url", request.url, request.url))
+            for kind, request in service.requests():
+                urls.append((f"stampede_services.{name}.{kind}.url", request.url, request.url))
         return [
             f"{variable} is {value!r}, {refusal}"
             for variable, value, url in urls

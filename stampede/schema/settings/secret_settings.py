@@ -1,9 +1,13 @@
-"""``stampede_secrets``: texts by the names that services refer to them by. No sentence quotes one of them."""
+"""``stampede_secrets``: texts by the names that services refer to them by. No sentence quotes one of them.
+
+A secret may be any text. What surrounds it is another matter: a file's last line break, or the mark with which some
+editors begin a file, is no part of a password that was stored in one.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stampede.schema.settings.json_values import is_utf8, texts_in
@@ -15,6 +19,13 @@ SHORTEST_REVEALED = 8
 REVEALING = ("stampede_services", "stampede_agent_args", "stampede_influxdb_url", "stampede_postgresql_url")
 """The variables that may come to hold a secret in clear, as ``{{ stampede_secrets.token }}`` in one of them would."""
 
+AROUND = " \t\r\n\v\f\ufeff"
+"""What is left out at both ends of a secret: blank space, line breaks, and the byte order mark."""
+
+_UNFIT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""What no HTTP header can carry (RFC 9110, section 5.5)."""
+_UNFIT_WORDS = "holds a line break or another control character, which no HTTP header can carry"
+_USED = re.compile(r"\$\{secret:([^}]*)\}")
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{}]{1,128}")
 
 
@@ -55,3 +66,49 @@ def empty_or_revealed(variables: Mapping[str, Any]) -> list[str]:
             if any(value in text for text in texts)
         ]
     return sentences
+
+
+def read_secrets(values: Any) -> dict[str, str]:
+    """Secrets as they are sent, by name."""
+    if not isinstance(values, Mapping):
+        return {}
+    return {str(name): "" if value is None else str(value).strip(AROUND) for name, value in values.items()}
+
+
+def surrounded(values: Any) -> list[str]:
+    """A sentence for each secret that is not sent as it is written."""
+    return [
+        f"{VARIABLE}.{name} has blank space or line breaks around it, which are left out"
+        for name, secret in read_secrets(values).items()
+        if isinstance(values.get(name), str) and values[name] != secret
+    ]
+
+
+def not_sendable(variables: Mapping[str, Any]) -> list[str]:
+    """A sentence for each secret that cannot be sent where it is used."""
+    secrets = read_secrets(variables.get(VARIABLE))
+    problems = [
+        f"{header} uses {VARIABLE}.{name}, which {_UNFIT_WORDS}"
+        for header, text in _headers(variables.get("stampede_services"))
+        for name in _USED.findall(text)
+        if _UNFIT.search(secrets.get(name, ""))
+    ]
+    if variables.get("stampede_influxdb_bucket"):
+        problems += no_token(secrets.get("influxdb_token", ""))
+    if "\0" in secrets.get("postgresql_password", ""):
+        problems.append(f"{VARIABLE}.postgresql_password holds the character NUL, which no PostgreSQL takes")
+    return problems
+
+
+def no_token(text: str) -> list[str]:
+    """A sentence when a token for InfluxDB, which is sent in a header, cannot be."""
+    return [f"{VARIABLE}.influxdb_token {_UNFIT_WORDS}"] if _UNFIT.search(text) else []
+
+
+def _headers(services: Any) -> Iterator[tuple[str, str]]:
+    """The headers of all requests: the variable and the value of each."""
+    for service, requests in services.items() if isinstance(services, Mapping) else ():
+        for kind, request in requests.items() if isinstance(requests, Mapping) else ():
+            headers = request.get("headers") if isinstance(request, Mapping) else None
+            for name, text in headers.items() if isinstance(headers, Mapping) else ():
+                yield f"stampede_services.{service}.{kind}.headers.{name}", str(text)

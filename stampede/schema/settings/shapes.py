@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from stampede.schema.settings.durations import number, seconds
-from stampede.schema.settings.web_address import web_address
+from stampede.schema.settings.web_address import bare_host, web_address
 
 LONGEST_TEXT = 4096
 """Characters; no path is longer on Linux."""
@@ -265,6 +265,26 @@ class Url(Shape):
 
 
 @dataclass(frozen=True, slots=True)
+class Host(Shape):
+    """The name or address of a host, without a port; an IPv6 address may stand in brackets and is read without."""
+
+    use: str
+    """What it is for: one of ``HOSTS``."""
+
+    python = "str"
+    fallback = "localhost"
+
+    @property
+    def right(self) -> str:
+        """See Shape."""
+        return HOSTS[self.use]
+
+    def read(self, value: Any) -> str:
+        """See Shape."""
+        return bare_host(one_line(value))
+
+
+@dataclass(frozen=True, slots=True)
 class Pattern(Shape):
     """A text that one of ``PATTERNS`` matches."""
 
@@ -288,8 +308,6 @@ class Pattern(Shape):
 
 PATTERNS = {
     "name": (r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ -, and not . or .."),
-    "host": (r"[A-Za-z0-9.:_-]+", "the host name or address at which services reach this host"),
-    "address": (r"[A-Za-z0-9.:_-]+", "an address of this host"),
     "did": (
         r"|did:[a-z0-9]+:[!-~]+|[1-9A-HJ-NP-Za-km-z]{21,22}",
         "a public DID such as did:web:mediator.example.org, or empty for no mediator",
@@ -302,6 +320,12 @@ PATTERNS = {
     "memory_size": (r"[0-9]+ ?(B|kB|MB|GB|TB)?", "a size that PostgreSQL understands, such as 256MB or 2GB"),
 }
 """A regular expression for the whole text, and what is right in words, by the ``format`` of the argument specs."""
+
+HOSTS = {
+    "host": "the host name or address at which services reach this host, without a port",
+    "address": "an address of this host, without a port",
+}
+"""What is right in words, by the ``format`` of the argument specs."""
 
 _TRUE = frozenset({"y", "yes", "on", "1", "true", "t"})
 _FALSE = frozenset({"n", "no", "off", "0", "false", "f"})

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import base58
+import idna
 from yarl import URL
 
 from stampede.schema.errors import BadInput
@@ -23,10 +24,12 @@ from stampede.schema.errors import BadInput
 LOOPBACK = ("localhost", "127.0.0.0/8", "::1")
 """What may always be loaded."""
 VARIABLE = "stampede_allowed_targets"
+LONGEST_DID = 20_000
+"""Characters of a DID that holds a document; decoding base58 takes the square of them."""
 
 type Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_ENTRY = re.compile(r"(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?|(.*:.*)")  # [IPv6], a name or IPv4, a port; IPv6
+_ENTRY = re.compile(r"(?:\[([^\]]+)\]|([^:]+))(?::([0-9]{1,5}))?|(.*:.*)")  # [IPv6], a name or IPv4, a port; IPv6
 _NAME = re.compile(r"([a-z0-9_*?-]+\.)*(?=[^.]*[a-z])[a-z0-9_-]+")
 _RIGHT = (
     "it must be a host (issuer.example.org), a pattern (*.test.example.org), an address (192.0.2.7) or a network "
@@ -52,13 +55,11 @@ class Targets:
 
     def refusal(self, url: str | URL) -> str:
         """Why a URL may not be requested, as the end of a sentence; empty when it may."""
-        host = None
-        with contextlib.suppress(ValueError):
-            parsed = URL(url)
-            host, port = parsed.raw_host, parsed.port
-        if not host:
+        parsed = readable(url)
+        if parsed is None:
             return "but no host can be read in it, so that it is not requested"
-        if self.allows(host, port):
+        host = str(parsed.raw_host)
+        if self.allows(host, parsed.port):
             return ""
         named = parsed.host_port_subcomponent if parsed.explicit_port else host
         return f"but {named} is not among the hosts that may be loaded; if it is yours to load, add it to {VARIABLE}"
@@ -67,6 +68,15 @@ class Targets:
         """Raise BadInput, with ``what`` as the sentence's beginning, when a URL may not be requested."""
         if refusal := self.refusal(url):
             raise BadInput(f"{what}, {refusal}")
+
+
+def readable(url: str | URL) -> URL | None:
+    """A URL; None when no host can be read in it."""
+    with contextlib.suppress(ValueError):
+        parsed = URL(url)
+        if parsed.raw_host:
+            return parsed
+    return None
 
 
 def _rule(entry: str) -> tuple[str | Network, int | None]:
@@ -80,7 +90,23 @@ def _rule(entry: str) -> tuple[str | Network, int | None]:
                 return network, port or None
         if _NAME.fullmatch(text) and port <= 65535:
             return text, port or None
+    if ascii_form := _in_ascii(entry):
+        raise BadInput(f"{VARIABLE} has {entry!r}; it must be written as requests have it: {ascii_form}")
     raise BadInput(f"{VARIABLE} has {entry!r}; {_RIGHT}")
+
+
+def _in_ascii(entry: str) -> str:
+    """An internationalized host name in its ASCII form (punycode, RFC 5891); empty for anything else."""
+    if entry.isascii():
+        return ""
+    host, colon, port = entry.strip().partition(":")
+    labels = re.split("[.\u3002\uff0e\uff61]", host)  # all the dots of IDNA
+    try:
+        encoded = [label if label.isascii() else idna.encode(label, uts46=True).decode() for label in labels]
+    except idna.IDNAError:
+        return ""
+    name = ".".join(encoded).lower()
+    return f"{name}{colon}{port}" if _NAME.fullmatch(name) and re.fullmatch("[0-9]*", port) else ""
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -114,10 +140,10 @@ def did_urls(did: str) -> list[str]:
         if did.startswith("did:peer:2"):
             services = [json.loads(_base64url(part[1:])) for part in did.split(".")[1:] if part.startswith("S")]
             return list(endpoints(services))
-        if did.startswith("did:peer:4") and did.count(":") == 3:
+        if did.startswith("did:peer:4") and did.count(":") == 3 and len(did) < LONGEST_DID:
             document = json.loads(base58.b58decode(did.rsplit(":", 1)[1][1:])[2:])  # multibase z, multicodec json
             return list(endpoints(document.get("service")))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         pass  # no DID that an agent could make anything of
     return []
 
@@ -125,7 +151,7 @@ def did_urls(did: str) -> list[str]:
 def invitation_urls(invitation: dict[str, Any]) -> list[str]:
     """The URLs that an invitation (Aries RFCs 0434, 0160) names: endpoints of services that stand in it, and what
     its DIDs name. What else an agent comes to request, its own egress guard looks at (``controller.agents``)."""
-    urls = list(endpoints([*(invitation.get("services") or ()), invitation]))
+    urls = list(endpoints([invitation.get("services"), invitation]))
     return urls + did_urls(str(invitation.get("did") or ""))
 
 

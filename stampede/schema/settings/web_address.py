@@ -1,12 +1,10 @@
-"""Addresses of web servers, as settings name them."""
+"""Addresses of web servers and hosts, as settings name them."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
-
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-"""Host names of this machine: what goes there is seen by nobody else, so it need not be encrypted."""
 
 _UNFIT = re.compile(r"[\s\\\x00-\x1f\x7f]")
 """What no URL may hold: urlsplit would drop some of it without a word, clients take it for different things."""
@@ -20,3 +18,36 @@ def web_address(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts if good else None
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a URL's host is this machine: what goes there is seen by nobody else, so it need not be encrypted."""
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def bare_host(text: str) -> str:
+    """A host's name or IP address; an IPv6 address may be given in brackets, as in a URL.
+
+    Raises ValueError for all else, such as a host with a port.
+    """
+    if text.startswith("[") and text.endswith("]"):
+        return str(ipaddress.IPv6Address(text[1:-1]))
+    if ":" in text:
+        return str(ipaddress.IPv6Address(text))
+    if re.fullmatch(r"[0-9.]+", text):
+        return str(ipaddress.IPv4Address(text))
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", text):
+        raise ValueError(text)
+    return text
+
+
+def in_url(host: str) -> str:
+    """A host as a URL has it: an IPv6 address in brackets.
+
+    >>> in_url("::1")
+    '[::1]'
+    """
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,44 @@
+"""What a holder asks of the services under test, whether they are real or simulated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from controller.services.invitation import Json
+
+
+class Verdict(StrEnum):
+    """What a verifier says of a presentation when it is asked."""
+
+    VERIFIED = "verified"
+    REFUSED = "refused"
+    PENDING = "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A verdict, and a sentence with the words of the verifier."""
+
+    verdict: Verdict
+    sentence: str
+
+
+class Services(Protocol):
+    """The HTTPS requests of a holder; ``values`` replace ``${name}`` in URL, headers and body."""
+
+    async def request_invitation(self, service: str, values: Mapping[str, str]) -> Json:
+        """An out-of-band invitation from ``service``."""
+
+    async def request_revocation(self, service: str, values: Mapping[str, str]) -> None:
+        """Ask ``service`` to revoke the credential that ``values`` identify."""
+
+    async def request_result(self, service: str, values: Mapping[str, str]) -> Result:
+        """Ask ``service`` once what it found of the presentation that ``values`` identify."""
+
+
+def string_values(values: Mapping[str, Any]) -> dict[str, str]:
+    """Values for ``fill_in``: None becomes empty text."""
+    return {key: "" if value is None else str(value) for key, value in values.items()}

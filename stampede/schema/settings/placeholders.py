@@ -1,0 +1,72 @@
+"""``${name}`` in the requests to services, and what takes its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from stampede.schema.settings.json_values import texts_in
+
+PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
+SECRET = "secret:"  # noqa: S105
+"""``${secret:NAME}`` stands for an entry of ``stampede_secrets``."""
+ANSWER = "answer:"
+"""``${answer:/POINTER}`` stands for what the answer with the invitation has at that JSON pointer (RFC 6901)."""
+
+_HOST_PART = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
+_PLACEHOLDER_OR_END_OF_HOST = re.compile(rf"{PLACEHOLDER.pattern}|[/?#]")
+
+
+def fill_in(value: Any, values: Mapping[str, str]) -> Any:
+    """Replace ``${name}`` in every text within headers or a body. Raises KeyError for unknown names."""
+    if isinstance(value, str):
+        return PLACEHOLDER.sub(lambda match: values[match[1]], value)
+    if isinstance(value, Mapping):
+        return {key: fill_in(item, values) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [fill_in(item, values) for item in value]
+    return value
+
+
+def fill_in_url(url: str, values: Mapping[str, str]) -> str:
+    """Replace ``${name}`` in a URL by the value as its place wants it: percent-encoded in path and query, as it is in
+    the host. What the user wrote around it stays as it is.
+
+    >>> fill_in_url("https://${host}/a%20b/${id}?q=${id}", {"host": "localhost", "id": "did:x/1&2"})
+    'https://localhost/a%20b/did%3Ax%2F1%262?q=did%3Ax%2F1%262'
+
+    Raises KeyError for unknown names, ValueError for a value that cannot be in its place.
+    """
+    scheme, _, rest = url.partition("://")
+    in_host = True
+
+    def replacement(match: re.Match[str]) -> str:
+        nonlocal in_host
+        if match[1] is None:
+            in_host = False
+            return match[0]
+        value = values[match[1]]
+        if not in_host:
+            return quote(value, safe="")
+        if not _HOST_PART.fullmatch(value):
+            raise ValueError(f"${{{match[1]}}} is {value!r}, which cannot be part of a host's name")
+        return value
+
+    filled = f"{scheme}://{_PLACEHOLDER_OR_END_OF_HOST.sub(replacement, rest)}"
+    if _dot_segments(filled) != _dot_segments(url):
+        raise ValueError("a value of dots alone cannot be part of a path, where it would lead elsewhere")
+    return filled
+
+
+def names_in(value: Any) -> Iterator[str]:
+    """The names of all placeholders within a URL, headers or a body."""
+    for text in texts_in(value):
+        yield from PLACEHOLDER.findall(text)
+
+
+def _dot_segments(url: str) -> int:
+    """How many segments of a URL's path are ``.`` or ``..``, which are resolved before anything is sent."""
+    path = re.split(r"[?#]", PLACEHOLDER.sub("x", url), maxsplit=1)[0]
+    return sum(segment.lower().replace("%2e", ".") in (".", "..") for segment in path.split("/"))
