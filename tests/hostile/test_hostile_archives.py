@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import resource
+import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
