@@ -17,6 +17,7 @@ from .revocations import AlreadyRevoked, Revocations, UnknownCredential
 
 LOGGER = logging.getLogger(__name__)
 ATTRIBUTES = ("name", "number", "since")
+MOST_OFFERS = 100  # that an invitation may ask for
 EVENTS = (
     "connections::active connections::completed issuer_cred_rev::issued "
     "issue_credential_v2_0::request-received issue_credential_v2_0::done issue_credential_v2_0::abandoned"
@@ -49,6 +50,7 @@ class Issuer:
         self._by_did: dict[str, Connection] = {}
         self._by_invitation: dict[str, Connection] = {}
         self._by_credential: dict[tuple[str, str], Connection] = {}
+        self._offers: dict[str, int] = {}  # invitation_msg_id -> offers to make at once
         self._exchanges: dict[str, str] = {}  # cred_ex_id -> connection_id
         self._counts: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -130,7 +132,8 @@ class Issuer:
         self._by_did[_short_did(connection.holder_did)] = connection
         self._by_invitation[connection.invitation_msg_id] = connection
         self._counts["connections"] += 1
-        self._offer_soon(connection)
+        for _ in range(self._offers.pop(connection.invitation_msg_id, 1)):
+            self._offer_soon(connection)
 
     def _on_issued(self, payload: dict[str, Any]) -> None:
         self._counts["issued"] += 1
@@ -168,11 +171,19 @@ class Issuer:
         self._counts["failed"] += 1
 
     async def _post_invitation(self, request: web.Request) -> web.StreamResponse:
-        body = {
+        """An invitation. ``offers=N`` in the query: so many offers at once; ``did=1``: by the issuer's DID."""
+        offers = request.query.get("offers", "1")
+        if not offers.isdecimal() or int(offers) > MOST_OFFERS:
+            raise web.HTTPBadRequest(text=f"offers is {offers[:100]!r}; it must be a number from 0 to {MOST_OFFERS}.")
+        body: dict[str, Any] = {
             "handshake_protocols": ["https://didcomm.org/didexchange/1.1"],
             "accept": ["didcomm/aip2;env=rfc19"],
         }
+        if request.query.get("did"):
+            body["use_did"] = self.did
         made = await self._agent.post("/out-of-band/create-invitation", body, auto_accept="true")
+        if offers != "1":
+            self._offers[made["invitation"]["@id"]] = int(offers)
         self._counts["invitations"] += 1
         return web.json_response({"invitation": made["invitation"], "invitation_url": made["invitation_url"]})
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from stampede import wording
 from stampede.version import VERSION
 
 
@@ -99,7 +100,7 @@ def _report(results: Path) -> int:
     try:
         print(table(report(results), sys.stdout))
     except ReportError as error:
-        print(f"stampede report: {error}", file=sys.stderr)
+        print(wording.printable_lines(f"stampede report: {error}"), file=sys.stderr)
         return 2
     print(f"\nReport: {results / 'report.html'}")
     return 0
@@ -118,7 +119,7 @@ def _compare(a: Path, b: Path, page: Path | None, *, as_json: bool) -> int:
         if page:
             write(page, render(compared))
     except ReportError as error:
-        print(f"stampede compare: {error}", file=sys.stderr)
+        print(wording.printable_lines(f"stampede compare: {error}"), file=sys.stderr)
         return 2
     if as_json:
         print(json.dumps(compared.to_json(), indent=2, allow_nan=False))

@@ -116,3 +116,15 @@ def in_order(name: str) -> list[tuple[int, str]]:
 def without_passwords(text: str) -> str:
     """The text with the passwords in its URLs (`scheme://user:password@host`) masked."""
     return re.sub(r"(://[^\s:/@'\"]*:)[^\s/@'\"]+@", r"\1***@", text)
+
+
+def printable(text: str) -> str:
+    """The text with a space for each character that steers a terminal or hides what is there: control characters,
+    escape sequences, and those that turn the direction of writing. For whatever other machines say.
+    """
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def printable_lines(text: str) -> str:
+    """``printable``, line by line: to be used where text goes out."""
+    return "\n".join(map(printable, text.split("\n")))

@@ -17,6 +17,7 @@ import psutil
 
 from controller.acapy_patches import registry
 from controller.agents.flags import patch_names
+from controller.agents.inbox import Overflow
 from controller.agents.postgresql import Postgresql
 from controller.agents.process import AgentProcess, Announce, check_ports_free
 from controller.agents.wallet import IGNORED_TOPICS, TOPICS, AcapyWallet
@@ -40,9 +41,15 @@ class AgentPool:
     """Starts the agents, creates one wallet per holder, spread evenly, and removes everything again."""
 
     def __init__(
-        self, settings: Settings, run_dir: Path, announce: Announce, secret_values: Mapping[str, str]
+        self,
+        settings: Settings,
+        run_dir: Path,
+        announce: Announce,
+        secret_values: Mapping[str, str],
+        overflow: Overflow | None = None,
     ) -> None:
         self.agents: list[AgentProcess] = []
+        self._overflow = overflow
         self._settings = settings
         self._run_dir = run_dir
         self._announce = announce
@@ -84,6 +91,7 @@ class AgentPool:
                 session=self._session,
                 announce=self._announce,
                 postgresql=self._postgresql,
+                overflow=self._overflow,
             )
             for number in range(count)
         ]

@@ -17,7 +17,7 @@ import psutil
 from controller.agents import flags
 from controller.agents.admin import AdminApi
 from controller.agents.flags import AgentIdentity
-from controller.agents.inbox import Inbox
+from controller.agents.inbox import Inbox, Overflow
 from controller.agents.postgresql import Postgresql
 from controller.agents.restart_policy import RestartPolicy
 from controller.agents.wallet import TOPICS, AcapyWallet
@@ -55,6 +55,7 @@ class AgentProcess:
         session: aiohttp.ClientSession,
         announce: Announce,
         postgresql: Postgresql | None,
+        overflow: Overflow | None = None,
         restart_policy: RestartPolicy | None = None,
     ) -> None:
         self._identity = AgentIdentity(
@@ -65,6 +66,7 @@ class AgentProcess:
         self._webhooks = webhooks
         self._announce = announce
         self._postgresql = postgresql
+        self._overflow = overflow
         self._restart_policy = restart_policy or RestartPolicy()
         self._up = asyncio.Event()
         self._lost = asyncio.Event()
@@ -150,7 +152,7 @@ class AgentProcess:
                 "label": f"Stampede holder {number}",
             },
         )
-        inbox = Inbox(TOPICS)
+        inbox = Inbox(TOPICS, self._settings.inbox_limit, self._overflow)
         self._inboxes.append(inbox)
         self._webhooks.register(tenant["wallet_id"], inbox)
         return AcapyWallet(self.admin, inbox, tenant["wallet_id"], tenant["token"], self.until_up)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -66,8 +66,11 @@ class Wallet(Protocol):
     async def present_proof_to(self, connection: Connection) -> Presentation:
         """Answer the presentation request that comes over a connection (Aries RFC 0454)."""
 
-    async def receive_revocation_notification(self) -> str:
-        """Await a revocation notification (Aries RFC 0721); returns ``<rev_reg_id>::<cred_rev_id>``."""
+    async def receive_revocation_notification(self, credentials: Sequence[Credential]) -> Credential:
+        """Await the revocation notification (Aries RFC 0721) for one of these credentials; returns that one.
+
+        Notifications for others are left for those who await them.
+        """
 
     async def delete_credential(self, credential: Credential) -> None:
         """Remove a credential from the wallet."""
@@ -97,16 +100,30 @@ class Wallet(Protocol):
 class Topics:
     """Every webhook topic that AcapyWallet waits for, and those that it knows and ignores."""
 
-    connection = Topic("connections")
-    mediation = Topic("mediation")
-    credential_exchange = Topic("issue_credential_v2_0")
-    credential_stored = Topic("issue_credential_v2_0_anoncreds", needs="cred_id_stored")
-    presentation_exchange = Topic("present_proof_v2_0")
-    revocation_notification = Topic("revocation-notification-v2")
-    ping = Topic("ping")
+    connection = Topic(
+        "connections",
+        exchange="connection_id",
+        awaited=frozenset({"active", "completed", "abandoned", "error"}),
+    )
+    mediation = Topic("mediation", exchange="mediation_id", awaited=frozenset({"granted", "denied"}))
+    credential_exchange = Topic(
+        "issue_credential_v2_0",
+        exchange="cred_ex_id",
+        awaited=frozenset({"offer-received", "done", "abandoned"}),
+    )
+    credential_stored = Topic("issue_credential_v2_0_anoncreds", needs="cred_id_stored", exchange="cred_ex_id")
+    presentation_exchange = Topic(
+        "present_proof_v2_0",
+        exchange="thread_id",
+        awaited=frozenset({"request-received", "done", "abandoned"}),
+    )
+    revocation_notification = Topic("revocation-notification-v2", exchange="credential_id")
+    ping = Topic("ping", exchange="thread_id", awaited=frozenset({"response_received"}))
 
 
 TOPICS = {topic.name: topic for topic in vars(Topics).values() if isinstance(topic, Topic)}
+REUSED = "reuse-accepted"
+"""State of an invitation whose sender has agreed to go on with the connection that there is (Aries RFC 0434)."""
 DISCLOSURES_POLL = 0.05
 """Seconds between two looks for the answer to a query of features."""
 IGNORED_TOPICS = frozenset({"credential", "discover_feature_v2_0", "out_of_band", "basicmessages", "keylist"})
@@ -145,13 +162,17 @@ class AcapyWallet:
         received = await self._receive(invitation)
         if not received.get("connection_id"):
             raise BadInvitation("the invitation offers no connection (no handshake_protocols in it)")
-        event = await self._connected(received["connection_id"])
+        connection_id = received["connection_id"]
+        if received.get("state") == REUSED:  # the connection is there already: no event tells that it is made
+            found = await self._admin.call("GET", f"/connections/{connection_id}", token=self._token)
+        else:
+            found = await self._connected(connection_id)
         return Connection(
             name,
-            received["connection_id"],
-            event.get("my_did", ""),
-            event.get("their_did", ""),
-            received.get("invi_msg_id") or event.get("invitation_msg_id", ""),
+            connection_id,
+            found.get("my_did", ""),
+            found.get("their_did", ""),
+            received.get("invi_msg_id") or found.get("invitation_msg_id", ""),
         )
 
     async def receive_credential(self, connection: Connection) -> Credential:
@@ -192,7 +213,7 @@ class AcapyWallet:
         )
         check_not_abandoned(request, "the presentation exchange")
         return self._presented(
-            await self._expect(Topics.presentation_exchange, "done", "abandoned", pres_ex_id=request["pres_ex_id"])
+            await self._expect(Topics.presentation_exchange, "done", "abandoned", thread_id=request["thread_id"])
         )
 
     @staticmethod
@@ -202,10 +223,11 @@ class AcapyWallet:
             raise PresentationRejected("the verifier found the presentation not valid")
         return Presentation(str(event.get("pres_ex_id", "")), str(event.get("thread_id", "")))
 
-    async def receive_revocation_notification(self) -> str:
+    async def receive_revocation_notification(self, credentials: Sequence[Credential]) -> Credential:
         """See Wallet."""
-        event = await self._expect(Topics.revocation_notification)
-        return str(event["credential_id"])
+        by_id = {f"{credential.rev_reg_id}::{credential.cred_rev_id}": credential for credential in credentials}
+        event = await self._expect(Topics.revocation_notification, credential_id=by_id)
+        return by_id[event["credential_id"]]
 
     async def delete_credential(self, credential: Credential) -> None:
         """See Wallet."""
@@ -277,7 +299,7 @@ class AcapyWallet:
         await self._admin.call("POST", f"/multitenancy/wallet/{self.wallet_id}/remove", body={})
 
     async def _expect(
-        self, topic: Topic, *states: str, missing: type[StepError] = StepTimeout, **values: str
+        self, topic: Topic, *states: str, missing: type[StepError] = StepTimeout, **values: str | Collection[str]
     ) -> Event:
         """Await an event; when the step's timeout cuts that off, keep the reason as ``missing``."""
         try:

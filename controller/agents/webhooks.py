@@ -8,13 +8,20 @@ import logging
 import secrets
 from collections.abc import Collection
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import web
 
 from controller.agents.inbox import Inbox
 
 LOGGER = logging.getLogger(__name__)
+
+EARLY = 100
+"""Wallets whose events are kept until they are registered: an agent may be quicker than its own answer."""
+EARLY_EVENTS = 20
+"""Events that are kept of each of them."""
+FORGOTTEN = 10_000
+"""Wallets of which is remembered that they were forgotten."""
 
 
 class WebhookReceiver:
@@ -25,6 +32,8 @@ class WebhookReceiver:
         self._topics = frozenset(topics)
         self._ignored = set(ignored)
         self._inboxes: dict[str, Inbox] = {}
+        self._early: dict[str, list[tuple[str, Any]]] = {}
+        self._forgotten: dict[str, None] = {}
         self._key = secrets.token_urlsafe(24)
         self._runner: web.AppRunner | None = None
         self._port = 0
@@ -51,23 +60,34 @@ class WebhookReceiver:
             await self._runner.cleanup()
 
     def register(self, wallet_id: str, inbox: Inbox) -> None:
-        """Deliver what the wallet announces to ``inbox``."""
+        """Deliver to ``inbox`` what the wallet announces, and what it has announced already."""
         self._inboxes[wallet_id] = inbox
+        for topic, payload in self._early.pop(wallet_id, ()):
+            inbox.deliver(topic, payload)
 
     def forget(self, wallet_id: str) -> None:
         """Drop what the wallet still announces."""
         self._inboxes.pop(wallet_id, None)
+        _remember(self._forgotten, wallet_id, None, FORGOTTEN)
 
     async def _receive(self, request: web.Request) -> web.Response:
         if not hmac.compare_digest(request.headers.get("x-api-key", ""), self._key):
             raise web.HTTPUnauthorized
         topic = request.match_info["topic"]
-        inbox = self._inboxes.get(request.headers.get("x-wallet-id", ""))
-        if topic not in self._topics:
+        if topic in self._topics:
+            self._deliver(request.headers.get("x-wallet-id", ""), topic, json.loads(await request.read()))
+        else:
             self._drop(topic)
-        elif inbox is not None:
-            inbox.deliver(topic, json.loads(await request.read()))
         return web.Response()
+
+    def _deliver(self, wallet_id: str, topic: str, payload: Any) -> None:
+        if inbox := self._inboxes.get(wallet_id):
+            inbox.deliver(topic, payload)
+        elif wallet_id and wallet_id not in self._forgotten:
+            if wallet_id not in self._early:
+                _remember(self._early, wallet_id, [], EARLY)
+            if len(early := self._early[wallet_id]) < EARLY_EVENTS:
+                early.append((topic, payload))
 
     def _drop(self, topic: str) -> None:
         if topic not in self._ignored:
@@ -77,3 +97,10 @@ class WebhookReceiver:
                 "them must declare the topic in controller/agents/wallet.py",
                 topic,
             )
+
+
+def _remember[V](entries: dict[str, V], key: str, value: V, most: int) -> None:
+    """Add an entry; of more than ``most`` the oldest goes."""
+    entries[key] = value
+    if len(entries) > most:
+        del entries[next(iter(entries))]

@@ -169,11 +169,7 @@ class Holder:
     async def _receive_revocation_notification(self, connection: Connection | str | None) -> Credential:
         kept = self._connection(connection)
         self._credential(kept)
-        while True:
-            revoked = await self.wallet.receive_revocation_notification()
-            for credential in self.credentials[kept.name]:
-                if revoked == f"{credential.rev_reg_id}::{credential.cred_rev_id}":
-                    return credential
+        return await self.wallet.receive_revocation_notification(self.credentials[kept.name])
 
     @step("delete_credential")
     async def delete_credential(self, credential: Credential) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from controller.agents.egress_guard import REFUSED
+from controller.agents.inbox import Overflow
 from controller.agents.pool import AgentPool
 from controller.holder.holder import Script
 from controller.host.leftovers import remove_leftovers
@@ -103,9 +104,10 @@ class HostRun:
         settings, journal = self._settings, self._journal
         assert journal is not None
         remove_leftovers(self._dir)
+        overflow = self._state.overflow = Overflow(lambda text: self._announce(EventKind.INBOX_OVERFLOW, text))
         async with (
             HttpServices(settings, secret_values) as services,
-            AgentPool(settings, self._dir, self._announce, secret_values) as pool,
+            AgentPool(settings, self._dir, self._announce, secret_values, overflow) as pool,
         ):
             run = Run(
                 settings,
@@ -135,6 +137,8 @@ class HostRun:
                         await run.play(run.clock.at_epoch(self._state.start_at))
                 if run.bad_input:
                     raise run.bad_input
+                if lost := overflow.lost:
+                    self._announce(EventKind.INBOX_OVERFLOW, f"{lost} messages to holders were dropped in all", lost)
                 self._enter(Phase.STOPPED if self._stopping else Phase.DONE)
             finally:
                 for task in tasks:
@@ -250,10 +254,10 @@ class HostRun:
         self._state.message = self._mask.lines(message)
         self._enter(Phase.FAILED)
 
-    def _announce(self, kind: EventKind, text: str) -> None:
+    def _announce(self, kind: EventKind, text: str, value: float = 0.0) -> None:
         LOGGER.info("%s: %s", kind, text)
         if self._journal:
-            self._journal.write(EventRecord(kind, self._mask(text)), time.time_ns())
+            self._journal.write(EventRecord(kind, self._mask(text), value), time.time_ns())
 
     def _on_journal_problem(self, problem: str) -> None:
         LOGGER.error("%s", problem)

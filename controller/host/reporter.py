@@ -27,7 +27,7 @@ class Reporter:
         pool: AgentPool,
         journal: Journal,
         state_file: StateFile,
-        announce: Callable[[EventKind, str], None],
+        announce: Callable[[EventKind, str, float], None],
     ) -> None:
         self._run = run
         self._pool = pool
@@ -60,7 +60,7 @@ class Reporter:
             journal.flush()
             if not journal.problem:
                 lost = f"{journal.lost} records were lost"
-                self._announce(EventKind.DISK_FULL, f"the journal can be written again, {lost}")
+                self._announce(EventKind.DISK_FULL, f"the journal can be written again, {lost}", journal.lost)
 
     def _journal_load(self, sample: Sample) -> None:
         run = self._run

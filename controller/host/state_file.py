@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
+from controller.agents.inbox import Overflow
 from controller.agents.pool import AgentPool
 from controller.metrics.journal import Journal
 from controller.metrics.monitor import AgentUsage, Sample
@@ -18,13 +20,13 @@ from stampede.schema.json_form import to_json
 from stampede.schema.phases import ENDED, Phase
 from stampede.schema.records import Outcome
 from stampede.schema.settings.run_settings import Settings
-from stampede.schema.state import AgentState, HolderState, HostState, StepState
+from stampede.schema.state import AgentState, HolderState, HostState, Losses, StepState
 
 
 class StateFile:
     """The file, and what it says beyond what run, agents and pusher know themselves.
 
-    ``run``, ``pool``, ``journal`` and ``push`` are set as soon as there are any.
+    ``run``, ``pool``, ``journal``, ``push`` and ``overflow`` are set as soon as there are any.
     """
 
     def __init__(self, settings: Settings, run_dir: Path) -> None:
@@ -36,6 +38,7 @@ class StateFile:
         self.pool: AgentPool | None = None
         self.journal: Journal | None = None
         self.push: PushProcess | None = None
+        self.overflow = Overflow()
         self._settings = settings
         self._path = run_dir / state.FILE
         self._phase_since = time.time()
@@ -46,9 +49,16 @@ class StateFile:
         self.phase, self._phase_since = phase, time.time()
 
     def write(self, sample: Sample) -> None:
-        """Write it. ``sample`` is what was measured since it was written last."""
-        with contextlib.suppress(OSError):  # the disk is full; the journal complains of it
-            write_json_anyway(self._path, to_json(self._state(sample)))
+        """Write it. ``sample`` is what was measured since it was written last.
+
+        On a disk that is full it may have to do without the figures; without any room at all, the former one stays.
+        """
+        found = self._state(sample)
+        without_figures = replace(found, errors={}, p95={}, thresholds=(), agents=())
+        for state_now in (found, without_figures):
+            with contextlib.suppress(OSError):
+                write_json_anyway(self._path, to_json(state_now))
+                return
 
     def _state(self, sample: Sample) -> HostState:
         run, settings = self.run, self._settings
@@ -76,6 +86,7 @@ class StateFile:
             host_cpu=sample.host_cpu,
             host_cores=sample.host_cores,
             host_memory_used=sample.host_memory_used,
+            losses=self._losses(),
             push=self.push.progress() if self.push else None,
         )
 
@@ -87,6 +98,7 @@ class StateFile:
             active=run.active if run else 0,
             finished=run.finished if run else 0,
             stopped=run.stopped if run else 0,
+            started=run.started if run else 0,
         )
 
     def _steps(self) -> StepState:
@@ -111,8 +123,18 @@ class StateFile:
             found.append(AgentState(agent.name, agent.pid or 0, usage.cpu, usage.rss, agent.restarts, agent.is_up))
         return tuple(found)
 
+    def _losses(self) -> Losses:
+        return Losses(
+            records=self.journal.missing if self.journal else 0,
+            messages=self.overflow.lost,
+        )
+
     def _problem(self) -> str:
         """What does not stop the run, but somebody may want to do something about now."""
         if self.journal and self.journal.problem:
             return self.journal.problem
+        if messages := self._losses().messages:
+            return (
+                f"{messages} messages to holders were dropped; stampede_inbox_limit is {self._settings.inbox_limit}"
+            )
         return self.push.progress().error if self.push and self.phase not in ENDED else ""

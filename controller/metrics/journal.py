@@ -45,6 +45,11 @@ class Journal:
         missing = f"records not in it yet: {len(self._held)}" + (f", lost: {self.lost}" if self.lost else "")
         return f"the journal {self.path} cannot be written {self._trouble}; {missing}"
 
+    @property
+    def missing(self) -> int:
+        """Records that are not in the file: lost, or held until the disk has room again."""
+        return self.lost + len(self._held)
+
     def write(self, record: Record, timestamp: int) -> None:
         """Write a record of ``timestamp`` (ns since 1970), see ``append``."""
         tags = records.tags(record)
@@ -104,6 +109,7 @@ class Journal:
         """Write what is held and close the file."""
         self.flush()
         self.lost += len(self._held)
+        self._held.clear()
         self.sync()
         os.close(self._file)
 

@@ -78,6 +78,7 @@ class Run:
             self.clock, *on_disk_first, self.tallies.step_ended, self.figures.step_ended, *listeners
         )
         self.active = 0
+        self.started = 0
         self.finished = 0
         self.stopped = 0
         self.targets = Targets(settings.allowed_targets)
@@ -139,6 +140,7 @@ class Run:
     async def _live(self, number: int, due: float) -> None:
         """The life of one holder: the script, and what ``stampede_on_failure`` says after a failure."""
         self.recorder.arrivals += 1
+        self.started += 1
         self.active += 1
         try:
             holder = Holder(self._context, number, self._wallets.get(number))

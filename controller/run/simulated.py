@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from controller.agents.wallet import Connection, Credential, Presentation
 from controller.services.interface import Result, Verdict
@@ -35,7 +35,6 @@ class SimulatedWallet:
         self._scale = scale
         self._numbers = itertools.count(1)
         self._issued: list[Credential] = []
-        self._named = -1
 
     async def _takes(self, action: str) -> None:
         await asyncio.sleep(self._random.expovariate(1 / ASSUMED_SECONDS[action]) * self._scale)
@@ -66,17 +65,14 @@ class SimulatedWallet:
         await self._takes("present_proof")
         return Presentation("presentation", "thread")
 
-    async def receive_revocation_notification(self) -> str:
+    async def receive_revocation_notification(self, credentials: Sequence[Credential]) -> Credential:
         """See Wallet."""
         await self._takes("receive_revocation_notification")
-        # Which one was revoked is not known here: each credential is named in turn, the newest first.
-        self._named += 1
-        return f"registry::{self._issued[-1 - self._named % len(self._issued)].cred_rev_id}"
+        return credentials[-1]  # which one was revoked is not known here
 
     async def delete_credential(self, credential: Credential) -> None:
         """See Wallet."""
         await self._takes("delete_credential")
-        self._named = -1
         if credential in self._issued:
             self._issued.remove(credential)
 

@@ -8,6 +8,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from stampede import wording
 from stampede.machine.files import user_path
 from stampede.results.replay import OPTIONS, NotPushed, Replay, given_server, secret_of
 from stampede.schema.errors import BadInput
@@ -36,10 +37,15 @@ class ActionModule(ActionBase):
                 text = replay.forecast()
             else:
                 secret = secret_of(replay.target, value("stampede_secrets") | value("run_generated_secrets"))
-                text = replay.push(secret, Display().display)
+                text = replay.push(secret, tell)
         except BadInput as error:
             return result | {"failed": True, "msg": str(error)}
         except NotPushed as error:
             return result | {"failed": True, "msg": error.sentence}
-        Display().display(text)
+        tell(text)
         return result | {"changed": not self._task.check_mode, "stdout": text}
+
+
+def tell(text: str) -> None:
+    """Show what servers and journals say."""
+    Display().display(wording.printable_lines(text))

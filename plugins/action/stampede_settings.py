@@ -16,6 +16,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from stampede.prepare.ca_files import absolute_ca_files
+from stampede.prepare.folder_checks import no_home
 from stampede.prepare.notices import notices
 from stampede.prepare.preflight import probe_run
 from stampede.prepare.rendering import render_for_host
@@ -58,6 +59,8 @@ class ActionModule(ActionBase):
         return result
 
     def _check(self, variables: dict[str, Any]) -> dict[str, Any]:
+        if str(self.get_shell_option("remote_tmp", "")).startswith("~") and (problems := no_home()):
+            raise BadInput(*problems)
         hosts = self._task_vars["ansible_play_hosts_all"]
         names = {name for host in hosts for name in self._task_vars["hostvars"][host]} | self._task_vars.keys()
         ours = {name for name in names if name.startswith(PREFIX)}

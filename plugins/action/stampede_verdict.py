@@ -22,7 +22,7 @@ class ActionModule(ActionBase):
         folder = Path(args["results"])
         summary = Summary.from_json((folder / "summary.json").read_text(encoding="utf-8"))
         reasons = [str(sentence) for sentence in args["died"]]
-        reasons += failure_reasons(summary, folder / "report.html", boolean(args["fail_on_errors"]))
+        reasons += failure_reasons(summary, folder / "report.html", boolean(args["fail_on_errors"]), reasons)
         if reasons:
             result.update(failed=True, msg="\n".join(reasons))
         return result

@@ -11,6 +11,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from stampede import wording
 from stampede.fleet.inventory import LoadHost, connection_variables
 from stampede.fleet.remote_shell import shell_of
 from stampede.fleet.run_watch import Controller, PlaybookGone, watch_run
@@ -65,4 +66,4 @@ class ActionModule(ActionBase):
 
 
 def tell(text: str, colour: str) -> None:
-    Display().display(text, color=colour or None)
+    Display().display(wording.printable_lines(text), color=colour or None)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import atexit
-import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from ansible import constants as C
 from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
+
+from stampede import wording
 
 if TYPE_CHECKING:
     from ansible.executor.task_result import CallbackTaskResult
@@ -43,13 +44,6 @@ VALIDATION = "ansible.builtin.validate_argument_spec"
 """Ansible inserts this task before each role; it is only of interest when it fails."""
 
 
-def printable(line: str) -> str:
-    """A line as a terminal may get it: hosts may have said anything, control characters too."""
-    return "".join(
-        ascii(letter)[1:-1] if unicodedata.category(letter)[0] == "C" else letter for letter in line.expandtabs()
-    )
-
-
 class CallbackModule(DefaultCallback):
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
@@ -76,7 +70,7 @@ class CallbackModule(DefaultCallback):
             return
         self._told = task._uuid
         self._display.display(
-            f"* {task.name or task.get_name()}",
+            wording.printable(f"* {task.name or task.get_name()}"),
             color=C.COLOR_HIGHLIGHT if self._prints_itself(task) else None,
         )
 
@@ -107,7 +101,7 @@ class CallbackModule(DefaultCallback):
             super()._handle_warnings(res)
             return
         for warning in res.pop("warnings", None) or []:
-            self._display.warning(printable(str(warning)))
+            self._display.warning(wording.printable_lines(str(warning)))
 
     def v2_runner_on_ok(self, result: CallbackTaskResult) -> None:
         if self._tells_all():
@@ -118,7 +112,7 @@ class CallbackModule(DefaultCallback):
         self._handle_warnings_and_exception(result)
         self._tell(result.task)
         if result.task.action == "ansible.builtin.debug" and "msg" in result.result:
-            self._display.display("\n".join(map(printable, str(result.result["msg"]).split("\n"))))
+            self._display.display(wording.printable_lines(str(result.result["msg"])))
 
     def v2_runner_on_failed(self, result: CallbackTaskResult, ignore_errors: bool = False) -> None:
         if self._tells_all():
@@ -148,14 +142,14 @@ class CallbackModule(DefaultCallback):
         for line in self._sentences(result.result):
             if (host, line) not in self._said:  # what was rescued may be the reason of a failure later on
                 self._said.add((host, line))
-                self._display.display(f"[ERROR] {host}: {line}", color=C.COLOR_ERROR)
+                self._display.display(wording.printable(f"[ERROR] {host}: {line}"), color=C.COLOR_ERROR)
 
     @staticmethod
     def _sentences(values: dict[str, Any]) -> list[str]:
         """What a failed task has to say. Of a command that is what it said itself, not that it failed."""
         said = [str(values.get(name) or "").strip() for name in ("stderr", "module_stderr")]
         text = "\n".join(filter(None, said)) or str(values.get("msg", "it failed and does not say why"))
-        return [printable(line) for line in text.splitlines() if line.strip()]
+        return [line for line in text.splitlines() if line.strip()]
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         self._watching = False

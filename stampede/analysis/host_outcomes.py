@@ -16,6 +16,7 @@ from stampede.schema.host_summary import Agents, HostFault, HostSummary, StepCou
 from stampede.schema.phases import ENDED, Phase
 from stampede.schema.records import EventKind
 
+LONGEST_MESSAGE = 2000  # characters
 # In place of the phase of hosts without a journal.
 WITHOUT_JOURNAL = (EventKind.LEFT_OUT, EventKind.LOST, EventKind.DIED, EventKind.NOT_COLLECTED, "missing")
 
@@ -67,7 +68,7 @@ def _host(folder: HostFolder, journal: JournalColumns, window: Window | None) ->
         started = wording.moment(window.start / SECOND) if window and counts.any() else None
     return HostSummary(
         phase=phase,
-        message=wording.without_passwords(folder.state.message) if folder.state else "",
+        message=wording.without_passwords(folder.state.message[:LONGEST_MESSAGE]) if folder.state else "",
         took_part=True,
         finished=phase == Phase.DONE,
         started=started,

@@ -11,6 +11,7 @@ from stampede.analysis.generator import build_generator
 from stampede.analysis.host_differences import compare_hosts, service_times_by_host, with_figures
 from stampede.analysis.host_outcomes import build_hosts
 from stampede.analysis.load_window import SECOND, Window
+from stampede.analysis.losses import find_losses
 from stampede.analysis.percentiles import summarize_times
 from stampede.analysis.start_skew import start_skew
 from stampede.analysis.threshold_verdicts import judge_thresholds
@@ -59,6 +60,7 @@ def build_summary(
         errors=_errors(journal, window),
         events=[_event(event, window) for event in sorted(journal.events, key=lambda event: event.time)],
         journal=_completeness(results, journal),
+        losses=find_losses(results, journal, hosts),
     )
     verdict = build_verdict(summary)
     run = replace(
@@ -202,12 +204,6 @@ def _completeness(results: ResultsFolder, journal: JournalColumns) -> Completene
     for host, reading in journal.readings.items():
         if reading.torn:
             notes.append(f"The journal of host {host} ends in an incomplete line, which was ignored.")
-        if reading.not_understood:
-            lines = wording.number(reading.not_understood, "line")
-            notes.append(
-                f"The journal of host {host} has {lines} that could not be parsed, "
-                f"the first being line {reading.first_not_understood}."
-            )
         if reading.events_left_out:
             notes.append(f"{wording.number(reading.events_left_out, 'event')} of host {host} are not shown.")
     for folder in results.hosts:

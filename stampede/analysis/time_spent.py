@@ -12,9 +12,9 @@ def build_time_spent(journal: JournalColumns, window: Window | None) -> TimeSpen
     """The `time_spent` part of summary.json."""
     records = journal.steps
     service_time = np.asarray(records.service_time)
-    seconds_by_step: list[float] = np.bincount(
-        np.asarray(records.step), weights=service_time, minlength=len(journal.step_names.list)
-    ).tolist()
+    step = np.asarray(records.step)
+    seconds_by_step = np.bincount(step, weights=service_time, minlength=len(journal.step_names.list))
+    found = [(float(seconds_by_step[number]), journal.step_names.list[number]) for number in np.unique(step)]
     in_steps = float(service_time.sum())
     late = float(np.asarray(records.response_time).sum()) - in_steps
     holders = active_by_second(journal, window)
@@ -22,7 +22,7 @@ def build_time_spent(journal: JournalColumns, window: Window | None) -> TimeSpen
     return TimeSpent(
         steps={
             name: TimeInStep(seconds, seconds / in_steps if in_steps else 0.0)
-            for seconds, name in sorted(zip(seconds_by_step, journal.step_names.list, strict=True), reverse=True)
+            for seconds, name in sorted(found, reverse=True)
         },
         in_steps=in_steps,
         late=max(late, 0.0),

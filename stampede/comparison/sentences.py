@@ -77,6 +77,8 @@ def warnings(a: Summary, b: Summary, settings: list[SettingDifference], runs: di
             )
         if run.outcome in (RunOutcome.STOPPED, RunOutcome.BROKEN_OFF):
             found.append(f"Run {name.upper()} did not finish.")
+        if run.outcome == RunOutcome.INCOMPLETE:
+            found.append(f"The records of run {name.upper()} are incomplete.")
     return found
 
 

@@ -11,7 +11,7 @@ from stampede.comparison.run_comparison import (
     StepFigures,
 )
 from stampede.comparison.sentences import step_verdict
-from stampede.report.terminal import WIDTH, printable, wrapped
+from stampede.report.terminal import WIDTH, wrapped
 
 COLOURS = {"slower": "red", "faster": "green", "mixed": "yellow", "too_few": "dim", "no_difference": "dim"}
 TIMES = ("mean", "p50", "p95", "p99")
@@ -51,7 +51,8 @@ def _steps(steps: dict[str, StepComparison]) -> Text:
         return Text()
     lines = [Text(f"{'':24}{' service time ':-^28}{' response time ':-^28}", "dim"), Text(HEADER, "dim")]
     for name, step in steps.items():
-        lines.append(Text(f"{printable(name)}: ").append(step_verdict(step), COLOURS.get(step.verdict, "yellow")))
+        verdict = wording.printable(step_verdict(step))
+        lines.append(Text(f"{wording.printable(name)}: ").append(verdict, COLOURS.get(step.verdict, "yellow")))
         lines += [_row(run, figures) for run, figures in (("A", step.a), ("B", step.b)) if figures]
     return Text("\n").join(lines)
 

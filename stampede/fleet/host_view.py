@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from stampede import wording
 from stampede.fleet.snapshot import Snapshot
 from stampede.schema.faults import Fault
 from stampede.schema.phases import ENDED, Phase
@@ -16,6 +17,8 @@ UNREACHED_AFTER = 10.0
 """Seconds without an answer after which a host is reported as unreachable."""
 LOST_AFTER = 60.0
 """Seconds without an answer after which a host is given up."""
+LONGEST_MESSAGE = 1000
+"""Characters of what a host says is wrong."""
 SILENT_AFTER = 15.0
 """Seconds without a new state, which is due every second, after which a host counts as silent."""
 
@@ -39,6 +42,7 @@ class HostView:
         self._alive = True
         self._offset = 0.0
         self._problem = ""
+        self._state_problem = ""
         self._absence: Fault | None = None
 
     # ------------------------------------------------------------- what happens
@@ -51,6 +55,7 @@ class HostView:
         self._seen, self._problem, self.has_answered = now, "", True
         self._alive, self._offset = snapshot.alive, snapshot.clock - now
         self.state = snapshot.state or self.state
+        self._state_problem = snapshot.problem
         self._started |= snapshot.alive or self.state is not None
         failed = self.phase == Phase.FAILED
         if (
@@ -136,7 +141,7 @@ class HostView:
     @property
     def message(self) -> str:
         """What its state says is wrong, on one line; empty when all is well."""
-        return printable(self.state.message) if self.state else ""
+        return printable(self.state.message[:LONGEST_MESSAGE]) if self.state else ""
 
     @property
     def lost(self) -> bool:
@@ -180,6 +185,8 @@ class HostView:
             return self.failure
         if self._absence:
             return self._absence.text
+        if self._state_problem:
+            return f"{self.name}: {printable(self._state_problem)}"
         if self.state and self.state.time is not None and self.silent(now):
             return f"{self.name} is silent: its last state is from {clock(self.state.time - self._offset)}"
         return f"{self.name}: {self.message}" if self.message else ""
@@ -199,4 +206,4 @@ def clock(moment: float) -> str:
 
 def printable(text: object) -> str:
     """On one line, without control characters: a host's output must not control the terminal."""
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in str(text)).split())
+    return " ".join(wording.printable(str(text)).split())

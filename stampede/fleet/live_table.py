@@ -15,6 +15,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from stampede import wording
 from stampede.fleet.host_view import HostView, clock
 from stampede.fleet.standings import Standing, standings
 from stampede.schema.phases import BEFORE_START, Phase
@@ -24,6 +25,8 @@ WIDTH = 100
 MOST_ROWS = 20
 """Hosts that a table shows; of more, those that stand out."""
 MOST_NOTES = 10
+LONGEST_NAME = 64
+"""Characters of a step, as the controller allows them."""
 WELL = frozenset(Phase) - {Phase.PUSHING, Phase.FAILED}
 STYLES = {
     "not reached": "yellow",
@@ -56,7 +59,7 @@ def line(hosts: Iterable[HostView], now: float) -> str:
     if crossed := [standing.threshold.text for standing in standings(hosts) if standing.crossed]:
         parts.append(f"crossed: {', '.join(crossed)}")
     parts += [host.note(now) for host in hosts if not host.failure]
-    return " | ".join(part for part in parts if part)
+    return wording.printable(" | ".join(part for part in parts if part))
 
 
 def text(hosts: Sequence[HostView], now: float) -> str:
@@ -85,13 +88,13 @@ def table(hosts: Sequence[HostView], now: float, rows: int = MOST_ROWS) -> Rende
         condition = "silent" if host.silent(now) else host.condition
         drawn.add_row(
             cut(host.name),
-            Text(condition, STYLES.get(condition, "")),
+            words(condition, STYLES.get(condition, "")),
             *cells(host_figures(host, now)),
             style="dim" if host.condition == Phase.DONE else "",
         )
     if others := len(hosts) - len(shown):
-        drawn.add_row(Text(f"and {others} others"), style="dim")
-    drawn.add_row(Text("fleet"), "", *cells(all_of_them), style="bold")
+        drawn.add_row(words(f"and {others} others"), style="dim")
+    drawn.add_row(words("fleet"), "", *cells(all_of_them), style="bold")
     counts = ", ".join(f"{count} {condition}" for condition, count in all_of_them["hosts"].items())
     ok = f"{all_of_them['steps'].get('ok', 0)} steps ok"
     head = [
@@ -100,7 +103,7 @@ def table(hosts: Sequence[HostView], now: float, rows: int = MOST_ROWS) -> Rende
         ok,
         time_left(all_of_them["seconds_left"]),
     ]
-    return Group(Text(" | ".join(filter(None, head))), drawn, judged(standings(hosts)), notes(hosts, now))
+    return Group(words(" | ".join(filter(None, head))), drawn, judged(standings(hosts)), notes(hosts, now))
 
 
 def judged(found: Iterable[Standing]) -> Table:
@@ -108,7 +111,7 @@ def judged(found: Iterable[Standing]) -> Table:
     paragraphs = Table.grid(padding=(0, 1, 0, 0))
     for standing in sorted(found, key=lambda standing: not standing.crossed):
         mark = "✗" if standing.crossed else "·" if standing.value is None else "✓"
-        paragraphs.add_row(Text(mark), Text(standing.sentence), style="red" if standing.crossed else "")
+        paragraphs.add_row(words(mark), words(standing.sentence), style="red" if standing.crossed else "")
     return paragraphs
 
 
@@ -119,7 +122,7 @@ def notes(hosts: Iterable[HostView], now: float) -> Table:
         texts[MOST_NOTES:] = [f"and {len(texts) - MOST_NOTES} more hosts"]
     paragraphs = Table.grid(padding=(0, 1, 0, 0))
     for note in texts:
-        paragraphs.add_row(Text("!"), Text(note), style="yellow")
+        paragraphs.add_row(words("!"), words(note), style="yellow")
     return paragraphs
 
 
@@ -144,19 +147,24 @@ def cells(its: Mapping[str, Any]) -> list[Text]:
     waits = not steps["ok"] and not steps["failed"] and holders["active"] in (0, None)
     busy = holders["ready"] if waits else holders["active"]
     return [
-        Text("-" if busy is None or not holders["total"] else f"{busy}/{holders['total']}"),
-        Text(shown(steps["per_s"], "{:.1f}")),
-        Text(str(steps["failed"]), "red" if steps["failed"] else ""),
-        Text(f"{slowest[0][1]:.2f}" if slowest else "-"),
+        words("-" if busy is None or not holders["total"] else f"{busy}/{holders['total']}"),
+        words(shown(steps["per_s"], "{:.1f}")),
+        words(str(steps["failed"]), "red" if steps["failed"] else ""),
+        words(f"{slowest[0][1]:.2f}" if slowest else "-"),
         cut(slowest[0][0] if slowest else ""),
-        Text(shown(its["lag_p99"], "{:.0f}", 1000)),
-        Text(shown(its["cpu"], "{:.0%}")),
-        Text(shown(its["memory"], "{:.0%}")),
+        words(shown(its["lag_p99"], "{:.0f}", 1000)),
+        words(shown(its["cpu"], "{:.0%}")),
+        words(shown(its["memory"], "{:.0%}")),
     ]
 
 
 def cut(name: str) -> Text:
-    return Text(name, no_wrap=True, overflow="ellipsis")
+    return words(name, no_wrap=True, overflow="ellipsis")
+
+
+def words(text: str, style: str = "", **options: Any) -> Text:
+    """Text as it goes out: rich lets escape sequences pass."""
+    return Text(wording.printable(text), style, **options)
 
 
 def shown(value: float | None, form: str, factor: float = 1) -> str:
@@ -194,7 +202,7 @@ def host_figures(host: HostView, now: float) -> dict[str, Any]:
             "per_s": steps.per_s if fresh else None,
         },
         "errors": dict(state.errors),
-        "p95": {name: value for name, value in state.p95.items() if value},
+        "p95": {name[:LONGEST_NAME]: value for name, value in state.p95.items() if value},
         **(current if fresh else dict.fromkeys(current)),
         "seconds_left": host.ends_in(now),
         "note": host.note(now),

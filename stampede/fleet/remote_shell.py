@@ -16,7 +16,7 @@ from invoke.watchers import Responder
 from stampede.fleet.inventory import LoadHost, plugin_variables
 from stampede.fleet.openssh import SSHOptions
 from stampede.fleet.snapshot import Unreachable
-from stampede.fleet.ssh_connection import COMMAND_LIMIT, ControlMasters, OpenSSHConnection
+from stampede.fleet.ssh_connection import COMMAND_LIMIT, MOST_OUTPUT, ControlMasters, OpenSSHConnection
 from stampede.schema.errors import BadInput
 
 SSH_ERROR = 255
@@ -52,7 +52,9 @@ class RootShell:
         if code:
             lines = [line for line in errors.splitlines() if line.strip()]
             raise Unreachable(lines[-1] if lines else f"the command ended with {code}")
-        return "\n".join(line for line in output.splitlines() if not line.startswith("BECOME-SUCCESS-"))
+        return "\n".join(
+            line for line in output.removesuffix("\n").split("\n") if not line.startswith("BECOME-SUCCESS-")
+        )
 
     def _execute(self, command: str, watchers: Sequence[Responder]) -> tuple[int, str, str]:
         """The exit code, standard output and standard error. Raises Unreachable."""
@@ -103,6 +105,9 @@ class SSHShell(RootShell):
         except (OSError, EOFError, ThreadException) as error:
             connection.close()
             raise Unreachable(str(error) or type(error).__name__) from None
+        if connection.flooded:
+            connection.close()
+            raise Unreachable(f"it answered with more than {MOST_OUTPUT:,} bytes")
         if done.exited == SSH_ERROR and (reason := connection.why_lost()):
             connection.close()
             raise reason

@@ -27,6 +27,8 @@ CONNECT_LIMIT = 5
 """Seconds for a TCP connection, unless the inventory's options say another ConnectTimeout."""
 COMMAND_LIMIT = 10
 """Seconds after which a connection is given up and opened anew: the network may be back by then."""
+MOST_OUTPUT = 4_000_000
+"""Bytes that a command may write; a host that writes more is not listened to."""
 OPENING_AT_ONCE = 50
 END_LIMIT = 1.0
 """Seconds that a control master has to close its connection."""
@@ -220,7 +222,7 @@ class OpenSSHConnection(Connection):  # type: ignore[misc]
     def __init__(self, options: SSHOptions, masters: ControlMasters) -> None:
         """Connects to nothing yet."""
         # fabric keeps in its configuration what is assigned otherwise.
-        self._set(options=options, masters=masters, master=None)
+        self._set(options=options, masters=masters, master=None, flooded=False)
         super().__init__(
             options.hostname, user=options.user, port=options.port, gateway=False, config=Config(lazy=True)
         )
@@ -260,6 +262,7 @@ class OpenSSHConnection(Connection):  # type: ignore[misc]
         ]
 
     def _remote_runner(self) -> Session:
+        self._set(flooded=False)
         return Session(self)
 
 
@@ -268,6 +271,7 @@ class Session(Local):
 
     process: subprocess.Popen[bytes]
     _killed = False
+    _received = 0
 
     def start(self, command: str, shell: str, env: dict[str, Any]) -> None:
         connection: Any = self.context
@@ -278,6 +282,23 @@ class Session(Local):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+
+    def read_proc_stdout(self, num_bytes: int) -> bytes | None:
+        return self._counted(super().read_proc_stdout(num_bytes))
+
+    def read_proc_stderr(self, num_bytes: int) -> bytes | None:
+        return self._counted(super().read_proc_stderr(num_bytes))
+
+    def _counted(self, data: bytes | None) -> bytes | None:
+        """What was read; nothing more, and the end of the connection, when it is too much."""
+        self._received += len(data or b"")
+        if self._received <= MOST_OUTPUT:
+            return data
+        if not self.context.flooded:
+            self.context._set(flooded=True)
+            super().kill()
+            self.context.close()
+        return None
 
     def kill(self) -> None:
         """End the connection as well: its master holds this session's pipes, which are read until they are closed."""

@@ -11,6 +11,8 @@ from stampede.schema.settings import thresholds
 from stampede.schema.settings.thresholds import Threshold
 from stampede.schema.tally import Tally
 
+MOST_THRESHOLDS = 100
+"""Thresholds that are judged of what a host reports."""
 LEAST_STEPS = 20
 """Steps below which a percentile, a mean or a share is not judged."""
 LEAST_SECONDS = 10.0
@@ -55,7 +57,7 @@ def standings(hosts: Iterable[HostView]) -> list[Standing]:
     """Each threshold of the run, merged from the hosts' states."""
     merged: dict[str, _Merged] = {}
     for host in hosts:
-        for entry in host.state.thresholds if host.state else ():
+        for entry in host.state.thresholds[:MOST_THRESHOLDS] if host.state else ():
             try:
                 tally = Tally.from_state(entry)
             except ValueError:

@@ -20,8 +20,8 @@ from pathlib import Path
 import psutil
 from rich.console import Console, Group
 from rich.live import Live
-from rich.text import Text
 
+from stampede import wording
 from stampede.fleet import live_table as table
 from stampede.fleet.found_runs import MOST_RUNS, is_run_id
 from stampede.fleet.host_poller import HostPoller
@@ -88,7 +88,7 @@ def runs_of_processes(work_dir: Path) -> list[Run]:
 
 
 def is_controller_alive(folder: Path) -> bool:
-    state = state_in(folder)
+    state, _ = state_in(folder)
     pid = state.pid if state else 0
     try:  # the pid may be another process's by now
         return is_alive(pid) and any(str(folder) in word for word in psutil.Process(pid).cmdline())
@@ -198,7 +198,7 @@ class Watch:
         return table.text(self._hosts, self._poller.now())
 
     def drawn(self, height: int) -> Group:
-        title = Text(f"Run {self.run_id} (Ctrl-C detaches, the run continues)", style="bold")
+        title = table.words(f"Run {self.run_id} (Ctrl-C detaches, the run continues)", "bold")
         rows = max(3, min(table.MOST_ROWS, height - OTHER_LINES - len(standings(self._hosts))))
         return Group(title, table.table(self._hosts, self._poller.now(), rows))
 
@@ -240,7 +240,7 @@ def watch(sources: list[str], run_id: str, interval: float | None, *, as_json: b
             without = {name for name, found in runs.items() if all(run.id != watching for run in found)}
             show(Watch(watching, hosts, without), interval, as_json=as_json, once=once)
     except BadInput as error:
-        print(f"stampede watch: {error}", file=sys.stderr)
+        print(wording.printable_lines(f"stampede watch: {error}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"No longer watching; run {watching} continues." if watching else "Not watching.", file=sys.stderr)
@@ -259,14 +259,14 @@ def show(watched: Watch, interval: float | None, *, as_json: bool, once: bool) -
                 print(watched.json(), flush=True)
             else:
                 told = [fault.text for fault in faults] + watched.crossed()
-                print("\n".join([*told, watched.text()]), flush=True)
+                print(wording.printable_lines("\n".join([*told, watched.text()])), flush=True)
             if once:
                 return
         return
     with Live(watched.drawn(console.height), console=console, auto_refresh=False) as live:
         for faults in watched.rounds(interval or POLL_EVERY):
             for fault in faults:
-                live.console.print(Text(f"{clock(time.time())} {fault.text}"))
+                live.console.print(table.words(f"{clock(time.time())} {fault.text}"))
             for sentence in watched.crossed():
-                live.console.print(Text(sentence, "red"))
+                live.console.print(table.words(sentence, "red"))
             live.update(watched.drawn(console.height), refresh=True)

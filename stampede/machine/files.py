@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from stampede.schema.errors import BadInput
+
+BLOCK = 4096
+"""Bytes that a disk hands out at a time, or more."""
+SPARE = 2048
+"""Bytes by which a text may grow while the disk is full."""
 
 
 def write_atomically(path: Path, text: str, mode: int = 0o640) -> None:
@@ -17,22 +23,29 @@ def write_atomically(path: Path, text: str, mode: int = 0o640) -> None:
     part.replace(path)
 
 
-def write_json(path: Path, value: Any, mode: int = 0o640) -> None:
-    """``write_atomically`` of a value as JSON."""
-    write_atomically(path, json.dumps(value, indent=1) + "\n", mode)
+def write_json(path: Path, value: Any, mode: int = 0o640, spare: int = 0) -> None:
+    """``write_atomically`` of a value as JSON, with room for ``spare`` more bytes in the blocks that the file has."""
+    text = json.dumps(value, indent=1)
+    blocks = -(-(len(text) + spare) // BLOCK) if spare else 0
+    write_atomically(path, text.ljust(blocks * BLOCK - 1) + "\n", mode)
 
 
 def write_json_anyway(path: Path, value: Any) -> None:
     """``write_json``, but where the disk is full in place: the new text takes the old one's blocks.
 
-    Readers may then see a part of it for a moment. Raises OSError when that cannot be done either.
+    The file is filled up with spaces, so that a longer text has room later on. Readers may see a part of a text for a
+    moment. Raises OSError when it cannot be done either, or the text is too long; what was there then stays.
     """
     try:
-        write_json(path, value)
+        write_json(path, value, 0o640, SPARE)
     except OSError:
-        with path.open("r+", encoding="utf-8") as file:
-            file.write(json.dumps(value) + "\n")
-            file.truncate()
+        text = json.dumps(value).encode()
+        with path.open("r+b") as file:
+            room = file.seek(0, os.SEEK_END)
+            if len(text) >= room:
+                raise
+            file.seek(0)
+            file.write(text.ljust(room - 1) + b"\n")
 
 
 def read_json(path: Path) -> Any:

@@ -30,6 +30,14 @@ def unwritable(folder: Path, variable: str, value: str) -> list[str]:
     return []
 
 
+def no_home() -> list[str]:
+    """A sentence when this user has no home folder to write to: Ansible has its temporary files there."""
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111  stays "~" where there is none
+    if not home.is_absolute():
+        return ["HOME is not set, and this user has no home folder; it must be a folder in which you may make files"]
+    return unwritable(home / ".ansible", "HOME", str(home))
+
+
 def no_space_for_wallets(settings: Settings) -> list[str]:
     """A sentence when the memory of this machine, which is the load host, has no room for the holders' wallets."""
     if settings.wallet_storage != "sqlite" or not os.access(TMPFS, os.W_OK):

@@ -1,7 +1,7 @@
 """junit.xml: the verdict of a run as test cases, in the form that Jenkins, GitLab and others read.
 
-A test case each for: load was generated, all hosts finished, no step of a kind failed (unless a threshold on errors
-covers that), a threshold was met.
+A test case each for: load was generated, all hosts finished, the records are complete, no step of a kind failed
+(unless a threshold on errors covers that), a threshold was met.
 """
 
 import re
@@ -70,6 +70,7 @@ def _cases(summary: Summary) -> Iterator[Case]:
         "all hosts finished",
         failure=f"{wording.listed(unfinished)} did not finish." if unfinished else "",
     )
+    yield Case("run", "the records are complete", failure=" ".join(loss.text for loss in summary.losses))
     covered = {verdict.step for verdict in summary.thresholds if verdict.metric == ERRORS}  # None: all steps
     for name, step in summary.steps.items():
         if not covered & {name, None}:

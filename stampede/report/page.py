@@ -14,7 +14,7 @@ from stampede.report import python_markup
 from stampede.report.charts.chart_data import Charts
 from stampede.report.charts.distribution import BINS_PER_DECADE
 from stampede.report.charts.marks import FAULTS, kind_in_words
-from stampede.report.template import render_page
+from stampede.report.template import harmless, render_page
 from stampede.schema.faults import FINAL
 from stampede.schema.host_summary import HostComparison, HostSummary
 from stampede.schema.json_form import to_json
@@ -132,12 +132,12 @@ def _shown_script(scripts: dict[str, str]) -> _ShownScript | None:
     if not scripts:
         return None
     host, text = next(iter(scripts.items()))
-    text = wording.without_passwords(text)
+    text = harmless(wording.without_passwords(text))
     return _ShownScript(
         host=host,
         html=python_markup.highlight(text),
         lines=text.count("\n") + 1,
-        others=[name for name, other in scripts.items() if wording.without_passwords(other) != text],
+        others=[name for name, other in scripts.items() if harmless(wording.without_passwords(other)) != text],
     )
 
 

@@ -29,6 +29,7 @@ COLUMNS = (
     "attempt",
 )
 BATCH = 20_000  # rows
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 FAST = 1  # zlib's level: higher ones take three times as long and save a sixth
 
 
@@ -79,8 +80,8 @@ def _rows(journal: JournalColumns) -> Iterator[str]:
 
 
 def _quoted(names: list[str]) -> list[str]:
-    """The names, quoted where CSV requires it."""
-    return [_as_csv(name) for name in names]
+    """The names, quoted where CSV requires it. One that a spreadsheet would take for a formula gets an apostrophe."""
+    return [_as_csv(f"'{name}" if name.startswith(FORMULA) else name) for name in names]
 
 
 def _as_csv(name: str) -> str:

@@ -19,6 +19,7 @@ from stampede import wording
 from stampede.report.charts.marks import kind_in_words
 
 ASSETS = Path(__file__).parent / "assets"
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 STYLES = ("uPlot.min.css", "report.css")
 
 
@@ -28,6 +29,7 @@ def render_page(template: Path, scripts: tuple[str, ...], data: dict[str, Any], 
         loader=FileSystemLoader(template.parent),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=harmless,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -58,6 +60,11 @@ def render_page(template: Path, scripts: tuple[str, ...], data: dict[str, Any], 
         data=_json(data),
         **values,
     )
+
+
+def harmless(value: Any) -> Any:
+    """What a page shows of a text: without characters that turn the direction of writing, or control anything."""
+    return _CONTROLS.sub("\ufffd", value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _hash(text: str) -> str:

@@ -17,6 +17,7 @@ OUTCOME_COLOURS = {
     RunOutcome.FAILED: RED,
     RunOutcome.THRESHOLDS: RED,
     RunOutcome.BROKEN_OFF: RED,
+    RunOutcome.INCOMPLETE: RED,
     RunOutcome.NO_LOAD: RED,
     RunOutcome.STOPPED: YELLOW,
 }
@@ -29,9 +30,9 @@ def table(summary: Summary, stream: TextIO | None = None) -> str:
     """
     paint = _Paint(coloured=stream is not None and stream.isatty() and not os.environ.get("NO_COLOR"))
     run = summary.run
-    # What happened to hosts explains what follows, and thresholds have a place of their own.
-    about_hosts = [finding for finding in run.findings if finding.about == "hosts"]
-    others = [finding for finding in run.findings if finding.about not in ("hosts", "thresholds")]
+    # What happened to hosts, and what is missing, explains what follows; thresholds have a place of their own.
+    about_hosts = [finding for finding in run.findings if finding.about in ("hosts", "missing")]
+    others = [finding for finding in run.findings if finding.about not in ("hosts", "missing", "thresholds")]
     parts = [
         [paint(line, BOLD, OUTCOME_COLOURS[run.outcome]) for line in wrapped(run.headline)],
         *(_finding(finding, paint) for finding in about_hosts),
@@ -59,12 +60,7 @@ def _finding(finding: Finding, paint: _Paint) -> list[str]:
 
 def wrapped(text: str, indent: str = "") -> list[str]:
     """The text in lines of 80 columns."""
-    return textwrap.wrap(printable(text), WIDTH, subsequent_indent=indent, break_on_hyphens=False)
-
-
-def printable(text: str) -> str:
-    """The text without control characters: the answers of services must not control the terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
+    return textwrap.wrap(wording.printable(text), WIDTH, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _thresholds(verdicts: list[ThresholdVerdict], paint: _Paint) -> list[str]:
@@ -83,7 +79,7 @@ def _steps(steps: dict[str, StepSummary], paint: _Paint) -> list[str]:
         service, response = step.service_time, step.response_time
         times = [service.p50, service.p95, service.p99, service.max, response.p95]
         cells = [wording.count(step.ok), wording.count(step.failed), *map(wording.seconds, times)]
-        rows.append((printable(name), cells, step.failed > 0))
+        rows.append((wording.printable(name), cells, step.failed > 0))
     header = ["ok", "failed", "p50", "p95", "p99", "max", "p95"]
     widths = [max(len(title), 5, *(len(cells[i]) for _, cells, _ in rows)) for i, title in enumerate(header)]
     room = max(SHORTEST_NAME, WIDTH - sum(width + 1 for width in widths))

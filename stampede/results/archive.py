@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from stampede import wording
+
 SUMS = "SHA256SUMS"
 MOST_FILES = 10_000
 MOST_BYTES = 64 << 30
@@ -71,7 +73,7 @@ class Packed:
             str(tar),
             int(size),
             {str(name): str(digest) for name, digest in sums.items()},
-            tuple(_plain(str(problem)[:LONGEST_PROBLEM]) for problem in problems),
+            tuple(wording.printable(str(problem)[:LONGEST_PROBLEM]) for problem in problems),
         )
 
 
@@ -116,7 +118,7 @@ def members(archive: BinaryIO, size: int) -> Iterator[tarfile.TarInfo]:
         try:
             member = tarfile.TarInfo.frombuf(block, "utf-8", "strict")
         except (tarfile.HeaderError, ValueError) as error:
-            raise Damaged(f"What arrived from the host is damaged: {_plain(str(error))}") from error
+            raise Damaged(f"What arrived from the host is damaged: {wording.printable(str(error))}") from error
         if member.type not in (*PLAIN, tarfile.XHDTYPE):
             raise Damaged(f"The host sends {_shown(member.name)}, which is no regular file")
         start = archive.tell()
@@ -188,8 +190,3 @@ def _shown(value: object) -> str:
     """A host's word as it can be shown: on one line, and not at length."""
     text = ascii(value)
     return text if len(text) <= 80 else f"{text[:80]}…"
-
-
-def _plain(text: str) -> str:
-    """A host's sentence without control characters."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

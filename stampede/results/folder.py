@@ -4,7 +4,8 @@ Only the journals are needed. A controller that was killed leaves no final state
 leaves no record. Files are read as far as they can be understood; what cannot is noted in sentences.
 """
 
-import json
+import statistics
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,15 @@ from typing import Any
 from stampede import wording
 from stampede.results.errors import ReportError
 from stampede.schema import state
-from stampede.schema.json_form import from_json
+from stampede.schema.json_form import from_json, parse
 from stampede.schema.run_record import HOST_FILE, RUN_FILE, HostRecord, RunRecord
-from stampede.schema.state import HostState
+from stampede.schema.state import LATEST, HostState, read_state
 
 JOURNALS = ("journal.lp", "journal.lp.gz")  # the plain one is the original
-LATEST = 4e9  # seconds since 1970; anything later is not a time
 LONGEST_SCRIPT = 400_000  # characters
+LONGEST_RECORD = 20_000_000  # bytes of run.json, host.json or a state
+LONGEST_NOTE = 300  # characters of what is wrong with one of them
+MOST_NOTES = 5  # about one of them
 
 
 @dataclass
@@ -51,11 +54,12 @@ class ResultsFolder:
     def start_at(self) -> float | None:
         """The start time that all hosts were given, in seconds since 1970; None when none is known.
 
-        Every host's state holds it; where no state was collected, run.json does.
+        The control node's run.json holds it; without one, the hosts' states do, of which most are taken to be right.
         """
-        stated = [epoch(host.state.start_at) for host in self.hosts if host.state]
-        starts = [start for start in stated if start]
-        return min(starts) if starts else epoch(self.run.started)
+        if started := epoch(self.run.started):
+            return started
+        stated = sorted(start for host in self.hosts if host.state and (start := epoch(host.state.start_at)))
+        return statistics.median_low(stated) if stated else None
 
 
 def find(path: Path) -> ResultsFolder:
@@ -74,7 +78,7 @@ def find(path: Path) -> ResultsFolder:
             host.name = host.record.host or host.name
             results.run, results.hosts = _run_of_host(host.record), [host]
         else:
-            results.run = _read(RunRecord, path / RUN_FILE, notes) or RunRecord()
+            results.run = _read(_as(RunRecord), path / RUN_FILE, notes) or RunRecord()
             folders = sorted(
                 (entry for entry in path.iterdir() if entry.is_dir()), key=lambda entry: wording.in_order(entry.name)
             )
@@ -100,7 +104,7 @@ def _journal(folder: Path) -> Path | None:
 def _host(folder: Path, name: str, notes: list[str]) -> HostFolder:
     script = ""
     try:
-        script = (folder / "controller_script.py").read_text(errors="replace")
+        script = _beginning(folder / "controller_script.py", 4 * LONGEST_SCRIPT).decode(errors="replace")
     except FileNotFoundError:
         pass
     except OSError as error:
@@ -113,8 +117,8 @@ def _host(folder: Path, name: str, notes: list[str]) -> HostFolder:
     return HostFolder(
         name=name,
         journal=_journal(folder),
-        state=_read(HostState, folder / state.FILE, notes),
-        record=_read(HostRecord, record_file, notes) or HostRecord(),
+        state=_read(read_state, folder / state.FILE, notes),
+        record=_read(_as(HostRecord), record_file, notes) or HostRecord(),
         script=script,
     )
 
@@ -131,15 +135,32 @@ def epoch(seconds: float | None) -> float | None:
     return seconds if seconds is not None and 0 < seconds < LATEST else None
 
 
-def _read[T](kind: type[T], path: Path, notes: list[str]) -> T | None:
-    """A JSON file as a dataclass; None when it does not exist. What cannot be understood is noted."""
-    problems: list[str] = []
+def _as[T](kind: type[T]) -> Callable[[bytes], tuple[T, list[str]]]:
+    """What reads a JSON document as a dataclass, and says what of it was ignored. It raises ValueError."""
+
+    def read(text: bytes) -> tuple[T, list[str]]:
+        problems: list[str] = []
+        return from_json(kind, parse(text), problems=problems), problems
+
+    return read
+
+
+def _read[T](read: Callable[[bytes], tuple[T, list[str]]], path: Path, notes: list[str]) -> T | None:
+    """What a JSON file says; None when it does not exist. What cannot be understood is noted."""
     try:
-        found = from_json(kind, json.loads(path.read_text(encoding="utf-8")), problems=problems)
+        text = _beginning(path, LONGEST_RECORD + 1)
+        if len(text) > LONGEST_RECORD:
+            raise ValueError(f"it is longer than {LONGEST_RECORD:,} bytes")
+        found, problems = read(text)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        notes.append(f"{path} was ignored: {error}.")
+        notes.append(f"{path} was ignored: {str(error)[:LONGEST_NOTE]}.")
         return None
-    notes += [f"A part of {path} was ignored: {problem}." for problem in problems]
+    notes += [f"A part of {path} was ignored: {problem[:LONGEST_NOTE]}." for problem in problems[:MOST_NOTES]]
     return found
+
+
+def _beginning(path: Path, most: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(most)

@@ -16,7 +16,8 @@ from stampede.schema.records import AgentRecord, EventKind, LoadRecord, Outcome,
 OUTCOMES = tuple(Outcome)
 OK, FAILED, INTERRUPTED = (OUTCOMES.index(outcome) for outcome in (Outcome.OK, Outcome.FAILED, Outcome.INTERRUPTED))
 
-MOST_EVENTS = 2000
+MOST_EVENTS = 2000  # of a host
+MOST_PHASES = 50  # beyond that
 MOST_EXAMPLES = 200
 
 
@@ -87,6 +88,7 @@ class Event:
     host: str
     kind: str
     text: str
+    value: float = 0.0
 
     @property
     def phase(self) -> str:
@@ -123,7 +125,9 @@ class Reading:
     torn: bool = False
     not_understood: int = 0
     first_not_understood: int = 0  # line number, from 1
+    events: int = 0
     events_left_out: int = 0
+    given_up: str = ""  # why the rest of it was not read
 
 
 @dataclass

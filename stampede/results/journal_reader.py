@@ -3,6 +3,9 @@
 A journal may be torn: a controller killed with SIGKILL or a full disk leaves half a line. A last line without its
 newline is skipped even when it looks complete, because its timestamp may have lost digits. Lines that cannot be
 understood are counted and otherwise skipped.
+
+It may also be anything else, since the host wrote it. Whatever it holds, it is read piece by piece, takes a bounded
+amount of memory and time, and says something about its own host alone.
 """
 
 import gzip
@@ -17,21 +20,44 @@ from stampede.results.journal_columns import (
     FAILED,
     MOST_EVENTS,
     MOST_EXAMPLES,
+    MOST_PHASES,
     OUTCOMES,
     Event,
     Examples,
     Failure,
     JournalColumns,
+    Names,
     Reading,
     Samples,
 )
 from stampede.schema import line_protocol
 from stampede.schema.line_protocol import FieldValue
-from stampede.schema.records import AgentRecord, EventRecord, Layout, LoadRecord, Outcome, StepRecord, layout
+from stampede.schema.records import (
+    AgentRecord,
+    EventKind,
+    EventRecord,
+    Layout,
+    LoadRecord,
+    Outcome,
+    StepRecord,
+    layout,
+)
 
 MISSING = float("nan")
 LONGEST = 1e9  # seconds; anything longer is not a time
 MOST_HOLDERS = 2**31  # also of rounds and attempts; anything more is not a count
+MOST_FIGURE = 1e15  # of a sample; anything more is neither a count nor bytes
+PIECE = 1 << 20  # bytes of a journal, unpacked, that are looked at at a time
+LONGEST_LINE = 1 << 16  # bytes
+LONGEST_NAME = 1000  # characters of a step, an error class, a service, …
+LONGEST_TEXT = 2000  # characters of an event or of a failure's detail; longer ones are cut
+MOST_RECORDS = 20_000_000  # of a host: a gigabyte of memory, or 230 a second for a day
+MOST_NOT_UNDERSTOOD = 1_000_000  # lines, after which the rest is taken for no journal
+MOST_LINES = MOST_RECORDS + MOST_NOT_UNDERSTOOD
+MOST_BYTES = 1 << 33  # of a journal, unpacked
+# Names that a host may bring in, of each kind; a step or an error class is a series, a row and a curve in the report.
+MOST_NAMES = {"steps": 300, "errors": 300, "agents": 1000, "services": 10_000, "runs": 20, "scenarios": 20}
+MOST_SERIES = 10_000  # that are remembered, so as not to be parsed again
 
 
 def step_expression(step: Layout) -> re.Pattern[bytes]:
@@ -55,6 +81,22 @@ _GROUPS = (*(list(_STEP_LAYOUT.fields).index(name) + 1 for name in _TAKEN), len(
 
 
 @dataclass(frozen=True)
+class Span:
+    """Between which moments a record can have been made, in nanoseconds since 1970."""
+
+    since: int
+    until: int
+
+    def check(self, time: int, lasted: float = 0.0) -> None:
+        """Raises ValueError for what ended then, and had lasted so many seconds, if that was not within."""
+        if time > self.until or time - lasted * 1e9 < self.since:
+            raise ValueError(f"{time} is not within the run")
+
+
+ALWAYS = Span(-(2**63), 2**63)
+
+
+@dataclass(frozen=True)
 class _Series:
     """What the part of a line before the fields says; a run has few of them, so each is parsed once."""
 
@@ -65,32 +107,51 @@ class _Series:
     kind: str = ""
 
 
-def read(journal: JournalColumns, path: Path, host: str) -> None:
-    """Adds the journal file at `path` to `journal` as that of `host`.
+def read(journal: JournalColumns, path: Path, host: str, span: Span = ALWAYS) -> None:
+    """Adds the journal file at `path` to `journal` as that of `host`; records outside of `span` are not its own.
 
     The host's name is that of the folder, not of the tag: what was collected into a host's folder is that
     host's. Raises ReportError when the file cannot be read at all.
     """
     journal.readings[host] = reading = Reading()
-    reader = _HostReader(journal, host, reading)
+    reader = _HostReader(journal, host, reading, span)
     for number, line in enumerate(_lines(path, reading), start=1):
-        if reader.take(line):
+        if line and reader.take(line):
             reading.records += 1
-        elif not line.isspace():
+        elif not line or not line.isspace():
             reading.not_understood += 1
             reading.first_not_understood = reading.first_not_understood or number
+        if reading.records > MOST_RECORDS or number > MOST_LINES:
+            reading.given_up = f"it holds more than {MOST_RECORDS:,} records"
+        elif reading.not_understood > MOST_NOT_UNDERSTOOD:
+            reading.given_up = f"more than {MOST_NOT_UNDERSTOOD:,} lines of it could not be parsed"
+        if reading.given_up:
+            break
 
 
 def _lines(path: Path, reading: Reading) -> Iterator[bytes]:
-    """The whole lines of a journal, each with its newline; notes in `reading` when the last one is torn."""
+    """The whole lines of a journal, each with its newline; an empty one in place of one that is too long.
+
+    Notes in `reading` when the last one is torn.
+    """
+    rest, too_long, size = b"", False, 0
     try:
         with path.open("rb") as file:
             packed = file.peek(2)[:2] == b"\x1f\x8b"
-            for line in gzip.GzipFile(fileobj=file) if packed else file:
-                if line.endswith(b"\n"):
-                    yield line
-                else:
-                    reading.torn = True
+            unpacked = gzip.GzipFile(fileobj=file) if packed else file
+            while piece := unpacked.read1(PIECE):
+                lines = (rest + piece).split(b"\n")
+                rest = lines.pop()
+                for line in lines:
+                    yield b"" if too_long or len(line) > LONGEST_LINE else line + b"\n"
+                    too_long = False
+                if len(rest) > LONGEST_LINE:
+                    rest, too_long = b"", True
+                size += len(piece)
+                if size > MOST_BYTES:
+                    reading.given_up = f"it is longer than {MOST_BYTES:,} bytes"
+                    return
+        reading.torn = bool(rest) or too_long
     except (EOFError, zlib.error, gzip.BadGzipFile):
         reading.torn = True  # the archive was cut short; what came before the cut was good
     except OSError as error:
@@ -100,13 +161,20 @@ def _lines(path: Path, reading: Reading) -> Iterator[bytes]:
 class _HostReader:
     """Takes the lines of one host's journal into the run's columns."""
 
-    def __init__(self, journal: JournalColumns, host: str, reading: Reading) -> None:
+    def __init__(self, journal: JournalColumns, host: str, reading: Reading, span: Span) -> None:
         self._journal = journal
         self._host = host
         self._host_number = journal.hosts.number(host)
         self._reading = reading
+        self._span = span
         self._known: dict[bytes, _Series] = {}
         self._services: dict[bytes, int] = {}
+        self._steps = _HostNames(journal.step_names, MOST_NAMES["steps"])
+        self._errors = _HostNames(journal.errors, MOST_NAMES["errors"])
+        self._agents = _HostNames(journal.agents, MOST_NAMES["agents"])
+        self._service_names = _HostNames(journal.services, MOST_NAMES["services"])
+        self._runs = _HostNames(journal.runs, MOST_NAMES["runs"])
+        self._scenarios = _HostNames(journal.scenarios, MOST_NAMES["scenarios"])
 
     def take(self, line: bytes) -> bool:
         """Takes one line; False when it is not understood."""
@@ -128,22 +196,22 @@ class _HostReader:
     def _meet(self, head: bytes) -> _Series:
         """Parses measurement and tags that are new. Raises KeyError or ValueError when they are not ours."""
         measurement, tags = line_protocol.decode_series(head.decode())
-        journal = self._journal
         if measurement == StepRecord.measurement:
             outcome = OUTCOMES.index(Outcome(tags["outcome"]))
-            series = _Series(measurement, journal.step_names.number(tags["step"]), outcome)
+            series = _Series(measurement, self._steps.number(tags["step"]), outcome)
         elif measurement == AgentRecord.measurement:
-            series = _Series(measurement, agent=journal.agents.number(tags["agent"]))
+            series = _Series(measurement, agent=self._agents.number(tags["agent"]))
         elif measurement == EventRecord.measurement:
-            series = _Series(measurement, kind=tags["kind"])
+            series = _Series(measurement, kind=tags["kind"][:LONGEST_NAME])
         elif measurement == LoadRecord.measurement:
             series = _Series(measurement)
         else:
             raise ValueError(measurement)
-        for names, tag in ((journal.runs, "run"), (journal.scenarios, "scenario")):
+        for names, tag in ((self._runs, "run"), (self._scenarios, "scenario")):
             if tag in tags:
                 names.number(tags[tag])
-        self._known[head] = series
+        if len(self._known) < MOST_SERIES:
+            self._known[head] = series
         return series
 
     def _record(self, series: _Series, fields: Mapping[str, FieldValue], time: int) -> None:
@@ -153,7 +221,7 @@ class _HostReader:
             self._step(
                 series,
                 (_count(fields, "holder"), _count(fields, "iteration"), _count(fields, "attempt")),
-                self._journal.services.number(_text(fields, "service")),
+                self._service_names.number(_text(fields, "service")),
                 float(service_time),
                 float(fields.get("response_time", service_time)),
                 _text(fields, "error"),
@@ -165,14 +233,14 @@ class _HostReader:
         elif series.measurement == AgentRecord.measurement:
             self._sample(self._journal.agent, series.agent, fields, time)
         else:
-            self._event(series, _text(fields, "text"), time)
+            self._event(series, _text(fields, "text"), float(fields.get("value", 0.0)), time)
 
     def _matched_step(self, series: _Series, match: re.Match[bytes]) -> None:
         """Takes a step whose fields `_STEP` has matched. Raises ValueError."""
         holder, iteration, attempt, service, service_time, response_time, error, detail, time = match.group(*_GROUPS)
         service_number = self._services.get(service)
         if service_number is None:
-            service_number = self._services[service] = self._journal.services.number(_plain(service))
+            service_number = self._services[service] = self._service_names.number(_plain(service))
         numbers = int(holder), int(iteration), int(attempt)
         self._step(
             series,
@@ -198,14 +266,15 @@ class _HostReader:
     ) -> None:
         if not (0 <= service_time < LONGEST and 0 <= response_time < LONGEST):
             raise ValueError(f"{service_time} or {response_time} is not a time")
+        self._span.check(time, response_time)
         holder, iteration, attempt = numbers
         journal = self._journal
         error_number = -1
         if series.outcome == FAILED:
             error_class = error or "unknown"
-            error_number = journal.errors.number(error_class)
+            error_number = self._errors.number(error_class)
             step, about = journal.step_names.list[series.step], journal.services.list[service]
-            self._failure(Failure(time, self._host, step, holder, about, error_class, detail))
+            self._failure(Failure(time, self._host, step, holder, about, error_class, detail[:LONGEST_TEXT]))
         steps = journal.steps
         steps.end.append(time)
         steps.host.append(self._host_number)
@@ -229,13 +298,44 @@ class _HostReader:
             examples.details[failure.detail] = examples.details.get(failure.detail, 0) + 1
 
     def _sample(self, samples: Samples, source: int, fields: Mapping[str, FieldValue], time: int) -> None:
-        samples.add(time, self._host_number, source, [float(fields.get(name, MISSING)) for name in samples.columns])
+        self._span.check(time)
+        samples.add(time, self._host_number, source, [_figure(fields, name) for name in samples.columns])
 
-    def _event(self, series: _Series, text: str, time: int) -> None:
-        if len(self._journal.events) < MOST_EVENTS:
-            self._journal.events.append(Event(time, self._host, series.kind, text))
+    def _event(self, series: _Series, text: str, value: float, time: int) -> None:
+        self._span.check(time)
+        # However much a host has to tell, its phases have room: the last one says how it ended.
+        if self._reading.events < MOST_EVENTS + (MOST_PHASES if series.kind == EventKind.PHASE else 0):
+            self._reading.events += 1
+            value = value if 0 <= value < MOST_FIGURE else 0.0
+            self._journal.events.append(Event(time, self._host, series.kind, text[:LONGEST_TEXT], value))
         else:
             self._reading.events_left_out += 1
+
+
+class _HostNames:
+    """The names of one kind that a host brings in. Of each it may have so many: the report has a place for each."""
+
+    def __init__(self, names: Names, most: int) -> None:
+        self._names = names
+        self._most = most
+        self._own: dict[str, int] = {}
+
+    def number(self, name: str) -> int:
+        """The name's number among those of all hosts. Raises ValueError for one too many, or too long."""
+        number = self._own.get(name)
+        if number is None:
+            if len(self._own) >= self._most or len(name) > LONGEST_NAME:
+                raise ValueError(f"{name[:LONGEST_NAME]!r} is one name too many, or too long")
+            number = self._own[name] = self._names.number(name)
+        return number
+
+
+def _figure(fields: Mapping[str, FieldValue], name: str) -> float:
+    """A sample's figure; NaN when the record has no such field. Raises ValueError when it cannot be one."""
+    value = float(fields.get(name, MISSING))
+    if abs(value) > MOST_FIGURE:
+        raise ValueError(f"{name} is {value}")
+    return value
 
 
 def _count(fields: Mapping[str, FieldValue], name: str) -> int:

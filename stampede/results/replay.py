@@ -16,19 +16,23 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+from stampede import wording
 from stampede.influxdb.client import connect, describe, failure_message
 from stampede.influxdb.delivery import MAX_LINES, Delivery, retry_delay
 from stampede.machine.files import user_path
 from stampede.results import folder as results_folder
 from stampede.results.errors import ReportError
+from stampede.schema import line_protocol
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.influxdb_settings import Influxdb
 from stampede.schema.settings.secret_settings import read_secrets
 
 TELL_EVERY = 5.0
 """Seconds between two lines of progress."""
+MOST_SERIES = 10_000
+"""Series of a journal that are remembered, so as not to be parsed again."""
 PATIENCE = 60.0
 """Seconds for which a failing server is retried."""
 ENVIRONMENT = {"influxdb_password": "STAMPEDE_INFLUXDB_PASSWORD", "influxdb_token": "STAMPEDE_INFLUXDB_TOKEN"}
@@ -55,6 +59,7 @@ class Replay:
         except ReportError as error:
             raise BadInput(str(error)) from error
         self.journals = {host.name: host.journal for host in found.hosts if host.journal}
+        self._run = found.run.run_id
         if not self.journals:
             raise BadInput(f"The results folder {results} contains no journal: there is nothing to push.")
         recorded = found.run.settings
@@ -74,11 +79,16 @@ class Replay:
         """Push everything; returns a sentence about the result. Raises NotPushed."""
         server = connect(self.target, secret)
         began = told = time.monotonic()
-        points = rejected = 0
+        points = rejected = foreign = 0
         first_rejected = ""
         for name, path in self.journals.items():
+            owner = Owner(name, self._run)
             for batch, share in batches(path):
-                delivery = Delivery(server, batch)
+                own = owner.own(batch)
+                foreign += batch.count(b"\n") - own.count(b"\n")
+                if not own:
+                    continue
+                delivery = Delivery(server, own)
                 self._deliver(delivery, tell, wait)
                 points += delivery.points
                 rejected += delivery.rejected
@@ -90,6 +100,11 @@ class Replay:
             raise NotPushed(
                 f"{points:,} points were pushed, but {describe(self.target)} rejected {rejected:,}, "
                 f"the first with {first_rejected}"
+            )
+        if foreign:
+            raise NotPushed(
+                f"{points:,} points were pushed; {foreign:,} lines were not, because they are in the name of another "
+                "host or run than the journal that holds them"
             )
         hosts = f"{len(self.journals)} host{'s' if len(self.journals) > 1 else ''}"
         return f"{points:,} points of {hosts} are in {describe(self.target)} ({time.monotonic() - began:.1f} s)."
@@ -107,6 +122,39 @@ class Replay:
                 tell(f"{failure_message(self.target, answer)}; retrying for {PATIENCE:g} s")
             wait(seconds)
             failures, patience = failures + 1, patience - seconds
+
+
+class Owner:
+    """The host whose journal it is: it speaks for itself, and for its run, alone."""
+
+    def __init__(self, host: str, run: str) -> None:
+        """``run`` is empty where it is not known."""
+        self._tags = {"host": host} | ({"run": run} if run else {})
+        self._known: dict[bytes, bool] = {}
+
+    def own(self, batch: bytes) -> bytes:
+        """The lines of a batch that are not in the name of another host or run."""
+        lines = batch.split(b"\n")[:-1]
+        return b"".join(line + b"\n" for line in lines if self._is_own(line))
+
+    def _is_own(self, line: bytes) -> bool:
+        head = line.partition(b" ")[0]
+        if head.endswith(b"\\"):  # an escaped space
+            return self._names_no_other(line)
+        if head not in self._known and len(self._known) < MOST_SERIES:
+            self._known[head] = self._names_no_other(line)
+        found = self._known.get(head)
+        return self._names_no_other(line) if found is None else found
+
+    def _names_no_other(self, line: bytes) -> bool:
+        try:
+            series, _ = line_protocol.split(line.decode())
+            _, tags = line_protocol.decode_series(series)
+        except ValueError:
+            return False
+        return all(
+            tags.get(name, value) == value and series.count(f",{name}=") <= 1 for name, value in self._tags.items()
+        )
 
 
 def given_server(variables: Mapping[str, Any], repository: Path) -> dict[str, str]:
@@ -157,16 +205,21 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         replay = Replay(arguments.results, {name: value for name, value in given.items() if value is not None})
         if arguments.dry_run:
-            print(replay.forecast())
+            tell(replay.forecast())
             return 0
-        print(replay.push(_secret(replay.target), lambda line: print(line, flush=True)))
+        tell(replay.push(_secret(replay.target), tell))
     except BadInput as error:
-        print(f"stampede replay: {error}", file=sys.stderr)
+        tell(f"stampede replay: {error}", sys.stderr)
         return 2
     except NotPushed as error:
-        print(f"stampede replay: {error.sentence}", file=sys.stderr)
+        tell(f"stampede replay: {error.sentence}", sys.stderr)
         return 1
     return 0
+
+
+def tell(text: str, stream: TextIO | None = None) -> None:
+    """Print what servers and journals say, on standard output unless another stream is given."""
+    print(wording.printable_lines(text), file=stream, flush=True)
 
 
 def _secret(target: Influxdb) -> str:

@@ -7,6 +7,8 @@ version can be read; a field that has a default may be missing, so one of an ear
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -14,7 +16,45 @@ from enum import Enum
 from functools import cache
 from typing import Any
 
+MOST_NUMBER = 2**63
+"""Whole numbers beyond this, either way, are those of no count."""
+DEEPEST = 50
+"""How deeply lists and objects may be nested in a document of others."""
+
 _PLAIN = frozenset({bool, int, float, str, type(None)})
+
+
+def parse(text: str | bytes) -> Any:
+    """What a JSON document of somebody else says. Raises ValueError, also for what no program of ours writes: NaN and
+    infinity, numbers beyond 64 bits, and documents nested without reason.
+    """
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError(f"it is nested more than {DEEPEST} deep") from None
+    items = [value]
+    for _ in range(DEEPEST):
+        items = [inner for item in items for inner in _inner(item)]
+        if not items:
+            return value
+    raise ValueError(f"it is nested more than {DEEPEST} deep")
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"it holds {constant}, which is not JSON")
+
+
+def _inner(value: Any) -> list[Any]:
+    """What a list or an object holds. Raises ValueError for a number beyond all reason."""
+    if isinstance(value, dict):
+        return list(value.values())
+    if isinstance(value, list):
+        return value
+    if isinstance(value, int) and abs(value) > MOST_NUMBER:
+        raise ValueError(f"it holds a number of {len(str(abs(value)))} digits")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("it holds a number that is not finite")
+    return []
 
 
 def to_json(value: Any) -> Any:

@@ -47,6 +47,9 @@ class EventKind(StrEnum):
     WALLET_KEPT = "wallet_kept"
     """A wallet that was replaced could not be removed."""
     DISK_FULL = "disk_full"
+    """The value is how many records were lost."""
+    INBOX_OVERFLOW = "inbox_overflow"
+    """Messages to holders were dropped before a step awaited them."""
     PATCHES_LEFT_OUT = "patches_left_out"
     """Patches of ACA-Py that do not fit the installed version; the text names them and says why."""
 

@@ -5,13 +5,25 @@ Times in seconds since 1970 by the host's clock, CPU in cores, memory in bytes, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any
 
+from stampede.schema.json_form import from_json, parse
 from stampede.schema.phases import Phase
 from stampede.schema.push_progress import PushProgress
 
 VERSION = 1
 FILE = "state.json"
+LONGEST = 1_000_000
+"""Bytes of a state that are read; one of a host with hundreds of steps and thresholds has a tenth of that."""
+LATEST = 4e9
+"""Seconds since 1970; anything later is not a time."""
+MOST = 1e15
+"""Counts, bytes and seconds beyond this are none."""
+BOUNDS = {"pid": 2**22} | dict.fromkeys(("phase_since", "time", "start_at", "ends_at", "error_since"), LATEST)
+"""Of other figures, by their names: process ids as Linux has them, and times."""
+BUCKETS = range(-3000, 3001)
+"""Of a tally's times: beyond those of a nanosecond and of an age (see ``tally``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +39,8 @@ class HolderState:
     """Whose script ended."""
     stopped: int = 0
     """Given up after a failure."""
+    started: int | None = None
+    """That have begun; None where that was not counted, as in version 0.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +53,16 @@ class StepState:
     per_s: float = 0.0
     """Steps that ended in the last second."""
     in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What the host knows to be missing from its journal."""
+
+    records: int = 0
+    """Records that are not in it: they may be written yet as long as the run goes on."""
+    messages: int = 0
+    """Messages to holders that were dropped before a step awaited them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +133,42 @@ class HostState:
     host_cores: int = 0
     host_memory_used: float = 0.0
     """Share of the host's memory, 0 to 1."""
+    losses: Losses | None = None
+    """None in states of version 0.1."""
     push: PushProgress | None = None
     """None when nothing is pushed."""
     version: int = VERSION
+
+
+def read_state(text: str | bytes) -> tuple[HostState, list[str]]:
+    """The state in a file's text as far as it can be understood, and a sentence for each part of it that cannot.
+
+    Whatever a host writes, the figures of what is returned can be added up, compared and shown. Raises ValueError
+    when nothing can be understood.
+    """
+    if len(text) > LONGEST:
+        raise ValueError(f"it is longer than {LONGEST:,} bytes")
+    problems: list[str] = []
+    found = from_json(HostState, parse(text), problems=problems)
+    return _possible(found, problems), problems
+
+
+def _possible(found: HostState, problems: list[str]) -> HostState:
+    """The state; a part of it in which a figure cannot be has its default."""
+    wrong = [part.name for part in fields(found) if not _is_possible(part.name, getattr(found, part.name))]
+    problems += [f"{name} is {str(getattr(found, name))[:100]}, which cannot be" for name in wrong]
+    usual = HostState()
+    return replace(found, **{name: getattr(usual, name) for name in wrong})
+
+
+def _is_possible(name: str, value: Any) -> bool:
+    """Whether the numbers in a part of a state are within their bounds."""
+    if isinstance(value, int | float):
+        return 0 <= value <= BOUNDS.get(name, MOST)
+    if is_dataclass(value):
+        return all(_is_possible(part.name, getattr(value, part.name)) for part in fields(value))
+    if name == "buckets":
+        return all(bucket in BUCKETS and 0 <= count <= MOST for bucket, count in value)
+    if isinstance(value, dict):
+        return all(_is_possible(name, item) for item in value.values())
+    return not isinstance(value, tuple) or all(_is_possible(name, item) for item in value)

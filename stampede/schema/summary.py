@@ -8,7 +8,7 @@ measured. The parts about load hosts are in ``host_summary``.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
@@ -29,14 +29,16 @@ class RunOutcome(StrEnum):
     """Ended early on request."""
     BROKEN_OFF = "broken_off"
     """A host that took part did not finish."""
+    INCOMPLETE = "incomplete"
+    """Every host finished, but something is missing from the records."""
     NO_LOAD = "no_load"
     """No step was executed."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence of the verdict; ``about`` is its subject: thresholds, load, hosts, start, time, slowest, failures,
-    comparison or generator."""
+    """One sentence of the verdict; ``about`` is its subject: thresholds, load, hosts, missing, start, time, slowest,
+    failures, comparison or generator."""
 
     about: str
     text: str
@@ -206,6 +208,35 @@ class EventSummary:
     text: str
 
 
+class LossKind(StrEnum):
+    """What is missing from the records of a run."""
+
+    HOST = "host"
+    """All that a host recorded."""
+    RECORDS = "records"
+    """Records that a host could not write, because its disk was full."""
+    LINES = "lines"
+    """Lines of a journal that could not be parsed."""
+    CUT_SHORT = "cut_short"
+    """The end of a journal."""
+    STEPS = "steps"
+    """Steps that a host counted, but did not record."""
+    HOLDERS = "holders"
+    """Holders that never started."""
+    MESSAGES = "messages"
+    """Messages to holders that were dropped before a step awaited them."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What is missing from the records of a host, how much of it (None when that is not known), and a sentence."""
+
+    host: str
+    kind: LossKind
+    number: int | None
+    text: str
+
+
 @dataclass(frozen=True)
 class Completeness:
     """How complete the journals were; ``notes`` are sentences about what could not be read."""
@@ -235,6 +266,8 @@ class Summary:
     errors: dict[str, ErrorSummary]
     events: list[EventSummary]
     journal: Completeness
+    losses: list[Loss] = field(default_factory=list)
+    """What is missing; empty in files of Stampede 0.1."""
 
     def to_json(self) -> str:
         """The text of summary.json: strict JSON, without NaN."""

@@ -188,6 +188,8 @@ def test_a_disk_that_is_full(broken: Faulty) -> None:
     assert {"load-2", "load-3"} <= set(results.finished()) and results.steps("load-2") > 5
     assert "Host load-2 finished, but reported: the journal" in results.findings
     assert "UTC: No space left on device; records not in it yet: " in results.findings
+    (loss,) = (loss for loss in results.summary["losses"] if loss["host"] == "load-2" and loss["kind"] == "records")
+    assert loss["number"] > 5 and loss["text"] in results.findings and broken.output.count(loss["text"]) >= 2
 
 
 # ------------------------------------------------------------ the control node

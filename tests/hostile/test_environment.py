@@ -330,7 +330,7 @@ async def test_too_little_memory_is_told_before_a_wallet_is_made(
     with pytest.raises(BadInput) as caught:
         await AgentPool(settings, tmp_path, lambda kind, text: None, {}).__aenter__()
     assert str(caught.value).startswith(
-        "local: /dev/shm has 2.0 MB left, but the wallets of 40 holders in 2 agents take about 4.0 MB; enlarge it"
+        "local: /dev/shm has 2.0 MB left, but the wallets of 40 holders in 2 agents take about 4.6 MB; enlarge it"
     )
     assert not list(tmp_path.iterdir())
     (sentence,) = no_space_for_wallets(settings)

@@ -74,12 +74,18 @@ def test_a_small_dev_shm_is_told_before_anything_starts(tmp_path: Path) -> None:
     assert not user.run_dir.exists()
 
 
-@pytest.mark.parametrize("home", [None, "/dev/null/nowhere"])
-def test_without_a_home(
-    tmp_path: Path, reference: ReferenceServices, monkeypatch: pytest.MonkeyPatch, home: str | None
+def test_without_home_in_the_environment(
+    tmp_path: Path, reference: ReferenceServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HOME", raising=False)
-    if home:
-        monkeypatch.setenv("HOME", home)
     code, output = with_services(tmp_path, reference).run(**SHORT)
     assert code == 0 and "Passed: no step failed" in output, output
+
+
+def test_a_home_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/dev/null/nowhere")
+    user = Playbook(tmp_path, {})
+    code, output = user.run()
+    assert code != 0 and not user.run_dir.exists()
+    assert "[ERROR] local: HOME is '/dev/null/nowhere', but /dev/null/nowhere/.ansible cannot be written" in output
+    assert "Traceback" not in output

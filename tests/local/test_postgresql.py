@@ -13,8 +13,10 @@ import pytest
 from conftest import Playbook
 
 from stampede.machine.ports import free_ports
+from stampede.schema.settings.web_address import in_url
 
-PASSWORD = "p0stgr3s-w0rd"
+PASSWORD = "p0stgr3s/wörd@:%é?#'\"\\😀"
+ADDRESS = "::1" if Path("/proc/net/if_inet6").exists() else "127.0.0.1"
 DATABASES = "select datname from pg_database where datname like 'stampede%'"
 
 
@@ -41,7 +43,7 @@ def postgresql() -> Iterator[int]:
 
     data = str(folder / "data")
     run("initdb", "-D", data, "-U", "holders", "--auth=scram-sha-256", f"--pwfile={password_file}", "--no-sync")
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+    options = f"-p {port} -c listen_addresses={ADDRESS} -c unix_socket_directories= -c fsync=off"
     run("pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
     try:
         yield port
@@ -59,14 +61,14 @@ def test_wallets_in_postgresql(playbook: Playbook, postgresql: int) -> None:
         presentations_max=1,
         presentations_min=1,
         wallet_storage="postgresql",
-        postgresql_url=f"postgresql://holders@127.0.0.1:{postgresql}",
+        postgresql_url=f"postgresql://holders@{in_url(ADDRESS)}:{postgresql}",
         secrets={"postgresql_password": PASSWORD},
     )
     assert code == 0, output
     assert playbook.summary()["steps"]["receive_credential"]["ok"] == 8
     assert PASSWORD not in output
     psql = subprocess.run(
-        ["psql", "-h", "127.0.0.1", "-p", str(postgresql), "-U", "holders", "-Atc", DATABASES, "postgres"],
+        ["psql", "-h", ADDRESS, "-p", str(postgresql), "-U", "holders", "-Atc", DATABASES, "postgres"],
         env=os.environ | {"PGPASSWORD": PASSWORD},
         capture_output=True,
         text=True,

@@ -367,6 +367,13 @@ class TestNothingIsLeft:
             time.sleep(0.05)
 
 
+def test_a_host_that_does_not_stop_talking_is_not_listened_to(sshd: SSHServer, masters: ControlMasters) -> None:
+    shell = SSHShell(sshd.host(), masters)
+    with pytest.raises(Unreachable, match="it answered with more than 4,000,000 bytes"):
+        shell.run("cat /dev/zero")
+    assert shell.run("echo here") == "here"
+
+
 def test_many_hosts_at_once(sshd: SSHServer, masters: ControlMasters) -> None:
     shells = [SSHShell(sshd.host(), masters) for _ in range(8)]
     said: dict[int, str] = {}

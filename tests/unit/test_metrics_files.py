@@ -21,7 +21,7 @@ influxdb = load_plugin("modules/stampede_influxdb")
 
 
 def rendered(role: str, template: str, **variables: Any) -> str:
-    """A template with the role's defaults and variables, and those of a play on ``metrics-1``."""
+    """A template, a file's or one in words, with the role's variables and those of a play on ``metrics-1``."""
     known: dict[str, Any] = {
         "role_path": str(REPOSITORY / "roles" / role),
         "groups": {"metrics": ["metrics-1"]},
@@ -31,7 +31,8 @@ def rendered(role: str, template: str, **variables: Any) -> str:
         if file.parent.name in ("defaults", "vars"):
             known |= yaml.safe_load(file.read_text())
     templar = Templar(loader=DataLoader(), variables=trusted(known | variables))
-    text = (REPOSITORY / "roles" / role / "templates" / template).read_text()
+    file = REPOSITORY / "roles" / role / "templates" / template
+    text = file.read_text() if file.exists() else template
     return str(templar.template(trust_as_template(text)))
 
 
@@ -71,10 +72,56 @@ def test_influxdb_listens_with_tls_and_to_those_who_sign_in() -> None:
     assert key == "/etc/influxdb/stampede/192.0.2.7.key" and f"ConditionPathExists={key}" in lines
 
 
-@pytest.mark.parametrize(("address", "name"), [("192.0.2.7", "IP:192.0.2.7"), ("m.example.org", "DNS:m.example.org")])
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("192.0.2.7", "IP:192.0.2.7"),
+        ("m.example.org", "DNS:m.example.org"),
+        ("2001:db8::7", "IP:2001:db8::7"),
+        ("[2001:db8::7]", "IP:2001:db8::7"),
+    ],
+)
 def test_the_certificate_names_what_load_hosts_reach(address: str, name: str) -> None:
     text = rendered("influxdb", "openssl.cnf.j2", stampede_influxdb_address=address)
     assert f"subjectAltName = {name}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("192.0.2.7", "https://192.0.2.7:8086"),
+        ("2001:db8::7", "https://[2001:db8::7]:8086"),
+        ("[2001:db8::7]", "https://[2001:db8::7]:8086"),
+    ],
+)
+def test_an_ipv6_address_of_the_metrics_host_is_in_brackets(address: str, url: str) -> None:
+    assert rendered("influxdb", "{{ influxdb_server_url }}", stampede_influxdb_address=address) == url
+
+
+@pytest.mark.parametrize(
+    ("bind", "asked"),
+    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]"), ("[::1]", "[::1]")],
+)
+def test_grafana_is_asked_where_it_listens(bind: str, asked: str) -> None:
+    assert rendered("grafana", "{{ grafana_health_host }}", stampede_grafana_bind=bind) == asked
+    assert f"http_addr = {bind.strip('[]')}\n" in rendered("grafana", "grafana.ini.j2", stampede_grafana_bind=bind)
+
+
+@pytest.mark.parametrize("word", ["wörd 😀", "$HOME ${x} $$", "'\" \\ : # %", "a\n"])
+def test_a_login_of_any_unicode_is_read_by_grafana(word: str) -> None:
+    text = rendered(
+        "grafana",
+        "datasource.yml.j2",
+        influxdb_url="https://[2001:db8::7]:8086",
+        influxdb_database="stampede",
+        influxdb_reading={"user": "grafana"},
+        grafana_secrets="{{ [words] }}",
+        words=word,
+    )
+    (source,) = yaml.safe_load(text)["datasources"]
+    assert source["url"] == "https://[2001:db8::7]:8086"
+    assert source["secureJsonData"]["password"].replace("$$", "$") == word.strip()
+    assert "$" not in source["secureJsonData"]["password"].replace("$$", "")
 
 
 def test_grafana_listens_on_loopback_and_its_password_is_in_no_setting() -> None:

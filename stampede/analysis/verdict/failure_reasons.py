@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from stampede.analysis.threshold_verdicts import uncovered_failures
-from stampede.schema.summary import Summary
+from stampede.schema.summary import LossKind, Summary
 
 MAX_ERRORS = 3  # that the sentence about failed steps names
 
 
-def failure_reasons(summary: Summary, report: Path, fail_on_errors: bool) -> list[str]:
-    """A sentence for each threshold that was not met, and one for failed steps that no threshold covers.
+def failure_reasons(summary: Summary, report: Path, fail_on_errors: bool, told: Sequence[str] = ()) -> list[str]:
+    """A sentence for each threshold that was not met, one for failed steps that no threshold covers, and one for each
+    part of the records that is missing.
 
-    ``report`` is the report to refer to; without ``fail_on_errors`` failed steps are no reason to fail.
+    ``report`` is the report to refer to; without ``fail_on_errors`` failed steps are no reason to fail. ``told`` are
+    sentences about hosts that are known already: that such a host left nothing need not be said again.
     """
     ended = sum(step.ended for step in summary.steps.values())
     if not ended:
         return [f"The run executed no steps at all; see the logs in {report.parent}"]
     reasons = [verdict.sentence for verdict in summary.thresholds if not verdict.passed]
+    reasons += [
+        loss.text
+        for loss in summary.losses
+        if loss.kind != LossKind.HOST or not any(_is_about(loss.host, sentence) for sentence in told)
+    ]
     uncovered = uncovered_failures(summary)
     if uncovered and fail_on_errors:
         errors = Counter(
@@ -31,3 +40,7 @@ def failure_reasons(summary: Summary, report: Path, fail_on_errors: bool) -> lis
             "or accept such runs with stampede_fail_on_errors=false"
         )
     return reasons
+
+
+def _is_about(host: str, sentence: str) -> bool:
+    return re.search(rf"(?<![\w.-]){re.escape(host)}(?![\w-])", sentence) is not None

@@ -5,9 +5,10 @@ from stampede.schema.faults import FINAL
 from stampede.schema.host_summary import HostFault, HostSummary
 from stampede.schema.phases import Phase
 from stampede.schema.records import EventKind
-from stampede.schema.summary import Summary
+from stampede.schema.summary import LossKind, Summary
 
 MAX_HOSTS = 5
+MAX_LOSSES = 10
 
 
 def host_sentences(summary: Summary) -> list[str]:
@@ -25,6 +26,21 @@ def host_sentences(summary: Summary) -> list[str]:
         hosts, were = ("Host", "was") if len(stopped) == 1 else ("Hosts", "were")
         reason = _bracketed(summary.hosts[stopped[0]].message.rstrip("."))
         texts.append(f"{hosts} {wording.listed(stopped)} {were} stopped before the end of the run{reason}.")
+    return texts
+
+
+def loss_sentences(summary: Summary) -> list[str]:
+    """What is missing from the records, as far as ``host_sentences`` does not tell it."""
+    hosts = summary.hosts
+    texts = [
+        loss.text
+        for loss in summary.losses
+        if loss.kind != LossKind.HOST or loss.host not in hosts or hosts[loss.host].finished
+    ]
+    if len(texts) > MAX_LOSSES:
+        texts[MAX_LOSSES:] = [
+            f"{wording.number(len(texts) - MAX_LOSSES, 'more thing is', 'more things are')} missing."
+        ]
     return texts
 
 

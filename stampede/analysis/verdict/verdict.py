@@ -8,7 +8,7 @@ from stampede.analysis.verdict import host_sentences, load_sentences
 from stampede.analysis.verdict.comparison_sentence import comparison_sentence
 from stampede.schema.host_summary import HostSummary
 from stampede.schema.phases import Phase
-from stampede.schema.summary import Finding, LoadSummary, RunOutcome, Summary, ThresholdVerdict
+from stampede.schema.summary import Finding, LoadSummary, LossKind, RunOutcome, Summary, ThresholdVerdict
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ def build_verdict(summary: Summary) -> Verdict:
         *(Finding("thresholds", verdict.sentence, True) for verdict in _not_met(summary)),
         Finding("load", load_sentences.load_sentence(summary), False),
         *(Finding("hosts", text, True) for text in host_sentences.host_sentences(summary)),
+        *(Finding("missing", text, True) for text in host_sentences.loss_sentences(summary)),
         Finding("start", host_sentences.start_sentence(summary), False),
         Finding("time", load_sentences.time_spent_sentence(summary.time_spent), False),
         Finding("slowest", load_sentences.slowest_sentence(summary.steps), False),
@@ -53,6 +54,8 @@ def _outcome(summary: Summary) -> RunOutcome:
     unfinished = _unfinished(summary)
     if any(host.phase != Phase.STOPPED for host in unfinished.values()):
         return RunOutcome.BROKEN_OFF
+    if summary.losses:
+        return RunOutcome.INCOMPLETE
     if _not_met(summary):
         return RunOutcome.THRESHOLDS
     return RunOutcome.STOPPED if unfinished else RunOutcome.PASSED
@@ -73,6 +76,8 @@ def _headline(summary: Summary, outcome: RunOutcome) -> str:
     match outcome:
         case RunOutcome.FAILED:
             headline = f"Failed: {_share_that_failed(summary.load)}"
+            if summary.losses:
+                headline += f"; {_missing(summary)}"
         case RunOutcome.NO_LOAD:
             return "No load was generated: no step was executed"
         case RunOutcome.THRESHOLDS:
@@ -87,7 +92,18 @@ def _headline(summary: Summary, outcome: RunOutcome) -> str:
             return f"Stopped early; until then {failures}"
         case RunOutcome.BROKEN_OFF:
             headline = f"Incomplete: {wording.listed(list(_unfinished(summary)))} did not finish; {failures}"
+        case RunOutcome.INCOMPLETE:
+            headline = f"Incomplete: {_missing(summary)}; {failures}"
     return f"{headline}; {_count_not_met(thresholds, not_met)}" if not_met else headline
+
+
+def _missing(summary: Summary) -> str:
+    """What is missing, in a few words."""
+    if all(loss.kind == LossKind.HOLDERS for loss in summary.losses):
+        number = sum(loss.number or 0 for loss in summary.losses)
+        return f"{wording.number(number, 'holder')} never started"
+    hosts = list(dict.fromkeys(loss.host for loss in summary.losses))
+    return f"records of {wording.listed(hosts)} are missing"
 
 
 def _share_that_failed(load: LoadSummary) -> str:

@@ -13,6 +13,7 @@ MAX_MARKS = 150
 FAULTS: tuple[str, ...] = (
     EventKind.AGENT_DIED,
     EventKind.DISK_FULL,
+    EventKind.INBOX_OVERFLOW,
     "journal_lost",  # which earlier versions recorded
     EventKind.UNREACHABLE,
     EventKind.LOST,

@@ -49,6 +49,7 @@ VARIABLES: dict[str, Shape] = {
     "stampede_host_name": Pattern(name="name"),
     "stampede_host_packages": Texts(),
     "stampede_host_python": Text(may_be_empty=False),
+    "stampede_inbox_limit": WholeNumber(minimum=1, maximum=100000),
     "stampede_influxdb_address": Text(),
     "stampede_influxdb_bucket": Text(),
     "stampede_influxdb_ca_file": Text(),
@@ -182,6 +183,10 @@ class LoadHostVariables:
     """Additional ACA-Py plugins to load, by package name."""
     agent_args: tuple[str, ...]
     """Additional command line arguments of ACA-Py; all users of a load host can read them."""
+    inbox_limit: int
+    """How many messages a holder keeps that no step has awaited yet, each about a kilobyte of the load host's
+    memory. When more come, the oldest of their kind are dropped, and the verdict says that the run is
+    incomplete."""
     wallet_storage: str
     """Where the holders' wallets are stored."""
     postgresql_url: str

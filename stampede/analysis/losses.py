@@ -1,0 +1,114 @@
+"""What is missing from the records of a run: the one list from which verdict, report, JUnit and playbook take it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stampede import wording
+from stampede.results.folder import HostFolder, ResultsFolder
+from stampede.results.journal_columns import JournalColumns, Reading
+from stampede.schema.host_summary import HostSummary
+from stampede.schema.phases import ENDED
+from stampede.schema.records import EventKind
+from stampede.schema.summary import Loss, LossKind
+
+
+def find_losses(results: ResultsFolder, journal: JournalColumns, hosts: dict[str, HostSummary]) -> list[Loss]:
+    """What is missing, host by host. A host that did not finish is a matter of its own; what it did not do is not
+    missing. Nor is anything that its version did not count yet."""
+    folders = {folder.name: folder for folder in results.hosts}
+    limit = results.settings.get("stampede_inbox_limit")
+    losses: list[Loss] = []
+    for name, host in hosts.items():
+        if host.took_part:
+            losses += _Host(name, host, folders.get(name), journal, limit).losses()
+    return losses
+
+
+class _Host:
+    """What is known of a host that took part."""
+
+    def __init__(
+        self, name: str, host: HostSummary, folder: HostFolder | None, journal: JournalColumns, limit: object
+    ) -> None:
+        self._name = name
+        self._host = host
+        self._state = folder.state if folder else None
+        self._has_journal = bool(folder and folder.journal)
+        self._reading = journal.readings.get(name, Reading())
+        self._events = [event for event in journal.events if event.host == name]
+        self._limit = limit
+
+    def losses(self) -> Iterator[Loss]:
+        if not self._has_journal:
+            yield self._loss(LossKind.HOST, None, f"Host {self._name} left no journal: none of its steps are known.")
+            return
+        yield from self._messages()
+        records = self._records()
+        lines = self._reading.not_understood
+        if records:
+            count = wording.number(records, "record is", "records are")
+            text = f"{count} missing from the journal of host {self._name}: its disk was full."
+            yield self._loss(LossKind.RECORDS, records, text)
+        if lines:
+            yield self._loss(
+                LossKind.LINES,
+                lines,
+                f"{wording.number(lines, 'line')} of the journal of host {self._name} could not be parsed, the first "
+                f"being line {self._reading.first_not_understood}.",
+            )
+        if self._reading.given_up:
+            text = f"The journal of host {self._name} was not read to its end: {self._reading.given_up}."
+            yield self._loss(LossKind.CUT_SHORT, None, text)
+        if not self._host.finished:
+            return
+        yield from self._steps(records + lines)
+        yield from self._holders()
+        if self._is_cut_short():
+            text = f"The journal of host {self._name} is cut short: it ends before the run did."
+            yield self._loss(LossKind.CUT_SHORT, None, text)
+
+    def _records(self) -> int:
+        """Records that the host knows to have lost: by its last state, or else by its journal."""
+        if self._state and self._state.losses:
+            return self._state.losses.records
+        return int(max((event.value for event in self._events if event.kind == EventKind.DISK_FULL), default=0))
+
+    def _messages(self) -> Iterator[Loss]:
+        told = [int(event.value) for event in self._events if event.kind == EventKind.INBOX_OVERFLOW]
+        stated = self._state.losses.messages if self._state and self._state.losses else 0
+        number = max([stated, *(value or 1 for value in told)])
+        if number:
+            count = wording.number(number, "message to a holder was", "messages to holders were")
+            limit = f", which is {self._limit}" if self._limit is not None else ""
+            text = (
+                f"On host {self._name} {count} dropped before a step awaited it, so steps may have failed for that "
+                f"alone; raise stampede_inbox_limit{limit}."
+            )
+            yield self._loss(LossKind.MESSAGES, number, text)
+
+    def _steps(self, explained: int) -> Iterator[Loss]:
+        counted, found = self._host.steps_counted, self._host.steps.total
+        if counted is not None and counted - found > explained:
+            number = counted - found
+            verb = "is" if number == 1 else "are"
+            text = f"{number:,} of the {counted:,} steps that host {self._name} counted {verb} not in its journal."
+            yield self._loss(LossKind.STEPS, number, text)
+
+    def _holders(self) -> Iterator[Loss]:
+        holders = self._state.holders if self._state else None
+        if holders and holders.started is not None and holders.started < holders.total:
+            number = holders.total - holders.started
+            text = (
+                f"{number:,} of the {holders.total:,} holders of host {self._name} never started: the run was over "
+                "before it was their turn."
+            )
+            yield self._loss(LossKind.HOLDERS, number, text)
+
+    def _is_cut_short(self) -> bool:
+        """Whether the end of the journal is missing: of its last line, or the phase that the state tells of."""
+        phases = {event.phase for event in self._events if event.phase}
+        return self._reading.torn or bool(phases and not phases & ENDED and not self._reading.given_up)
+
+    def _loss(self, kind: LossKind, number: int | None, text: str) -> Loss:
+        return Loss(self._name, kind, number, text)

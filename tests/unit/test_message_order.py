@@ -1,0 +1,219 @@
+"""A wallet's protocols find their messages in whatever order these come."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+
+from controller.agents.inbox import Inbox
+from controller.agents.wallet import TOPICS, AcapyWallet, Connection, Credential
+from controller.agents.webhooks import WebhookReceiver
+from stampede.schema.errors import NoOffer, ProblemReport
+
+ISSUER = Connection("issuer", "c1")
+EXCHANGE, STORED = "issue_credential_v2_0", "issue_credential_v2_0_anoncreds"
+NOTIFICATION = "revocation-notification-v2"
+
+
+class Agent:
+    """Answers the admin API with what it is given by path, and notes what was asked."""
+
+    def __init__(self, answers: dict[str, Any] | None = None) -> None:
+        self.answers = answers or {}
+        self.asked: list[str] = []
+
+    async def call(self, method: str, path: str, **_: Any) -> Any:
+        self.asked.append(path)
+        if path.startswith("/credential/"):
+            index = path.removeprefix("/credential/credential-")
+            return {"rev_reg_id": "registry", "cred_rev_id": index}
+        return self.answers[path]
+
+
+async def up() -> None:
+    pass
+
+
+def wallet(answers: dict[str, Any] | None = None) -> AcapyWallet:
+    return AcapyWallet(Agent(answers), Inbox(TOPICS), "w", "token", up)  # type: ignore[arg-type]
+
+
+def offered(inbox: Inbox, number: int, connection: str = "c1") -> None:
+    for state in ("offer-received", "request-sent"):
+        event = {"connection_id": connection, "cred_ex_id": f"x{number}", "thread_id": f"t{number}"}
+        inbox.deliver(EXCHANGE, event | {"state": state})
+
+
+def issued(inbox: Inbox, number: int, connection: str = "c1") -> None:
+    event = {"connection_id": connection, "cred_ex_id": f"x{number}", "thread_id": f"t{number}"}
+    inbox.deliver(STORED, {"cred_ex_id": f"x{number}"})
+    inbox.deliver(
+        STORED, {"cred_ex_id": f"x{number}", "cred_id_stored": f"credential-{number}", "rev_reg_id": "registry"}
+    )
+    inbox.deliver(EXCHANGE, event | {"state": "credential-received"})
+    inbox.deliver(EXCHANGE, event | {"state": "done"})
+    inbox.deliver(EXCHANGE, event | {"state": "deleted"})
+
+
+async def receive(holder: AcapyWallet, connection: Connection = ISSUER) -> Credential:
+    async with asyncio.timeout(1):
+        return await holder.receive_credential(connection)
+
+
+async def test_eight_offers_at_once_are_eight_credentials() -> None:
+    holder = wallet()
+    for number in range(8):
+        offered(holder.inbox, number)
+    for number in reversed(range(8)):
+        issued(holder.inbox, number)
+    credentials = [await receive(holder) for _ in range(8)]
+    assert [(each.cred_ex_id, each.credential_id, each.cred_rev_id) for each in credentials] == [
+        (f"x{number}", f"credential-{number}", str(number)) for number in range(8)
+    ]
+    assert [each.thread_id for each in credentials] == [f"t{number}" for number in range(8)]
+
+
+async def test_eight_steps_at_once_have_a_credential_each() -> None:
+    holder = wallet()
+    steps = [asyncio.create_task(receive(holder)) for _ in range(8)]
+    await asyncio.sleep(0)
+    for number in range(8):
+        offered(holder.inbox, number)
+    for number in reversed(range(8)):
+        issued(holder.inbox, number)
+    credentials = await asyncio.gather(*steps)
+    assert sorted(each.credential_id for each in credentials) == [f"credential-{number}" for number in range(8)]
+    assert all(each.credential_id[-1] == each.cred_ex_id[-1] for each in credentials)
+
+
+async def test_an_offer_of_another_connection_is_left_for_it() -> None:
+    holder = wallet()
+    for number, connection in enumerate(("c2", "c1", "c2")):
+        offered(holder.inbox, number, connection)
+        issued(holder.inbox, number, connection)
+    assert (await receive(holder)).cred_ex_id == "x1"
+    other = Connection("other", "c2")
+    assert [(await receive(holder, other)).cred_ex_id for _ in range(2)] == ["x0", "x2"]
+
+
+async def test_what_comes_of_a_failed_exchange_does_not_fail_the_next() -> None:
+    holder = wallet()
+    offered(holder.inbox, 0)
+    abandoned = {"connection_id": "c1", "cred_ex_id": "x0", "state": "abandoned", "error_msg": "no"}
+    holder.inbox.deliver(EXCHANGE, abandoned)
+    offered(holder.inbox, 1)
+    issued(holder.inbox, 1)
+    with pytest.raises(ProblemReport, match="no"):
+        await receive(holder)
+    holder.inbox.deliver(EXCHANGE, abandoned)
+    assert (await receive(holder)).credential_id == "credential-1"
+
+
+async def test_no_offer_is_told_as_such_even_if_others_came() -> None:
+    holder = wallet()
+    offered(holder.inbox, 0, "c2")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await holder.receive_credential(ISSUER)
+    assert isinstance(holder.cut_off(), NoOffer)
+
+
+CREDENTIALS = [Credential(f"credential-{number}", f"x{number}", "", "registry", str(number)) for number in range(3)]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("came_before", [True, False])
+async def test_notifications_are_found_in_either_order(order: tuple[int, int], came_before: bool) -> None:
+    holder = wallet()
+
+    def announce() -> None:
+        for number in range(2):
+            holder.inbox.deliver(NOTIFICATION, {"credential_id": f"registry::{number}"})
+
+    if came_before:
+        announce()
+    else:
+        asyncio.get_running_loop().call_later(0.01, announce)
+    for number in order:
+        async with asyncio.timeout(1):
+            assert await holder.receive_revocation_notification([CREDENTIALS[number]]) is CREDENTIALS[number]
+
+
+async def test_a_notification_for_a_credential_not_yet_known_waits_for_it() -> None:
+    holder = wallet()
+    holder.inbox.deliver(NOTIFICATION, {"credential_id": "registry::2"})
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await holder.receive_revocation_notification(CREDENTIALS[:2])
+    async with asyncio.timeout(1):
+        assert await holder.receive_revocation_notification(CREDENTIALS) is CREDENTIALS[2]
+
+
+async def test_pings_have_their_own_responses() -> None:
+    holder = wallet({"/connections/c1/send-ping": {"thread_id": "p2"}})
+    for thread in ("p1", "p2"):
+        holder.inbox.deliver("ping", {"thread_id": thread, "state": "response_received"})
+    async with asyncio.timeout(1):
+        await holder.ping(ISSUER)
+
+
+async def test_presentation_requests_that_are_queued_are_answered_one_by_one() -> None:
+    holder = wallet()
+    for number in range(3):
+        event = {"connection_id": "c1", "thread_id": f"t{number}", "pres_ex_id": f"p{number}"}
+        holder.inbox.deliver("present_proof_v2_0", event | {"state": "request-received"})
+    for number in reversed(range(3)):
+        event = {"connection_id": "c1", "thread_id": f"t{number}", "pres_ex_id": f"p{number}"}
+        for state in ("presentation-sent", "done"):
+            holder.inbox.deliver("present_proof_v2_0", event | {"state": state})
+    async with asyncio.timeout(1):
+        for _ in range(3):
+            await holder.present_proof_to(ISSUER)
+
+
+async def test_ten_connections_first() -> None:
+    holder = wallet({"/out-of-band/receive-invitation": {"connection_id": "c1", "invi_msg_id": "i", "state": "done"}})
+    for number in range(10):
+        offered(holder.inbox, number, f"c{number}")
+        for state in ("request", "response", "active", "completed"):
+            holder.inbox.deliver("connections", {"connection_id": f"c{number}", "state": state, "my_did": "did:x"})
+    async with asyncio.timeout(1):
+        connection = await holder.accept_invitation({"@type": "https://didcomm.org/out-of-band/1.1/invitation"}, "a")
+    assert (connection.connection_id, connection.my_did) == ("c1", "did:x")
+
+
+async def test_a_connection_that_is_used_again_is_there_at_once() -> None:
+    """ACA-Py answers an invitation by a DID to which there is a connection with that connection; no event follows."""
+    answers = {
+        "/out-of-band/receive-invitation": {"connection_id": "c1", "invi_msg_id": "i2", "state": "reuse-accepted"},
+        "/connections/c1": {"connection_id": "c1", "my_did": "did:mine", "their_did": "did:theirs"},
+    }
+    holder = wallet(answers)
+    async with asyncio.timeout(1):
+        connection = await holder.accept_invitation({"@type": "https://didcomm.org/out-of-band/1.1/invitation"}, "a")
+    assert connection == Connection("a", "c1", "did:mine", "did:theirs", "i2")
+
+
+async def test_what_a_wallet_announces_before_it_is_registered() -> None:
+    inbox, other = Inbox(TOPICS), Inbox(TOPICS)
+    async with WebhookReceiver(TOPICS) as receiver, aiohttp.ClientSession() as session:
+        url, key = receiver.url.split("#")
+
+        async def announce(wallet_id: str, connection: str) -> None:
+            headers = {"x-api-key": key, "x-wallet-id": wallet_id}
+            event = {"state": "active", "connection_id": connection}
+            await session.post(f"{url}/topic/connections/", json=event, headers=headers)
+
+        await announce("w", "1")
+        receiver.register("w", inbox)
+        async with asyncio.timeout(1):
+            assert await inbox.expect("connections", "active", connection_id="1")
+        receiver.forget("w")
+        await announce("w", "2")  # of a wallet that was replaced nothing is kept
+        receiver.register("w", other)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await other.expect("connections", "active", connection_id="2")
