@@ -178,5 +178,5 @@ def test_errors_name_the_host_where_they_happened_and_hold_no_control_characters
     assert errors[:2] == ["[ERROR] metrics-1: wrong", "[ERROR] metrics-1: one is wrong"], output
     assert errors[2].startswith("[ERROR] gone: ") and "Connection refused" in errors[2], output
     assert "[ERROR] a:  [2J gone " in output
-    assert "[WARNING]:  [2Jwarned" in output, output
+    assert "[WARNING]: [2Jwarned" in output, output
     assert not set(output) & {"\x1b", "\x07", "\u202e", "\r"} and "line\n" in output
