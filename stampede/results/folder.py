@@ -6,15 +6,14 @@ leaves no record. Files are read as far as they can be understood; what cannot i
 
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stampede import wording
 from stampede.results.errors import ReportError
-from stampede.schema import push_progress, state
+from stampede.schema import state
 from stampede.schema.json_form import from_json, parse
-from stampede.schema.push_progress import PushProgress
 from stampede.schema.run_record import HOST_FILE, RUN_FILE, HostRecord, RunRecord
 from stampede.schema.state import LATEST, HostState, read_state
 
@@ -134,15 +133,6 @@ def _run_of_host(record: HostRecord) -> RunRecord:
 def epoch(seconds: float | None) -> float | None:
     """Seconds since 1970; None when there are none, or they cannot be a time."""
     return seconds if seconds is not None and 0 < seconds < LATEST else None
-
-
-def read_push_progress(folder: Path) -> PushProgress:
-    """How far a host's journal has been pushed. Of a file that cannot be understood, its ``error`` says so."""
-    notes: list[str] = []
-    found = _read(_as(PushProgress), folder / push_progress.FILE, notes)
-    if found is None:
-        return PushProgress(error=notes[0] if notes else "")
-    return replace(found, error=found.error[:LONGEST_NOTE], first_rejected=found.first_rejected[:LONGEST_NOTE])
 
 
 def _as[T](kind: type[T]) -> Callable[[bytes], tuple[T, list[str]]]:

@@ -20,7 +20,6 @@ from stampede.fleet.run_watch import progress
 from stampede.fleet.snapshot import Snapshot, Unreachable, parsed_state, snapshot_of_process, snapshot_of_unit
 from stampede.fleet.standings import Crossings, standings
 from stampede.fleet.watch import Run, runs_of_units
-from stampede.results.folder import read_push_progress
 from stampede.schema import state
 from stampede.schema.json_form import to_json
 
@@ -227,14 +226,6 @@ def test_a_host_s_record_may_be_anything_too(tmp_path: Path) -> None:
     for text in NO_STATES.values():
         (folder / "load-1" / "host.json").write_text(text)
         assert samples.report(folder)["run"]["id"] == samples.RUN
-
-
-@pytest.mark.parametrize("what", NO_STATES)
-def test_a_collected_push_progress_that_is_none_is_told(what: str, tmp_path: Path) -> None:
-    (tmp_path / "push.json").write_text(NO_STATES[what])
-    found = read_push_progress(tmp_path)
-    assert not found.complete
-    assert what == "much too long" or "push.json was ignored" in found.error
 
 
 # ------------------------------------------------------------------ fuzzing
