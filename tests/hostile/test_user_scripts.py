@@ -237,7 +237,7 @@ def test_a_forecast_of_too_much_is_of_the_first_part(
     settings = Settings.from_variables(variables | {"stampede_duration": "7200h"})
     found = dry_run(script, settings, within=0.2)
     assert not found.complete and found.steps["connect"] > 4
-    assert found.text().splitlines()[1].startswith("Only its first ")
+    assert found.text().splitlines()[1].startswith("Only the first ")
     assert "A run of 4 holders would take" in forecast(variables, REPOSITORY)
 
 
