@@ -110,6 +110,13 @@ class CallbackModule(DefaultCallback):
         if self._tells_all():
             super().v2_playbook_on_include(included_file)
 
+    def _handle_warnings(self, res: dict[str, Any]) -> None:
+        if self._tells_all():
+            super()._handle_warnings(res)
+            return
+        for warning in res.pop("warnings", None) or []:
+            self._display.warning(wording.printable_lines(str(warning)))
+
     def v2_runner_on_ok(self, result: CallbackTaskResult) -> None:
         if self._tells_all():
             super().v2_runner_on_ok(result)
@@ -127,6 +134,12 @@ class CallbackModule(DefaultCallback):
         elif not (result.task.loop and "results" in result.result):  # of a loop each item has told its own
             self._tell_failure(result)
 
+    def v2_runner_on_unreachable(self, result: CallbackTaskResult) -> None:
+        if self._tells_all():
+            super().v2_runner_on_unreachable(result)
+        else:
+            self._tell_failure(result)
+
     def v2_runner_item_on_ok(self, result: CallbackTaskResult) -> None:
         if self._tells_all():
             super().v2_runner_item_on_ok(result)
@@ -139,7 +152,7 @@ class CallbackModule(DefaultCallback):
 
     def _tell_failure(self, result: CallbackTaskResult) -> None:
         self._tell(result.task)
-        host = result.host.get_name()
+        host = str(result.task.delegate_to or result.host.get_name())  # where it happened
         validated = result.task.action == VALIDATION
         errors = result.result.get("argument_errors") if validated else None
         for line in map(in_our_words, errors) if errors else self._sentences(result.result):
