@@ -144,7 +144,7 @@ RAISING = {
     "import ctypes\nctypes.string_at(1)": "own.py: its trial was killed by SIGSEGV",
     "def f(): f()\nf()": "own.py line 1: RecursionError: maximum recursion depth exceeded",
     "x = bytearray(1 << 50)": "own.py line 1: MemoryError",
-    "x = [0]\nwhile True: x += x": "own.py line 2: MemoryError",
+    "x = bytes(1 << 20)\nwhile True: x += x": "own.py line 2: MemoryError",
     "raise ValueError('x\\n\\x1b[31m' + 'y' * 10_000_000)": "own.py line 1: ValueError: x [31my",
     "class E(Exception):\n    def __str__(self): raise self\nraise E": "own.py line 3: E",
     "raise BaseException('base')": "own.py line 1: BaseException: base",
