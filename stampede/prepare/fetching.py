@@ -6,7 +6,8 @@ nor logins are taken from this machine's environment and files (HTTPS_PROXY, REQ
 
 from __future__ import annotations
 
-import time
+import queue
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +40,30 @@ class Fetched:
 
 
 def fetch(url: str, *ca_files: str, method: str = "GET") -> Fetched:
-    """One request, without following redirects. Raises NotFetched."""
+    """One request, without following redirects. Raises NotFetched.
+
+    It is sent in a thread of its own, which is left alone when the time is over: neither the resolving of names nor
+    an answer that comes byte by byte could be cut off otherwise.
+    """
+    results: queue.SimpleQueue[Fetched | Exception] = queue.SimpleQueue()
+
+    def put_result() -> None:
+        try:
+            results.put(_request(url, ca_files, method))
+        except Exception as error:
+            results.put(error)
+
+    threading.Thread(target=put_result, daemon=True).start()
+    try:
+        result = results.get(timeout=TIMEOUT)
+    except queue.Empty:
+        raise NotFetched(f"it did not answer within {TIMEOUT:g} s") from None
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def _request(url: str, ca_files: tuple[str, ...], method: str) -> Fetched:
     try:
         with (
             session(*ca_files) as control_node,
@@ -55,7 +79,7 @@ def fetch(url: str, *ca_files: str, method: str = "GET") -> Fetched:
     except requests.exceptions.ContentDecodingError as error:
         raise NotFetched(f"what it answered cannot be unpacked ({_cause(error)})") from error
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        if isinstance(_innermost(error), TimeoutError | urllib3.exceptions.TimeoutError):
+        if isinstance(_innermost(error), TimeoutError | urllib3.exceptions.ReadTimeoutError):
             raise NotFetched(f"it did not answer within {TIMEOUT:g} s") from error
         raise NotFetched(f"it cannot be reached ({_cause(error)})") from error
     except ValueError as error:  # a host or port that none can be, which libraries tell in many ways
@@ -88,13 +112,11 @@ class _Adapter(HTTPAdapter):
 
 def _body(answer: requests.Response) -> bytes:
     """The body of an answer. Raises NotFetched when there is no end to it."""
-    end, body = time.monotonic() + TIMEOUT, bytearray()
+    body = bytearray()
     for piece in answer.iter_content(CHUNK):
         body += piece
         if len(body) > MAX_ANSWER:
             raise NotFetched(f"it answered with more than {MAX_ANSWER:,} bytes, the most that are taken")
-        if time.monotonic() > end:
-            raise NotFetched(f"its answer was not complete after {TIMEOUT:g} s")
     return bytes(body)
 
 
