@@ -66,6 +66,7 @@ class CallbackModule(DefaultCallback):
     def __init__(self) -> None:
         super().__init__()
         self._told = ""
+        self._play_to_tell = ""
         self._said: set[tuple[str, str]] = set()
         self._watching = False
         # What a worker says when it is interrupted is lost when ansible-playbook has stopped listening before.
@@ -83,6 +84,9 @@ class CallbackModule(DefaultCallback):
         if self._told == task._uuid:
             return
         self._told = task._uuid
+        if self._play_to_tell:
+            self._display.display(self._play_to_tell)
+            self._play_to_tell = ""
         self._display.display(
             wording.printable(f"* {task.name or task.get_name()}"),
             color=C.COLOR_HIGHLIGHT if self._prints_itself(task) else None,
@@ -97,7 +101,7 @@ class CallbackModule(DefaultCallback):
             super().v2_playbook_on_play_start(play)
             return
         self._play = play
-        self._display.display(play.get_name().strip())
+        self._play_to_tell = play.get_name().strip()  # with its first task: a play may have nothing to tell
 
     def v2_playbook_on_task_start(self, task: Task, is_conditional: bool) -> None:
         self._watching = task.action == "stampede_watch"

@@ -94,6 +94,8 @@ NO_FILES = (errno.ELOOP, errno.ENOENT, errno.ENXIO)
 """Of links, of what is gone by now, and of sockets."""
 LONGEST_NAME = 96
 """Bytes; a header of the tar file holds 100."""
+LARGEST_FILE = 16 << 30
+"""Bytes; packing more would take longer than anybody waits. The journal of a million steps has 300 MB."""
 LEVEL = 1
 """Of zlib: on a journal 6 takes two and a half times as long and saves a sixth of the bytes."""
 BLOCK = 1 << 20
@@ -243,6 +245,8 @@ def left_out(found: os.stat_result, owner: int, name: str) -> str:
     """Why a regular file is left out; empty when it is not."""
     if not stat.S_ISREG(found.st_mode):
         return ""
+    if found.st_size > LARGEST_FILE:
+        return f"is left out: it has {found.st_size} bytes, more than {LARGEST_FILE}"
     if found.st_uid != owner:
         return "is left out: it does not belong to the folder's owner"
     if len(os.fsencode(name)) > LONGEST_NAME or not name.isprintable():

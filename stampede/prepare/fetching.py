@@ -1,4 +1,8 @@
-"""Requests of the control node before a run: bounded in time and size, and every failure one sentence."""
+"""Requests of the control node before a run: bounded in time and size, and every failure one sentence.
+
+They are made on the terms of those of load hosts: the same certificate authorities are trusted, and neither proxies
+nor logins are taken from this machine's environment and files (HTTPS_PROXY, REQUESTS_CA_BUNDLE, ~/.netrc).
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,10 @@ from typing import Any
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 
+from stampede.machine.trust import tls_context
 from stampede.prepare.ca_checks import tls_advice
-from stampede.prepare.request import session
 
 TIMEOUT = 10.0
 """Seconds for each request, its answer included."""
@@ -79,6 +84,30 @@ def _request(url: str, ca_files: tuple[str, ...], method: str) -> Fetched:
         raise NotFetched(f"it cannot be reached ({_cause(error)})") from error
     except ValueError as error:  # a host or port that none can be, which libraries tell in many ways
         raise NotFetched(f"it cannot be requested ({_cause(error)})") from error
+
+
+def session(*ca_files: str) -> requests.Session:
+    """A session that trusts this machine's CAs and those of ``ca_files``, and nothing else.
+
+    Raises OSError for a CA file that cannot be used.
+    """
+    made = requests.Session()
+    made.trust_env = False
+    made.mount("https://", _Adapter(*ca_files))
+    return made
+
+
+class _Adapter(HTTPAdapter):
+    def __init__(self, *ca_files: str) -> None:
+        self._context = tls_context(*ca_files)
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, ssl_context=self._context, **options)
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """The context verifies; requests would add certifi's CAs to it."""
+        conn.cert_reqs = "CERT_REQUIRED"
 
 
 def _body(answer: requests.Response) -> bytes:

@@ -53,9 +53,9 @@ LIMITED = (
     ("playbook", "groups", "words", "sentence"),
     [
         ("run-test", {"load_host": {"a": LOCAL}}, (), NONE),
-        ("run-test", {}, (), NONE),
+        ("run-test", {"load_hosts": {}}, (), NONE),
         ("run-test", *LIMITED),
-        ("provision", {"load_hosts": {}} | SERVICES, (), NONE),
+        ("provision", {"load_hosts": {}} | SERVICES, ("--tags", "clock"), NONE),
         ("collect", *LIMITED),
         ("stop", {"load_hosts": {}} | SERVICES, (), NONE),
     ],

@@ -256,6 +256,15 @@ def test_what_belongs_to_another_than_the_folder_is_left_out_and_told(work: Path
     assert problems == [f"{work}/r1/run.json is left out: it does not belong to the folder's owner"]
 
 
+def test_a_file_without_measure_is_left_out_and_told(work: Path) -> None:
+    put(work / "r1", state="new", files={"state.json": "{}"})
+    (work / "r1/run.json").touch()
+    os.truncate(work / "r1/run.json", 1 << 40)
+    files, problems = packed(work / "r1", "*.json")
+    assert list(files) == ["state.json"]
+    assert problems == [f"{work}/r1/run.json is left out: it has {1 << 40} bytes, more than {16 << 30}"]
+
+
 def test_a_name_that_could_not_be_stored_is_told(work: Path) -> None:
     put(work / "r1", state="new")
     for name in ("x" * 97, "a\nb", "a\x1b[2J"):

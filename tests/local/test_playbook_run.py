@@ -126,6 +126,18 @@ def test_what_is_left_when_all_of_a_run_is_killed_is_removed_when_it_is_collecte
     assert len(playbook.journal()) > 5 and not list(TMPFS.glob(wallets)) and not services.exists()
 
 
+def test_a_folder_that_is_another_s_when_it_shall_be_made_ends_the_run_and_stays_as_it_is(playbook: Any) -> None:
+    """As when two playbooks are started at once: a link to nothing is no run yet to the checks."""
+    playbook.run_dir.parent.mkdir()
+    playbook.run_dir.symlink_to("nowhere")
+    code, output = playbook.run(holders=1, iterations=1)
+    assert code == 2
+    (error,) = errors(output)
+    assert error.startswith(f"stampede_run_id is {playbook.run_id!r}, but local has {playbook.run_dir} already;")
+    assert list(playbook.run_dir.parent.iterdir()) == [playbook.run_dir] and not playbook.results.exists()
+    assert leaves_nothing_running(playbook)
+
+
 def test_a_controller_that_dies_is_named_once_and_nothing_measured_is_lost(playbook: Any) -> None:
     playbook.start(**LONG)
     playbook.wait_for_steps(30)
