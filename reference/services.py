@@ -113,7 +113,16 @@ class Services:
                         "body": revocation,
                     },
                 },
-                "verifier": {"invitation": {"url": f"{self.url}/verifier/invitation", "method": "POST"}},
+                "verifier": {
+                    "invitation": {"url": f"{self.url}/verifier/invitation", "method": "POST"},
+                    "result": {
+                        "url": f"{self.url}/verifier/presentations/${{answer:/presentation_id}}",
+                        "found_at": "/state",
+                        "verified": ["verified"],
+                        "refused": ["failed"],
+                        "pending": ["pending"],
+                    },
+                },
             },
             "mediator_did": self._mediator.did,
             "ca_file": str(self._authority.ca_file),

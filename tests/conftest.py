@@ -18,6 +18,7 @@ from controller.load.virtual_time import VirtualTimeLoop
 from controller.metrics.journal import Journal
 from controller.run.run import Run
 from controller.run.simulated import SimulatedServices, SimulatedWallets
+from stampede.schema.masking import Mask
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.variables import LoadHostVariables
 
@@ -86,7 +87,9 @@ def play(variables: dict[str, Any], tmp_path: Path) -> Callable[..., Run]:
     The run that it returns has its journal in ``tmp_path / "journal.lp"``.
     """
 
-    def play(script: Script, wallets: Any = None, services: Any = None, **changes: Any) -> Run:
+    def play(
+        script: Script, wallets: Any = None, services: Any = None, mask: Mask | None = None, **changes: Any
+    ) -> Run:
         settings = Settings.from_variables(variables | {f"stampede_{name}": value for name, value in changes.items()})
 
         async def main() -> Run:
@@ -97,6 +100,7 @@ def play(variables: dict[str, Any], tmp_path: Path) -> Callable[..., Run]:
                     services=services or SimulatedServices(),
                     wallets=wallets or SimulatedWallets(settings.seed),
                     journal=journal,
+                    mask=mask,
                 )
                 await run.play(run.clock.now())
                 return run

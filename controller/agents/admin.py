@@ -46,7 +46,7 @@ class AdminApi:
             ) as response:
                 text = await response.text()
                 if response.status >= 400:
-                    raise AgentError(f"{self._name}: {method} {path} answered {response.status} {text[:200]}")
+                    raise AgentError(f"{self._name}: {method} {path} answered {response.status} {text}")
                 response_json = json.loads(text) if text else {}
                 return response_json if isinstance(response_json, dict) else {"results": response_json}
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:

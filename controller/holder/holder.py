@@ -273,7 +273,7 @@ class Holder:
             if result.verdict == Verdict.REFUSED:
                 raise PresentationRejected(result.sentence)
             timed.awaited = f"waited for the result of {service}: {result.sentence}"
-            if clock.now() + request.interval > end:
+            if clock.now() + request.interval >= end:
                 raise StepTimeout(f"{timed.awaited}, for {request.limit:g} s")
             await asyncio.sleep(request.interval)
 

@@ -133,8 +133,10 @@ class StateFile:
         """What does not stop the run, but somebody may want to do something about now."""
         if self.journal and self.journal.problem:
             return self.journal.problem
-        if messages := self._losses().messages:
-            return (
-                f"{messages} messages to holders were dropped; stampede_inbox_limit is {self._settings.inbox_limit}"
-            )
+        losses = self._losses()
+        if losses.records:
+            return f"{losses.records} records were lost while the disk was full"
+        if losses.messages:
+            limit = self._settings.inbox_limit
+            return f"{losses.messages} messages to holders were dropped; stampede_inbox_limit is {limit}"
         return self.push.progress().error if self.push and self.phase not in ENDED else ""

@@ -90,6 +90,11 @@ class Exchange:
             raise
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError) as error:
             raise TlsError(f"{request.service}: {error}") from error
+        except aiohttp.ClientConnectorError as error:
+            reason = error.os_error.strerror or error.os_error
+            raise ServiceUnreachable(
+                f"{request.service}: no connection to {error.host}:{error.port}, {reason}"
+            ) from error
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError, HttpProcessingError) as error:
             raise ServiceUnreachable(f"{request.service}: {error or type(error).__name__}") from error
         except ValueError as error:  # such as a header with a newline in it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from ansible.plugins.action import ActionBase
 
 from stampede.machine.processes import cleaning_up_when_interrupted
 from stampede.results import collection
+from stampede.results.archive import Damaged, Packed
 
 
 class ActionModule(ActionBase):
@@ -48,11 +50,13 @@ class AnsibleHost:
         self._args = args
         self._task_vars = task_vars
 
-    def pack(self, spools: list[str]) -> collection.Packed:
+    def pack(self, spools: list[str]) -> Packed:
         action, args = self._action, self._args
         with connection_failures():
             # Root reads the folder, the connection's user fetches what is packed.
-            reader = action._low_level_execute_command("id -u", sudoable=False)["stdout"]
+            reader = str(action._low_level_execute_command("id -u", sudoable=False)["stdout"]).strip()
+            if not re.fullmatch(r"[0-9]{1,10}", reader):
+                raise Damaged(f"The host says that its user has the number {reader[:80]!a}; it must be digits")
             # A module unpacks itself into a temporary folder first, for which a full disk has no room.
             action._task.environment = [*(action._task.environment or []), {"TMPDIR": collection.PLACES[-1]}]
             packed: dict[str, Any] = action._execute_module(
@@ -69,7 +73,7 @@ class AnsibleHost:
             )
         if packed.get("failed"):
             raise collection.NotCollected(packed.get("module_stderr") or packed["msg"])
-        return collection.Packed(packed["tar"], packed["size"], packed["sums"], tuple(packed["problems"]))
+        return Packed.announced(packed, spools)
 
     def fetch(self, source: str, target: Path) -> None:
         with connection_failures():

@@ -12,11 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleError
+from ansible.parsing.vault import EncryptedString, VaultHelper
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from stampede.prepare.ca_files import absolute_ca_files
 from stampede.prepare.folder_checks import no_home
+from stampede.prepare.host_checks import neighbours, together
 from stampede.prepare.notices import notices
 from stampede.prepare.preflight import probe_run
 from stampede.prepare.rendering import render_for_host
@@ -27,6 +30,7 @@ from stampede.schema.settings.run_settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PREFIX = "stampede_"
+SECRETS = "stampede_secrets"
 ARGUMENTS = {
     "verb": {"type": "str", "required": True, "choices": ["check", "probe", "dry_run", "shares", "render"]},
     "run_id": {"type": "str", "default": ""},
@@ -49,22 +53,33 @@ class ActionModule(ActionBase):
         _, arguments = self.validate_argument_spec(ARGUMENTS, required_if=[("verb", "shares", ("weights",))])
         self._arguments, self._task_vars = plain(arguments), task_vars or {}
         try:
-            variables = absolute_ca_files(self._variables(), REPOSITORY)
-            variables["stampede_run_id"] = (
-                self._arguments["run_id"] or str(variables.get("stampede_run_id") or "") or run_id_by_time()
-            )
+            variables = self._with_run_id(self._evaluated(self._task_vars), run_id_by_time())
             result |= getattr(self, f"_{self._arguments['verb']}")(variables)
         except BadInput as error:
             result |= {"failed": True, "msg": str(error)}
         return result
 
     def _check(self, variables: dict[str, Any]) -> dict[str, Any]:
-        if str(self.get_shell_option("remote_tmp", "")).startswith("~") and (problems := no_home()):
-            raise BadInput(*problems)
-        hosts = self._task_vars["ansible_play_hosts_all"]
-        names = {name for host in hosts for name in self._task_vars["hostvars"][host]} | self._task_vars.keys()
-        ours = {name for name in names if name.startswith(PREFIX)}
-        checked = check_run(variables, ours, len(hosts), REPOSITORY)
+        if str(self.get_shell_option("remote_tmp", "")).startswith("~") and (homeless := no_home()):
+            raise BadInput(*homeless)
+        every = {host: self._all_variables_of(host) for host in self._task_vars["ansible_play_hosts_all"]}
+        names = {name for found in every.values() for name in found if name.startswith(PREFIX)}
+        load_hosts: dict[str, dict[str, Any]] = {}
+        problems: dict[str, list[str]] = {}
+        for host, found in every.items():
+            try:
+                load_hosts[host] = self._with_run_id(self._evaluated(found), variables["stampede_run_id"])
+                problems[host] = []
+            except BadInput as error:
+                problems[host] = error.sentences
+        if len(load_hosts) < len(every):
+            raise BadInput(*together(problems))
+        services, metrics = (self._first_address(group) for group in ("services", "metrics"))
+        ports = {
+            host: neighbours(found, address(host, every[host]), services, metrics)
+            for host, found in load_hosts.items()
+        }
+        checked = check_run(variables, names, len(every), REPOSITORY, load_hosts, ports)
         return dataclasses.asdict(checked) | {"warnings": notices(variables, os.environ)}
 
     def _probe(self, variables: dict[str, Any]) -> dict[str, Any]:
@@ -85,22 +100,73 @@ class ActionModule(ActionBase):
         script, ca_files = render_for_host(variables, REPOSITORY, **of_host)
         return {"script": script, "ca_files": ca_files}
 
-    def _variables(self) -> dict[str, Any]:
-        """The values of all ``stampede_*`` variables at this moment."""
-        return {
-            name: plain(self._templar.template(value))
-            for name, value in self._task_vars.items()
-            if name.startswith(PREFIX)
-        }
+    def _with_run_id(self, variables: dict[str, Any], by_default: str) -> dict[str, Any]:
+        """The variables with the run's name: that which it was given, or else ``by_default``."""
+        given = self._arguments["run_id"] or variables.get("stampede_run_id")
+        return variables | {"stampede_run_id": by_default if given in (None, "") else given}
+
+    def _all_variables_of(self, host: str) -> dict[str, Any]:
+        """All variables that this task would have on a host, not evaluated: as Ansible itself gathers them."""
+        hostvars = self._task_vars["hostvars"]
+        found: dict[str, Any] = hostvars._variable_manager.get_vars(
+            play=self._task.get_play(),
+            host=hostvars._inventory.get_host(host),
+            task=self._task,
+            include_hostvars=False,
+        )
+        return found | {"hostvars": hostvars}
+
+    def _first_address(self, group: str) -> str:
+        """The address of the first host of a group; that of this machine when it has none."""
+        host = (self._task_vars["groups"].get(group) or ["localhost"])[0]
+        return address(host, self._task_vars["hostvars"].raw_get(host))
+
+    def _evaluated(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of the ``stampede_*`` variables among a host's, at this moment. Raises BadInput."""
+        templar = self._templar.copy_with_new_env(available_variables=variables)
+        values, problems = {}, []
+        for name, value in variables.items():
+            if name.startswith(PREFIX):
+                try:
+                    found = templar.template(value)
+                    problems += vaulted(found, name) if name != SECRETS else []
+                    values[name] = plain(found)
+                except (AnsibleError, RecursionError) as error:
+                    reason = " ".join(str(error).split())
+                    problems.append(f"{name} cannot be evaluated: {reason}; it must be a template that renders")
+        if problems:
+            raise BadInput(*problems)
+        return absolute_ca_files(values, REPOSITORY)
+
+
+def address(host: str, variables: Mapping[str, Any]) -> str:
+    """Where a host is reached; ``localhost`` for this machine."""
+    if variables.get("ansible_connection") == "local":
+        return "localhost"
+    return str(variables.get("ansible_host", host))
+
+
+def vaulted(value: Any, where: str) -> list[str]:
+    """A sentence for each value that Ansible Vault has encrypted, where it would be written down in clear."""
+    if isinstance(value, Mapping):
+        return [sentence for key, item in value.items() for sentence in vaulted(item, f"{where}.{key}")]
+    if isinstance(value, list | tuple):
+        return [sentence for place, item in enumerate(value) for sentence in vaulted(item, f"{where}[{place}]")]
+    if VaultHelper.get_ciphertext(value, with_tags=False) is None:
+        return []
+    return [
+        f"{where} is encrypted with Ansible Vault, but would be kept in clear with the results; put it into "
+        f"{SECRETS} and write ${{secret:NAME}} in a service's URL, headers or body"
+    ]
 
 
 def plain(value: Any) -> Any:
     """A copy without Ansible's own kinds of text, number and container."""
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     for kind in (str, bool, int, float):
         if isinstance(value, kind):
             return kind(value)
-    return value
+    return str(value) if isinstance(value, EncryptedString) else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import re
 from typing import TYPE_CHECKING, Any
 
 from ansible import constants as C
@@ -10,6 +11,7 @@ from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 
 from stampede import wording
+from stampede.schema.settings.variables import VARIABLES
 
 if TYPE_CHECKING:
     from ansible.executor.task_result import CallbackTaskResult
@@ -44,6 +46,26 @@ VALIDATION = "ansible.builtin.validate_argument_spec"
 """Ansible inserts this task before each role; it is only of interest when it fails."""
 
 
+_WRONG_TYPE = re.compile(r"argument '(stampede_\w+)' is of type (\w+) and we were unable to convert to")
+_VALUE = re.compile(r"The value ('.*') is not")
+
+
+def in_our_words(error: str) -> str:
+    """What Ansible says of a setting of a wrong type, as the check of a run says it."""
+    wrong, value = _WRONG_TYPE.match(error), _VALUE.search(error)
+    if not wrong or wrong[1] not in VARIABLES:
+        return error
+    return f"{wrong[1]} is {value[1] if value else f'of type {wrong[2]}'}; it must be {VARIABLES[wrong[1]].right}"
+
+
+def where_it_happened(result: CallbackTaskResult) -> str:
+    """The host of a task, or that to which it was delegated, unless both are this machine."""
+    host, other = result.host, result.task.delegate_to
+    if not other or (other == "localhost" and host.vars.get("ansible_connection") == "local"):
+        return str(host.get_name())
+    return str(other)
+
+
 class CallbackModule(DefaultCallback):
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
@@ -52,6 +74,7 @@ class CallbackModule(DefaultCallback):
     def __init__(self) -> None:
         super().__init__()
         self._told = ""
+        self._play_to_tell = ""
         self._said: set[tuple[str, str]] = set()
         self._watching = False
         # What a worker says when it is interrupted is lost when ansible-playbook has stopped listening before.
@@ -69,6 +92,9 @@ class CallbackModule(DefaultCallback):
         if self._told == task._uuid:
             return
         self._told = task._uuid
+        if self._play_to_tell:
+            self._display.display(self._play_to_tell)
+            self._play_to_tell = ""
         self._display.display(
             wording.printable(f"* {task.name or task.get_name()}"),
             color=C.COLOR_HIGHLIGHT if self._prints_itself(task) else None,
@@ -83,7 +109,7 @@ class CallbackModule(DefaultCallback):
             super().v2_playbook_on_play_start(play)
             return
         self._play = play
-        self._display.display(play.get_name().strip())
+        self._play_to_tell = play.get_name().strip()  # with its first task: a play may have nothing to tell
 
     def v2_playbook_on_task_start(self, task: Task, is_conditional: bool) -> None:
         self._watching = task.action == "stampede_watch"
@@ -95,6 +121,13 @@ class CallbackModule(DefaultCallback):
     def v2_playbook_on_include(self, included_file: Any) -> None:
         if self._tells_all():
             super().v2_playbook_on_include(included_file)
+
+    def _handle_warnings(self, res: dict[str, Any]) -> None:
+        if self._tells_all():
+            super()._handle_warnings(res)
+            return
+        for warning in res.pop("warnings", None) or []:
+            self._display.warning(wording.printable_lines(str(warning)))
 
     def v2_runner_on_ok(self, result: CallbackTaskResult) -> None:
         if self._tells_all():
@@ -113,6 +146,12 @@ class CallbackModule(DefaultCallback):
         elif not (result.task.loop and "results" in result.result):  # of a loop each item has told its own
             self._tell_failure(result)
 
+    def v2_runner_on_unreachable(self, result: CallbackTaskResult) -> None:
+        if self._tells_all():
+            super().v2_runner_on_unreachable(result)
+        else:
+            self._tell_failure(result)
+
     def v2_runner_item_on_ok(self, result: CallbackTaskResult) -> None:
         if self._tells_all():
             super().v2_runner_item_on_ok(result)
@@ -125,8 +164,10 @@ class CallbackModule(DefaultCallback):
 
     def _tell_failure(self, result: CallbackTaskResult) -> None:
         self._tell(result.task)
-        host = result.host.get_name()
-        for line in self._sentences(result.result):
+        host = where_it_happened(result)
+        validated = result.task.action == VALIDATION
+        errors = result.result.get("argument_errors") if validated else None
+        for line in map(in_our_words, errors) if errors else self._sentences(result.result):
             if (host, line) not in self._said:  # what was rescued may be the reason of a failure later on
                 self._said.add((host, line))
                 self._display.display(wording.printable(f"[ERROR] {host}: {line}"), color=C.COLOR_ERROR)

@@ -1,15 +1,18 @@
-"""What roles derive from the variables of a play's hosts, as filters; see ``stampede.fleet.participation``.
+"""What roles derive from the variables of a play's hosts, as filters; see ``stampede.fleet``.
 
 Their documentation is beside this file: ``ansible-doc -t filter stampede_weights``.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from stampede.fleet import participation
+from stampede.fleet import clashes, participation
+from stampede.fleet import found_runs as answers
 
 
 def weights(names: Iterable[str], hostvars: Mapping[str, Any]) -> dict[str, float]:
@@ -38,6 +41,36 @@ def uncollected_runs(run_ids: Iterable[str], results: str, host: str = "") -> li
     return participation.uncollected_runs(run_ids, Path(results), host)
 
 
+def not_pushed(results: str, host: str) -> str:
+    return participation.not_pushed(Path(results), host)
+
+
+def found_runs(names: Iterable[str], hostvars: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(run) for run in answers.found_runs(answered(names, hostvars), time.time())]
+
+
+def wrong_answers(names: Iterable[str], hostvars: Mapping[str, Any]) -> list[str]:
+    return answers.wrong_answers(answered(names, hostvars))
+
+
+def shared_names(names: Iterable[str], hostvars: Mapping[str, Any]) -> list[str]:
+    return clashes.shared_names(variables(names, hostvars))
+
+
+def clashing(names: Iterable[str], hostvars: Mapping[str, Any], run_id: str) -> list[str]:
+    hosts = variables(names, hostvars)
+    return clashes.shared_machines(hosts) + clashes.occupied_names(hosts, run_id)
+
+
+def refused_folders(names: Iterable[str], hostvars: Mapping[str, Any]) -> list[str]:
+    return clashes.refused_folders(variables(names, hostvars))
+
+
+def answered(names: Iterable[str], hostvars: Mapping[str, Any]) -> dict[str, Any]:
+    """What the named hosts have answered when they were asked for their runs."""
+    return {name: hostvars[name].get("run_found") for name in names}
+
+
 def variables(names: Iterable[str], hostvars: Mapping[str, Any]) -> dict[str, Any]:
     """The variables of the named hosts."""
     return {name: hostvars[name] for name in names}
@@ -53,4 +86,11 @@ class FilterModule:
             "stampede_not_collected_faults": not_collected_faults,
             "stampede_matching_runs": participation.matching_runs,
             "stampede_uncollected_runs": uncollected_runs,
+            "stampede_not_pushed": not_pushed,
+            "stampede_found_runs": found_runs,
+            "stampede_wrong_answers": wrong_answers,
+            "stampede_odd_names": clashes.odd_names,
+            "stampede_shared_names": shared_names,
+            "stampede_clashes": clashing,
+            "stampede_refused_folders": refused_folders,
         }

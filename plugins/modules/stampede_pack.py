@@ -1,18 +1,25 @@
 #!/usr/bin/python
-"""Pack files of a host for their collection. Runs on the host, on its plain Python."""
+"""Pack files of a host for their collection. Runs on the host, on its plain Python.
+
+The files belong to a user without rights, and this module may run as root. So it works by descriptors: it follows no
+link within the folder, and takes nothing that is not of the folder's owner.
+"""
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import os
+import re
 import shutil
+import stat
 import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from ansible.module_utils.basic import AnsibleModule
@@ -24,7 +31,7 @@ description:
   - Made for M(stampede_collect). The tar file is made where the host has the most room, as a disk may be full.
 options:
   folder:
-    description: Folder whose files are packed. Links that lead out of it are left out.
+    description: Folder whose files are packed. Links are left out, and what does not belong to the folder's owner.
     type: path
     required: true
   compress:
@@ -81,6 +88,14 @@ problems:
   returned: success
 """
 
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+NO_FILES = (errno.ELOOP, errno.ENOENT, errno.ENXIO)
+"""Of links, of what is gone by now, and of sockets."""
+LONGEST_NAME = 96
+"""Bytes; a header of the tar file holds 100."""
+LARGEST_FILE = 16 << 30
+"""Bytes; packing more would take longer than anybody waits. The journal of a million steps has 300 MB."""
 LEVEL = 1
 """Of zlib: on a journal 6 takes two and a half times as long and saves a sixth of the bytes."""
 BLOCK = 1 << 20
@@ -120,7 +135,7 @@ def pack_for(
 
     Raises NotPacked, and then leaves nothing.
     """
-    if not folder.is_dir():
+    if folder.is_symlink() or not folder.is_dir():
         raise NotPacked(f"{folder} is no folder: there is nothing to collect")
     clear(spools)  # left by a collection that was killed
     place = roomiest([Path(prefix) for prefix in spools])
@@ -155,8 +170,8 @@ def roomiest(spools: list[Path]) -> Path | None:
 
 
 def hand_over(spool: Path, reader: int) -> None:
-    for path in (spool, *spool.iterdir()):
-        os.chown(path, reader, -1)
+    for path in (*spool.iterdir(), spool):
+        os.chown(path, reader, -1, follow_symlinks=False)
 
 
 def pack(
@@ -164,13 +179,13 @@ def pack(
 ) -> tuple[dict[str, str], list[str]]:
     """The SHA-256 of the packed files by name, and what could not be read. OSError when ``target`` has no room."""
     sums: dict[str, str] = {}
-    problems = []
+    problems: list[str] = []
     draft = target.with_name("draft")
-    with tarfile.open(target, "w") as tar:
+    with tarfile.open(target, "w", format=tarfile.GNU_FORMAT) as tar:
 
-        def add(name: str, time_of: Path) -> None:
+        def add(name: str, modified: float) -> None:
             entry = tarfile.TarInfo(name)
-            entry.mtime = time_of.stat().st_mtime
+            entry.mtime = int(modified)
             with draft.open("rb") as content:
                 entry.size = os.fstat(content.fileno()).st_size
                 sums[name] = hashlib.file_digest(content, "sha256").hexdigest()
@@ -178,28 +193,65 @@ def pack(
                 tar.addfile(entry, content)
             draft.unlink()
 
-        for file in files(folder, keep):
+        for name, source in files(folder, keep, problems):
             with draft.open("wb") as sink:
-                problems += copy(file, sink)
-            add(str(file.relative_to(folder)), file)
-        for file in files(folder, compress):
+                problems += copy(folder / name, source, sink)
+            add(name, os.fstat(source.fileno()).st_mtime)
+        for name, source in files(folder, compress, problems):
             with gzip_file(draft) as packed:
-                problems += copy(file, packed)
-            add(f"{file.relative_to(folder)}.gz", file)
+                problems += copy(folder / name, source, packed)
+            add(f"{name}.gz", os.fstat(source.fileno()).st_mtime)
         if unit:
             with gzip_file(draft) as packed:
                 problems += copy_journald(unit, packed)
-            add(f"{JOURNALD}.gz", draft)
+            add(f"{JOURNALD}.gz", draft.stat().st_mtime)
     return sums, problems
 
 
-def files(folder: Path, patterns: list[str]) -> Iterator[Path]:
-    """The regular files within the folder that match; links that lead out of it are left out."""
-    inside = folder.resolve()
-    for pattern in patterns:
-        for file in sorted(folder.glob(pattern)):
-            if file.is_file() and file.resolve().is_relative_to(inside):
-                yield file
+def files(folder: Path, patterns: list[str], problems: list[str]) -> Iterator[tuple[str, BinaryIO]]:
+    """Name within the folder, and content, of the regular files that match; ``problems`` gets what is left out."""
+    wanted = [re.compile(regular_expression(pattern)) for pattern in patterns]
+    top = os.open(folder, FOLDER)
+    try:
+        owner = os.fstat(top).st_uid
+        for where, subfolders, names, place in os.fwalk(".", dir_fd=top):
+            subfolders.sort()
+            for base in sorted(names):
+                name = str(PurePosixPath(where, base))
+                if not any(expression.fullmatch(name) for expression in wanted):
+                    continue
+                try:
+                    file = os.open(base, FILE, dir_fd=place)
+                except OSError as error:
+                    if error.errno not in NO_FILES:
+                        problems.append(f"{folder / name} cannot be read: {error.strerror}")
+                    continue
+                with os.fdopen(file, "rb", buffering=0) as source:
+                    if why_not := left_out(os.fstat(file), owner, name):
+                        problems.append(f"{folder / name} {why_not}")
+                    elif stat.S_ISREG(os.fstat(file).st_mode):
+                        yield name, source
+    finally:
+        os.close(top)
+
+
+def regular_expression(pattern: str) -> str:
+    """Of the names that a pattern matches: ``*`` is part of a name, ``**/`` any folders."""
+    parts = {"**/": "(?:.*/)?", "*": "[^/]*"}
+    return "".join(parts.get(part) or re.escape(part) for part in re.split(r"(\*\*/|\*)", pattern))
+
+
+def left_out(found: os.stat_result, owner: int, name: str) -> str:
+    """Why a regular file is left out; empty when it is not."""
+    if not stat.S_ISREG(found.st_mode):
+        return ""
+    if found.st_size > LARGEST_FILE:
+        return f"is left out: it has {found.st_size} bytes, more than {LARGEST_FILE}"
+    if found.st_uid != owner:
+        return "is left out: it does not belong to the folder's owner"
+    if len(os.fsencode(name)) > LONGEST_NAME or not name.isprintable():
+        return f"is left out: a name must be printable and have up to {LONGEST_NAME} bytes"
+    return ""
 
 
 @contextmanager
@@ -209,21 +261,16 @@ def gzip_file(path: Path) -> Iterator[gzip.GzipFile]:
         yield packed
 
 
-def copy(file: Path, sink: BinaryIO | gzip.GzipFile) -> list[str]:
+def copy(file: Path, source: BinaryIO, sink: BinaryIO | gzip.GzipFile) -> list[str]:
     """Copy as far as the file can be read; a damaged disk may hold a part of a journal, and that counts."""
-    try:
-        source = file.open("rb", buffering=0)
-    except OSError as error:
-        return [f"{file} cannot be read: {error.strerror}"]
-    with source:
-        while True:
-            try:
-                block = source.read(BLOCK)
-            except OSError as error:
-                return [f"{file} can be read only as far as byte {source.tell()}: {error.strerror}"]
-            if not block:
-                return []
-            sink.write(block)
+    while True:
+        try:
+            block = source.read(BLOCK)
+        except OSError as error:
+            return [f"{file} can be read only as far as byte {source.tell()}: {error.strerror}"]
+        if not block:
+            return []
+        sink.write(block)
 
 
 def copy_journald(unit: str, sink: gzip.GzipFile) -> list[str]:

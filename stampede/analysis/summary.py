@@ -121,6 +121,7 @@ def _load(journal: JournalColumns, window: Window | None) -> LoadSummary:
     if "present_proof" in journal.step_names.list:
         number = journal.step_names.number("present_proof")
         presentations = int(((step == number) & (outcome == OK)).sum())
+    verified = min(journal.verified, presentations)
     return LoadSummary(
         ok=ok,
         failed=failed,
@@ -129,6 +130,8 @@ def _load(journal: JournalColumns, window: Window | None) -> LoadSummary:
         presentations=presentations,
         presentations_per_second=window.rate(presentations) if window else None,
         peak_active_holders=peak_active(journal, window),
+        presentations_verified=verified,
+        presentations_acknowledged=presentations - verified,
     )
 
 

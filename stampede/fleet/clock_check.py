@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,9 +40,10 @@ def read_clock(ask: Callable[[], str]) -> ClockReading:
     readings = []
     for _ in range(ATTEMPTS):
         before = time.time()
-        words = ask().split()
+        said = ask()
         after = time.time()
-        if len(words) != 2:
-            raise ValueError(f"it said {' '.join(words)!r}")
-        readings.append(ClockReading(float(words[0]) - (before + after) / 2, (after - before) / 2, int(words[1])))
+        answer = re.fullmatch(r"\s*(\d{1,12}\.?\d{0,9})\s+(\d{1,4})\s*", said, re.ASCII)
+        if not answer or int(answer[2]) == 0:
+            raise ValueError(f"it said {ascii(said)[:100]}")
+        readings.append(ClockReading(float(answer[1]) - (before + after) / 2, (after - before) / 2, int(answer[2])))
     return min(readings, key=lambda reading: reading.uncertainty)

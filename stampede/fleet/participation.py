@@ -4,19 +4,28 @@
 
 - ``run_host``: what the first contact found: ``cores``, ``offset`` and ``uncertainty`` of its clock in seconds;
 - ``run_left_out``: why and since when the host takes no part (``reason``, ``since``), if it does not;
-- ``controller_process``: ``pid`` and systemd ``unit`` of its controller, once it was started;
+- ``run_before``: the runs that it has, and which machine it is, as the module stampede_runs tells;
+- ``controller_folder``: whether it made the run's folder, or was ``in_use`` already;
+- ``controller_process``: ``pid`` and systemd ``unit`` of its controller and the run's ``dir``, once it was started;
 - ``run_collected``: the result of collecting its files.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from stampede.fleet.found_runs import is_run_id
+from stampede.schema import push_progress
 from stampede.schema.faults import Fault
-from stampede.schema.json_form import to_json
+from stampede.schema.json_form import from_json, to_json
+from stampede.schema.push_progress import PushProgress
 from stampede.schema.records import EventKind
+
+LARGEST_PROGRESS = 1 << 20
+"""Bytes of a push.json."""
 
 type Hosts = Mapping[str, Mapping[str, Any]]
 
@@ -33,7 +42,7 @@ def controllers(hosts: Hosts, run_dir: str) -> dict[str, dict[str, Any]]:
     """Where each started controller is found: its run's ``dir``, its ``pid``, its ``unit`` (empty for a process)."""
     started = {name: process for name, variables in hosts.items() if (process := variables.get("controller_process"))}
     return {
-        name: {"dir": run_dir, "pid": process["pid"], "unit": process.get("unit") or ""}
+        name: {"dir": process.get("dir") or run_dir, "pid": process["pid"], "unit": process.get("unit") or ""}
         for name, process in started.items()
     }
 
@@ -88,4 +97,30 @@ def matching_runs(runs: Iterable[Mapping[str, Any]], run_id: str, active: bool) 
 
 def uncollected_runs(run_ids: Iterable[str], results: Path, host: str = "") -> list[str]:
     """The runs, sorted, of which the folder ``results`` holds nothing, or nothing of ``host`` if one is named."""
-    return sorted(run_id for run_id in run_ids if not (results / run_id / host).is_dir())
+    return sorted(
+        run_id if is_run_id(run_id) else ascii(run_id)
+        for run_id in run_ids
+        if not (is_run_id(run_id) and (results / run_id / host).is_dir())
+    )
+
+
+def not_pushed(results: Path, host: str) -> str:
+    """A sentence about the points of a collected host that InfluxDB does not have; empty when it has them all."""
+    try:
+        with (results / host / push_progress.FILE).open("rb") as file:
+            found: Any = json.loads(file.read(LARGEST_PROGRESS))
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, RecursionError):
+        found = None
+    try:
+        progress = from_json(PushProgress, found, problems=[])
+    except ValueError:
+        progress = PushProgress(error=f"its {push_progress.FILE} cannot be read")
+    if progress.complete:
+        return ""
+    why = progress.error or progress.first_rejected or "there was no time left"
+    return (
+        f"InfluxDB does not have all points of {host}: {why}. To push what is missing: "
+        f"ansible-playbook playbooks/replay.yml -e stampede_run_dir={results}"
+    )

@@ -199,10 +199,15 @@ def request_stop(controllers: Iterable[Controller], reason: str = "") -> None:
 
 
 def stop_command(folder: str, reason: str) -> str:
-    """Writes the file that ends a run, atomically with its reason, or an empty one where the disk is full."""
-    file = shlex.quote(f"{folder}/stop")
+    """Writes the file that ends a run, atomically with its reason, or an empty one where the disk is full.
+
+    Root does so as the owner of the folder, who may have laid links there.
+    """
+    there, file = shlex.quote(folder), shlex.quote(f"{folder}/stop")
     write = f"printf %s {shlex.quote(reason)} >{file}.new && chmod 0644 {file}.new && mv {file}.new {file}"
-    return f"{{ {write}; }} || touch {file}"
+    command = shlex.quote(f"{{ {write}; }} || touch {file}")
+    owner = f"setpriv --reuid=$(stat -c %u {there}) --regid=$(stat -c %g {there}) --clear-groups"
+    return f"if [ $(id -u) = 0 ]; then {owner} sh -c {command}; else sh -c {command}; fi"
 
 
 def stop_here(file: Path, reason: str) -> None:

@@ -23,6 +23,7 @@ from rich.live import Live
 
 from stampede import wording
 from stampede.fleet import live_table as table
+from stampede.fleet.found_runs import MOST_RUNS, is_run_id
 from stampede.fleet.host_poller import HostPoller
 from stampede.fleet.host_view import HostView, clock
 from stampede.fleet.inventory import LoadHost, load_hosts
@@ -34,13 +35,10 @@ from stampede.machine.processes import is_alive
 from stampede.schema.errors import BadInput
 from stampede.schema.faults import Fault
 from stampede.schema.json_form import to_json
-from stampede.schema.state import LATEST
 
 FIRST_ANSWERS = 12.0
 """Seconds within which hosts must answer for the first time."""
 POLL_EVERY = 1.0
-RUN_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,199}", re.ASCII)
-"""What a run can be called; a folder of any other name is none's."""
 OTHER_LINES = 8
 """Lines of the terminal that are not rows of hosts."""
 
@@ -108,11 +106,11 @@ def runs_of_units(run: Callable[[str], str], work_dir: Path) -> list[Run]:
     folders, _, units = output.partition("\n\n")
     active = {line.split()[0] for line in units.splitlines() if line.strip()}
     runs = []
-    for line in folders.splitlines():
+    for line in folders.splitlines()[:MOST_RUNS]:
         moment, _, folder = line.partition(" ")
         name = Path(folder).name
-        if RUN_NAME.fullmatch(name) and 0 < (deployed := float(moment)) < LATEST:
-            runs.append(Run(name, deployed, unit(name) in active))
+        if is_run_id(name) and re.fullmatch(r"\d{1,12}\.?\d{0,12}", moment, re.ASCII):  # a host may say anything
+            runs.append(Run(name, min(float(moment), time.time()), unit(name) in active))
     return runs
 
 

@@ -12,7 +12,7 @@ import gzip
 import json
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
@@ -20,6 +20,7 @@ import urllib3
 
 from stampede.machine.trust import tls_context
 from stampede.schema.errors import BadInput
+from stampede.schema.masking import Mask
 from stampede.schema.settings.influxdb_settings import Influxdb
 from stampede.schema.settings.secret_settings import no_token
 
@@ -83,7 +84,8 @@ def connect(target: Influxdb, secret: str) -> Server:
         raise BadInput(
             f"stampede_influxdb_ca_file is {target.ca_file!r}; it must be a PEM file that can be read"
         ) from None
-    return InfluxdbV2(target, secret, context) if target.bucket else InfluxdbV1(target, secret, context)
+    server = InfluxdbV2(target, secret, context) if target.bucket else InfluxdbV1(target, secret, context)
+    return _Discreet(server, Mask([secret]))
 
 
 def describe(target: Influxdb) -> str:
@@ -104,6 +106,19 @@ def failure_message(target: Influxdb, answer: Response) -> str:
     }.get(answer.status)
     said = ": ".join(part for part in (meaning, answer.excerpt) if part)
     return f"{name} answered {answer.status}" + (f": {said}" if said else "")
+
+
+class _Discreet:
+    """A server whose messages do not repeat the password or token."""
+
+    def __init__(self, server: Server, mask: Mask) -> None:
+        self._server = server
+        self._mask = mask
+
+    def write(self, lines: bytes) -> Response:
+        """See ``Server``."""
+        response = self._server.write(lines)
+        return replace(response, message=self._mask(response.message))
 
 
 class InfluxdbV1:

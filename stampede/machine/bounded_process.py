@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-MEMORY = 4 << 30
+MEMORY = 2 << 30
 """Bytes of address space."""
 LARGEST_ANSWER = 1 << 20
 START = 30.0

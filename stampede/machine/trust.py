@@ -62,4 +62,6 @@ def _system_files() -> Iterator[Path]:
     yield Path(os.environ.get(paths.openssl_cafile_env, paths.openssl_cafile))
     for folder in os.environ.get(paths.openssl_capath_env, paths.openssl_capath).split(os.pathsep):
         if folder and Path(folder).is_dir():
-            yield from sorted(file for file in Path(folder).iterdir() if _HASHED_NAME.fullmatch(file.name))
+            yield from sorted(
+                file for file in Path(folder).iterdir() if _HASHED_NAME.fullmatch(file.name) and file.is_file()
+            )

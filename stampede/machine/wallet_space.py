@@ -10,12 +10,12 @@ AGENT_BYTES = 300_000
 """What the two stores of an agent take before they hold a wallet."""
 HOLDER_BYTES = 50_000
 """What a wallet with two connections and a credential takes (benchmarks/memory_per_holder.py)."""
-LOG_BYTES_PER_HOLDER, MOST_LOG_BYTES = 50_000, 8_000_000
-"""What SQLite's write-ahead logs take in addition: per wallet created, and at most per agent."""
+LOG_BYTES_PER_HOLDER, MOST_LOG_BYTES = 2_000_000, 8_000_000
+"""What SQLite's write-ahead logs come to take in addition: per holder, and at most per agent, which has two."""
 
 
 def lacking_space(folder: Path, agents: int, holders: int) -> str:
-    """A sentence when ``folder`` has less space than the wallets of so many holders are known to take; else ''."""
+    """A sentence when ``folder`` has less space than the wallets of so many holders come to take; else ''."""
     logs = min(holders * LOG_BYTES_PER_HOLDER, agents * MOST_LOG_BYTES)
     needed, free = agents * AGENT_BYTES + holders * HOLDER_BYTES + logs, shutil.disk_usage(folder).free
     if free >= needed:

@@ -23,6 +23,9 @@ RECREATE = (
 )
 """What helps when a CA is not as RFC 5280 wants it. OpenSSL adds the other extensions by itself."""
 
+LARGEST = 10_000_000
+"""Bytes of a CA file; a whole system's are 200 kB."""
+
 _ADVICE = {
     "key usage": f"its CA cannot be used as it is: {RECREATE}, and sign the server's certificate with it",
     "critical": f"its CA cannot be used as it is: {RECREATE}, and sign the server's certificate with it",
@@ -44,13 +47,11 @@ def ca_file_problems(files: Mapping[str, str]) -> list[str]:
 
 
 def ca_file_warnings(files: Mapping[str, str]) -> list[str]:
-    """A sentence for each certificate that makes no CA, in files that can be used."""
+    """A sentence for each file that can be used, and holds certificates that make no CA."""
     return [
-        f"{variable} is {file!r}, in which {_named(certificate)} {fault}"
+        f"{variable} is {file!r}, {fault}"
         for variable, file in files.items()
-        if file and not (_unusable(Path(file)) or _useless(Path(file)))
-        for certificate in _certificates(Path(file))
-        if (fault := _fault(certificate))
+        if file and not (_unusable(Path(file)) or _useless(Path(file))) and (fault := _first_fault(Path(file)))
     ]
 
 
@@ -61,6 +62,8 @@ def tls_advice(reason: str, otherwise: str) -> str:
 
 def _unusable(file: Path) -> str:
     """Why a file does not hold certificates, and those alone; empty when it does."""
+    if file.exists() and not (file.is_file() and file.stat().st_size <= LARGEST):
+        return f"which is no file of at most {LARGEST:,} bytes; it must be a PEM file that can be read"
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -85,20 +88,30 @@ def _unusable(file: Path) -> str:
 
 def _useless(file: Path) -> str:
     """Why none of a file's certificates helps to trust anybody; empty when one does."""
+    usable = (
+        not _outdated(certificate) and (_is_leaf(certificate) or not _fault(certificate))
+        for certificate in _certificates(file)
+    )
+    return "" if any(usable) else _first_fault(file)
+
+
+def _first_fault(file: Path) -> str:
+    """Which certificates of a file make no CA, and what is wrong with the first; empty when all do."""
     certificates = _certificates(file)
-    faults = [fault for certificate in certificates if (fault := _fault(certificate)) and not _is_leaf(certificate)]
-    if len(faults) < len(certificates):
+    faults = [(certificate, fault) for certificate in certificates if (fault := _fault(certificate))]
+    if not faults:
         return ""
-    return f"in which {_named(certificates[0])} {faults[0]}"
+    certificate, fault = faults[0]
+    name = repr(certificate.subject.rfc4514_string() or "without a subject")
+    if len(certificates) == 1:
+        return f"in which the certificate {name} {fault}"
+    return f"of whose {len(certificates)} certificates {len(faults)} make no CA, the first {name} {fault}"
 
 
 def _fault(certificate: x509.Certificate) -> str:
     """What is wrong with a certificate as a CA's, to follow its name, and what helps; empty when nothing is."""
-    now = datetime.datetime.now(datetime.UTC)
-    if certificate.not_valid_after_utc < now:
-        return f"expired on {certificate.not_valid_after_utc:%Y-%m-%d}; replace it by one that is valid"
-    if certificate.not_valid_before_utc > now:
-        return f"is valid only from {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on; look at the clock here"
+    if outdated := _outdated(certificate):
+        return outdated
     if _is_leaf(certificate):
         return (
             "is not that of a certificate authority: only a server that shows this very certificate is trusted; name "
@@ -106,6 +119,15 @@ def _fault(certificate: x509.Certificate) -> str:
         )
     if lacking := ", ".join(_lacking(certificate)):
         return f"{lacking}, so that TLS refuses it (RFC 5280; Python 3.13 and newer insist on it); {RECREATE}"
+    return ""
+
+
+def _outdated(certificate: x509.Certificate) -> str:
+    now = datetime.datetime.now(datetime.UTC)
+    if certificate.not_valid_after_utc < now:
+        return f"expired on {certificate.not_valid_after_utc:%Y-%m-%d}; replace it by one that is valid"
+    if certificate.not_valid_before_utc > now:
+        return f"is valid only from {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on; look at the clock here"
     return ""
 
 
@@ -136,10 +158,6 @@ def _extension[T: x509.ExtensionType](certificate: x509.Certificate, kind: type[
         return certificate.extensions.get_extension_for_class(kind)
     except x509.ExtensionNotFound:
         return None
-
-
-def _named(certificate: x509.Certificate) -> str:
-    return f"the certificate {certificate.subject.rfc4514_string() or 'without a subject'!r}"
 
 
 def _certificates(file: Path) -> list[x509.Certificate]:

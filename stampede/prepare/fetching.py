@@ -1,16 +1,22 @@
-"""Requests of the control node before a run: bounded in time and size, and every failure one sentence."""
+"""Requests of the control node before a run: bounded in time and size, and every failure one sentence.
+
+They are made on the terms of those of load hosts: the same certificate authorities are trusted, and neither proxies
+nor logins are taken from this machine's environment and files (HTTPS_PROXY, REQUESTS_CA_BUNDLE, ~/.netrc).
+"""
 
 from __future__ import annotations
 
-import time
+import queue
+import threading
 from dataclasses import dataclass
 from typing import Any
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 
+from stampede.machine.trust import tls_context
 from stampede.prepare.ca_checks import tls_advice
-from stampede.prepare.request import session
 
 TIMEOUT = 10.0
 """Seconds for each request, its answer included."""
@@ -34,7 +40,30 @@ class Fetched:
 
 
 def fetch(url: str, *ca_files: str, method: str = "GET") -> Fetched:
-    """One request, without following redirects. Raises NotFetched."""
+    """One request, without following redirects. Raises NotFetched.
+
+    It is sent in a thread of its own, which is left alone when the time is over: neither the resolving of names nor
+    an answer that comes byte by byte could be cut off otherwise.
+    """
+    results: queue.SimpleQueue[Fetched | Exception] = queue.SimpleQueue()
+
+    def put_result() -> None:
+        try:
+            results.put(_request(url, ca_files, method))
+        except Exception as error:
+            results.put(error)
+
+    threading.Thread(target=put_result, daemon=True).start()
+    try:
+        result = results.get(timeout=TIMEOUT)
+    except queue.Empty:
+        raise NotFetched(f"it did not answer within {TIMEOUT:g} s") from None
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def _request(url: str, ca_files: tuple[str, ...], method: str) -> Fetched:
     try:
         with (
             session(*ca_files) as control_node,
@@ -50,22 +79,44 @@ def fetch(url: str, *ca_files: str, method: str = "GET") -> Fetched:
     except requests.exceptions.ContentDecodingError as error:
         raise NotFetched(f"what it answered cannot be unpacked ({_cause(error)})") from error
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        if isinstance(_innermost(error), TimeoutError | urllib3.exceptions.TimeoutError):
+        if isinstance(_innermost(error), TimeoutError | urllib3.exceptions.ReadTimeoutError):
             raise NotFetched(f"it did not answer within {TIMEOUT:g} s") from error
         raise NotFetched(f"it cannot be reached ({_cause(error)})") from error
     except ValueError as error:  # a host or port that none can be, which libraries tell in many ways
         raise NotFetched(f"it cannot be requested ({_cause(error)})") from error
 
 
+def session(*ca_files: str) -> requests.Session:
+    """A session that trusts this machine's CAs and those of ``ca_files``, and nothing else.
+
+    Raises OSError for a CA file that cannot be used.
+    """
+    made = requests.Session()
+    made.trust_env = False
+    made.mount("https://", _Adapter(*ca_files))
+    return made
+
+
+class _Adapter(HTTPAdapter):
+    def __init__(self, *ca_files: str) -> None:
+        self._context = tls_context(*ca_files)
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, ssl_context=self._context, **options)
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """The context verifies; requests would add certifi's CAs to it."""
+        conn.cert_reqs = "CERT_REQUIRED"
+
+
 def _body(answer: requests.Response) -> bytes:
     """The body of an answer. Raises NotFetched when there is no end to it."""
-    end, body = time.monotonic() + TIMEOUT, bytearray()
+    body = bytearray()
     for piece in answer.iter_content(CHUNK):
         body += piece
         if len(body) > MAX_ANSWER:
             raise NotFetched(f"it answered with more than {MAX_ANSWER:,} bytes, the most that are taken")
-        if time.monotonic() > end:
-            raise NotFetched(f"its answer was not complete after {TIMEOUT:g} s")
     return bytes(body)
 
 

@@ -19,15 +19,27 @@ from stampede.prepare.folder_checks import (
     nothing_to_compare_with,
     unwritable,
 )
+from stampede.prepare.host_checks import different, missing_python, of_all, taken_ports, together
 from stampede.prepare.trial import try_script
 from stampede.schema.errors import BadInput
-from stampede.schema.settings.run_settings import Settings
-from stampede.schema.settings.secret_settings import not_sendable
+from stampede.schema.settings.run_settings import Settings, check_variables
+from stampede.schema.settings.secret_settings import empty_or_revealed, not_sendable
 from stampede.schema.settings.variable_reader import VariableReader, shape_problems
 from stampede.schema.settings.variables import VARIABLES, ControlNodeVariables
 
 STOP_MARGIN = 20.0
 """Seconds that a controller gets to end when it is asked to, beyond what its last steps and points may take."""
+
+
+OF_A_HOST = frozenset(
+    f"stampede_{name}"
+    for name in (
+        *("host_name", "weight", "seed", "python", "user", "home", "install_dir", "host_python", "secrets"),
+        *("agents", "agent_args", "agent_port", "agent_host", "agent_bind", "postgresql_url", "postgresql_port"),
+        *("memory_max", "open_files", "postgresql_buffers"),
+    )
+)
+"""The variables that are a host's own affair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,35 +61,47 @@ class CheckedRun:
     """All variables but the secrets."""
 
 
-def check_run(variables: dict[str, Any], names: Collection[str], hosts: int, repository: Path) -> CheckedRun:
+def check_run(
+    variables: dict[str, Any],
+    names: Collection[str],
+    hosts: int,
+    repository: Path,
+    load_hosts: Mapping[str, Mapping[str, Any]] | None = None,
+    port_variables: Mapping[str, Collection[str]] | None = None,
+) -> CheckedRun:
     """Check everything that can be known on the control node; writes nothing.
 
-    ``names``: the ``stampede_*`` variables that are set on any host. ``hosts``: how many load hosts there are.
+    ``variables``: those of the first load host, by which the run goes. ``names``: the ``stampede_*`` variables that
+    are set on any host. ``hosts``: how many load hosts there are. ``load_hosts``: the variables of each, by its name.
+    ``port_variables``: see ``host_checks.neighbours``, by the host's name.
     Raises BadInput with all problems found.
     """
+    all_hosts = load_hosts or {"": variables}
     problems = unknown_names(names)
-    problems += not_sendable(variables)
-    problems += ca_file_problems(named_ca_files(variables))
-    try:
-        settings = Settings.from_variables(variables)
-    except BadInput as error:
-        problems += error.sentences
+    problems += of_all(all_hosts, lambda of_host: ca_file_problems(named_ca_files(of_host)), named_ca_files)
+    problems += of_all(all_hosts, problems_of)
+    problems += different(all_hosts)
+    ports = port_variables or {}
+    problems += together(
+        {host: taken_ports(of_host, ports.get(host, ()), repository) for host, of_host in all_hosts.items()}
+    )
     reader = VariableReader(variables)
     control = ControlNodeVariables(**reader.fields(ControlNodeVariables))
-    problems += _of_others(reader.problems, problems)
     problems += wrong_min_hosts(control.min_hosts, hosts)
-    problems += _of_others(shape_problems(variables), problems)
-    run_id = variables["stampede_run_id"]
+    run_id = reader.read("run_id")
     results = user_path("stampede_results_dir", control.results_dir or "results", repository)
     folder = Path(control.work_dir) / run_id
     problems += unwritable(results, "stampede_results_dir", control.results_dir)
-    problems += existing_run(run_id, (results / run_id, folder))
+    problems += existing_run(run_id, (results / run_id, folder)) if run_id else []
     problems += nothing_to_compare_with(control.compare_with, repository)
-    if not problems and control.local:
+    settings = None if problems else Settings.from_variables(variables)
+    if settings and control.local:
         problems += no_space_for_wallets(settings)
-    if problems:
+    if problems or not settings:
         raise BadInput(*problems)
-    try_script(variables, repository / "templates", repository)
+    templates = repository / "templates"
+    if refused := of_all(all_hosts, lambda of_host: refusals(of_host, templates, repository), what_scripts_use):
+        raise BadInput(*refused)
     return CheckedRun(
         id=run_id,
         dir=str(folder),
@@ -109,6 +133,46 @@ def wrong_min_hosts(value: int, hosts: int) -> list[str]:
     if value <= hosts:
         return []
     return [f"stampede_min_hosts is {value!r}; it must be a whole number up to {hosts}, the load hosts, or 0 for all"]
+
+
+def problems_of(variables: Mapping[str, Any]) -> list[str]:
+    """A sentence for each problem of one load host's variables by themselves."""
+    problems = check_variables(variables)
+    reader = VariableReader(variables)
+    reader.fields(ControlNodeVariables)
+    problems += _of_others(reader.problems, problems)
+    misshapen = shape_problems(variables)
+    problems = _not_because_of(misshapen, variables, problems)
+    problems += _of_others(misshapen, problems)
+    problems += not_sendable(variables)
+    problems += empty_or_revealed(variables)
+    return problems + missing_python(variables)
+
+
+def refusals(variables: Mapping[str, Any], templates: Path, repository: Path) -> list[str]:
+    """What the trial of the script with one load host's variables has to say."""
+    try:
+        try_script(variables, templates, repository)
+    except BadInput as error:
+        return error.sentences
+    return []
+
+
+def what_scripts_use(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables with which a script does another thing. A host's name and its like change a text at most."""
+    return {name: value for name, value in variables.items() if name not in OF_A_HOST and name in VARIABLES}
+
+
+def _not_because_of(misshapen: Iterable[str], variables: Mapping[str, Any], sentences: Iterable[str]) -> list[str]:
+    """The sentences that are not about a URL with a port in it that is a wrong variable's."""
+    ports = [variables[name] for sentence in misshapen if (name := sentence.split()[0]).endswith("_port")]
+    return [
+        sentence
+        for sentence in sentences
+        if not any(
+            f"{colon}{port}{end}" in sentence for port in ports for colon in (":", "%3A") for end in ("/", ":", "'")
+        )
+    ]
 
 
 def _of_others(sentences: Iterable[str], known: Iterable[str]) -> list[str]:

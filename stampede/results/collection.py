@@ -6,19 +6,19 @@ A host's results are replaced when all of its files have arrived undamaged, and 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
+import resource
 import shutil
-import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from stampede.results.archive import SUMS, Damaged, Packed, unpack
+
 PLACES = ("/var/tmp", "/tmp", "/dev/shm")  # noqa: S108 (folders of unforeseeable names are made in them)
 """Where a host may pass files to the user of the connection. One of them has room though its disk is full."""
-SUMS = "SHA256SUMS"
 
 
 class NotCollected(Exception):
@@ -33,24 +33,11 @@ class HostUnreachable(Exception):
     """The connection to the host is lost."""
 
 
-@dataclass(frozen=True)
-class Packed:
-    """A tar file on the host, made by ``plugins/modules/stampede_pack.py``."""
-
-    tar: str
-    size: int
-    """In bytes."""
-    sums: Mapping[str, str]
-    """The SHA-256 of each file in it, by its name."""
-    problems: tuple[str, ...]
-    """A sentence about each file that could not be read to its end."""
-
-
 class Host(Protocol):
     """What a collection needs of a load host. Each method may raise HostUnreachable."""
 
     def pack(self, spools: list[str]) -> Packed:
-        """Pack the files into a new folder whose path begins with one of ``spools``. Raises NotCollected."""
+        """Pack the files into a new folder whose path begins with one of ``spools``. Raises NotCollected, Damaged."""
 
     def fetch(self, source: str, target: Path) -> None:
         """Copy a file to this machine. Raises TransferFailed, or OSError."""
@@ -85,8 +72,10 @@ def collect(host: Host, folder: Path, dest: Path, *, remove: bool = False) -> Co
         changed = _fetch(host, packed, dest)
     except HostUnreachable:
         raise  # another attempt to reach the host would only cost another timeout
-    except BaseException:
+    except BaseException as problem:
         _remove(host, spools)
+        if isinstance(problem, Damaged):
+            raise NotCollected(str(problem)) from problem
         raise
     warnings = list(packed.problems)
     folders = []
@@ -115,9 +104,29 @@ def _fetch(host: Host, packed: Packed, dest: Path) -> bool:
         needed = 2 * packed.size  # the tar file and what is in it
         if (free := shutil.disk_usage(work).free) < needed:
             raise NotCollected(_no_room(dest, f"{needed / 1e6:.1f} MB are needed, {free / 1e6:.1f} MB are free"))
-        host.fetch(packed.tar, tar)
-        _unpack(tar, work / "new", packed.sums)
+        with _size_limit(tar, packed.size):
+            host.fetch(packed.tar, tar)
+        unpack(tar, work / "new", packed)
         return _replace(dest, work)
+
+
+@contextmanager
+def _size_limit(file: Path, size: int) -> Iterator[None]:
+    """Let this process, and those that it starts, write no file of more than about ``size`` bytes.
+
+    A host may send without end, and a program such as sftp receives it. Raises Damaged when ``file`` has more.
+    """
+    former, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limit = size + 1
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+    try:
+        yield
+    except (OSError, TransferFailed) as error:
+        if file.exists() and file.stat().st_size > size:
+            raise Damaged(f"The host sends more than the {size} bytes that it has announced") from error
+        raise
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (former, hard))
 
 
 @contextmanager
@@ -147,26 +156,6 @@ def _no_room(dest: Path, figures: str = "") -> str:
         f"There is no space left on this machine for {dest}{figures and f' ({figures})'}; "
         "the files stay on their host. Free some, then play playbooks/collect.yml"
     )
-
-
-def _unpack(tar: Path, dest: Path, sums: Mapping[str, str]) -> None:
-    """Unpack, compare each file's SHA-256, and write the files to disk (fsync). Raises NotCollected, or OSError."""
-    try:
-        with tarfile.open(tar) as archive:
-            archive.extractall(dest, filter="data")
-    except (tarfile.TarError, EOFError) as error:
-        raise NotCollected(f"What arrived from the host is damaged: {error}") from error
-    for name, wanted in sums.items():
-        try:
-            with (dest / name).open("rb") as content:
-                found = hashlib.file_digest(content, "sha256").hexdigest()
-                os.fsync(content.fileno())
-        except FileNotFoundError:
-            raise NotCollected(f"{name} did not arrive from the host") from None
-        if found != wanted:
-            raise NotCollected(f"{name} arrived damaged: its SHA-256 is {found}, on its host it was {wanted}")
-    dest.mkdir(exist_ok=True)
-    (dest / SUMS).write_text("".join(f"{value}  {name}\n" for name, value in sorted(sums.items())))
 
 
 def _replace(dest: Path, work: Path) -> bool:

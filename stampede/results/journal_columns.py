@@ -145,5 +145,7 @@ class JournalColumns:
     load: Samples = field(default_factory=lambda: Samples(tuple(layout(LoadRecord).fields)))
     agent: Samples = field(default_factory=lambda: Samples(tuple(layout(AgentRecord).fields)))
     events: list[Event] = field(default_factory=list)
+    verified: int = 0
+    """Presentations of which the verifier itself said that they are valid."""
     examples: dict[str, Examples] = field(default_factory=dict)
     readings: dict[str, Reading] = field(default_factory=dict)  # by host

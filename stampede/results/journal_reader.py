@@ -21,6 +21,7 @@ from stampede.results.journal_columns import (
     MOST_EVENTS,
     MOST_EXAMPLES,
     MOST_PHASES,
+    OK,
     OUTCOMES,
     Event,
     Examples,
@@ -33,6 +34,7 @@ from stampede.results.journal_columns import (
 from stampede.schema import line_protocol
 from stampede.schema.line_protocol import FieldValue
 from stampede.schema.records import (
+    VERIFIED,
     AgentRecord,
     EventKind,
     EventRecord,
@@ -49,6 +51,7 @@ MOST_HOLDERS = 2**31  # also of rounds and attempts; anything more is not a coun
 MOST_FIGURE = 1e15  # of a sample; anything more is neither a count nor bytes
 PIECE = 1 << 20  # bytes of a journal, unpacked, that are looked at at a time
 LONGEST_LINE = 1 << 16  # bytes
+TOO_LONG = b"(a line that is too long)"
 LONGEST_NAME = 1000  # characters of a step, an error class, a service, …
 LONGEST_TEXT = 2000  # characters of an event or of a failure's detail; longer ones are cut
 MOST_RECORDS = 20_000_000  # of a host: a gigabyte of memory, or 230 a second for a day
@@ -115,13 +118,16 @@ def read(journal: JournalColumns, path: Path, host: str, span: Span = ALWAYS) ->
     """
     journal.readings[host] = reading = Reading()
     reader = _HostReader(journal, host, reading, span)
-    for number, line in enumerate(_lines(path, reading), start=1):
-        if line and reader.take(line):
-            reading.records += 1
-        elif not line or not line.isspace():
-            reading.not_understood += 1
-            reading.first_not_understood = reading.first_not_understood or number
-        if reading.records > MOST_RECORDS or number > MOST_LINES:
+    before = 0
+    for lines in _lines(path, reading):
+        for number, line in enumerate(lines, start=before + 1):
+            if reader.take(line):
+                reading.records += 1
+            elif line.strip():
+                reading.not_understood += 1
+                reading.first_not_understood = reading.first_not_understood or number
+        before += len(lines)
+        if reading.records > MOST_RECORDS or before > MOST_LINES:
             reading.given_up = f"it holds more than {MOST_RECORDS:,} records"
         elif reading.not_understood > MOST_NOT_UNDERSTOOD:
             reading.given_up = f"more than {MOST_NOT_UNDERSTOOD:,} lines of it could not be parsed"
@@ -129,8 +135,8 @@ def read(journal: JournalColumns, path: Path, host: str, span: Span = ALWAYS) ->
             break
 
 
-def _lines(path: Path, reading: Reading) -> Iterator[bytes]:
-    """The whole lines of a journal, each with its newline; an empty one in place of one that is too long.
+def _lines(path: Path, reading: Reading) -> Iterator[list[bytes]]:
+    """The whole lines of a journal, piece by piece, without newlines; TOO_LONG in place of one that is too long.
 
     Notes in `reading` when the last one is torn.
     """
@@ -140,13 +146,13 @@ def _lines(path: Path, reading: Reading) -> Iterator[bytes]:
             packed = file.peek(2)[:2] == b"\x1f\x8b"
             unpacked = gzip.GzipFile(fileobj=file) if packed else file
             while piece := unpacked.read1(PIECE):
-                lines = (rest + piece).split(b"\n")
+                lines = [line if len(line) <= LONGEST_LINE else TOO_LONG for line in (rest + piece).split(b"\n")]
                 rest = lines.pop()
-                for line in lines:
-                    yield b"" if too_long or len(line) > LONGEST_LINE else line + b"\n"
-                    too_long = False
-                if len(rest) > LONGEST_LINE:
+                if lines and too_long:
+                    lines[0], too_long = TOO_LONG, False
+                if rest is TOO_LONG:
                     rest, too_long = b"", True
+                yield lines
                 size += len(piece)
                 if size > MOST_BYTES:
                     reading.given_up = f"it is longer than {MOST_BYTES:,} bytes"
@@ -177,12 +183,12 @@ class _HostReader:
         self._scenarios = _HostNames(journal.scenarios, MOST_NAMES["scenarios"])
 
     def take(self, line: bytes) -> bool:
-        """Takes one line; False when it is not understood."""
-        head, _, rest = line[:-1].partition(b" ")
+        """Takes one line, without its newline; False when it is not understood."""
+        head, _, rest = line.partition(b" ")
         try:
             if head.endswith(b"\\"):  # an escaped space in a tag: rare, so looked for only here
                 head = line_protocol.split(line.decode(errors="surrogateescape"))[0].encode(errors="surrogateescape")
-                rest = line[len(head) + 1 : -1]
+                rest = line[len(head) + 1 :]
             series = self._known.get(head) or self._meet(head)
             if series.measurement == StepRecord.measurement and (match := _STEP.fullmatch(rest)):
                 self._matched_step(series, match)
@@ -275,6 +281,8 @@ class _HostReader:
             error_number = self._errors.number(error_class)
             step, about = journal.step_names.list[series.step], journal.services.list[service]
             self._failure(Failure(time, self._host, step, holder, about, error_class, detail[:LONGEST_TEXT]))
+        elif detail == VERIFIED and series.outcome == OK:
+            journal.verified += 1
         steps = journal.steps
         steps.end.append(time)
         steps.host.append(self._host_number)

@@ -12,6 +12,7 @@ LONGEST_QUOTED = 32_768
 """Characters of a text that are quoted at most; no form of a secret is as long."""
 _SHORTEST_PART = 4
 """Characters; shorter parts of a secret stand in too many texts to be masked there."""
+_BACKSLASH = r"(?:\\|%(?:25){0,3}5c)"
 _ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}
 
 
@@ -74,7 +75,7 @@ def _texts_of(secret: str) -> Iterator[str]:
 def _written(text: str) -> str:
     """An expression for a text in every form but base64."""
     first, *others = (_letter(letter) for letter in text)
-    return first + "".join(rf"\\{{0,8}}{letter}" for letter in others)
+    return first + "".join(f"{_BACKSLASH}{{0,8}}{letter}" for letter in others)
 
 
 def _letter(letter: str) -> str:
@@ -86,18 +87,23 @@ def _letter(letter: str) -> str:
     number = ord(letter)
     ways = [
         re.escape(letter),
-        "".join(f"%(?:25){{0,3}}{byte:02x}" for byte in utf8),
-        "".join(rf"\\{{1,8}}u{utf16[at : at + 4]}" for at in range(0, len(utf16), 4)),
-        "".join(rf"\\{{1,8}}x{byte:02x}" for byte in utf8),
+        "".join(map(_percent, utf8)),
+        "".join(f"{_BACKSLASH}{{1,8}}u{utf16[at : at + 4]}" for at in range(0, len(utf16), 4)),
+        "".join(f"{_BACKSLASH}{{1,8}}x{byte:02x}" for byte in utf8),
         f"&#(?:0{{0,4}}{number}|x0{{0,4}}{number:x});",
     ]
     if name := codepoint2name.get(number):
         ways.append(f"&{name};")
     if letter in _ESCAPES:
-        ways.append(rf"\\{{1,8}}{_ESCAPES[letter]}")
+        ways.append(f"{_BACKSLASH}{{1,8}}{_ESCAPES[letter]}")
     if letter == " ":
-        ways.append(r"\+")
+        ways += [r"\+", _percent(ord("+"))]
     return f"(?:{'|'.join(ways)})"
+
+
+def _percent(byte: int) -> str:
+    """An expression for a byte that is percent-encoded, once or several times."""
+    return f"%(?:25){{0,3}}{byte:02x}"
 
 
 def _base64_cores(text: str) -> Iterator[str]:

@@ -69,7 +69,11 @@ class RunSummary:
 
 @dataclass(frozen=True)
 class LoadSummary:
-    """All steps of all hosts together; ``interrupted`` steps were still in flight when the run ended."""
+    """All steps of all hosts together; ``interrupted`` steps were still in flight when the run ended.
+
+    ``presentations`` are those that ended ok: ``presentations_verified`` are those of which the verifier, when asked,
+    said that they are valid; of the others, ``presentations_acknowledged``, is known that they arrived.
+    """
 
     ok: int
     failed: int
@@ -78,6 +82,15 @@ class LoadSummary:
     presentations: int
     presentations_per_second: float | None
     peak_active_holders: int | None
+    presentations_verified: int = 0
+    presentations_acknowledged: int = 0
+
+    @property
+    def presentations_are(self) -> str:
+        """What is known of the presentations: verified, acknowledged, or some the one and some the other."""
+        if self.presentations_verified >= self.presentations:
+            return "verified"
+        return "partly verified" if self.presentations_verified else "acknowledged"
 
     @property
     def ended(self) -> int:

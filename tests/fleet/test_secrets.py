@@ -164,7 +164,11 @@ def check_processes(host: HostInside) -> None:
     for process in processes:
         status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines())
         assert set(status["Uid"].split()) == {str(host.uid)}
-        assert int(status["CapEff"], 16) == 0 and status["NoNewPrivs"] == "1"
+        assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0
+        assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
+        mounts = [line.split() for line in (process / "mounts").read_text().splitlines()]
+        writable = {words[1] for words in mounts if "rw" in words[3].split(",") and words[2] == "overlay"}
+        assert not writable & {"/", "/var", "/var/lib", "/var/lib/stampede"} and f"/{FOLDER}" in writable
 
 
 def check_admin_api(fleet: Fleet, host: HostInside) -> None:

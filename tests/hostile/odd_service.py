@@ -61,6 +61,7 @@ async def endless(writer: asyncio.StreamWriter, service: OddService) -> None:
         while not writer.is_closing():
             writer.write(b"10000\r\n" + b"[" * 65536 + b"\r\n")
             await writer.drain()
+            await asyncio.sleep(0)
 
 
 async def dripping(writer: asyncio.StreamWriter, service: OddService) -> None:
@@ -212,11 +213,13 @@ class OddService:
     oddities: dict[str, Oddity] = field(default_factory=lambda: dict(ODDITIES))
     stays: bool = False
     """Whether connections are kept for further requests."""
+    lose_next: int = 0
+    """How many requests get no answer: their connection is closed."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while await self._answer(reader, writer) and self.stays:
-                pass
+                pass  # the next request
         writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -226,7 +229,10 @@ class OddService:
         }
         self.asked.append(head)
         self.bodies.append(await reader.readexactly(int(fields.get("content-length", 0))))
-        name = head.split()[1].strip("/").partition("?")[0]
+        if self.lose_next:
+            self.lose_next -= 1
+            return False
+        name = head.split()[1].partition("?")[0].strip("/")
         if name == "wants_cookie" and "session=x1" in fields.get("cookie", ""):
             name = "plain"
         answer = self.oddities.get(name, NOT_FOUND).answer

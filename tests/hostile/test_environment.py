@@ -183,6 +183,7 @@ def test_an_agents_endpoint_has_an_ipv6_address_in_brackets(variables: dict[str,
         ("agent_host", "[::1]:8600"),
         ("agent_host", "http://load-1"),
         ("agent_host", "::1::2"),
+        ("agent_host", "fe80::1%eth0"),
         ("agent_host", "[load-1]"),
         ("agent_host", "300.0.0.1"),
         ("agent_host", "bücher.example"),
@@ -318,8 +319,8 @@ def test_no_url_is_more_than_a_refusal(url: str) -> None:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A /dev/shm of 2 MB."""
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=2_000_000))
+    """A /dev/shm of 10 MB."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=10_000_000))
     return tmp_path
 
 
@@ -330,11 +331,11 @@ async def test_too_little_memory_is_told_before_a_wallet_is_made(
     with pytest.raises(BadInput) as caught:
         await AgentPool(settings, tmp_path, lambda kind, text: None, {}).__aenter__()
     assert str(caught.value).startswith(
-        "local: /dev/shm has 2.0 MB left, but the wallets of 40 holders in 2 agents take about 4.6 MB; enlarge it"
+        "local: /dev/shm has 10.0 MB left, but the wallets of 40 holders in 2 agents take about 18.6 MB; enlarge it"
     )
     assert not list(tmp_path.iterdir())
     (sentence,) = no_space_for_wallets(settings)
-    assert sentence.startswith("stampede_holders is 40, but /dev/shm has 2.0 MB left")
+    assert sentence.startswith("stampede_holders is 40, but /dev/shm has 10.0 MB left")
     assert "postgresql" in sentence and "fewer holders" in sentence
 
 

@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.host.host_run import HostRun
+from controller.services.client import HttpServices
 from stampede.influxdb.client import connect
 from stampede.prepare.preflight import probe_run
 from stampede.results.replay import secret_of
-from stampede.schema.errors import BadInput
+from stampede.schema.errors import BadInput, BadInvitation
 from stampede.schema.settings.influxdb_settings import Influxdb
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.secret_settings import AROUND, not_sendable, read_secrets, surrounded
@@ -75,6 +76,24 @@ def test_a_login_of_any_unicode_is_sent_to_influxdb_in_utf8(influxdb: tuple[str,
     assert connect(Influxdb(url, org="o", bucket="d/autogen"), f"{user}:{word}").write(b"x y=1 1\n").ok
     assert base64.b64decode(seen[0].removeprefix(b"Basic ")) == f"{user}:{word}".encode()
     assert seen[1] == f"Token {user}:{word}".encode()
+
+
+@pytest.mark.parametrize("word", WORDS)
+async def test_a_secret_of_any_unicode_is_sent_to_a_service_in_utf8(
+    influxdb: tuple[str, list[bytes]], variables: dict[str, Any], word: str
+) -> None:
+    url, seen = influxdb
+    request = {
+        "url": f"{url}/x",
+        "headers": {"Authorization": "Bearer ${secret:word}"},
+        "body": {"w": "${secret:word}"},
+    }
+    changes = {"stampede_services": {"s": {"invitation": request}}, "stampede_mediator_did": ""}
+    settings = Settings.from_variables(variables | changes | {"stampede_secrets": {"word": word}})
+    async with HttpServices(settings, {"word": word}) as services:
+        with pytest.raises(BadInvitation):  # an answer without content holds none
+            await services.request_invitation("s", {})
+    assert seen == [f"Bearer {word}".encode().rstrip(b" ")]
 
 
 @pytest.mark.parametrize("around", AROUNDS)

@@ -30,8 +30,8 @@ from controller.services.client import HttpServices
 from stampede.influxdb.client import connect
 from stampede.machine.trust import certificates_in, system_certificates, tls_context, write_trust_file
 from stampede.prepare.ca_checks import KEY_USAGE, RECREATE, ca_file_problems, ca_file_warnings
+from stampede.prepare.fetching import session
 from stampede.prepare.preflight import probe
-from stampede.prepare.request import session
 from stampede.schema.settings.influxdb_settings import Influxdb
 from stampede.schema.settings.run_settings import Settings
 
@@ -312,9 +312,12 @@ def test_files_that_hold_no_authority(tmp_path: Path) -> None:
         (problem,) = ca_file_problems({"stampede_ca_file": str(tmp_path / name)})
         assert problem.startswith(f"stampede_ca_file is '{tmp_path / name}', {sentence}"), problem
         assert "must be a PEM file" in problem
-    for missing in (tmp_path / "none.pem", tmp_path):
-        (problem,) = ca_file_problems({"stampede_ca_file": str(missing)})
-        assert "which cannot be read (" in problem and "must be a PEM file that can be read" in problem
+    (problem,) = ca_file_problems({"stampede_ca_file": str(tmp_path / "none.pem")})
+    assert "which cannot be read (No such file" in problem and "must be a PEM file that can be read" in problem
+    os.mkfifo(tmp_path / "fifo")
+    for no_file in (tmp_path, tmp_path / "fifo", Path("/dev/zero")):
+        (problem,) = ca_file_problems({"stampede_ca_file": str(no_file)})
+        assert "which is no file of at most" in problem and "must be a PEM file that can be read" in problem
 
 
 def test_a_servers_own_certificate_is_told_and_a_bundle_with_an_old_one_too(tmp_path: Path) -> None:
@@ -323,12 +326,15 @@ def test_a_servers_own_certificate_is_told_and_a_bundle_with_an_old_one_too(tmp_
     file = tmp_path / "ca.pem"
     for content, sentence in (
         (leaf.pem(), "is not that of a certificate authority"),
-        (good.pem() + old.pem(), "expired on"),
+        (good.pem() + old.pem() * 2, "of whose 3 certificates 2 make no CA, the first 'CN=Test CA' expired on"),
     ):
         file.write_bytes(content)
         assert ca_file_problems({"stampede_ca_file": str(file)}) == []
         (warning,) = ca_file_warnings({"stampede_ca_file": str(file)})
         assert sentence in warning
+    file.write_bytes(Authority.make(extensions(ca=False, usage=False), NOW - 3 * DAY, NOW - DAY).pem())
+    (problem,) = ca_file_problems({"stampede_ca_file": str(file)})
+    assert "expired on" in problem
     file.write_bytes(b"# remarks\r\n" + good.pem().replace(b"\n", b"\r\n"))
     assert (
         ca_file_problems({"stampede_ca_file": str(file)}) == ca_file_warnings({"stampede_ca_file": str(file)}) == []

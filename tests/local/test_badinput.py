@@ -278,6 +278,141 @@ def test_a_secret_is_told_to_nobody(user: User) -> None:
     assert refusal.code != 0 and "s3cret-word" not in refusal.output
 
 
+WRONG: dict[str, tuple[Any, str]] = {
+    "weight": (float("nan"), "nan; it must be a number of 0 or more"),
+    "fail_on_errors": ("maybe", "'maybe'; it must be true or false"),
+    "reference_services": ("maybe", "'maybe'; it must be true or false"),
+    "host_name": (["a"], "['a']; it must be 1 to 64 of"),
+    "holders": (2**80, "1208925819614629174706176; it must be at most 1000000"),
+    "iterations": (10**12, "1000000000000; it must be at most 1000000"),
+    "duration": (1e300, "1e+300; it must be at most a year, 8784h"),
+    "agent_port": (65536, "65536; it must be a whole number from 1 to 65535"),
+    "python": ("/nowhere/python", "'/nowhere/python', but no such program is on this machine"),
+    "thresholds": ("errors < 1 %", "'errors < 1 %'; it must be a list of texts"),
+    "memory_max": ("much", "'much'; it must be a limit that systemd understands"),
+    "secrets": (["hush"], "a list; it must be a mapping of names to texts"),
+    "watch_interval": ("\u0663", "'\u0663'; it must be a number of seconds"),
+    "agent_args": (["--a\nb"], "['--a\\nb']; it must be a list of texts"),
+}
+"""Values that no setting may have, and what is said of each."""
+
+
+def test_values_of_wrong_shapes(user: User) -> None:
+    refusal = user.runs("--check", **{name: value for name, (value, _) in WRONG.items()})
+    assert refusal.code != 0
+    expected = sorted(f"stampede_{name} is {said}" for name, (_, said) in WRONG.items())
+    assert len(refusal.sentences) == len(expected), refusal.output
+    for sentence, beginning in zip(sorted(refusal.sentences), expected, strict=True):
+        assert sentence.startswith(beginning)
+    assert "hush" not in refusal.output
+    user.has_started_nothing()
+
+
+@pytest.mark.parametrize("name", ["local", "dry_run"])
+@pytest.mark.parametrize(("value", "said"), [("maybe", "'maybe'"), (["a"], "of type list")])
+def test_what_playbooks_decide_by(user: User, name: str, value: Any, said: str) -> None:
+    assert user.refused(**{name: value}) == f"stampede_{name} is {said}; it must be true or false"
+
+
+def test_a_template_that_cannot_be_evaluated(user: User) -> None:
+    sentence = user.refused("--check", wait_max="{{ nowhere }}")
+    assert (
+        sentence
+        == "stampede_wait_max cannot be evaluated: 'nowhere' is undefined; it must be a template that renders"
+    )
+
+
+def test_what_yaml_makes_of_values(user: User) -> None:
+    (user.folder / "values.yml").write_text(
+        "stampede_run_id: 2026-11-22\n"
+        "stampede_drain: !!binary aGVsbG8=\n"
+        "stampede_services:\n"
+        "  issuer: {invitation: {url: 'https://localhost/', body: .inf}}\n"
+        "  verifier: {invitation: {url: 'https://localhost/', body: {a: [{b: 2026-01-01}]}}}\n"
+        "  1: {invitation: {url: 'https://localhost/', body: {1: a}}}\n"
+    )
+    refusal = user.runs("--check", "-e", f"@{user.folder / 'values.yml'}")
+    beginnings = [
+        "stampede_drain is b'hello'; it must be a number of seconds",
+        "stampede_run_id is 2026-11-22, which YAML takes for a date unless it is in quotes; it must be 1 to 64 of",
+        "stampede_services.1.invitation.body has the key 1; it must be a text, in quotes",
+        "stampede_services.issuer.invitation.body is inf; it must be something that JSON can express",
+        "stampede_services.verifier.invitation.body['a'][0]['b'] is 2026-01-01, which YAML takes for a date unless",
+    ]
+    assert len(refusal.sentences) == len(beginnings), refusal.output
+    for sentence, beginning in zip(sorted(refusal.sentences), beginnings, strict=True):
+        assert sentence.startswith(beginning)
+    user.has_started_nothing()
+
+
+def test_the_variables_of_each_host(user: User) -> None:
+    inventory = user.folder / "hosts.yml"
+    hosts = {f"load-{number}": {} for number in range(1, 4)} | {
+        "load-2": {"stampede_weight": "nan", "stampede_duration": "5m"},
+        "load-3": {"stampede_agent_port": 9443, "stampede_agent_host": "{{ nowhere }}"},
+    }
+    services = {"issuer": {"invitation": {"url": "https://issuer.example.org/"}}}
+    settings = {"services": services, "allowed_targets": ["*.example.org"], "reference_services": False}
+    inventory.write_text(json.dumps({"load_hosts": {"hosts": hosts}}))
+    refusal = user.runs("--check", "-i", str(inventory), "--limit", "load_hosts,!local", **settings)
+    (sentence,) = refusal.sentences or re.findall(r"^\[ERROR\] load-1: (.*)$", refusal.output, re.MULTILINE)
+    assert sentence.startswith("stampede_agent_host cannot be evaluated: 'nowhere' is undefined;")
+    assert sentence.endswith(" (on load-3)")
+    hosts["load-3"]["stampede_agent_host"] = "load-3.example.org"
+    inventory.write_text(json.dumps({"load_hosts": {"hosts": hosts}}))
+    refusal = user.runs("--check", "-i", str(inventory), "--limit", "load_hosts,!local", **settings)
+    said = re.findall(r"^\[ERROR\] load-1: (.*)$", refusal.output, re.MULTILINE)
+    assert said[0].startswith("stampede_weight is 'nan'; it must be a number of 0 or more") and len(said) == 2, said
+    assert said[0].endswith(" (on load-2)")
+    assert said[1] == ("stampede_duration is 0 on load-1, but '5m' on load-2; it must be the same on all load hosts")
+
+
+@pytest.mark.parametrize("value", ["{{ stampede_secrets.token }}", "Bearer {{ stampede_secrets['token'] }}"])
+def test_a_secret_that_a_template_reveals(user: User, value: str) -> None:
+    request = {"url": "https://localhost/", "body": {"key": value}}
+    sentence = user.refused("--check", secrets={"token": "s3cret-word"}, services={"issuer": {"invitation": request}})
+    assert sentence.startswith(
+        "stampede_services holds stampede_secrets.token in clear; it must have ${secret:token} in"
+    )
+
+
+def test_a_vaulted_value_that_would_be_written_down(user: User) -> None:
+    password = user.folder / "password"
+    password.write_text("open sesame")
+    vault = Path(sys.executable).with_name("ansible-vault")
+    command = [vault, "encrypt_string", "--vault-password-file", password, "--name", "token", "s3cret-word"]
+    encrypted = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    file = user.folder / "values.yml"
+    file.write_text(
+        "stampede_services: {issuer: {invitation: {url: 'https://localhost/', body: {key: '${secret:token}'}}}}\n"
+        "stampede_secrets:\n  " + encrypted.replace("\n", "\n  ").rstrip() + "\n"
+    )
+    script = user.script("async def script(holder):\n    await holder.connect('issuer')\n")
+    vaulted = ("--check", "--vault-password-file", str(password), "-e", f"@{file}")
+    assert user.runs(*vaulted, script=script, mediator_did="").code == 0
+    file.write_text(
+        "stampede_services:\n  issuer:\n    invitation:\n      url: https://localhost/\n      body:\n        "
+        + encrypted.replace("\n", "\n        ").rstrip()
+    )
+    sentence = user.refused(*vaulted, script=script, mediator_did="")
+    assert sentence.startswith(
+        "stampede_services.issuer.invitation.body.token is encrypted with Ansible Vault, but would"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("while True: pass\n", "line 1: the script was still here after"),
+        ("raise SystemExit(0)\n", "line 1: SystemExit: 0; a script must not end the process"),
+        ("import os\nos._exit(0)\n", ": its trial ended with the exit code 0"),
+    ],
+)
+def test_a_script_that_would_end_or_keep_the_control_node(user: User, source: str, said: str) -> None:
+    sentence = user.refused("--check", script=user.script(source))
+    assert sentence.startswith(f"{user.folder}/my_script.py") and said in sentence
+
+
 @pytest.mark.skipif(not shutil.which("make"), reason="needs make")
 def test_a_python_that_is_too_old(tmp_path: Path) -> None:
     old = tmp_path / "python3.11"

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from conftest import play_with
+from conftest import REPOSITORY, play_with
 
+from controller.agents.pool import TMPFS
 from stampede.machine.ports import free_ports
 
 SECRET = "s3cret-w0rd"
@@ -104,6 +105,37 @@ def test_a_run_whose_playbook_was_killed_ends_and_can_be_collected(playbook: Any
     assert code == 0, output
     assert f"Report: {playbook.results}/report.html" in output
     assert len(playbook.journal()) > 5
+
+
+def test_what_is_left_when_all_of_a_run_is_killed_is_removed_when_it_is_collected(playbook: Any) -> None:
+    services = REPOSITORY / ".stampede/services" / f"left-by-{playbook.run_id}"
+    services.mkdir(parents=True)
+    os.utime(services, (time.time() - 60, time.time() - 60))
+    playbook.start(**LONG)
+    playbook.wait_for_steps(5)
+    pid = playbook.state()["pid"]
+    os.killpg(playbook.process.pid, signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
+    playbook.process.communicate(timeout=30)
+    assert leaves_nothing_running(playbook)
+    wallets = f"stampede-{pid}-*"
+    assert list(TMPFS.glob(wallets))
+
+    code, output = play(playbook, "collect")
+    assert code == 0, output
+    assert len(playbook.journal()) > 5 and not list(TMPFS.glob(wallets)) and not services.exists()
+
+
+def test_a_folder_that_is_another_s_when_it_shall_be_made_ends_the_run_and_stays_as_it_is(playbook: Any) -> None:
+    """As when two playbooks are started at once: a link to nothing is no run yet to the checks."""
+    playbook.run_dir.parent.mkdir()
+    playbook.run_dir.symlink_to("nowhere")
+    code, output = playbook.run(holders=1, iterations=1)
+    assert code == 2
+    (error,) = errors(output)
+    assert error.startswith(f"stampede_run_id is {playbook.run_id!r}, but local has {playbook.run_dir} already;")
+    assert list(playbook.run_dir.parent.iterdir()) == [playbook.run_dir] and not playbook.results.exists()
+    assert leaves_nothing_running(playbook)
 
 
 def test_a_controller_that_dies_is_named_once_and_nothing_measured_is_lost(playbook: Any) -> None:

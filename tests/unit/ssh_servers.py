@@ -22,10 +22,12 @@ from stampede.machine.ports import free_ports
 
 SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin") or ""
 USER = getpass.getuser()
+IPV6 = Path("/proc/net/if_inet6").exists()
 START_LIMIT = 20.0
 CONFIGURATION = """
 Port {port}
 ListenAddress 127.0.0.1
+{ipv6}
 HostKey {folder}/host_key
 HostCertificate {folder}/host_key-cert.pub
 AuthorizedKeysFile {folder}/user_key.pub
@@ -62,7 +64,9 @@ class SSHServer:
             cwd=folder,
             check=True,
         )
-        (folder / "sshd_config").write_text(CONFIGURATION.format(port=self.port, folder=folder))
+        (folder / "sshd_config").write_text(
+            CONFIGURATION.format(port=self.port, folder=folder, ipv6="ListenAddress ::1" if IPV6 else "")
+        )
         self._process: subprocess.Popen[bytes] | None = None
 
     def public(self, name: str) -> str:

@@ -200,18 +200,18 @@ def test_the_folder_is_removed_from_the_host_when_all_of_it_is_home(host: Host) 
 def test_of_a_damaged_disk_comes_what_can_be_read_and_the_folder_stays(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    whole, journal = pack.copy, host.run / "journal.lp"
+
     class Damaged(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             if self.tell():
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             return super().read(100)
 
-    whole = Path.open
-    journal = host.run / "journal.lp"
     monkeypatch.setattr(
-        Path,
-        "open",
-        lambda path, *a, **b: Damaged(JOURNAL.encode()) if path == journal else whole(path, *a, **b),
+        pack,
+        "copy",
+        lambda file, source, sink: whole(file, Damaged(source.read()) if file == journal else source, sink),
     )
     result = host.collect(remove=True)
     monkeypatch.undo()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from ssh_servers import USER, SSHServer, load_host, password_server
+from ssh_servers import IPV6, USER, SSHServer, load_host, password_server
 
 from stampede.fleet import remote_shell, ssh_connection
 from stampede.fleet.inventory import REPOSITORY, LoadHost
@@ -117,6 +117,15 @@ class TestTrust:
 
 
 class TestWay:
+    @pytest.mark.skipif(not IPV6, reason="this machine has no ::1")
+    def test_by_an_ipv6_address(self, sshd: SSHServer, masters: ControlMasters) -> None:
+        known = sshd.known_hosts(f"[::1]:{sshd.port} {sshd.public('host_key')}\n")
+        options = f"-o UserKnownHostsFile={known}"
+        assert say(masters, sshd.host(host="::1", ssh_common_args=options)) == "here"
+        sshd.known_hosts("# nobody\n")
+        with pytest.raises(Refused, match=f"^its host key is not in {known}$"):
+            say(masters, sshd.host(host="::1", ssh_common_args=options))
+
     def test_through_a_jump_host(self, sshd: SSHServer, masters: ControlMasters) -> None:
         host = sshd.host()
         config = sshd.folder / "jump_config"

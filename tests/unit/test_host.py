@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ from controller.agents import pool
 from controller.agents.egress_guard import REFUSED
 from controller.host import host_run as host
 from controller.host.host_run import HostRun
-from controller.host.leftovers import remove_leftovers
+from controller.host.leftovers import remove_leftovers, remove_services
 from stampede.schema.push_progress import PushProgress
 from stampede.schema.settings.influxdb_settings import Influxdb
 from stampede.schema.settings.run_settings import Settings
@@ -122,6 +124,21 @@ def test_wallets_of_a_killed_controller_are_removed_and_those_of_others_are_not(
     foreign.mkdir()
     remove_leftovers(tmp_path / "run")
     assert sorted(tmp_path.iterdir()) == sorted([own, foreign])
+
+
+def test_folders_of_services_that_run_no_more_are_removed_and_those_in_use_are_not(tmp_path: Path) -> None:
+    for name in ("over", "in-use", "just-made"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "ca.pem").touch()
+        os.utime(tmp_path / name, (time.time() - 60, time.time() - 60))
+    os.utime(tmp_path / "just-made")
+    (tmp_path / "elsewhere").symlink_to("just-made")
+    words = [sys.executable, "-c", "import time; time.sleep(60)", "--dir", str(tmp_path / "in-use")]
+    with subprocess.Popen(words) as services:
+        removed = remove_services(tmp_path)
+        services.kill()
+    assert removed == [tmp_path / "over"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "in-use", "just-made"]
 
 
 async def test_a_host_that_an_agent_was_kept_from_ends_the_run(host_run: HostRun, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import http.server
+import json
 import ssl
 import threading
 from collections.abc import Iterator
@@ -64,6 +65,17 @@ def influx(tmp_path: Path) -> Iterator[Influx]:
         threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         yield known
         server.shutdown()
+
+
+@pytest.mark.parametrize("api", [{"user": "w"}, {"org": "o", "bucket": "b"}])
+def test_a_secret_that_the_server_repeats_is_not_told(influx: Influx, api: dict[str, str]) -> None:
+    influx.status = 401
+    basic = base64.b64encode(b"w:hush-hush").decode()
+    influx.words = json.dumps({"error": f"{'x' * 190} hush-hush, {basic} are wrong"}).encode()
+    answer = connect(influx.target(**api), "hush-hush").write(POINT)
+    assert "***" in answer.message
+    assert "hu" not in failure_message(influx.target(**api), answer)
+    assert basic[5:10] not in answer.message
 
 
 def test_influxdb_1(influx: Influx) -> None:

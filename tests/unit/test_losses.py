@@ -115,7 +115,10 @@ def test_what_is_missing_is_told_everywhere_and_fails_the_run(lose: Callable[[Pa
 
     run = found["run"]
     assert (run["outcome"], run["passed"]) == ("incomplete", False)
-    missing = "7 holders never started" if kind == "holders" else "records of load-1 are missing"
+    missing = {
+        "holders": "7 holders never started",
+        "messages": "7 messages to holders were dropped",
+    }.get(kind, "records of load-1 are missing")
     assert run["headline"] == f"Incomplete: {missing}; no step failed"
     assert {"about": "missing", "text": loss["text"], "warning": True} in run["findings"]
 

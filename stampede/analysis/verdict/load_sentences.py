@@ -20,7 +20,11 @@ def load_sentence(summary: Summary) -> str:
         f"{wording.rate(load.steps_per_second).replace('/s', ' steps/s')}"
     )
     if load.presentations:
-        text += f", including {wording.rate(load.presentations_per_second).replace('/s', ' presentations/s')}"
+        rate = wording.rate(load.presentations_per_second).replace("/s", f" {load.presentations_are} presentations/s")
+        text += f", including {rate}"
+        if unknown := load.presentations_acknowledged:
+            were = wording.number(unknown, "presentation was", "presentations were")
+            text += f". {were} acknowledged only: no result request asked the verifier whether they are valid"
     if load.interrupted:
         steps = wording.number(load.interrupted, "step was", "steps were")
         text += f". {steps} still in flight at the end and cut off"

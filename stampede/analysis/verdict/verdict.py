@@ -99,9 +99,12 @@ def _headline(summary: Summary, outcome: RunOutcome) -> str:
 
 def _missing(summary: Summary) -> str:
     """What is missing, in a few words."""
-    if all(loss.kind == LossKind.HOLDERS for loss in summary.losses):
-        number = sum(loss.number or 0 for loss in summary.losses)
+    number = sum(loss.number or 0 for loss in summary.losses)
+    kinds = {loss.kind for loss in summary.losses}
+    if kinds == {LossKind.HOLDERS}:
         return f"{wording.number(number, 'holder')} never started"
+    if kinds == {LossKind.MESSAGES}:
+        return f"{wording.number(number, 'message to a holder was', 'messages to holders were')} dropped"
     hosts = list(dict.fromkeys(loss.host for loss in summary.losses))
     return f"records of {wording.listed(hosts)} are missing"
 

@@ -44,13 +44,10 @@ def is_utf8(text: str) -> bool:
     return not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
-def texts_in(value: Any) -> Iterator[str]:
+def texts_in(value: Any, depth: int = 0) -> Iterator[str]:
     """All texts within a value, keys aside."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from texts_in(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from texts_in(item)
+    elif isinstance(value, Mapping | list | tuple) and depth <= DEEPEST:
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from texts_in(item, depth + 1)

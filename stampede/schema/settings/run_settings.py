@@ -20,6 +20,7 @@ from stampede.schema.settings.service_settings import Service, read_services
 from stampede.schema.settings.targets import Targets, did_urls
 from stampede.schema.settings.variable_reader import VariableReader, shown
 from stampede.schema.settings.variables import LoadHostVariables
+from stampede.schema.settings.web_address import web_address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +80,10 @@ class Settings(LoadHostVariables):
         urls.append(("stampede_genesis_url", self.genesis_url, self.genesis_url))
         for name, service in self.services.items():
             for kind, request in service.requests():
-                urls.append((f"stampede_services.{name}.{kind}.url", request.url, request.url))
+                if web_address(request.url):  # what is no URL is told as such
+                    urls.append((f"stampede_services.{name}.{kind}.url", request.url, request.url))
         return [
-            f"{variable} is {value!r}, {refusal}"
+            f"{variable} is {shown(value)}, {refusal}"
             for variable, value, url in urls
             if (host := _netloc(url)) and "${" not in host and (refusal := targets.refusal(url))
         ]

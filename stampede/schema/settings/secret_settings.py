@@ -14,10 +14,8 @@ from stampede.schema.settings.json_values import is_utf8, texts_in
 from stampede.schema.settings.variable_reader import VariableReader, kind_of, shown
 
 VARIABLE = "stampede_secrets"
-SHORTEST_REVEALED = 8
-"""Characters; a shorter secret may be part of an ordinary word."""
-REVEALING = ("stampede_services", "stampede_agent_args", "stampede_influxdb_url", "stampede_postgresql_url")
-"""The variables that may come to hold a secret in clear, as ``{{ stampede_secrets.token }}`` in one of them would."""
+SHORTEST_REVEALED = 10
+"""Characters; what is shorter may be part of an ordinary word."""
 
 AROUND = " \t\r\n\v\f\ufeff"
 """What is left out at both ends of a secret: blank space, line breaks, and the byte order mark."""
@@ -26,7 +24,7 @@ _UNFIT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """What no HTTP header can carry (RFC 9110, section 5.5)."""
 _UNFIT_WORDS = "holds a line break or another control character, which no HTTP header can carry"
 _USED = re.compile(r"\$\{secret:([^}]*)\}")
-_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{}]{1,128}")
+_NAME = re.compile(r"[^{}]{1,128}")
 
 
 def check_secrets(reader: VariableReader) -> None:
@@ -36,7 +34,7 @@ def check_secrets(reader: VariableReader) -> None:
         reader.complain(f"{VARIABLE} is {kind_of(secrets)}; it must be a mapping of names to texts")
         return
     for name, value in secrets.items():
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not (name.isprintable() and _NAME.fullmatch(name)):
             reader.complain(
                 f"{VARIABLE} has the name {shown(name)}; for ${{secret:NAME}} to refer to it, it must be a text of 1 "
                 "to 128 characters without braces"
@@ -50,15 +48,18 @@ def check_secrets(reader: VariableReader) -> None:
 def empty_or_revealed(variables: Mapping[str, Any]) -> list[str]:
     """A sentence for each secret that is empty, as one is that comes from a variable of the environment that is not
     set; and for each that another setting holds in clear, which would be kept with the results."""
-    secrets = {name: value for name, value in variables[VARIABLE].items() if isinstance(value, str)}
+    found = variables.get(VARIABLE)
+    secrets = {
+        name: value for name, value in (found.items() if isinstance(found, Mapping) else ()) if isinstance(value, str)
+    }
     sentences = [
         f"{VARIABLE}.{name} is empty; it must be a text of at least one character, or be left out"
         for name, value in secrets.items()
         if not value.strip()
     ]
     long = {name: value for name, value in secrets.items() if len(value) >= SHORTEST_REVEALED}
-    for variable in REVEALING:
-        texts = list(texts_in(variables.get(variable)))
+    for variable in sorted(variables.keys() - {VARIABLE}):
+        texts = list(texts_in(variables[variable]))
         sentences += [
             f"{variable} holds {VARIABLE}.{name} in clear; it must have ${{secret:{name}}} in its place, in a "
             "service's URL, headers or body"

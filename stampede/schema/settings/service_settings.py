@@ -172,7 +172,7 @@ def _read_result(reader: VariableReader, service: str, entry: Any) -> ResultRequ
             f"{where}.found_at is {request.found_at!r}; it must be empty or a JSON pointer such as /state"
         )
     lists = {name: _read_values(reader, f"{where}.{name}", entry[name]) for name in _VERDICTS if name in entry}
-    if not lists.get("verified", True):
+    if entry.get("verified", True) in ([], (), None):
         reader.complain(f"{where}.verified is empty; it must list what says that a presentation is verified")
     times = {name: _read_seconds(reader, f"{where}.{name}", entry[name]) for name in _TIMES if name in entry}
     more: dict[str, Any] = {**lists, **times}

@@ -307,7 +307,7 @@ class Pattern(Shape):
 
 
 PATTERNS = {
-    "name": (r"[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ -"),
+    "name": (r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ -, and not . or .."),
     "did": (
         r"|did:[a-z0-9]+:[!-~]+|[1-9A-HJ-NP-Za-km-z]{21,22}",
         "a public DID such as did:web:mediator.example.org, or empty for no mediator",

@@ -31,8 +31,10 @@ def is_loopback(host: str | None) -> bool:
 def bare_host(text: str) -> str:
     """A host's name or IP address; an IPv6 address may be given in brackets, as in a URL.
 
-    Raises ValueError for all else, such as a host with a port.
+    Raises ValueError for all else, such as a host with a port, or an address that needs a zone (``%eth0``).
     """
+    if "%" in text:
+        raise ValueError(text)
     if text.startswith("[") and text.endswith("]"):
         return str(ipaddress.IPv6Address(text[1:-1]))
     if ":" in text:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def load_plugin(name: str) -> ModuleType:
