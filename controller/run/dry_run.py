@@ -41,18 +41,19 @@ class Forecast:
         """The forecast as text."""
         total = sum(self.steps.values())
         width = max((len(name) for name in self.steps), default=0)
+        does = f"A run of {self.holders:,} holders would take about {_duration(self.seconds)} and execute"
+        if not self.complete:
+            does = (
+                f"Only the first {_duration(self.seconds)} of the run could be simulated in the time that there was. "
+                f"In them {self.holders:,} holders would execute"
+            )
         lines = [
             self.load,
-            f"A run of {self.holders:,} holders would take about {_duration(self.seconds)} "
-            f"and execute {total:,} steps,",
+            f"{does} {total:,} steps,",
             f"{self.per_second:.2f} per second on average, {self.peak_per_second} in its busiest second "
             "(simulated holders, assumed service times):",
             *(f"  {name:<{width}}  {count:>9,}" for name, count in self.steps.items()),
         ]
-        if not self.complete:
-            lines.insert(
-                1, f"Only its first {_duration(self.seconds)} could be simulated in the time that there was."
-            )
         return "\n".join(lines)
 
 

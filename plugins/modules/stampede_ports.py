@@ -55,6 +55,8 @@ msg:
   returned: failure
 """
 
+HIGHEST = 65535
+
 
 def main() -> None:
     module = AnsibleModule(
@@ -69,6 +71,11 @@ def main() -> None:
     )
     first, variable = module.params["first"], module.params["variable"]
     count = module.params["count"] or len(os.sched_getaffinity(0))
+    if first + count - 1 > HIGHEST:
+        module.fail_json(
+            msg=f"{variable} is {first}, but {module.params['host']} needs {count} ports from there on; "
+            f"it must be at most {HIGHEST - count + 1}"
+        )
     taken = [port for port in range(first, first + count) if is_taken(port)]
     if taken:
         which = f"port {taken[0]} is" if len(taken) == 1 else f"ports {', '.join(map(str, taken))} are"

@@ -32,8 +32,8 @@ TRIAL_SECONDS = 5.0
 """After which the trial of a script is ended, and the script refused."""
 LONG_SECONDS = 1.0
 """That each further, longer look for the steps that thresholds name may take."""
-FORECAST_SECONDS = 90.0
-FORECAST_WITHIN = 60.0
+FORECAST_SECONDS = 210.0
+FORECAST_WITHIN = 180.0
 """Seconds after which a forecast is about the first part of the run only."""
 
 TRIAL_HOLDERS = 2

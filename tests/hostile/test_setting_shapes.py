@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stampede.schema.errors import BadInput
+from stampede.schema.settings.durations import seconds
 from stampede.schema.settings.run_settings import Settings, check_variables
 from stampede.schema.settings.shapes import (
     Choice,
@@ -29,6 +30,7 @@ from stampede.schema.settings.shapes import (
     Url,
     WholeNumber,
 )
+from stampede.schema.settings.targets import Targets, did_urls
 from stampede.schema.settings.thresholds import parse
 from stampede.schema.settings.variable_reader import shape_problems
 from stampede.schema.settings.variables import VARIABLES
@@ -213,3 +215,38 @@ def test_a_threshold_is_read_or_refused(text: str) -> None:
         assert str(error)
     else:
         assert math.isfinite(threshold.limit)
+
+
+@pytest.mark.fuzz
+@given(st.one_of(st.text(max_size=40), st.from_regex(r"[0-9.]{0,9}[hms]?[0-9.]{0,9}[hms]?"), YAML))
+def test_a_duration_is_read_or_refused(value: Any) -> None:
+    try:
+        read = seconds(value)
+    except ValueError:
+        return
+    assert 0 <= read < math.inf
+
+
+HOSTS = st.from_regex(
+    r"(\*|[a-z0-9\u00fc-]{1,4}|\[?[0-9a-f:]{2,9}\]?|[0-9]{1,3}(\.[0-9]{1,3}){3})"
+    r"(\.[a-z*?]{1,3})?(/[0-9]{1,3})?(:[0-9]{1,6})?"
+)
+
+
+@pytest.mark.fuzz
+@given(st.lists(st.one_of(st.text(max_size=30), HOSTS), max_size=4), st.one_of(st.text(max_size=40), HOSTS))
+def test_targets_are_read_or_refused(entries: list[str], host: str) -> None:
+    try:
+        targets = Targets(entries)
+    except BadInput as error:
+        assert error.sentences
+        return
+    assert targets.refusal("https://nobody.invalid/") or entries
+    targets.refusal(host)
+    targets.refusal(f"https://{host}/")
+
+
+@pytest.mark.fuzz
+@given(st.one_of(st.text(max_size=60), st.from_regex(r"did:(web|peer|key):[24]?(\.S)?[ -~]{0,60}", fullmatch=True)))
+def test_a_did_names_urls_or_none(did: str) -> None:
+    assert all(isinstance(url, str) for url in did_urls(did))

@@ -169,6 +169,7 @@ def test_what_the_playbooks_show(tmp_path: Path) -> None:
             "tasks": [
                 {"ansible.builtin.command": f"cat {tmp_path}/said", "register": "said", "name": "Listen"},
                 {"ansible.builtin.debug": {"msg": "{{ said.stdout }}"}, "name": "Tell"},
+                {"warn": {"text": "{{ said.stdout }}"}, "name": "Warn"},
                 {
                     "ansible.builtin.shell": f"cat {tmp_path}/said >&2; false",
                     "name": "Fail for some",
@@ -180,6 +181,12 @@ def test_what_the_playbooks_show(tmp_path: Path) -> None:
         }
     ]
     (tmp_path / "play.yml").write_text(json.dumps(playbook))
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "warn.py").write_text(
+        "from ansible.module_utils.basic import AnsibleModule\n"
+        "module = AnsibleModule({'text': {'type': 'str'}})\n"
+        "module.exit_json(warnings=[module.params['text']])\n"
+    )
     done = subprocess.run(
         [Path(sys.executable).with_name("ansible-playbook"), tmp_path / "play.yml"],
         env=os.environ
@@ -188,5 +195,5 @@ def test_what_the_playbooks_show(tmp_path: Path) -> None:
         check=False,
     )
     text = (done.stdout + done.stderr).decode()
-    assert done.returncode == 2 and text.count("owned") == 2, text  # the same words are told once
+    assert done.returncode == 2 and text.count("owned") == 3, text  # the same words are told once
     assert is_harmless(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import runpy
 import sys
 import textwrap
@@ -13,6 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
+from controller.holder.holder import Holder
+from controller.run.run import Run
 from stampede.prepare.rendering import render_script
 from stampede.prepare.trial import forecast, try_script
 from stampede.prepare.trial_process import TRIAL, Question, Tried
@@ -170,6 +173,24 @@ def test_a_holder_that_raises_what_is_no_exception(tell: Callable[..., str], kin
     assert sentence.startswith(f"own.py line 4: {kind.removeprefix('asyncio.')}: why")
 
 
+@pytest.mark.parametrize(
+    "kind", [SystemExit, KeyboardInterrupt, asyncio.CancelledError, GeneratorExit, BaseException]
+)
+def test_in_a_run_that_is_the_end_of_one_attempt_of_one_holder(
+    play: Callable[..., Run], tmp_path: Path, kind: type[BaseException]
+) -> None:
+    async def script(holder: Holder) -> None:
+        await holder.connect("issuer")
+        if holder.number == 1 and holder.attempt == 1:
+            raise kind("why")
+        await holder.connect("verifier")
+
+    run = play(script, iterations=2)
+    assert (run.finished, run.stopped) == (4, 0)
+    assert run.figures.steps["connect"] == 9
+    assert f'detail="{kind.__name__}: why"' in (tmp_path / "journal.lp").read_text()
+
+
 def test_what_a_script_prints_is_not_heard(tell: Callable[..., str], capfd: pytest.CaptureFixture[str]) -> None:
     source = (
         "import os, sys\nprint('{\"sentences\": []}' * 1_000_000)\nprint('x', file=sys.stderr)\nos.system('echo y')\n"
@@ -216,7 +237,7 @@ def test_a_forecast_of_too_much_is_of_the_first_part(
     settings = Settings.from_variables(variables | {"stampede_duration": "7200h"})
     found = dry_run(script, settings, within=0.2)
     assert not found.complete and found.steps["connect"] > 4
-    assert found.text().splitlines()[1].startswith("Only its first ")
+    assert found.text().splitlines()[1].startswith("Only the first ")
     assert "A run of 4 holders would take" in forecast(variables, REPOSITORY)
 
 
