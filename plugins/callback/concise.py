@@ -58,6 +58,14 @@ def in_our_words(error: str) -> str:
     return f"{wrong[1]} is {value[1] if value else f'of type {wrong[2]}'}; it must be {VARIABLES[wrong[1]].right}"
 
 
+def where_it_happened(result: CallbackTaskResult) -> str:
+    """The host of a task, or that to which it was delegated, unless both are this machine."""
+    host, other = result.host, result.task.delegate_to
+    if not other or (other == "localhost" and host.vars.get("ansible_connection") == "local"):
+        return str(host.get_name())
+    return str(other)
+
+
 class CallbackModule(DefaultCallback):
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
@@ -156,7 +164,7 @@ class CallbackModule(DefaultCallback):
 
     def _tell_failure(self, result: CallbackTaskResult) -> None:
         self._tell(result.task)
-        host = str(result.task.delegate_to or result.host.get_name())  # where it happened
+        host = where_it_happened(result)
         validated = result.task.action == VALIDATION
         errors = result.result.get("argument_errors") if validated else None
         for line in map(in_our_words, errors) if errors else self._sentences(result.result):

@@ -35,7 +35,7 @@ OF_A_HOST = frozenset(
     f"stampede_{name}"
     for name in (
         *("host_name", "weight", "seed", "python", "user", "home", "install_dir", "host_python", "secrets"),
-        *("agents", "agent_port", "agent_host", "agent_bind", "postgresql_url", "postgresql_port"),
+        *("agents", "agent_args", "agent_port", "agent_host", "agent_bind", "postgresql_url", "postgresql_port"),
         *("memory_max", "open_files", "postgresql_buffers"),
     )
 )

@@ -54,3 +54,45 @@ def test_a_revoked_credential_is_refused_where_the_verifier_is_asked(
     after = reference.get("/verifier/presentations")
     assert after["verified"] - before["verified"] == 2
     assert after["failed"] - before["failed"] == 4
+
+
+INVITED = {
+    "@type": "https://didcomm.org/out-of-band/1.1/invitation",
+    "@id": "69212a3a-d068-4f9d-a2dd-4741bca89af3",
+    "handshake_protocols": ["https://didcomm.org/didexchange/1.1"],
+    "services": ["did:web:localhost%3A1:nobody"],
+}
+INLINE = {"id": "#inline", "type": "did-communication", "serviceEndpoint": "http://127.0.0.1:1"}
+NOT_TAKEN = [
+    {},
+    {"services": None},
+    {"services": []},
+    {"services": ["nonsense"]},
+    {"services": [{"id": "#x"}]},
+    {"services": [INLINE | {"recipientKeys": ["did:key:z6Mkbad"]}]},
+    {"services": [INLINE, INLINE]},
+    {"handshake_protocols": ["https://example.org/nothing/1.0"]},
+    {"goal_code": "without a goal"},
+    {"label": {"a": 1}},
+    {"@id": 7},
+    {"requests~attach": [{"@id": "a", "data": {"json": {}}}]},
+]
+
+
+def test_an_invitation_that_the_agent_does_not_take_is_a_bad_one(playbook: Playbook, tmp_path: Path) -> None:
+    script = tmp_path / "odd.py"
+    script.write_text(
+        f"INVITED, ODD = {INVITED!r}, {NOT_TAKEN!r}\n\n\n"
+        "async def script(holder):\n"
+        "    for odd in ODD:\n"
+        "        await holder.connect('issuer', invitation=INVITED | odd)\n"
+        "    await holder.connect('issuer')\n"
+    )
+    code, output = playbook.run(script=str(script), holders=1, agents=1, on_failure="continue", mediator_did="")
+    assert code != 0, output
+    steps = [(record["step"], record.get("error")) for record in playbook.journal()]
+    assert steps == [
+        *[("connect", "bad_invitation")] * len(NOT_TAKEN),
+        ("request_invitation", None),
+        ("connect", None),
+    ]
