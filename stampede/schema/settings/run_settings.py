@@ -86,7 +86,7 @@ class Settings(LoadHostVariables):
         return [
             f"{variable} is {shown(value)}, {refusal}"
             for variable, value, url in urls
-            if (host := _netloc(url)) and "${" not in host and (refusal := targets.refusal(url))
+            if url and "${" not in _netloc(url) and (refusal := targets.refusal(url))
         ]
 
     def public(self) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def _read_load_model(reader: VariableReader) -> LoadModel:
 
 
 def _netloc(url: str) -> str:
-    """The part of a URL with its host; empty when there is none, which is reported elsewhere."""
+    """The part of a URL with its host; empty when there is none."""
     try:
         return urlsplit(url).netloc
     except ValueError:
