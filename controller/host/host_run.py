@@ -98,6 +98,7 @@ class HostRun:
                 self._fail("; ".join(str(error) for error in failed.exceptions))
                 return 3
             finally:
+                self._journal.flush()  # what a full disk held up; the state tells what is missing in the end
                 self._state.write(Sample())
 
     async def _armed_run(self, secret_values: dict[str, str]) -> int:

@@ -28,7 +28,7 @@ from stampede.schema.errors import (
     StepTimeout,
 )
 from stampede.schema.masking import Mask
-from stampede.schema.settings.placeholders import ANSWER, SECRET, fill_in, fill_in_url
+from stampede.schema.settings.placeholders import ANSWER, SECRET, fill_in, fill_in_body, fill_in_url
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.service_settings import HttpRequest, ResultRequest
 from stampede.schema.settings.targets import Targets
@@ -136,7 +136,7 @@ class HttpServices:
         try:
             url = URL(fill_in_url(configured.url, replacements))
             headers = CIMultiDict(fill_in(configured.headers, replacements))
-            body = fill_in(configured.body, replacements)
+            body = fill_in_body(configured.body, replacements, headers.get("Content-Type", ""))
         except KeyError as unknown:
             raise ServiceUnreachable(
                 f"the {kind} request to {service} cannot be sent, for ${{{unknown.args[0]}}} is not known"

@@ -80,7 +80,8 @@ def snapshot_of_unit(run: Callable[[str], str], folder: Path, unit: str) -> Snap
         f"printf '%s' \"$(journalctl --quiet --no-pager -n 1 -o cat -u {name} _SYSTEMD_UNIT={name} "
         f"| head -c {LONGEST_LINE} | tr '\\n' ' ')"
         f' [systemd: $(systemctl show -P Result {name})]";; esac; echo; '
-        f"head -c {LONGEST + 1} {file} 2>/dev/null; true"
+        # Root follows no link of the controllers' user, and waits for no pipe.
+        f"dd if={file} iflag=nofollow,nonblock bs={LONGEST + 1} count=1 status=none 2>/dev/null; true"
     )
     try:
         active, clock, last_output, *rest = output.split("\n", 3)

@@ -198,6 +198,30 @@ def test_a_host_that_makes_no_endpoint_is_told(variables: dict[str, Any], variab
     assert sentence.startswith(f"stampede_{variable} is {value!r}; it must be ") and "without a port" in sentence
 
 
+@pytest.mark.parametrize(
+    ("host", "bind", "right"),
+    [
+        ("::1", "127.0.0.1", "::1 or ::"),
+        ("[::1]", "0.0.0.0", "::1 or ::"),
+        ("127.0.0.1", "::", "127.0.0.1 or 0.0.0.0"),
+        ("127.0.0.2", "127.0.0.1", "127.0.0.2 or 0.0.0.0"),
+        ("::1", "::", ""),
+        ("[::1]", "::1", ""),
+        ("localhost", "::1", ""),
+        ("2001:db8::5", "10.0.0.5", ""),  # may be translated on the way
+    ],
+)
+def test_agents_that_nobody_reaches_are_told(variables: dict[str, Any], host: str, bind: str, right: str) -> None:
+    sentences = check_variables(variables | {"stampede_agent_host": host, "stampede_agent_bind": bind})
+    assert len(sentences) == bool(right)
+    if right:
+        host = host.strip("[]")
+        assert sentences == [
+            f"stampede_agent_bind is {bind!r}, where nobody reaches stampede_agent_host, which is {host!r}; it must "
+            f"be {right}"
+        ]
+
+
 @needs_ipv6
 @pytest.mark.parametrize("bind", ["::1", "[::1]", "::"])
 def test_a_port_is_looked_at_where_the_agents_listen(variables: dict[str, Any], bind: str) -> None:

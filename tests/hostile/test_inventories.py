@@ -115,17 +115,15 @@ def test_one_machine_under_two_names_is_an_error_before_anything_is_done(tmp_pat
 
 
 def test_a_run_s_name_that_a_host_has_already_is_an_error_before_anything_is_done(tmp_path: Path) -> None:
-    """Where the control node has nothing of the run: the host is asked."""
-    there = tmp_path / "there/r1"
+    """On this machine; tests/fleet has other hosts asked."""
+    there = tmp_path / "work/r1"
     there.mkdir(parents=True)
     (there / "controller_script.py").write_text("pass")
-    host = LOCAL | {"stampede_work_dir": str(tmp_path / "there")}
-    before = sorted(tmp_path.rglob("*"))
-    code, errors, output = checked(tmp_path, {"a": LOCAL, "c": host}, run_id="r1", agent_port=8600, agents=1)
+    before = {path.name for path in tmp_path.rglob("*")}
+    code, errors, output = checked(tmp_path, {"a": LOCAL}, run_id="r1", agent_port=8600, agents=1)
     assert code != 0, output
-    assert any("stampede_run_id is 'r1', but c has a run of that name already" in error for error in errors), output
-    made = {path.name for path in tmp_path.rglob("*")} - {path.name for path in before}
-    assert made == {"hosts.yml", "script.py"}
+    assert any(f"stampede_run_id is 'r1', but {there} is there already" in error for error in errors), output
+    assert {path.name for path in tmp_path.rglob("*")} - before == {"hosts.yml", "script.py"}
 
 
 PLAYBOOK = """

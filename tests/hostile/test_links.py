@@ -22,6 +22,7 @@ from ansible.module_utils.testing import patch_module_args
 from plugin_files import load_plugin
 
 from stampede.fleet.run_watch import stop_command
+from stampede.fleet.snapshot import snapshot_of_unit
 
 folders = load_plugin("modules/stampede_run_folder")
 pack = load_plugin("modules/stampede_pack")
@@ -211,6 +212,22 @@ def test_a_watch_that_ends_a_run_follows_no_link_with_root_s_rights() -> None:
                 (run / left).unlink(missing_ok=True)
         subprocess.run(command, check=True)
         assert (run / "stop").read_text() == "too slow" and (run / "stop").stat().st_uid == NOBODY.pw_uid
+
+
+def test_a_look_at_a_run_s_state_follows_no_link_and_waits_for_no_pipe(work: Path) -> None:
+    def run(command: str) -> str:
+        command = f"systemctl() {{ echo active; }}; {command}"
+        return subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True, timeout=10).stdout
+
+    put(work / "r1", state="new", files={"state.json": '{"phase": "running"}'})
+    found = snapshot_of_unit(run, work / "r1", "stampede-run@r1.service")
+    assert found.alive and found.state and found.state.phase == "running"
+    (work / "r1/state.json").rename(work.parent / "roots-state.json")
+    (work / "r1/state.json").symlink_to("../../roots-state.json")
+    assert snapshot_of_unit(run, work / "r1", "stampede-run@r1.service").state is None
+    (work / "r1/state.json").unlink()
+    os.mkfifo(work / "r1/state.json")
+    assert snapshot_of_unit(run, work / "r1", "stampede-run@r1.service").state is None
 
 
 # ---------------------------------------------------------------------- packing

@@ -25,7 +25,7 @@ from stampede.schema.errors import (
     ServiceUnreachable,
     StepError,
 )
-from stampede.schema.settings.placeholders import fill_in_url
+from stampede.schema.settings.placeholders import fill_in_body, fill_in_url
 from stampede.schema.settings.run_settings import Settings
 
 KEY = 's3cret/with+odd "letters" & ümlauts?'
@@ -308,6 +308,22 @@ def test_a_value_that_leads_out_of_its_path(value: str) -> None:
     with pytest.raises(ValueError, match="lead elsewhere"):
         fill_in_url("https://h.org/a/${x}/b", {"x": value})
     assert fill_in_url("https://h.org/a/x${x}?q=${x}", {"x": value}) == f"https://h.org/a/x{value}?q={value}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "read"),
+    [
+        ("application/x-www-form-urlencoded", lambda body: parse_qs(body)["id"][0]),
+        ("application/json", lambda body: json.loads(body)["id"]),
+        ("application/vnd.api+json; charset=utf-8", lambda body: json.loads(body)["id"]),
+        ("text/plain", lambda body: body.removeprefix("id=")),
+    ],
+)
+def test_a_value_is_escaped_in_a_body_of_its_type(kind: str, read: Callable[[str], str]) -> None:
+    value = 'a&b="c" ü+\\'
+    body = fill_in_body('{"id": "${x}"}' if "json" in kind else "id=${x}", {"x": value}, kind)
+    assert read(body) == value
+    assert fill_in_body({"id": ["${x}"]}, {"x": value}, kind) == {"id": [value]}
 
 
 async def test_values_reach_the_service_as_they_are(variables: dict[str, Any]) -> None:

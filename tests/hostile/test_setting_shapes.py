@@ -127,6 +127,13 @@ def assert_readable(sentences: list[str], name: str) -> None:
         assert sentence.isprintable() and len(sentence) < 600
 
 
+@pytest.mark.parametrize("did", ["did:web:%00", "did:web:%1B%5B31m", "did:web:a%0Ab", "did:web:%C2%9B"])
+def test_a_did_that_hides_control_characters(variables: dict[str, Any], did: str) -> None:
+    (sentence,) = check_variables(variables | {"stampede_mediator_did": did})
+    assert sentence.startswith(f"stampede_mediator_did is '{did}', but ")
+    assert sentence.isprintable()
+
+
 INFLUXDB = [name for name in VARIABLES if name.startswith("stampede_influxdb_")]
 
 

@@ -23,8 +23,8 @@ from stampede.schema.errors import BadInput
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TEMPLATES = REPOSITORY / "templates"
-IN_TIME = 10.0
-"""Seconds within which a user is told."""
+IN_TIME = 60.0
+"""Seconds: far more than the 6 that a trial may take, for a machine that has much else to do."""
 
 
 @pytest.fixture
@@ -55,20 +55,20 @@ def tell(variables: dict[str, Any], tmp_path: Path) -> Callable[..., str]:
 BUSY = {
     "at import": ("x = 1\nwhile True: x += 1\n", "own.py line 2: the script was still here after"),
     "without awaiting": (
-        "async def script(holder):\n    while True:\n        holder.number\n",
-        "own.py line ",
+        "async def script(holder):\n    while True: holder.number\n",
+        "own.py line 2: the script was still here after",
     ),
     "in a blocking call": (
         "import time\nasync def script(holder):\n    await holder.wait(1)\n    time.sleep(3600)\n",
         "own.py line 4: the script was still here after",
     ),
     "without an end": (
-        "async def script(holder):\n    while True:\n        await holder.wait(1)\n",
-        "own.py line 3: the script was still here after",
+        "async def script(holder):\n    while True: await holder.wait(1)\n",
+        "own.py line 2: the script was still here after",
     ),
     "without leaving time": (
-        "import asyncio\nasync def script(holder):\n    while True:\n        await asyncio.sleep(0)\n",
-        "own.py line 4: the script was still here after",
+        "import asyncio\nasync def script(holder):\n    while True: await asyncio.sleep(0)\n",
+        "own.py line 3: the script was still here after",
     ),
     "for nothing": (
         "import asyncio\nasync def script(holder):\n    await asyncio.Event().wait()\n",

@@ -20,7 +20,7 @@ from stampede.schema.settings.service_settings import Service, read_services
 from stampede.schema.settings.targets import Targets, did_urls
 from stampede.schema.settings.variable_reader import VariableReader, shown
 from stampede.schema.settings.variables import LoadHostVariables
-from stampede.schema.settings.web_address import web_address
+from stampede.schema.settings.web_address import is_reached_at, web_address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +60,7 @@ class Settings(LoadHostVariables):
         reader.ordered("wait_min", "wait_max")
         reader.ordered("presentations_min", "presentations_max")
         for sentence in (
+            *settings._unreachable_agents(),
             *settings._wrong_postgresql(has_own_server=not reader.read("local")),
             *(settings.not_allowed() if reader.is_right("allowed_targets") else ()),
             *thresholds.check(settings.thresholds, settings.load.why_no_phase),
@@ -85,13 +86,22 @@ class Settings(LoadHostVariables):
         return [
             f"{variable} is {shown(value)}, {refusal}"
             for variable, value, url in urls
-            if (host := _netloc(url)) and "${" not in host and (refusal := targets.refusal(url))
+            if url and "${" not in _netloc(url) and (refusal := targets.refusal(url))
         ]
 
     def public(self) -> dict[str, Any]:
         """Settings for results and reports, as plain JSON values. They hold no secret: services name
         theirs as ``${secret:NAME}``."""
         return dataclasses.asdict(self)
+
+    def _unreachable_agents(self) -> list[str]:
+        if is_reached_at(self.agent_host, self.agent_bind):
+            return []
+        everywhere = "::" if ":" in self.agent_host else "0.0.0.0"  # noqa: S104  only told
+        return [
+            f"stampede_agent_bind is {self.agent_bind!r}, where nobody reaches stampede_agent_host, which is "
+            f"{self.agent_host!r}; it must be {self.agent_host} or {everywhere}"
+        ]
 
     def _wrong_postgresql(self, has_own_server: bool) -> list[str]:
         right = "postgresql://USER@HOST:PORT (the password as stampede_secrets.postgresql_password)"
@@ -130,7 +140,7 @@ def _read_load_model(reader: VariableReader) -> LoadModel:
 
 
 def _netloc(url: str) -> str:
-    """The part of a URL with its host; empty when there is none, which is reported elsewhere."""
+    """The part of a URL with its host; empty when there is none."""
     try:
         return urlsplit(url).netloc
     except ValueError:

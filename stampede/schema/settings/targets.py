@@ -74,7 +74,7 @@ def readable(url: str | URL) -> URL | None:
     """A URL; None when no host can be read in it."""
     with contextlib.suppress(ValueError):
         parsed = URL(url)
-        if parsed.raw_host:
+        if parsed.raw_host and parsed.raw_host.isprintable():
             return parsed
     return None
 

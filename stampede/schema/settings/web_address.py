@@ -46,6 +46,21 @@ def bare_host(text: str) -> str:
     return text
 
 
+def is_reached_at(host: str, bind: str) -> bool:
+    """Whether ``host`` leads to a server that listens at ``bind``; of names, and of addresses beyond this machine,
+    which may be translated on their way, only the network can tell.
+
+    >>> is_reached_at("::1", "127.0.0.1")
+    False
+    """
+    try:
+        wanted, listening = ipaddress.ip_address(host), ipaddress.ip_address(bind)
+    except ValueError:
+        return True
+    all_addresses = listening.is_unspecified and listening.version == wanted.version
+    return not wanted.is_loopback or wanted == listening or all_addresses
+
+
 def in_url(host: str) -> str:
     """A host as a URL has it: an IPv6 address in brackets.
 
