@@ -48,9 +48,10 @@ def of_roots(fleet: Fleet, host: str) -> str:
 
 @pytest.fixture
 def runs(fleet: Fleet) -> Iterator[None]:
-    """A run on three hosts."""
+    """A run on three hosts, which have no other."""
     hosts = ("load-1", "load-2", "load-3")
     for host in hosts:
+        as_root(fleet, host, f"rm -rf {RUNS}/*")
         leave_run(fleet, host, "h1")
     yield
     for host in hosts:
