@@ -59,7 +59,12 @@ class Replay:
         except ReportError as error:
             raise BadInput(str(error)) from error
         self.journals = {host.name: host.journal for host in found.hosts if host.journal}
-        self._run = found.run.run_id
+        # The folder of a single host may have any name.
+        self._owners = {
+            host.name: Owner(host.record.host if host.journal.parent == results else host.name, found.run.run_id)
+            for host in found.hosts
+            if host.journal
+        }
         if not self.journals:
             raise BadInput(f"The results folder {results} contains no journal: there is nothing to push.")
         recorded = found.run.settings
@@ -82,7 +87,7 @@ class Replay:
         points = rejected = foreign = 0
         first_rejected = ""
         for name, path in self.journals.items():
-            owner = Owner(name, self._run)
+            owner = self._owners[name]
             for batch, share in batches(path):
                 own = owner.own(batch)
                 foreign += batch.count(b"\n") - own.count(b"\n")
@@ -128,8 +133,8 @@ class Owner:
     """The host whose journal it is: it speaks for itself, and for its run, alone."""
 
     def __init__(self, host: str, run: str) -> None:
-        """``run`` is empty where it is not known."""
-        self._tags = {"host": host} | ({"run": run} if run else {})
+        """Either is empty where it is not known."""
+        self._tags = {name: value for name, value in (("host", host), ("run", run)) if value}
         self._known: dict[bytes, bool] = {}
 
     def own(self, batch: bytes) -> bytes:

@@ -56,6 +56,12 @@ LIMITED = (
         ("run-test", {"load_hosts": {}}, (), NONE),
         ("run-test", *LIMITED),
         ("provision", {"load_hosts": {}} | SERVICES, ("--tags", "clock"), NONE),
+        (
+            "provision",
+            {"load_hosts": {"a": LOCAL}, "others": {"b": LOCAL}},
+            ("--limit", "b"),
+            "--limit b leaves no host of the groups load_hosts, services, metrics",
+        ),
         ("collect", *LIMITED),
         ("stop", {"load_hosts": {}} | SERVICES, (), NONE),
     ],

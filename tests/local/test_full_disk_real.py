@@ -24,7 +24,7 @@ async def script(holder):
                     file.write(bytes(4096))
         except OSError:
             pass
-    for _ in range(20):
+    for _ in range(40):  # the last page of the journal has room for less than 20 records
         await holder.wait(0.2)
         await holder.ping(issuer)
 """
