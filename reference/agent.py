@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 
 from controller.acapy_patches import registry
-from stampede.machine.ports import free_ports
+from stampede.machine.ports import HeldPorts
 from stampede.machine.proxies import without_proxies
 
 
@@ -31,8 +31,8 @@ class Agent:
         self.name = name
         self.endpoint = endpoint
         self.log = log
-        self.inbound_port = free_ports()
-        self._admin_port = free_ports()
+        self._ports = HeldPorts(2)  # held, for other processes look for some while ACA-Py is still starting
+        self.inbound_port, self._admin_port = self._ports.first, self._ports.first + 1
         self._admin_key = secrets.token_urlsafe(24)
         self._folder = folder
         self._trust_file = trust_file
@@ -82,6 +82,7 @@ class Agent:
 
     async def stop(self, grace: float = 3) -> None:
         """Stop the process: SIGTERM, then SIGKILL after `grace` seconds."""
+        self._ports.release()
         if self._session:
             await self._session.close()
         if self._process is None:

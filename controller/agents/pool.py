@@ -22,7 +22,7 @@ from controller.agents.postgresql import Postgresql
 from controller.agents.process import AgentProcess, Announce, check_ports_free
 from controller.agents.wallet import IGNORED_TOPICS, TOPICS, AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
-from stampede.machine.ports import free_ports
+from stampede.machine.ports import HeldPorts
 from stampede.machine.trust import write_trust_file
 from stampede.machine.wallet_space import TMPFS, lacking_space
 from stampede.schema.errors import BadInput, StepError
@@ -49,6 +49,7 @@ class AgentPool:
         overflow: Overflow | None = None,
     ) -> None:
         self.agents: list[AgentProcess] = []
+        self._admin_ports: HeldPorts | None = None
         self._overflow = overflow
         self._settings = settings
         self._run_dir = run_dir
@@ -78,12 +79,12 @@ class AgentPool:
             self._run_dir / "trust.pem",
             *sorted({self._settings.ca_file, *(service.ca_file for service in self._settings.services.values())}),
         )
-        first_admin_port = free_ports(count)
+        self._admin_ports = HeldPorts(count)
         self.agents = [
             AgentProcess(
                 number,
                 self._settings,
-                admin_port=first_admin_port + number,
+                admin_port=self._admin_ports.first + number,
                 run_dir=self._run_dir,
                 wallet_dir=self._wallet_dir,
                 trust_file=trust_file,
@@ -105,6 +106,8 @@ class AgentPool:
                 LOGGER.error("an agent did not stop cleanly: %s", outcome)
         if self._session:
             await self._session.close()
+        if self._admin_ports:
+            self._admin_ports.release()
         await self._webhooks.__aexit__(kind, error, trace)
         shutil.rmtree(self._wallet_dir, ignore_errors=True)
 
