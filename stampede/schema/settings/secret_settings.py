@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stampede.schema.settings.json_values import is_utf8, texts_in
+from stampede.schema.settings.placeholders import SECRET, names_in
 from stampede.schema.settings.variable_reader import VariableReader, kind_of, shown
 
 VARIABLE = "stampede_secrets"
@@ -23,7 +24,6 @@ AROUND = " \t\r\n\v\f\ufeff"
 _UNFIT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """What no HTTP header can carry (RFC 9110, section 5.5)."""
 _UNFIT_WORDS = "holds a line break or another control character, which no HTTP header can carry"
-_USED = re.compile(r"\$\{secret:([^}]*)\}")
 _NAME = re.compile(r"[^{}]{1,128}")
 
 
@@ -91,7 +91,7 @@ def not_sendable(variables: Mapping[str, Any]) -> list[str]:
     problems = [
         f"{header} uses {VARIABLE}.{name}, which {_UNFIT_WORDS}"
         for header, text in _headers(variables.get("stampede_services"))
-        for name in _USED.findall(text)
+        for name in (used.removeprefix(SECRET) for used in names_in(text) if used.startswith(SECRET))
         if _UNFIT.search(secrets.get(name, ""))
     ]
     if variables.get("stampede_influxdb_bucket"):

@@ -15,34 +15,12 @@ from stampede.schema.settings.shapes import CONTROL, LONGEST_TEXT, Duration
 from stampede.schema.settings.variable_reader import VariableReader, kind_of, shown
 from stampede.schema.settings.web_address import is_loopback, web_address
 
+_ALWAYS = frozenset({"run_id", "holder"})
+_OVER_A_CONNECTION = _ALWAYS | {"connection_id", "my_did", "their_did", "invitation_msg_id", "thread_id"}
 KNOWN_VALUES: Mapping[str, frozenset[str]] = {
-    "invitation": frozenset({"run_id", "holder"}),
-    "revocation": frozenset(
-        {
-            "run_id",
-            "holder",
-            "connection_id",
-            "my_did",
-            "their_did",
-            "invitation_msg_id",
-            "thread_id",
-            "cred_ex_id",
-            "rev_reg_id",
-            "cred_rev_id",
-        }
-    ),
-    "result": frozenset(
-        {
-            "run_id",
-            "holder",
-            "connection_id",
-            "my_did",
-            "their_did",
-            "invitation_msg_id",
-            "thread_id",
-            "pres_ex_id",
-        }
-    ),
+    "invitation": _ALWAYS,
+    "revocation": _OVER_A_CONNECTION | {"cred_ex_id", "rev_reg_id", "cred_rev_id"},
+    "result": _OVER_A_CONNECTION | {"pres_ex_id"},
 }
 """The requests that a service can have, each with what a holder knows when it is sent: the names that its URL,
 headers and body may use as ``${name}``, beside ``${secret:NAME}`` and, after the invitation, ``${answer:/POINTER}``.
