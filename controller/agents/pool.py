@@ -16,11 +16,11 @@ import aiohttp
 import psutil
 
 from controller.acapy_patches import registry
+from controller.agents.acapy_wallet import IGNORED_TOPICS, TOPICS, AcapyWallet
 from controller.agents.flags import patch_names
 from controller.agents.inbox import Overflow
 from controller.agents.postgresql import Postgresql
 from controller.agents.process import AgentProcess, Announce, check_ports_free
-from controller.agents.wallet import IGNORED_TOPICS, TOPICS, AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
 from stampede.machine.ports import HeldPorts
 from stampede.machine.trust import write_trust_file

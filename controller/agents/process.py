@@ -15,12 +15,12 @@ import aiohttp
 import psutil
 
 from controller.agents import flags
+from controller.agents.acapy_wallet import TOPICS, AcapyWallet
 from controller.agents.admin import AdminApi
 from controller.agents.flags import AgentIdentity
 from controller.agents.inbox import Inbox, Overflow
 from controller.agents.postgresql import Postgresql
 from controller.agents.restart_policy import RestartPolicy
-from controller.agents.wallet import TOPICS, AcapyWallet
 from controller.agents.webhooks import WebhookReceiver
 from stampede.machine.proxies import without_proxies
 from stampede.schema.errors import AgentDied, AgentError, AgentLost, BadInput

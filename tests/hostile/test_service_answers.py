@@ -12,8 +12,9 @@ import pytest
 from odd_service import INVITATION, ODDITIES, as_json, odd_service
 
 import controller.holder.step
+from controller.agents.acapy_wallet import AcapyWallet
 from controller.agents.inbox import Inbox
-from controller.agents.wallet import AcapyWallet, Presentation
+from controller.agents.wallet import Presentation
 from controller.holder.holder import Holder
 from controller.metrics.journal import Journal
 from controller.run.run import Run

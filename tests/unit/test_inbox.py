@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from controller.agents.acapy_wallet import TOPICS
 from controller.agents.inbox import ASIDE, Inbox, Overflow, Topic
-from controller.agents.wallet import TOPICS
 from stampede.schema.errors import AgentDied
 
 

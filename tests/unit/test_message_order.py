@@ -8,8 +8,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from controller.agents.acapy_wallet import TOPICS, AcapyWallet
 from controller.agents.inbox import Inbox
-from controller.agents.wallet import TOPICS, AcapyWallet, Connection, Credential
+from controller.agents.wallet import Connection, Credential
 from controller.agents.webhooks import WebhookReceiver
 from stampede.schema.errors import NoOffer, ProblemReport
 

@@ -11,10 +11,10 @@ import aiohttp
 import pytest
 
 from controller.agents import process
+from controller.agents.acapy_wallet import TOPICS
 from controller.agents.inbox import Inbox
 from controller.agents.process import AgentProcess
 from controller.agents.restart_policy import RestartPolicy
-from controller.agents.wallet import TOPICS
 from controller.agents.webhooks import WebhookReceiver
 from stampede.machine.ports import free_ports
 from stampede.schema.errors import AgentDied, AgentError, AgentLost

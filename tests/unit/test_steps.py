@@ -11,8 +11,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from controller.agents.acapy_wallet import Topics
 from controller.agents.inbox import Inbox, Topic
-from controller.agents.wallet import Topics
 from controller.agents.webhooks import WebhookReceiver
 from controller.holder.holder import STEPS, Holder
 from controller.run.run import Run
