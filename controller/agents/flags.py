@@ -71,6 +71,7 @@ def command_line(settings: Settings, agent: AgentIdentity) -> list[str]:
         *("--label", f"Stampede {agent.name}"),
         *("--inbound-transport", "http", settings.agent_bind, port),
         *("--outbound-transport", "http"),
+        *("--outbound-transport", "ws"),  # services may have a WebSocket endpoint only
         *("--endpoint", f"http://{in_url(settings.agent_host)}:{port}"),
         *("--admin", "127.0.0.1", str(agent.admin_port)),
         *("--wallet-type", "askar-anoncreds", "--wallet-name", own_store),
@@ -80,6 +81,7 @@ def command_line(settings: Settings, agent: AgentIdentity) -> list[str]:
         *("--multitenancy-config", json.dumps(tenancy)),
         "--auto-accept-invites",
         "--auto-accept-requests",
+        "--auto-ping-connection",  # a connection of RFC 0160 is complete with its first message
         "--auto-respond-credential-offer",
         "--auto-store-credential",
         "--auto-respond-presentation-request",
