@@ -5,7 +5,7 @@ from __future__ import annotations
 from controller.agents.inbox import Topic
 
 UNMATCHED = "unmatched"
-"""State of a presentation request that the agent could not answer by itself (see the patch ``unmatched_requests``)."""
+"""State of a presentation request that the agent cannot answer by itself: see the patch ``unmatched_requests``."""
 OFFERED_BY_1_0, REQUESTED_BY_1_0 = "offer_received", "request_received"
 """States in the elder protocols issue-credential 1.0 and present-proof 1.0 (Aries RFCs 0036, 0037)."""
 
@@ -26,9 +26,7 @@ class Topics:
     )
     credential_exchange_1_0 = Topic("issue_credential", exchange="credential_exchange_id", joins=credential_exchange)
     credential_stored = Topic("issue_credential_v2_0_anoncreds", needs="cred_id_stored", exchange="cred_ex_id")
-    credential_stored_indy = Topic(
-        "issue_credential_v2_0_indy", needs="cred_id_stored", exchange="cred_ex_id", joins=credential_stored
-    )
+    indy_credential_stored = Topic("issue_credential_v2_0_indy", needs="cred_id_stored", exchange="cred_ex_id")
     presentation_exchange = Topic(
         "present_proof_v2_0",
         exchange="thread_id",

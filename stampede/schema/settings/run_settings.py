@@ -34,6 +34,8 @@ class Settings(LoadHostVariables):
     load: LoadModel
     """This host's share of the load."""
     services: Mapping[str, Service]
+    self_attested: Mapping[str, str]
+    """What holders say of themselves, by the names of attributes."""
     influxdb: Influxdb | None
     """None: points are not pushed."""
 
@@ -48,13 +50,19 @@ class Settings(LoadHostVariables):
     @classmethod
     def from_variables(cls, variables: Mapping[str, Any]) -> Settings:
         """Build settings from ``stampede_*`` variables. Raises BadInput with all problems found."""
-        optional = {"stampede_first_holder": 0, "stampede_load_model": catalog.DEFAULT, "stampede_local": True}
+        optional: dict[str, Any] = {
+            "stampede_first_holder": 0,
+            "stampede_load_model": catalog.DEFAULT,
+            "stampede_local": True,
+            "stampede_self_attested": {},
+        }
         reader = VariableReader(optional | dict(variables))
         check_secrets(reader)
         settings = cls(
             **reader.fields(LoadHostVariables),
             load=_read_load_model(reader),
             services=read_services(reader),
+            self_attested=_read_self_attested(reader),
             influxdb=read_influxdb(reader),
         )
         reader.ordered("wait_min", "wait_max")
@@ -146,6 +154,19 @@ def _read_load_model(reader: VariableReader) -> LoadModel:
         for sentence in error.sentences:
             reader.complain(sentence)
         return catalog.load_model(catalog.DEFAULT).read(reader)
+
+
+def _read_self_attested(reader: VariableReader) -> dict[str, str]:
+    found = {}
+    for name, value in reader.read("self_attested").items():
+        if not isinstance(name, str) or isinstance(value, bool) or not isinstance(value, str | int | float):
+            reader.complain(
+                f"stampede_self_attested has {shown(name)}: {shown(value)}; it must map the names of attributes to "
+                "texts or numbers"
+            )
+        else:
+            found[name] = str(value)
+    return found
 
 
 def _netloc(url: str) -> str:

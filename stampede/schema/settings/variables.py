@@ -96,6 +96,7 @@ VARIABLES: dict[str, Shape] = {
     "stampede_script": Text(may_be_empty=False),
     "stampede_secrets": Mapped(),
     "stampede_seed": WholeNumber(minimum=0, at_most=9223372036854775807),
+    "stampede_self_attested": Mapped(),
     "stampede_services": Mapped(),
     "stampede_start_delay": Duration(),
     "stampede_step_timeout": Duration(above_zero=True),
