@@ -74,7 +74,7 @@ def command_line(settings: Settings, agent: AgentIdentity) -> list[str]:
         *("--outbound-transport", "ws"),  # services may have a WebSocket endpoint only
         *("--endpoint", f"http://{in_url(settings.agent_host)}:{port}"),
         *("--admin", "127.0.0.1", str(agent.admin_port)),
-        *("--wallet-type", "askar-anoncreds", "--wallet-name", own_store),
+        *("--wallet-type", settings.wallet_type, "--wallet-name", own_store),
         "--auto-provision",
         "--multitenant",
         "--multitenant-admin",
