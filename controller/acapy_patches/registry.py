@@ -22,11 +22,11 @@ PATCHES = {
         CACHE_SCAN,
         TAILS_FILES,
         ASKAR_ERRORS,
-        SQLITE_CONNECTIONS,
-        SQLITE_WRITERS,
         MISSING_PARENTS,
         ELDER_MESSAGES,
         UNMATCHED_REQUESTS,
+        SQLITE_CONNECTIONS,
+        SQLITE_WRITERS,
     )
 }
 """By name, in the order in which they are applied."""

@@ -23,9 +23,9 @@ class Connection:
     """The configured service whose invitation made it; empty when none is known."""
     answer: Mapping[str, str] = field(default_factory=dict)
     """What requests to that service use of its answer, by the names of their placeholders."""
-    reused: bool = False
+    reused: bool = field(default=False, compare=False)
     """Whether it was there already when its last invitation was accepted."""
-    attached: bool = False
+    attached: bool = field(default=False, compare=False)
     """Whether it came with an offer attached to an invitation; its id is empty when no connection came of that."""
 
 
@@ -42,7 +42,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """A presentation that the verifier has acknowledged. What the verifier found, ACA-Py's ack does not tell."""
+    """A presentation that was sent. What the verifier found of it, not even ACA-Py's acknowledgement tells."""
 
     pres_ex_id: str
     thread_id: str
@@ -76,10 +76,18 @@ class Wallet(Protocol):
         """Propose to the verifier what to request (Aries RFC 0454)."""
 
     async def present_proof(self, invitation: Json) -> Presentation:
-        """Answer the presentation request attached to an invitation (Aries RFCs 0434, 0454)."""
+        """Answer the presentation request attached to an invitation (Aries RFCs 0434, 0454), and await the
+        verifier's acknowledgement."""
 
     async def present_proof_to(self, connection: Connection) -> Presentation:
-        """Answer the presentation request that comes over a connection (Aries RFC 0454)."""
+        """Answer the presentation request that comes over a connection (Aries RFC 0454), and await the verifier's
+        acknowledgement."""
+
+    async def send_proof(self, invitation: Json) -> Presentation:
+        """As ``present_proof``, but done when the presentation is sent: verifiers need not acknowledge it."""
+
+    async def send_proof_to(self, connection: Connection) -> Presentation:
+        """As ``present_proof_to``, but done when the presentation is sent."""
 
     async def receive_revocation_notification(self, credentials: Sequence[Credential]) -> Credential:
         """Await the revocation notification (Aries RFC 0721) for one of these credentials; returns that one.

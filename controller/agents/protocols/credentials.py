@@ -82,9 +82,9 @@ class Credentials(Connections):
                 "offer by 2.0 (RFC 0453)"
             )
         cred_ex_id = offer["cred_ex_id"]
-        await self._check_issued(offer)
+        self._check_issued(offer)
         done = await self._expect(Topics.credential_exchange, "done", "abandoned", cred_ex_id=cred_ex_id)
-        await self._check_issued(done)
+        self._check_issued(done)
         stored = await self._expect(STORED[self._type], cred_ex_id=cred_ex_id)
         credential = Credential(stored["cred_id_stored"], cred_ex_id, done.get("thread_id", ""))
         if stored.get("rev_reg_id"):  # the index in the registry stands in the wallet only
@@ -92,7 +92,7 @@ class Credentials(Connections):
             credential.rev_reg_id, credential.cred_rev_id = kept["rev_reg_id"], str(kept["cred_rev_id"])
         return credential
 
-    async def _check_issued(self, event: Json) -> None:
+    def _check_issued(self, event: Json) -> None:
         """Raise ProblemReport when the issuer, or the holder's agent, has abandoned the exchange."""
         try:
             check_not_abandoned(event, "the credential exchange")

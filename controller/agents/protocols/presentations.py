@@ -40,6 +40,22 @@ class Presentations(Connections):
 
     async def present_proof(self, invitation: Json) -> Presentation:
         """See Wallet."""
+        return await self._presentation(await self._requested_by(invitation), "done")
+
+    async def present_proof_to(self, connection: Connection) -> Presentation:
+        """See Wallet."""
+        return await self._presentation(await self._requested_over(connection), "done")
+
+    async def send_proof(self, invitation: Json) -> Presentation:
+        """See Wallet."""
+        return await self._presentation(await self._requested_by(invitation), "presentation-sent", "done")
+
+    async def send_proof_to(self, connection: Connection) -> Presentation:
+        """See Wallet."""
+        return await self._presentation(await self._requested_over(connection), "presentation-sent", "done")
+
+    async def _requested_by(self, invitation: Json) -> str:
+        """The thread of the presentation request that an invitation carries, which is answered from now on."""
         ready = for_agent(invitation)
         thread_id = attached_thread(ready, REQUEST)
         if thread_id is None:
@@ -47,10 +63,10 @@ class Presentations(Connections):
         received = await self._receive(ready)
         if received.get("connection_id"):
             self._connections.add(received["connection_id"])
-        return await self._presented(thread_id)
+        return thread_id
 
-    async def present_proof_to(self, connection: Connection) -> Presentation:
-        """See Wallet."""
+    async def _requested_over(self, connection: Connection) -> str:
+        """The thread of the next presentation request over a connection."""
         request = await self._expect(
             Topics.presentation_exchange,
             "request-received",
@@ -64,15 +80,16 @@ class Presentations(Connections):
                 "request by 2.0 (RFC 0454)"
             )
         check_not_abandoned(request, "the presentation exchange")
-        return await self._presented(request["thread_id"])
+        return str(request["thread_id"])
 
-    async def _presented(self, thread_id: str) -> Presentation:
-        """Await the end of an exchange, and answer its request where the agent could not."""
-        ends = ("done", "abandoned")
-        event = await self._expect(Topics.presentation_exchange, *ends, UNMATCHED, thread_id=thread_id)
+    async def _presentation(self, thread_id: str, *states: str) -> Presentation:
+        """The presentation of a thread, once it is in one of these states. A request that the agent could not answer
+        by itself is answered here."""
+        exchange, ends = Topics.presentation_exchange, (*states, "abandoned")
+        event = await self._expect(exchange, *ends, UNMATCHED, thread_id=thread_id)
         if event["state"] == UNMATCHED:
             await self._answer(event["pres_ex_id"])
-            event = await self._expect(Topics.presentation_exchange, *ends, thread_id=thread_id)
+            event = await self._expect(exchange, *ends, thread_id=thread_id)
         check_not_abandoned(event, "the presentation exchange")
         if str(event.get("verified", "true")) == "false":
             raise PresentationRejected("the verifier found the presentation not valid")

@@ -30,7 +30,9 @@ class Topics:
     presentation_exchange = Topic(
         "present_proof_v2_0",
         exchange="thread_id",
-        awaited=frozenset({"request-received", "done", "abandoned", UNMATCHED, REQUESTED_BY_1_0}),
+        awaited=frozenset(
+            {"request-received", "presentation-sent", "done", "abandoned", UNMATCHED, REQUESTED_BY_1_0}
+        ),
     )
     presentation_exchange_1_0 = Topic("present_proof", exchange="thread_id", joins=presentation_exchange)
     revocation_notification = Topic("revocation-notification-v2", exchange="credential_id")
