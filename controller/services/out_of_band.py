@@ -32,7 +32,7 @@ def for_agent(message: Json, schemes: Sequence[str] = SCHEMES) -> Json:
         raise BadInvitation(f"the invitation expired at {expired}")
     if "/out-of-band/" not in str(invitation.get("@type")):
         return invitation
-    invitation.setdefault("@id", str(uuid.uuid4()))
+    invitation["@id"] = str(invitation.get("@id") or uuid.uuid4())
     code = invitation.get("goal_code")
     invitation |= {"goal": invitation.get("goal") or code} if code else {}
     if not code:
@@ -46,6 +46,8 @@ def for_agent(message: Json, schemes: Sequence[str] = SCHEMES) -> Json:
 
 def attached_thread(invitation: Json, kind: str) -> str | None:
     """The thread of the first message of a ``kind`` (OFFER, REQUEST) that an invitation carries, if any."""
+    if "/out-of-band/" not in str(invitation.get("@type")):
+        return None
     for attachment in invitation.get("requests~attach") or []:
         message = attachment["data"]["json"]
         if kind in str(message.get("@type")):
@@ -127,4 +129,4 @@ def _answerable(attached: Any, parent: str) -> list[Json]:
 def _of_thread(message: Json, parent: str) -> Json:
     thread = message.get("~thread")
     threaded = (thread if isinstance(thread, dict) else {}) | {"pthid": parent}
-    return {"@id": str(uuid.uuid4())} | message | {"~thread": threaded}
+    return message | {"@id": str(message.get("@id") or uuid.uuid4()), "~thread": threaded}
