@@ -49,17 +49,16 @@ class Topics:
 TOPICS = {topic.name: topic for topic in vars(Topics).values() if isinstance(topic, Topic)}
 STORED = {"askar-anoncreds": Topics.credential_stored, "askar": Topics.indy_credential_stored}
 """What tells, by the type of the wallet, that it has stored a credential, whatever the format of its offer."""
-UNFIT = {
+WRONG_TYPE = {
     "askar-anoncreds": (
-        "No supported formats",
-        "issuers of ACA-Py 1.1 and older issue to wallets with stampede_wallet_type: askar only",
+        "the offer has the format indy only, and issuers of ACA-Py 1.1 and older issue that to wallets with "
+        "stampede_wallet_type: askar alone"
     ),
-    "askar": (
-        "requires AskarAnonCreds",
-        "stampede_wallet_type is askar, which takes the format indy only; it must be askar-anoncreds for this offer",
-    ),
+    "askar": "stampede_wallet_type is askar, which takes the format indy only; it must be askar-anoncreds for this",
 }
-"""By the type of the wallet: how an exchange is abandoned for which it is the wrong one, and what helps."""
+"""What helps, by the type of a wallet that cannot take what it is offered or asked for."""
+NEEDS_ANONCREDS = "requires AskarAnonCreds"
+"""ACA-Py's words for a request that a wallet of type askar cannot answer."""
 REUSED = "reuse-accepted"
 """State of an invitation whose sender has agreed to go on with the connection that there is (Aries RFC 0434)."""
 DISCLOSURES_POLL = 0.05
@@ -130,10 +129,12 @@ class AcapyWallet:
             connection_id=connection_id,
             missing=NoOffer,
         )
-        self._check_issued(offer)
+        check_not_abandoned(offer, "the credential exchange")
         cred_ex_id = offer["cred_ex_id"]
+        if self._type == "askar" and await self._is_offered(cred_ex_id, "anoncreds"):  # it would wait in vain
+            raise ProblemReport(f"the offer has the format anoncreds only; {WRONG_TYPE['askar']}")
         done = await self._expect(Topics.credential_exchange, "done", "abandoned", cred_ex_id=cred_ex_id)
-        self._check_issued(done)
+        await self._check_issued(done)
         stored = await self._expect(STORED[self._type], cred_ex_id=cred_ex_id)
         credential = Credential(stored["cred_id_stored"], cred_ex_id, done.get("thread_id", ""))
         if stored.get("rev_reg_id"):  # the index in the registry stands in the wallet only
@@ -141,15 +142,23 @@ class AcapyWallet:
             credential.rev_reg_id, credential.cred_rev_id = kept["rev_reg_id"], str(kept["cred_rev_id"])
         return credential
 
-    def _check_issued(self, event: Json) -> None:
+    async def _check_issued(self, event: Json) -> None:
         """Raise ProblemReport when the issuer, or the holder's agent, has abandoned the exchange."""
         try:
             check_not_abandoned(event, "the credential exchange")
         except ProblemReport as error:
-            sign, advice = UNFIT[self._type]
-            if sign in error.detail:
-                raise ProblemReport(f"{error.detail}; {advice}") from None
+            if self._type == "askar-anoncreds" and await self._is_offered(event["cred_ex_id"], "indy"):
+                raise ProblemReport(f"{error.detail}; {WRONG_TYPE[self._type]}") from None
             raise
+
+    async def _is_offered(self, cred_ex_id: str, only: str) -> bool:
+        """Whether a credential is offered in no other format; False when the agent has forgotten the offer."""
+        try:
+            record = await self._admin.call("GET", f"/issue-credential-2.0/records/{cred_ex_id}", token=self._token)
+        except AgentError:
+            return False
+        formats = record.get("cred_ex_record", {}).get("by_format", {}).get("cred_offer", {})
+        return set(formats) == {only}
 
     async def present_proof(self, invitation: Json) -> Presentation:
         """See Wallet."""
@@ -171,9 +180,13 @@ class AcapyWallet:
             await self._expect(Topics.presentation_exchange, "done", "abandoned", thread_id=request["thread_id"])
         )
 
-    @staticmethod
-    def _presented(event: Json) -> Presentation:
-        check_not_abandoned(event, "the presentation exchange")
+    def _presented(self, event: Json) -> Presentation:
+        try:
+            check_not_abandoned(event, "the presentation exchange")
+        except ProblemReport as error:
+            if self._type == "askar" and NEEDS_ANONCREDS in error.detail:
+                raise ProblemReport(f"{error.detail}; {WRONG_TYPE[self._type]}") from None
+            raise
         if str(event.get("verified", "true")) == "false":
             raise PresentationRejected("the verifier found the presentation not valid")
         return Presentation(str(event.get("pres_ex_id", "")), str(event.get("thread_id", "")))
