@@ -40,7 +40,7 @@ class Topics:
     presentation_exchange = Topic(
         "present_proof_v2_0",
         exchange="thread_id",
-        awaited=frozenset({"request-received", "done", "abandoned"}),
+        awaited=frozenset({"request-received", "presentation-sent", "done", "abandoned"}),
     )
     revocation_notification = Topic("revocation-notification-v2", exchange="credential_id")
     ping = Topic("ping", exchange="thread_id", awaited=frozenset({"response_received"}))
@@ -162,25 +162,39 @@ class AcapyWallet:
 
     async def present_proof(self, invitation: Json) -> Presentation:
         """See Wallet."""
+        return await self._presentation(await self._requested_by(invitation), "done")
+
+    async def present_proof_to(self, connection: Connection) -> Presentation:
+        """See Wallet."""
+        return await self._presentation(await self._requested_over(connection), "done")
+
+    async def send_proof(self, invitation: Json) -> Presentation:
+        """See Wallet."""
+        return await self._presentation(await self._requested_by(invitation), "presentation-sent", "done")
+
+    async def send_proof_to(self, connection: Connection) -> Presentation:
+        """See Wallet."""
+        return await self._presentation(await self._requested_over(connection), "presentation-sent", "done")
+
+    async def _requested_by(self, invitation: Json) -> str:
+        """The thread of the presentation request that an invitation carries, which is answered from now on."""
         thread_id = request_thread_id(invitation)
         if thread_id is None:
             raise BadInvitation("the invitation carries no presentation request (no requests~attach in it)")
         await self._receive(invitation)
-        return self._presented(
-            await self._expect(Topics.presentation_exchange, "done", "abandoned", thread_id=thread_id)
-        )
+        return thread_id
 
-    async def present_proof_to(self, connection: Connection) -> Presentation:
-        """See Wallet."""
+    async def _requested_over(self, connection: Connection) -> str:
+        """The thread of the next presentation request over a connection."""
         request = await self._expect(
             Topics.presentation_exchange, "request-received", "abandoned", connection_id=connection.connection_id
         )
         check_not_abandoned(request, "the presentation exchange")
-        return self._presented(
-            await self._expect(Topics.presentation_exchange, "done", "abandoned", thread_id=request["thread_id"])
-        )
+        return str(request["thread_id"])
 
-    def _presented(self, event: Json) -> Presentation:
+    async def _presentation(self, thread_id: str, *states: str) -> Presentation:
+        """The presentation of a thread, once it is in one of these states."""
+        event = await self._expect(Topics.presentation_exchange, *states, "abandoned", thread_id=thread_id)
         try:
             check_not_abandoned(event, "the presentation exchange")
         except ProblemReport as error:

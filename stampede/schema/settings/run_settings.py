@@ -50,12 +50,7 @@ class Settings(LoadHostVariables):
     @classmethod
     def from_variables(cls, variables: Mapping[str, Any]) -> Settings:
         """Build settings from ``stampede_*`` variables. Raises BadInput with all problems found."""
-        optional = {
-            "stampede_first_holder": 0,
-            "stampede_load_model": catalog.DEFAULT,
-            "stampede_local": True,
-            "stampede_ledgers": [],
-        }
+        optional = {"stampede_first_holder": 0, "stampede_load_model": catalog.DEFAULT, "stampede_local": True}
         reader = VariableReader(optional | dict(variables))
         check_secrets(reader)
         settings = cls(
