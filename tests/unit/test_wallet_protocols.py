@@ -345,3 +345,23 @@ async def test_a_presentation_is_proposed_in_the_format_of_the_wallet() -> None:
         "comment": "",
         "presentation_proposal": {"anoncreds": {"requested_attributes": {"a": {"name": "n"}}}},
     }
+
+
+async def test_a_wallet_of_type_askar_names_the_setting_at_a_request_in_the_other_format() -> None:
+    agent = Agent(**{RECORD: requested({})})
+    holder = AcapyWallet(agent, Inbox(TOPICS), "w", "token", up, "askar")  # type: ignore[arg-type]
+    unmatched(holder)
+    with pytest.raises(ProblemReport, match="stampede_wallet_type is askar"):
+        await holder.present_proof_to(VERIFIER)
+
+
+async def test_an_offer_in_a_format_that_holders_leave_out_is_told() -> None:
+    record = {"cred_ex_record": {"by_format": {"cred_offer": {"vc_di": {}}}}}
+    holder, _ = wallet({"/issue-credential-2.0/records/x1": record})
+    event = {"cred_ex_id": "x1", "connection_id": "c1", "thread_id": "o1"}
+    holder.inbox.deliver("issue_credential_v2_0", event | {"state": "offer-received"})
+    holder.inbox.deliver("issue_credential_v2_0", event | {"state": "abandoned", "error_msg": "no"})
+    with pytest.raises(
+        UnsupportedProtocol, match=r"offers in the format vc_di, .* it must offer in anoncreds or indy"
+    ):
+        await holder.receive_credential(Connection("issuer", "c1"))

@@ -10,23 +10,22 @@ from controller.agents.protocols.topics import OFFERED_BY_1_0, Topics
 from controller.agents.wallet import Connection, Credential
 from controller.services.invitation import Json
 from controller.services.out_of_band import OFFER, attached_thread, for_agent
-from stampede.schema.errors import BadInvitation, NoOffer, ProblemReport, UnsupportedProtocol
+from stampede.schema.errors import AgentError, BadInvitation, NoOffer, ProblemReport, UnsupportedProtocol
 
 STORED = {"askar-anoncreds": Topics.credential_stored, "askar": Topics.indy_credential_stored}
 """What tells, by the type of the wallet, that it has stored a credential, whatever the format of its offer."""
-UNFIT = {
+WRONG_TYPE = {
     "askar-anoncreds": (
-        "No supported formats",
-        "issuers of ACA-Py 1.1 and older issue to wallets with stampede_wallet_type: askar only",
+        "the offer has the format indy only, and issuers of ACA-Py 1.1 and older issue that to wallets with "
+        "stampede_wallet_type: askar alone"
     ),
-    "askar": (
-        "requires AskarAnonCreds",
-        "stampede_wallet_type is askar, which takes the format indy only; it must be askar-anoncreds for this offer",
-    ),
+    "askar": "stampede_wallet_type is askar, which takes the format indy only; it must be askar-anoncreds for this",
 }
-"""By the type of the wallet: how an exchange is abandoned for which it is the wrong one, and what helps."""
+"""What helps, by the type of a wallet that cannot take what it is offered or asked for."""
 FORMATS = {"askar-anoncreds": "anoncreds", "askar": "indy"}
 """The format of credentials and presentations, by the type of the wallet."""
+LEFT_OUT = "vc_di"
+"""The format of a credential of W3C's data model with data integrity proofs, which holders leave out."""
 NOTIFIED = ("", "indy::", "anoncreds::", "indy-anoncreds::")
 """What stands before the id of a revocation registry in a notification: nothing in version 2.0, in 1.0 the format."""
 
@@ -81,10 +80,12 @@ class Credentials(Connections):
                 "the issuer offers by issue-credential 1.0 (Aries RFC 0036), which holders do not speak; it must "
                 "offer by 2.0 (RFC 0453)"
             )
+        check_not_abandoned(offer, "the credential exchange")
         cred_ex_id = offer["cred_ex_id"]
-        self._check_issued(offer)
+        if self._type == "askar" and await self._offered(cred_ex_id) == {"anoncreds"}:  # it would wait in vain
+            raise ProblemReport(f"the offer has the format anoncreds only; {WRONG_TYPE['askar']}")
         done = await self._expect(Topics.credential_exchange, "done", "abandoned", cred_ex_id=cred_ex_id)
-        self._check_issued(done)
+        await self._check_issued(done)
         stored = await self._expect(STORED[self._type], cred_ex_id=cred_ex_id)
         credential = Credential(stored["cred_id_stored"], cred_ex_id, done.get("thread_id", ""))
         if stored.get("rev_reg_id"):  # the index in the registry stands in the wallet only
@@ -92,15 +93,29 @@ class Credentials(Connections):
             credential.rev_reg_id, credential.cred_rev_id = kept["rev_reg_id"], str(kept["cred_rev_id"])
         return credential
 
-    def _check_issued(self, event: Json) -> None:
-        """Raise ProblemReport when the issuer, or the holder's agent, has abandoned the exchange."""
+    async def _check_issued(self, event: Json) -> None:
+        """Raise ProblemReport when the issuer, or the holder's agent, has abandoned the exchange, UnsupportedProtocol
+        when that was for the format of the credential."""
         try:
             check_not_abandoned(event, "the credential exchange")
         except ProblemReport as error:
-            sign, advice = UNFIT[self._type]
-            if sign in error.detail:
-                raise ProblemReport(f"{error.detail}; {advice}") from None
+            formats = await self._offered(event["cred_ex_id"])
+            if formats == {LEFT_OUT}:
+                raise UnsupportedProtocol(
+                    f"the issuer offers in the format {LEFT_OUT}, which holders do not take; it must offer in anoncreds "
+                    f"or indy ({error.detail})"
+                ) from None
+            if self._type == "askar-anoncreds" and formats == {"indy"}:
+                raise ProblemReport(f"{error.detail}; {WRONG_TYPE[self._type]}") from None
             raise
+
+    async def _offered(self, cred_ex_id: str) -> set[str]:
+        """The formats in which a credential is offered; none when the agent has forgotten the offer."""
+        try:
+            record = await self._get(f"/issue-credential-2.0/records/{cred_ex_id}")
+        except AgentError:
+            return set()
+        return set(record.get("cred_ex_record", {}).get("by_format", {}).get("cred_offer", {}))
 
     async def receive_revocation_notification(self, credentials: Sequence[Credential]) -> Credential:
         """See Wallet."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from controller.agents.admin import check_not_abandoned
 from controller.agents.protocols.connections import Connections
-from controller.agents.protocols.credentials import FORMATS
+from controller.agents.protocols.credentials import FORMATS, WRONG_TYPE
 from controller.agents.protocols.topics import REQUESTED_BY_1_0, UNMATCHED, Topics
 from controller.agents.wallet import Connection, Presentation
 from controller.services.invitation import Json
@@ -20,8 +20,10 @@ from stampede.schema.errors import (
     UnsupportedProtocol,
 )
 
-READ = ("anoncreds", "indy")
-"""The formats of requests that a wallet can answer."""
+READ = {"askar-anoncreds": ("anoncreds", "indy"), "askar": ("indy",)}
+"""The formats of requests that a wallet can answer, by its type."""
+NEEDS_ANONCREDS = "requires AskarAnonCreds"
+"""ACA-Py's words for a request that a wallet of type askar cannot answer."""
 
 
 class Presentations(Connections):
@@ -90,20 +92,31 @@ class Presentations(Connections):
         if event["state"] == UNMATCHED:
             await self._answer(event["pres_ex_id"])
             event = await self._expect(exchange, *ends, thread_id=thread_id)
-        check_not_abandoned(event, "the presentation exchange")
+        self._check_presented(event)
         if str(event.get("verified", "true")) == "false":
             raise PresentationRejected("the verifier found the presentation not valid")
         return Presentation(str(event.get("pres_ex_id", "")), str(event.get("thread_id", "")))
+
+    def _check_presented(self, event: Json) -> None:
+        """Raise ProblemReport when the verifier, or the holder's agent, has abandoned the exchange."""
+        try:
+            check_not_abandoned(event, "the presentation exchange")
+        except ProblemReport as error:
+            if self._type == "askar" and NEEDS_ANONCREDS in error.detail:
+                raise ProblemReport(f"{error.detail}; {WRONG_TYPE[self._type]}") from None
+            raise
 
     async def _answer(self, pres_ex_id: str) -> None:
         """Send a presentation of credentials and self-attested values. Raises RequestUnmatched."""
         path = f"/present-proof-2.0/records/{pres_ex_id}"
         requests = (await self._get(path)).get("by_format", {}).get("pres_request", {})
-        name = next((each for each in READ if each in requests), "")
+        name = next((each for each in READ[self._type] if each in requests), "")
+        if not name and self._type == "askar" and "anoncreds" in requests:
+            raise ProblemReport(f"the verifier requests in the format anoncreds; {WRONG_TYPE[self._type]}")
         if not name:
             raise UnsupportedProtocol(
                 f"the verifier requests in the format {', '.join(requests) or 'of no name'}, which holders do not "
-                f"speak; it must be one of {', '.join(READ)}"
+                f"speak; it must be one of {', '.join(READ[self._type])}"
             )
         answer, missing = await self._selected(path, requests[name])
         if missing:
