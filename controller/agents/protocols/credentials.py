@@ -102,8 +102,8 @@ class Credentials(Connections):
             formats = await self._offered(event["cred_ex_id"])
             if formats == {LEFT_OUT}:
                 raise UnsupportedProtocol(
-                    f"the issuer offers in the format {LEFT_OUT}, which holders do not take; it must offer in anoncreds "
-                    f"or indy ({error.detail})"
+                    f"the issuer offers in the format {LEFT_OUT}, which holders do not take; it must offer in "
+                    f"anoncreds or indy ({error.detail})"
                 ) from None
             if self._type == "askar-anoncreds" and formats == {"indy"}:
                 raise ProblemReport(f"{error.detail}; {WRONG_TYPE[self._type]}") from None
