@@ -23,6 +23,7 @@ from stampede.schema.errors import (
     StepTimeout,
 )
 from stampede.schema.records import REUSED, VERIFIED
+from stampede.schema.settings.service_settings import MEDIATOR
 from stampede.schema.settings.targets import invitation_urls, readable
 
 LONGEST_STEP_NAME = 64
@@ -59,22 +60,32 @@ class Holder:
     # ------------------------------------------------------------------ steps
 
     async def connect_to_mediator(self) -> None:
-        """Connect to the mediator by its public DID and have mediation granted (RFCs 0023, 0211).
+        """Connect to the mediator and have mediation granted (RFCs 0023, 0434, 0211).
 
-        Does nothing when ``stampede_mediator_did`` is empty. Connections made afterwards are routed
+        It is known by its public DID, ``stampede_mediator_did``, or by ``stampede_mediator_invitation``, which may have
+        to be requested by HTTPS first; without either this does nothing. Connections made afterwards are routed
         through the mediator.
         """
-        if did := self.context.settings.mediator_did:
-            await self._connect_to_mediator(did)
+        settings = self.context.settings
+        mediator: str | Json | None = settings.mediator_did
+        if (known := settings.mediator_invitation) and not mediator:
+            mediator = dict(known.message) if known.message else await self._request_invitation(MEDIATOR)
+        if mediator:
+            await self._connect_to_mediator(mediator)
 
     @step("connect_to_mediator")
-    async def _connect_to_mediator(self, did: str) -> None:
-        await self.wallet.connect_to_mediator(did)
+    async def _connect_to_mediator(self, mediator: str | Json) -> None:
+        if not isinstance(mediator, str):
+            self._check_targets(mediator, MEDIATOR)
+        await self.wallet.connect_to_mediator(mediator)
 
-    @step("request_invitation")
-    async def request_invitation(self, service: str) -> Json:
+    async def request_invitation(self, service: str) -> Json | None:
         """Request an out-of-band invitation (RFC 0434) from ``service`` by HTTPS; returns it."""
         self._check_service(service)
+        return await self._request_invitation(service)
+
+    @step("request_invitation")
+    async def _request_invitation(self, service: str) -> Json:
         return await self.context.services.request_invitation(service, self._values())
 
     async def connect(self, service: str, name: str = "", invitation: Json | None = None) -> Connection | None:

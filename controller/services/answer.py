@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from stampede.schema.errors import ServiceRefused
+from stampede.schema.invitation_urls import too_deep
 
-DEEPEST = 100
-"""Levels of nesting in JSON that is taken; no message has so many, and deeper ones are not easily sent on."""
 CHARSETS = frozenset(
     {"utf-8", "utf-8-sig", "ascii", "iso8859-1", "iso8859-15", "cp1252", "utf-16", "utf-16-le", "utf-16-be"}
 )
@@ -60,21 +59,6 @@ def json_or_text(text: str) -> Any:
     except (ValueError, RecursionError):
         return text
     return text if too_deep(value) else value
-
-
-def too_deep(value: Any) -> bool:
-    """Whether a JSON value is nested deeper than ``DEEPEST``."""
-    level = [value]
-    for _ in range(DEEPEST):
-        level = [
-            item
-            for each in level
-            if isinstance(each, dict | list)
-            for item in (each.values() if isinstance(each, dict) else each)
-        ]
-        if not level:
-            return False
-    return True
 
 
 def at_pointer(document: Any, pointer: str) -> Any:

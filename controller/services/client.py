@@ -47,7 +47,7 @@ class HttpServices:
     """
 
     def __init__(self, settings: Settings, secrets: Mapping[str, str]) -> None:
-        self._services = settings.services
+        self._services = settings.asked
         self._ca_file = settings.ca_file
         self._limit = settings.step_timeout
         self._secrets = {f"{SECRET}{name}": value for name, value in secrets.items()}
@@ -133,7 +133,7 @@ class HttpServices:
 
     def _request(self, service: str, kind: str, configured: HttpRequest, values: Mapping[str, str]) -> Request:
         """A request with its placeholders filled in, to a host that may be loaded."""
-        where = f"stampede_services.{service}.{kind}.url is {configured.url!r}"
+        where = f"{self._services[service].variable(f'{kind}.url')} is {configured.url!r}"
         replacements = {**values, **self._secrets}
         try:
             url = URL(fill_in_url(configured.url, replacements))

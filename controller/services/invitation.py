@@ -5,24 +5,20 @@ What comes from a service may have any shape: it is taken, or refused with BadIn
 
 from __future__ import annotations
 
-import base64
-import binascii
 import itertools
 import json
-import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import unquote
 
 import base58
 
-from controller.services.answer import at_pointer, json_or_text, too_deep
+from controller.services.answer import at_pointer, json_or_text
 from stampede.schema.errors import BadInvitation
+from stampede.schema.invitation_urls import Json as Json
+from stampede.schema.invitation_urls import decoded, first_of
+from stampede.schema.invitation_urls import from_url as from_url
 
-URL_PARAMETERS = ("oob", "c_i", "d_m")
-"""Query parameters that carry a message: out-of-band (RFC 0434), connection invitation (RFC 0160),
-and a connectionless message (d_m, a legacy form of RFC 0160)."""
 MOST_VALUES = 10_000
 """Values of a response in which an invitation is looked for."""
 DEEPEST_VALUE = 8
@@ -30,11 +26,6 @@ DEEPEST_VALUE = 8
 
 LONGEST_KEY = 44
 """Characters of a key of 32 bytes in base58."""
-
-# Also behind a fragment, as in single-page applications, and in a text that is more than a URL.
-_PARAMETER = re.compile(rf"""[?&#;]({"|".join(URL_PARAMETERS)})=([^&#;\s"'<>\\]*)""")
-
-type Json = dict[str, Any]
 
 
 class Invitation(dict[str, Any]):
@@ -51,16 +42,6 @@ class Invitation(dict[str, Any]):
 def answer_of(invitation: Json) -> Mapping[str, str]:
     """What later requests may use of the answer that an invitation came with; nothing when it came otherwise."""
     return invitation.answer if isinstance(invitation, Invitation) else {}
-
-
-def from_url(url: str) -> Json | None:
-    """The invitation in a URL's ``oob=``, ``c_i=`` or ``d_m=``; None when there is no such parameter.
-
-    Raises BadInvitation when it cannot be decoded.
-    """
-    found = _PARAMETER.findall(url) or _PARAMETER.findall(unquote(url))  # a URL may stand within another one
-    in_order = sorted(found, key=lambda parameter: URL_PARAMETERS.index(parameter[0]))
-    return _first(_decode(unquote(value), f"the URL's {name}=") for name, value in in_order)
 
 
 def from_response(text: str, found_at: str = "") -> Json:
@@ -82,7 +63,7 @@ def from_response(text: str, found_at: str = "") -> Json:
             raise BadInvitation(f"no invitation at {found_at} of the response: {text}")
         return found
     candidates = itertools.islice(_values(body), MOST_VALUES) if not found_at else iter((body,))
-    found = _first(_found_or_reason(candidate) for candidate in candidates)
+    found = first_of(_found_or_reason(candidate) for candidate in candidates)
     if found is None:
         raise BadInvitation(f"no invitation in the response: {text if text.strip() else 'it is empty'}")
     return found
@@ -155,25 +136,13 @@ def attached_message(attachment: Any) -> Json:
     if isinstance(message, str):
         message = json_or_text(message)
     elif message is None and isinstance(data.get("base64"), str):
-        found = _decode(data["base64"], "an attachment of the invitation")
+        found = decoded(data["base64"], "an attachment of the invitation")
         if isinstance(found, BadInvitation):
             raise found
         message = found
     if not isinstance(message, dict):
         raise BadInvitation(f"an attachment of the invitation holds no message: {_as_text(attachment)}")
     return message
-
-
-def _first(candidates: Iterable[Json | BadInvitation | None]) -> Json | None:
-    """The first invitation; when there is none, the first reason why a candidate is none is raised, if any."""
-    reason = None
-    for candidate in candidates:
-        if isinstance(candidate, dict):
-            return candidate
-        reason = reason or candidate
-    if reason is not None:
-        raise reason
-    return None
 
 
 def _found_or_reason(value: Any) -> Json | BadInvitation | None:
@@ -208,22 +177,6 @@ def _values(value: Any, depth: int = 0) -> Iterator[Any]:
     if depth < DEEPEST_VALUE and isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _values(item, depth + 1)
-
-
-def _decode(text: str, where: str) -> Json | BadInvitation:
-    """The message that a text is in base64, or why it is none."""
-    padded = "".join(text.split()).replace("-", "+").replace("_", "/").rstrip("=")
-    try:
-        message = json.loads(base64.b64decode(padded + "=" * (-len(padded) % 4)))
-    except (binascii.Error, ValueError, RecursionError):
-        return BadInvitation(f"{where} does not hold base64url-encoded JSON: {text}")
-    if not isinstance(message, dict):
-        return BadInvitation(f"{where} holds no JSON object: {text}")
-    if not isinstance(message.get("@type") or message.get("type"), str):
-        return BadInvitation(f"{where} holds no message, which has an @type: {text}")
-    if too_deep(message):
-        return BadInvitation(f"{where} holds JSON that is nested too deep")
-    return message
 
 
 def _mapping(value: Any) -> Json:

@@ -37,12 +37,12 @@ def probe(settings: Settings) -> list[str]:
     problems = ca_file_problems(_ca_files(settings))
     if problems:
         return problems
-    for service in settings.services.values():
+    for service in settings.asked.values():
         ca_files = (settings.ca_file, service.ca_file)
         for kind, request in service.requests():
             # a URL may hold ${name} in its path; server and port are what is probed
             origin = "{0.scheme}://{0.netloc}".format(urlsplit(request.url))
-            variable = f"stampede_services.{service.name}.{kind}.url"
+            variable = service.variable(f"{kind}.url")
             if "${" not in origin and (problem := _failure_of(origin, *ca_files)):
                 problems.append(f"{variable} is {request.url!r}, but {problem}")
     targets = Targets(settings.allowed_targets)

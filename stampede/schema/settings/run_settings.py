@@ -16,9 +16,10 @@ from stampede.schema.errors import BadInput
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.influxdb_settings import Influxdb, read_influxdb
 from stampede.schema.settings.ledger_settings import Ledger, read_ledgers, where
+from stampede.schema.settings.mediator_settings import VARIABLE, MediatorInvitation, read_mediator_invitation
 from stampede.schema.settings.secret_settings import check_secrets
 from stampede.schema.settings.service_settings import Service, read_services
-from stampede.schema.settings.targets import Targets, did_urls
+from stampede.schema.settings.targets import Targets, did_urls, invitation_urls
 from stampede.schema.settings.variable_reader import VariableReader, shown
 from stampede.schema.settings.variables import LoadHostVariables
 from stampede.schema.settings.web_address import is_reached_at, web_address
@@ -35,6 +36,8 @@ class Settings(LoadHostVariables):
     load: LoadModel
     """This host's share of the load."""
     services: Mapping[str, Service]
+    mediator_invitation: MediatorInvitation | None
+    """None: the mediator is known by ``mediator_did``, or there is none."""
     self_attested: Mapping[str, str]
     """What holders say of themselves, by the names of attributes."""
     ledgers: tuple[Ledger, ...]
@@ -49,6 +52,12 @@ class Settings(LoadHostVariables):
             name = name.removesuffix(ending)
         return re.sub(r"[^A-Za-z0-9._-]", "_", name) or "scenario"
 
+    @property
+    def asked(self) -> Mapping[str, Service]:
+        """All that holders ask by HTTPS, by name: the services, and the mediator where its invitation is asked for."""
+        mediator = self.mediator_invitation.service if self.mediator_invitation else None
+        return {**self.services, mediator.name: mediator} if mediator else self.services
+
     @classmethod
     def from_variables(cls, variables: Mapping[str, Any]) -> Settings:
         """Build settings from ``stampede_*`` variables. Raises BadInput with all problems found."""
@@ -57,6 +66,7 @@ class Settings(LoadHostVariables):
             "stampede_load_model": catalog.DEFAULT,
             "stampede_local": True,
             "stampede_self_attested": {},
+            "stampede_mediator_invitation": "",
         }
         reader = VariableReader(optional | dict(variables))
         check_secrets(reader)
@@ -64,6 +74,7 @@ class Settings(LoadHostVariables):
             **reader.fields(LoadHostVariables),
             load=_read_load_model(reader),
             services=read_services(reader),
+            mediator_invitation=read_mediator_invitation(reader),
             self_attested=_read_self_attested(reader),
             ledgers=read_ledgers(reader),
             influxdb=read_influxdb(reader),
@@ -91,10 +102,12 @@ class Settings(LoadHostVariables):
             return error.sentences
         urls = [("stampede_mediator_did", self.mediator_did, url) for url in did_urls(self.mediator_did)]
         urls += [(variable, url, url) for variable, url in self.genesis_urls()]
-        for name, service in self.services.items():
+        if (mediator := self.mediator_invitation) and mediator.message:
+            urls += [(VARIABLE, url, url) for url in invitation_urls(dict(mediator.message))]
+        for service in self.asked.values():
             for kind, request in service.requests():
                 if web_address(request.url):  # what is no URL is told as such
-                    urls.append((f"stampede_services.{name}.{kind}.url", request.url, request.url))
+                    urls.append((service.variable(f"{kind}.url"), request.url, request.url))
         return [
             f"{variable} is {shown(value)}, {refusal}"
             for variable, value, url in urls

@@ -38,6 +38,10 @@ _SECRET_HEADER = re.compile("auth|token|secret|passw|credential|cookie|api-?key|
 """Found in the name of a header, in lower case: its value is a secret."""
 
 
+MEDIATOR = "the mediator"
+"""As which service holders ask for their mediator's invitation: a name that no entry of stampede_services can have."""
+
+
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
     """A request that a holder sends to a service, as the user configured it."""
@@ -79,6 +83,12 @@ class Service:
     ca_file: str = ""
     result: ResultRequest | None = None
     """How a verifier is asked what it found of a presentation; None: it is not asked."""
+
+    def variable(self, key: str) -> str:
+        """How the settings name a part of the service, such as ``invitation.url``."""
+        if self.name == MEDIATOR:
+            return f"stampede_mediator_invitation{key.removeprefix('invitation')}"
+        return f"stampede_services.{self.name}.{key}"
 
     def requests(self) -> Iterator[tuple[str, HttpRequest]]:
         """The requests that the service has, each with its key in the settings."""
@@ -134,15 +144,16 @@ def _read_service(reader: VariableReader, where: str, name: str, entry: Any) -> 
     revocation = entry.get("revocation")
     return Service(
         name,
-        _read_request(reader, where, "invitation", entry["invitation"]) or nothing,
-        _read_request(reader, where, "revocation", revocation) if revocation is not None else None,
+        read_request(reader, f"{where}.invitation", "invitation", entry["invitation"]) or nothing,
+        read_request(reader, f"{where}.revocation", "revocation", revocation) if revocation is not None else None,
         _line(reader, f"{where}.ca_file", entry.get("ca_file")),
         _read_result(reader, where, entry["result"]) if entry.get("result") is not None else None,
     )
 
 
 def _read_result(reader: VariableReader, service: str, entry: Any) -> ResultRequest | None:
-    request, where = _read_request(reader, service, "result", entry), f"{service}.result"
+    where = f"{service}.result"
+    request = read_request(reader, where, "result", entry)
     if request is None:
         return None
     if request.found_at in ("url", "redirect"):
@@ -179,8 +190,9 @@ def _read_seconds(reader: VariableReader, where: str, value: Any) -> float:
         return 1.0
 
 
-def _read_request(reader: VariableReader, service: str, kind: str, entry: Any) -> HttpRequest | None:
-    where, told = f"{service}.{kind}", len(reader.problems)
+def read_request(reader: VariableReader, where: str, kind: str, entry: Any) -> HttpRequest | None:
+    """A request of a kind of ``KNOWN_VALUES``; None when something is wrong with it, which is noted."""
+    told = len(reader.problems)
     if not isinstance(entry, Mapping):
         reader.complain(f"{where} is {kind_of(entry)}; it must be a mapping with a url in it")
         return None
