@@ -10,7 +10,15 @@ from controller.agents.admin import AdminApi, check_not_abandoned
 from controller.agents.inbox import Event, Inbox, Topic
 from controller.agents.wallet import Connection, Credential, Presentation
 from controller.services.invitation import Json, as_out_of_band, request_thread_id
-from stampede.schema.errors import AgentError, BadInvitation, NoOffer, PresentationRejected, StepError, StepTimeout
+from stampede.schema.errors import (
+    AgentError,
+    BadInvitation,
+    NoOffer,
+    PresentationRejected,
+    ProblemReport,
+    StepError,
+    StepTimeout,
+)
 
 
 class Topics:
@@ -28,16 +36,30 @@ class Topics:
         awaited=frozenset({"offer-received", "done", "abandoned"}),
     )
     credential_stored = Topic("issue_credential_v2_0_anoncreds", needs="cred_id_stored", exchange="cred_ex_id")
+    indy_credential_stored = Topic("issue_credential_v2_0_indy", needs="cred_id_stored", exchange="cred_ex_id")
     presentation_exchange = Topic(
         "present_proof_v2_0",
         exchange="thread_id",
-        awaited=frozenset({"request-received", "done", "abandoned"}),
+        awaited=frozenset({"request-received", "presentation-sent", "done", "abandoned"}),
     )
     revocation_notification = Topic("revocation-notification-v2", exchange="credential_id")
     ping = Topic("ping", exchange="thread_id", awaited=frozenset({"response_received"}))
 
 
 TOPICS = {topic.name: topic for topic in vars(Topics).values() if isinstance(topic, Topic)}
+STORED = {"askar-anoncreds": Topics.credential_stored, "askar": Topics.indy_credential_stored}
+"""What tells, by the type of the wallet, that it has stored a credential, whatever the format of its offer."""
+UNFIT = {
+    "askar-anoncreds": (
+        "No supported formats",
+        "issuers of ACA-Py 1.1 and older issue to wallets with stampede_wallet_type: askar only",
+    ),
+    "askar": (
+        "requires AskarAnonCreds",
+        "stampede_wallet_type is askar, which takes the format indy only; it must be askar-anoncreds for this offer",
+    ),
+}
+"""By the type of the wallet: how an exchange is abandoned for which it is the wrong one, and what helps."""
 REUSED = "reuse-accepted"
 """State of an invitation whose sender has agreed to go on with the connection that there is (Aries RFC 0434)."""
 DISCLOSURES_POLL = 0.05
@@ -49,10 +71,16 @@ IGNORED_TOPICS = frozenset({"credential", "discover_feature_v2_0", "out_of_band"
 class AcapyWallet:
     """A Wallet that is a tenant of a multi-tenant ACA-Py agent."""
 
-    __slots__ = ("_admin", "_agent_up", "_cut_off", "_mediation_id", "_token", "inbox", "wallet_id")
+    __slots__ = ("_admin", "_agent_up", "_cut_off", "_mediation_id", "_token", "_type", "inbox", "wallet_id")
 
     def __init__(
-        self, admin: AdminApi, inbox: Inbox, wallet_id: str, token: str, agent_up: Callable[[], Awaitable[None]]
+        self,
+        admin: AdminApi,
+        inbox: Inbox,
+        wallet_id: str,
+        token: str,
+        agent_up: Callable[[], Awaitable[None]],
+        wallet_type: str = "askar-anoncreds",
     ) -> None:
         self._admin = admin
         self.inbox = inbox
@@ -60,6 +88,7 @@ class AcapyWallet:
         self._agent_up = agent_up
         self._mediation_id = ""
         self._cut_off: StepError | None = None
+        self._type = wallet_type
         self.wallet_id = wallet_id
 
     async def connect_to_mediator(self, did: str) -> None:
@@ -101,39 +130,62 @@ class AcapyWallet:
             connection_id=connection_id,
             missing=NoOffer,
         )
-        check_not_abandoned(offer, "the credential exchange")
+        self._check_issued(offer)
         cred_ex_id = offer["cred_ex_id"]
         done = await self._expect(Topics.credential_exchange, "done", "abandoned", cred_ex_id=cred_ex_id)
-        check_not_abandoned(done, "the credential exchange")
-        stored = await self._expect(Topics.credential_stored, cred_ex_id=cred_ex_id)
+        self._check_issued(done)
+        stored = await self._expect(STORED[self._type], cred_ex_id=cred_ex_id)
         credential = Credential(stored["cred_id_stored"], cred_ex_id, done.get("thread_id", ""))
         if stored.get("rev_reg_id"):  # the index in the registry stands in the wallet only
             kept = await self._admin.call("GET", f"/credential/{credential.credential_id}", token=self._token)
             credential.rev_reg_id, credential.cred_rev_id = kept["rev_reg_id"], str(kept["cred_rev_id"])
         return credential
 
+    def _check_issued(self, event: Json) -> None:
+        """Raise ProblemReport when the issuer, or the holder's agent, has abandoned the exchange."""
+        try:
+            check_not_abandoned(event, "the credential exchange")
+        except ProblemReport as error:
+            sign, advice = UNFIT[self._type]
+            if sign in error.detail:
+                raise ProblemReport(f"{error.detail}; {advice}") from None
+            raise
+
     async def present_proof(self, invitation: Json) -> Presentation:
         """See Wallet."""
+        return await self._presentation(await self._requested_by(invitation), "done")
+
+    async def present_proof_to(self, connection: Connection) -> Presentation:
+        """See Wallet."""
+        return await self._presentation(await self._requested_over(connection), "done")
+
+    async def send_proof(self, invitation: Json) -> Presentation:
+        """See Wallet."""
+        return await self._presentation(await self._requested_by(invitation), "presentation-sent", "done")
+
+    async def send_proof_to(self, connection: Connection) -> Presentation:
+        """See Wallet."""
+        return await self._presentation(await self._requested_over(connection), "presentation-sent", "done")
+
+    async def _requested_by(self, invitation: Json) -> str:
+        """The thread of the presentation request that an invitation carries, which is answered from now on."""
         thread_id = request_thread_id(invitation)
         if thread_id is None:
             raise BadInvitation("the invitation carries no presentation request (no requests~attach in it)")
         await self._receive(invitation)
-        return self._presented(
-            await self._expect(Topics.presentation_exchange, "done", "abandoned", thread_id=thread_id)
-        )
+        return thread_id
 
-    async def present_proof_to(self, connection: Connection) -> Presentation:
-        """See Wallet."""
+    async def _requested_over(self, connection: Connection) -> str:
+        """The thread of the next presentation request over a connection."""
         request = await self._expect(
             Topics.presentation_exchange, "request-received", "abandoned", connection_id=connection.connection_id
         )
         check_not_abandoned(request, "the presentation exchange")
-        return self._presented(
-            await self._expect(Topics.presentation_exchange, "done", "abandoned", thread_id=request["thread_id"])
-        )
+        return str(request["thread_id"])
 
-    @staticmethod
-    def _presented(event: Json) -> Presentation:
+    async def _presentation(self, thread_id: str, *states: str) -> Presentation:
+        """The presentation of a thread, once it is in one of these states."""
+        event = await self._expect(Topics.presentation_exchange, *states, "abandoned", thread_id=thread_id)
         check_not_abandoned(event, "the presentation exchange")
         if str(event.get("verified", "true")) == "false":
             raise PresentationRejected("the verifier found the presentation not valid")

@@ -71,15 +71,17 @@ def command_line(settings: Settings, agent: AgentIdentity) -> list[str]:
         *("--label", f"Stampede {agent.name}"),
         *("--inbound-transport", "http", settings.agent_bind, port),
         *("--outbound-transport", "http"),
+        *("--outbound-transport", "ws"),  # services may have a WebSocket endpoint only
         *("--endpoint", f"http://{in_url(settings.agent_host)}:{port}"),
         *("--admin", "127.0.0.1", str(agent.admin_port)),
-        *("--wallet-type", "askar-anoncreds", "--wallet-name", own_store),
+        *("--wallet-type", settings.wallet_type, "--wallet-name", own_store),
         "--auto-provision",
         "--multitenant",
         "--multitenant-admin",
         *("--multitenancy-config", json.dumps(tenancy)),
         "--auto-accept-invites",
         "--auto-accept-requests",
+        "--auto-ping-connection",  # a connection of RFC 0160 is complete with its first message
         "--auto-respond-credential-offer",
         "--auto-store-credential",
         "--auto-respond-presentation-request",

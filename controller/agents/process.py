@@ -148,14 +148,16 @@ class AgentProcess:
                 "wallet_name": name,
                 "wallet_key": self._identity.wallet_key,
                 "wallet_key_derivation": "RAW",
-                "wallet_type": "askar-anoncreds",
+                "wallet_type": self._settings.wallet_type,
                 "label": f"Stampede holder {number}",
             },
         )
         inbox = Inbox(TOPICS, self._settings.inbox_limit, self._overflow)
         self._inboxes.append(inbox)
         self._webhooks.register(tenant["wallet_id"], inbox)
-        return AcapyWallet(self.admin, inbox, tenant["wallet_id"], tenant["token"], self.until_up)
+        return AcapyWallet(
+            self.admin, inbox, tenant["wallet_id"], tenant["token"], self.until_up, self._settings.wallet_type
+        )
 
     async def remove_wallet(self, wallet: AcapyWallet) -> None:
         """Remove a wallet with everything in it."""

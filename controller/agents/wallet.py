@@ -38,7 +38,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """A presentation that the verifier has acknowledged. What the verifier found, ACA-Py's ack does not tell."""
+    """A presentation that was sent. What the verifier found of it, not even ACA-Py's acknowledgement tells."""
 
     pres_ex_id: str
     thread_id: str
@@ -57,10 +57,18 @@ class Wallet(Protocol):
         """Await offer, request and issued credential (Aries RFC 0453)."""
 
     async def present_proof(self, invitation: Json) -> Presentation:
-        """Answer the presentation request attached to an invitation (Aries RFCs 0434, 0454)."""
+        """Answer the presentation request attached to an invitation (Aries RFCs 0434, 0454), and await the
+        verifier's acknowledgement."""
 
     async def present_proof_to(self, connection: Connection) -> Presentation:
-        """Answer the presentation request that comes over a connection (Aries RFC 0454)."""
+        """Answer the presentation request that comes over a connection (Aries RFC 0454), and await the verifier's
+        acknowledgement."""
+
+    async def send_proof(self, invitation: Json) -> Presentation:
+        """As ``present_proof``, but done when the presentation is sent: verifiers need not acknowledge it."""
+
+    async def send_proof_to(self, connection: Connection) -> Presentation:
+        """As ``present_proof_to``, but done when the presentation is sent."""
 
     async def receive_revocation_notification(self, credentials: Sequence[Credential]) -> Credential:
         """Await the revocation notification (Aries RFC 0721) for one of these credentials; returns that one.

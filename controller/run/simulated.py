@@ -65,6 +65,14 @@ class SimulatedWallet:
         await self._takes("present_proof")
         return Presentation("presentation", "thread")
 
+    async def send_proof(self, invitation: Json) -> Presentation:
+        """See Wallet."""
+        return await self.present_proof(invitation)
+
+    async def send_proof_to(self, connection: Connection) -> Presentation:
+        """See Wallet."""
+        return await self.present_proof_to(connection)
+
     async def receive_revocation_notification(self, credentials: Sequence[Credential]) -> Credential:
         """See Wallet."""
         await self._takes("receive_revocation_notification")

@@ -50,6 +50,15 @@ def test_a_ledger_plugins_and_further_arguments_come_from_the_settings(settings:
     assert command_line[-1] == "--trace"
 
 
+@pytest.mark.parametrize("wallet_type", ["askar-anoncreds", "askar"])
+def test_the_type_of_the_wallets_comes_from_the_settings(settings: Settings, wallet_type: str) -> None:
+    assert settings.wallet_type == "askar-anoncreds"
+    assert (
+        value_of("--wallet-type", flags.command_line(replace(settings, wallet_type=wallet_type), AGENT))
+        == wallet_type
+    )
+
+
 def test_secrets_are_in_the_environment_only(settings: Settings) -> None:
     command_line = " ".join(flags.command_line(settings, AGENT))
     environment = flags.environment(settings, AGENT, None)

@@ -113,6 +113,54 @@ async def test_what_comes_of_a_failed_exchange_does_not_fail_the_next() -> None:
     assert (await receive(holder)).credential_id == "credential-1"
 
 
+@pytest.mark.parametrize(
+    ("wallet_type", "other", "topic"),
+    [("askar-anoncreds", "issue_credential_v2_0_indy", STORED), ("askar", STORED, "issue_credential_v2_0_indy")],
+)
+async def test_each_type_of_wallet_tells_by_its_own_topic_what_it_stored(
+    wallet_type: str, other: str, topic: str
+) -> None:
+    holder = AcapyWallet(Agent(), Inbox(TOPICS), "w", "token", up, wallet_type)  # type: ignore[arg-type]
+    event = {"connection_id": "c1", "cred_ex_id": "x0", "thread_id": "t0"}
+    for state in ("offer-received", "done"):
+        holder.inbox.deliver(EXCHANGE, event | {"state": state})
+    for name, number in ((other, 8), (topic, 5)):
+        holder.inbox.deliver(name, {"cred_ex_id": "x0", "cred_request_metadata": {}})
+        stored = {"cred_id_stored": f"credential-{number}", "rev_reg_id": "registry"}
+        holder.inbox.deliver(name, {"cred_ex_id": "x0"} | stored)
+    credential = await receive(holder)
+    assert (credential.credential_id, credential.rev_reg_id, credential.cred_rev_id) == (
+        "credential-5",
+        "registry",
+        "5",
+    )
+
+
+@pytest.mark.parametrize(
+    ("wallet_type", "reason", "advice"),
+    [
+        (
+            "askar-anoncreds",
+            "issuance-abandoned: Unable to issue. No supported formats",
+            "stampede_wallet_type: askar ",
+        ),
+        ("askar", "AnonCreds interface requires AskarAnonCreds or KanonAnonCreds profile", "must be askar-anoncreds"),
+        ("askar-anoncreds", "not today", ""),
+    ],
+)
+async def test_an_offer_for_the_other_type_of_wallet_names_the_setting(
+    wallet_type: str, reason: str, advice: str
+) -> None:
+    holder = AcapyWallet(Agent(), Inbox(TOPICS), "w", "token", up, wallet_type)  # type: ignore[arg-type]
+    offered(holder.inbox, 0)
+    abandoned = {"connection_id": "c1", "cred_ex_id": "x0", "state": "abandoned", "error_msg": reason}
+    holder.inbox.deliver(EXCHANGE, abandoned)
+    with pytest.raises(ProblemReport) as raised:
+        await receive(holder)
+    assert reason in raised.value.detail and advice in raised.value.detail
+    assert ("stampede_wallet_type" in raised.value.detail) == bool(advice)
+
+
 async def test_no_offer_is_told_as_such_even_if_others_came() -> None:
     holder = wallet()
     offered(holder.inbox, 0, "c2")

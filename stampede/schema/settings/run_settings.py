@@ -61,6 +61,7 @@ class Settings(LoadHostVariables):
         reader.ordered("presentations_min", "presentations_max")
         for sentence in (
             *settings._unreachable_agents(),
+            *settings._wallets_without_ledger(),
             *settings._wrong_postgresql(has_own_server=not reader.read("local")),
             *(settings.not_allowed() if reader.is_right("allowed_targets") else ()),
             *thresholds.check(settings.thresholds, settings.load.why_no_phase),
@@ -101,6 +102,14 @@ class Settings(LoadHostVariables):
         return [
             f"stampede_agent_bind is {self.agent_bind!r}, where nobody reaches stampede_agent_host, which is "
             f"{self.agent_host!r}; it must be {self.agent_host} or {everywhere}"
+        ]
+
+    def _wallets_without_ledger(self) -> list[str]:
+        if self.wallet_type != "askar" or self.genesis_url:
+            return []
+        return [
+            "stampede_wallet_type is 'askar', and such wallets take credentials of Indy ledgers only, but "
+            "stampede_genesis_url names none; name the ledger, or it must be askar-anoncreds"
         ]
 
     def _wrong_postgresql(self, has_own_server: bool) -> list[str]:

@@ -104,6 +104,7 @@ VARIABLES: dict[str, Shape] = {
     "stampede_wait_max": Duration(),
     "stampede_wait_min": Duration(),
     "stampede_wallet_storage": Choice(choices=("sqlite", "postgresql")),
+    "stampede_wallet_type": Choice(choices=("askar-anoncreds", "askar")),
     "stampede_watch_interval": Duration(above_zero=True),
     "stampede_weight": Number(minimum=0, at_most=1000000),
     "stampede_work_dir": Text(may_be_empty=False),
@@ -187,6 +188,10 @@ class LoadHostVariables:
     """How many messages a holder keeps that no step has awaited yet, each about a kilobyte of the load host's
     memory. When more come, the oldest of their kind are dropped, and the verdict says that the run is
     incomplete."""
+    wallet_type: str
+    """Type of the holders' wallets. ``askar-anoncreds`` takes credentials in the formats ``anoncreds`` and
+    ``indy``, of all ledgers and registries. ``askar`` takes those in the format ``indy``, of Indy ledgers alone;
+    issuers of ACA-Py 1.1 and older need it."""
     wallet_storage: str
     """Where the holders' wallets are stored."""
     postgresql_url: str
