@@ -53,10 +53,11 @@ async def url(agent: Agent) -> AsyncIterator[str]:
     app = web.Application()
     app.router.add_get("/didcomm", relay.handle)
     app.on_shutdown.append(relay.stop)
-    gateway = TestServer(app)
-    await gateway.start_server(shutdown_timeout=1)
-    yield str(gateway.make_url("/didcomm"))
-    await gateway.close()
+    gateway = web.AppRunner(app, shutdown_timeout=1)
+    await gateway.setup()
+    await web.TCPSite(gateway, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{gateway.addresses[0][1]}/didcomm"
+    await gateway.cleanup()
 
 
 @pytest_asyncio.fixture
