@@ -10,6 +10,7 @@ from controller.acapy_patches.cache_scan import CACHE_SCAN
 from controller.acapy_patches.nested_loops import NESTED_LOOPS
 from controller.acapy_patches.patch import Patch
 from controller.acapy_patches.sqlite import SQLITE_CONNECTIONS, SQLITE_WRITERS
+from controller.acapy_patches.start_up import START_UP
 from controller.acapy_patches.tails_files import TAILS_FILES
 
 PATCHES = {
@@ -19,13 +20,14 @@ PATCHES = {
         CACHE_SCAN,
         TAILS_FILES,
         ASKAR_ERRORS,
+        START_UP,
         SQLITE_CONNECTIONS,
         SQLITE_WRITERS,
     )
 }
 """By name, in the order in which they are applied."""
 
-GENERAL = (NESTED_LOOPS.name, CACHE_SCAN.name, TAILS_FILES.name, ASKAR_ERRORS.name)
+GENERAL = (NESTED_LOOPS.name, CACHE_SCAN.name, TAILS_FILES.name, ASKAR_ERRORS.name, START_UP.name)
 """The patches of every agent."""
 SQLITE = (SQLITE_CONNECTIONS.name, SQLITE_WRITERS.name)
 """Those of agents with their wallets in SQLite."""
