@@ -62,8 +62,8 @@ class Holder:
     async def connect_to_mediator(self) -> None:
         """Connect to the mediator and have mediation granted (RFCs 0023, 0434, 0211).
 
-        It is known by its public DID, ``stampede_mediator_did``, or by ``stampede_mediator_invitation``, which may have
-        to be requested by HTTPS first; without either this does nothing. Connections made afterwards are routed
+        It is known by its public DID, ``stampede_mediator_did``, or by ``stampede_mediator_invitation``, which may
+        have to be requested by HTTPS first; without either this does nothing. Connections made afterwards are routed
         through the mediator.
         """
         settings = self.context.settings

@@ -52,7 +52,5 @@ def _carried(reader: VariableReader, url: str) -> MediatorInvitation | None:
     if expired := expiry(message):
         reader.complain(f"{VARIABLE} carries an invitation that expired at {expired}; it must be one that has not")
     if message.get("handshake_protocols") in (None, []) and "/out-of-band/" in str(message.get("@type")):
-        reader.complain(
-            f"{VARIABLE} carries an invitation without handshake_protocols; it must offer a connection to the mediator"
-        )
+        reader.complain(f"{VARIABLE} carries an invitation without handshake_protocols; it must offer a connection")
     return MediatorInvitation(message=message)

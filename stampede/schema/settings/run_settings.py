@@ -54,7 +54,7 @@ class Settings(LoadHostVariables):
 
     @property
     def asked(self) -> Mapping[str, Service]:
-        """All that holders ask by HTTPS, by name: the services, and the mediator where its invitation is asked for."""
+        """All that holders ask by HTTPS, by name: the services, and the mediator if it gives invitations."""
         mediator = self.mediator_invitation.service if self.mediator_invitation else None
         return {**self.services, mediator.name: mediator} if mediator else self.services
 

@@ -39,7 +39,7 @@ _SECRET_HEADER = re.compile("auth|token|secret|passw|credential|cookie|api-?key|
 
 
 MEDIATOR = "the mediator"
-"""As which service holders ask for their mediator's invitation: a name that no entry of stampede_services can have."""
+"""As which service holders ask their mediator for an invitation: a name that none of stampede_services can have."""
 
 
 @dataclass(frozen=True, slots=True)
