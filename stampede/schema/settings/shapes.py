@@ -275,7 +275,7 @@ class Mappings(Shape):
 class TextOrMapped(Shape):
     """A text in one line or a mapping; what must be in it is checked elsewhere."""
 
-    python = "str | Mapping[str, Any]"
+    python = "str"
     fallback = ""
     right = "a URL or a mapping"
 
