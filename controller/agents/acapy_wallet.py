@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from controller.agents.admin import AdminApi, check_not_abandoned
 from controller.agents.inbox import Event, Inbox, Topic
+from controller.agents.remote_phone import RemotePhone
 from controller.agents.wallet import Connection, Credential, Presentation
 from controller.services.invitation import Json, as_out_of_band, request_thread_id
 from stampede.schema.errors import (
     AgentError,
     BadInvitation,
+    NoConnection,
     NoOffer,
     PresentationRejected,
     ProblemReport,
@@ -71,7 +74,17 @@ IGNORED_TOPICS = frozenset({"credential", "discover_feature_v2_0", "out_of_band"
 class AcapyWallet:
     """A Wallet that is a tenant of a multi-tenant ACA-Py agent."""
 
-    __slots__ = ("_admin", "_agent_up", "_cut_off", "_mediation_id", "_token", "_type", "inbox", "wallet_id")
+    __slots__ = (
+        "_admin",
+        "_agent_up",
+        "_cut_off",
+        "_mediation_id",
+        "_phone",
+        "_token",
+        "_type",
+        "inbox",
+        "wallet_id",
+    )
 
     def __init__(
         self,
@@ -81,7 +94,9 @@ class AcapyWallet:
         token: str,
         agent_up: Callable[[], Awaitable[None]],
         wallet_type: str = "askar-anoncreds",
+        phone: RemotePhone | None = None,
     ) -> None:
+        """``phone``: how the wallet is reached when nothing can connect to its agent."""
         self._admin = admin
         self.inbox = inbox
         self._token = token
@@ -89,11 +104,13 @@ class AcapyWallet:
         self._mediation_id = ""
         self._cut_off: StepError | None = None
         self._type = wallet_type
+        self._phone = phone
         self.wallet_id = wallet_id
 
     async def connect_to_mediator(self, did: str) -> None:
         """See Wallet."""
-        request = await self._post("/didexchange/create-request", their_public_did=did, auto_accept="true")
+        async with self._phone.meets(did) if self._phone else contextlib.nullcontext():
+            request = await self._post("/didexchange/create-request", their_public_did=did, auto_accept="true")
         connection_id = request["connection_id"]
         await self._connected(connection_id)
         asked = await self._post(f"/mediation/request/{connection_id}")
@@ -101,9 +118,20 @@ class AcapyWallet:
         if answer["state"] == "denied":
             raise BadInvitation(f"mediator {did} denied mediation")
         self._mediation_id = asked["mediation_id"]
+        if self._phone:
+            await self._phone.come()
+
+    async def disconnect(self) -> None:
+        """See Wallet."""
+        await self._mediated_phone().go()
+
+    async def reconnect(self) -> None:
+        """See Wallet."""
+        await self._mediated_phone().come()
 
     async def accept_invitation(self, invitation: Json, name: str) -> Connection:
         """See Wallet."""
+        self._check_reachable()
         received = await self._receive(invitation)
         if not received.get("connection_id"):
             raise BadInvitation("the invitation offers no connection (no handshake_protocols in it)")
@@ -172,6 +200,7 @@ class AcapyWallet:
         thread_id = request_thread_id(invitation)
         if thread_id is None:
             raise BadInvitation("the invitation carries no presentation request (no requests~attach in it)")
+        self._check_reachable()
         await self._receive(invitation)
         return thread_id
 
@@ -264,6 +293,9 @@ class AcapyWallet:
 
     async def remove(self) -> None:
         """See Wallet."""
+        if self._phone:
+            with contextlib.suppress(AgentError):  # then it ends with the agent
+                await self._phone.end()
         await self._admin.call("POST", f"/multitenancy/wallet/{self.wallet_id}/remove", body={})
 
     async def _expect(
@@ -271,10 +303,24 @@ class AcapyWallet:
     ) -> Event:
         """Await an event; when the step's timeout cuts that off, keep the reason as ``missing``."""
         try:
-            return await self.inbox.expect(topic.name, *states, **values)
+            async with self._phone.poked() if self._phone else contextlib.nullcontext():
+                return await self.inbox.expect(topic.name, *states, **values)
         except asyncio.CancelledError:
             self._cut_off = missing(self.inbox.cut_off)
             raise
+
+    def _check_reachable(self) -> None:
+        """Raise NoConnection when no answer could come."""
+        if self._phone:
+            self._mediated_phone()
+
+    def _mediated_phone(self) -> RemotePhone:
+        if self._phone is None or not self._mediation_id:
+            raise NoConnection(
+                "phones are reached through their mediator only, and this holder has none; the script must call "
+                "connect_to_mediator() before"
+            )
+        return self._phone
 
     async def _receive(self, invitation: Json) -> Json:
         """Hand an invitation to the agent. One of RFC 0160 needs ACA-Py's plugin ``connections``."""
