@@ -67,7 +67,7 @@ def test_wrong_settings(variables: dict[str, Any], change: dict[str, Any], sente
 
 
 def test_nobody_needs_to_reach_phones(variables: dict[str, Any]) -> None:
-    elsewhere = variables | {"stampede_agent_host": "192.0.2.7", "stampede_agent_bind": "192.0.2.8"}
+    elsewhere = variables | {"stampede_agent_host": "127.0.0.2", "stampede_agent_bind": "127.0.0.1"}
     assert len(check_variables(elsewhere)) == 1
     assert check_variables(elsewhere | {"stampede_mediator_pickup": "websocket"}) == []
 
