@@ -157,7 +157,8 @@ class AgentProcess:
         self._inboxes.append(inbox)
         self._webhooks.register(tenant["wallet_id"], inbox)
         token = tenant["token"]
-        phone = RemotePhone(self.admin, token) if self._settings.has_phones else None
+        pickup = self._settings.mediator_pickup
+        phone = RemotePhone(self.admin, token, pickup) if self._settings.has_phones else None
         return AcapyWallet(
             self.admin, inbox, tenant["wallet_id"], token, self.until_up, self._settings.wallet_type, phone
         )

@@ -17,11 +17,14 @@ as long each time."""
 class RemotePhone:
     """How a holder is reached that opens no port."""
 
-    __slots__ = ("_admin", "_token")
+    __slots__ = ("_admin", "_token", "schemes")
 
-    def __init__(self, admin: AdminApi, token: str) -> None:
+    def __init__(self, admin: AdminApi, token: str, pickup: str) -> None:
+        """``pickup``: see ``stampede_mediator_pickup``."""
         self._admin = admin
         self._token = token
+        self.schemes = ("wss", "ws") if pickup == "websocket" else ("https", "http")
+        """Of the endpoints of a mediator that can be used, the preferred one first."""
 
     @contextlib.asynccontextmanager
     async def meets(self, known_by: str) -> AsyncIterator[None]:

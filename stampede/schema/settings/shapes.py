@@ -163,6 +163,11 @@ class Text(Shape):
     @property
     def right(self) -> str:
         """See Shape."""
+        return "a text in one line" + ("" if self.may_be_empty else " that is not empty")
+
+    @property
+    def brief(self) -> str:
+        """See Shape."""
         return "a text" + ("" if self.may_be_empty else " that is not empty")
 
     def read(self, value: Any) -> str:
@@ -246,6 +251,23 @@ class Mapped(Shape):
         if not isinstance(value, Mapping):
             raise TypeError(value)
         return value
+
+
+@dataclass(frozen=True, slots=True)
+class Mappings(Shape):
+    """A list of mappings; what is in each is checked elsewhere."""
+
+    python = "tuple[Mapping[str, Any], ...]"
+    fallback = ()
+    right = "a list of mappings"
+
+    def read(self, value: Any) -> tuple[Mapping[str, Any], ...]:
+        """See Shape."""
+        if not isinstance(value, list | tuple) or not all(isinstance(item, Mapping) for item in value):
+            raise TypeError(value)
+        if len(value) > MOST_TEXTS:
+            raise TooMuch(f"a list of at most {MOST_TEXTS} mappings")
+        return tuple(value)
 
 
 @dataclass(frozen=True, slots=True)
