@@ -12,6 +12,7 @@ import pytest
 from controller.holder.holder import Holder
 from controller.run.run import Run
 from controller.run.simulated import SimulatedServices, SimulatedWallet, SimulatedWallets
+from stampede.prepare.preflight import probe
 from stampede.schema.errors import BadInput, ServiceRefused
 from stampede.schema.settings.run_settings import Settings, check_variables
 
@@ -121,6 +122,16 @@ def test_a_mediator_by_did_and_by_invitation_at_once(mediated: Any) -> None:
     assert said == (
         "stampede_mediator_invitation is set, but stampede_mediator_did is 'did:web:localhost' too; one of them must "
         "be left out"
+    )
+
+
+def test_phones_are_told_that_an_invitation_has_no_websocket(mediated: Any) -> None:
+    settings = mediated(url_of(INVITATION)) | {"stampede_mediator_pickup": "websocket"}
+    services = {"issuer": {"invitation": {"url": "https://${run_id}.localhost/"}}}  # which is not probed
+    (said,) = probe(Settings.from_variables(settings | {"stampede_services": services}))
+    assert said == (
+        "stampede_mediator_invitation leads to http://localhost:9000, but stampede_mediator_pickup is websocket; one "
+        "must start with ws or wss"
     )
 
 
