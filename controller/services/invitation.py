@@ -28,6 +28,8 @@ MOST_VALUES = 10_000
 DEEPEST_VALUE = 8
 """Levels below the whole response at which an invitation is looked for, JSON within a text counted."""
 
+BASE64_JSON = "eyJ"
+"""How base64 of a JSON object begins."""
 LONGEST_KEY = 44
 """Characters of a key of 32 bytes in base58."""
 
@@ -40,15 +42,15 @@ type Json = dict[str, Any]
 class Invitation(dict[str, Any]):
     """An invitation, and what else its service answered with it."""
 
-    answer: Mapping[str, str]
+    answer: Mapping[str, Any]
     """What later requests to the service use of the answer, by the names of their placeholders."""
 
-    def __init__(self, message: Json, answer: Mapping[str, str]) -> None:
+    def __init__(self, message: Json, answer: Mapping[str, Any]) -> None:
         super().__init__(message)
         self.answer = answer
 
 
-def answer_of(invitation: Json) -> Mapping[str, str]:
+def answer_of(invitation: Json) -> Mapping[str, Any]:
     """What later requests may use of the answer that an invitation came with; nothing when it came otherwise."""
     return invitation.answer if isinstance(invitation, Invitation) else {}
 
@@ -61,6 +63,11 @@ def from_url(url: str) -> Json | None:
     found = _PARAMETER.findall(url) or _PARAMETER.findall(unquote(url))  # a URL may stand within another one
     in_order = sorted(found, key=lambda parameter: URL_PARAMETERS.index(parameter[0]))
     return _first(_decode(unquote(value), f"the URL's {name}=") for name, value in in_order)
+
+
+def carries_message(url: str) -> bool:
+    """Whether a URL has one of the parameters that carry a message, decodable or not."""
+    return _PARAMETER.search(url) is not None or _PARAMETER.search(unquote(url)) is not None
 
 
 def from_response(text: str, found_at: str = "") -> Json:
@@ -81,8 +88,8 @@ def from_response(text: str, found_at: str = "") -> Json:
         if found is None:
             raise BadInvitation(f"no invitation at {found_at} of the response: {text}")
         return found
-    candidates = itertools.islice(_values(body), MOST_VALUES) if not found_at else iter((body,))
-    found = _first(_found_or_reason(candidate) for candidate in candidates)
+    candidates = itertools.islice(named_values(body), MOST_VALUES) if not found_at else iter((("", body),))
+    found = _first(_found_or_reason(candidate) for _, candidate in candidates)
     if found is None:
         raise BadInvitation(f"no invitation in the response: {text if text.strip() else 'it is empty'}")
     return found
@@ -186,6 +193,9 @@ def _found_or_reason(value: Any) -> Json | BadInvitation | None:
 def _invitation_in(value: Any) -> Json | None:
     if isinstance(value, dict) and _is_message(value):
         return value
+    if isinstance(value, str) and value.lstrip().startswith(BASE64_JSON):
+        decoded = _decode(value, "a text")
+        return decoded if isinstance(decoded, dict) and _is_message(decoded) else None  # such as another token
     if isinstance(value, str):
         inner = json_or_text(value) if value.lstrip().startswith("{") else value
         return _invitation_in(inner) if isinstance(inner, dict) else from_url(value)
@@ -199,15 +209,16 @@ def _is_message(value: Json) -> bool:
     )
 
 
-def _values(value: Any, depth: int = 0) -> Iterator[Any]:
-    """The value itself, then all values in it, outermost first; JSON within a text counts as what it says."""
-    yield value
+def named_values(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """The value itself, then all values in it, outermost first, each with its key; JSON within a text counts as what
+    it says."""
+    yield name, value
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "[", '"'):
         inner = json_or_text(value)
         value = [inner] if inner is not value else ()
     if depth < DEEPEST_VALUE and isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _values(item, depth + 1)
+        for key, item in value.items() if isinstance(value, dict) else ((name, item) for item in value):
+            yield from named_values(item, key, depth + 1)
 
 
 def _decode(text: str, where: str) -> Json | BadInvitation:

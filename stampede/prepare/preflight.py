@@ -39,15 +39,14 @@ def probe(settings: Settings) -> list[str]:
         return problems
     for service in settings.services.values():
         ca_files = (settings.ca_file, service.ca_file)
-        for kind, request in service.requests():
-            # a URL may hold ${name} in its path; server and port are what is probed
-            origin = "{0.scheme}://{0.netloc}".format(urlsplit(request.url))
-            variable = f"stampede_services.{service.name}.{kind}.url"
-            if "${" not in origin and (problem := _failure_of(origin, *ca_files)):
-                problems.append(f"{variable} is {request.url!r}, but {problem}")
+        for key, url in service.urls():
+            # a URL may hold ${name} in its path, or be one; server and port are what is probed
+            origin = "{0.scheme}://{0.netloc}".format(urlsplit(url))
+            variable = f"stampede_services.{service.name}.{key}"
+            if not url.startswith("${") and "${" not in origin and (problem := _failure_of(origin, *ca_files)):
+                problems.append(f"{variable} is {url!r}, but {problem}")
     targets = Targets(settings.allowed_targets)
-    trusted = _ca_files(settings).values()
-    if problem := mediator_problem(settings.mediator_did, targets, *trusted, pickup=settings.mediator_pickup):
+    if problem := mediator_problem(settings.mediator_did, targets, *_ca_files(settings).values()):
         problems.append(f"stampede_mediator_did is {settings.mediator_did!r}, which cannot be used: {problem}")
     return [*problems, *unusable_genesis(settings)]
 
