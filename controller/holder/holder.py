@@ -76,6 +76,30 @@ class Holder:
     async def _connect_to_mediator(self, did: str) -> None:
         await self.wallet.connect_to_mediator(did)
 
+    @step("disconnect")
+    async def _disconnect(self) -> None:
+        await self.wallet.disconnect()
+
+    async def disconnect(self) -> None:
+        """Close the link to the mediator, as when the app goes to the background: what is for the holder waits there.
+
+        Only holders that are phones can do that (``stampede_mediator_pickup``).
+        """
+        self._check_phone("disconnect")
+        await self._disconnect()
+
+    @step("reconnect")
+    async def _reconnect(self) -> None:
+        await self.wallet.reconnect()
+
+    async def reconnect(self) -> None:
+        """Open the link to the mediator again, as when the app comes back; done when the mediator has answered.
+
+        What waited there is received from then on.
+        """
+        self._check_phone("reconnect")
+        await self._reconnect()
+
     async def request(self, name: str, /, connection: Connection | str | None = None, **given: Any) -> Any:
         """Send a request by HTTPS: ``"portal"`` is that service's ``request``, ``"portal.status"`` is the one
         that its ``requests`` have under ``status``. Returns the JSON of the answer, or text where it is none.
@@ -352,6 +376,13 @@ class Holder:
             await asyncio.sleep(0)
 
     # ---------------------------------------------------------------- private
+
+    def _check_phone(self, method: str) -> None:
+        if self.context.settings.mediator_pickup == "none":
+            raise BadInput(
+                f"the script calls holder.{method}(), but stampede_mediator_pickup is none; it must be websocket or "
+                "http"
+            )
 
     def _is_offered_by_invitation(self, service: str) -> bool:
         """Whether a service's offers come with its invitations: the script has not connected to it otherwise."""
