@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import codecs
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from controller.services.request import Request
 from stampede.schema.errors import ServiceRefused
 from stampede.schema.invitation_urls import too_deep
 
@@ -28,6 +30,10 @@ class Answer:
     """The encoding that the answer names; empty when it names none."""
     invitation: dict[str, Any] | None = None
     """The one that the URL of a redirect carries."""
+    request: Request | None = None
+    """The request that it is the answer to, after all redirects."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Those that say where and when there is more: Location, Retry-After, Date."""
 
     @property
     def said(self) -> str:
@@ -73,6 +79,14 @@ def at_pointer(document: Any, pointer: str) -> Any:
         else:
             raise LookupError(pointer)
     return value
+
+
+def found_at(document: Any, pointer: str) -> Any:
+    """What is at a JSON pointer; None when nothing is."""
+    try:
+        return at_pointer(document, pointer)
+    except LookupError:
+        return None
 
 
 def scalar_text(value: Any) -> str | None:

@@ -16,6 +16,7 @@ import base58
 from controller.services.answer import at_pointer, json_or_text
 from stampede.schema.errors import BadInvitation
 from stampede.schema.invitation_urls import Json as Json
+from stampede.schema.invitation_urls import carries_message as carries_message
 from stampede.schema.invitation_urls import decoded, first_of
 from stampede.schema.invitation_urls import from_url as from_url
 
@@ -24,6 +25,8 @@ MOST_VALUES = 10_000
 DEEPEST_VALUE = 8
 """Levels below the whole response at which an invitation is looked for, JSON within a text counted."""
 
+BASE64_JSON = "eyJ"
+"""How base64 of a JSON object begins."""
 LONGEST_KEY = 44
 """Characters of a key of 32 bytes in base58."""
 
@@ -31,15 +34,15 @@ LONGEST_KEY = 44
 class Invitation(dict[str, Any]):
     """An invitation, and what else its service answered with it."""
 
-    answer: Mapping[str, str]
+    answer: Mapping[str, Any]
     """What later requests to the service use of the answer, by the names of their placeholders."""
 
-    def __init__(self, message: Json, answer: Mapping[str, str]) -> None:
+    def __init__(self, message: Json, answer: Mapping[str, Any]) -> None:
         super().__init__(message)
         self.answer = answer
 
 
-def answer_of(invitation: Json) -> Mapping[str, str]:
+def answer_of(invitation: Json) -> Mapping[str, Any]:
     """What later requests may use of the answer that an invitation came with; nothing when it came otherwise."""
     return invitation.answer if isinstance(invitation, Invitation) else {}
 
@@ -62,8 +65,8 @@ def from_response(text: str, found_at: str = "") -> Json:
         if found is None:
             raise BadInvitation(f"no invitation at {found_at} of the response: {text}")
         return found
-    candidates = itertools.islice(_values(body), MOST_VALUES) if not found_at else iter((body,))
-    found = first_of(_found_or_reason(candidate) for candidate in candidates)
+    candidates = itertools.islice(named_values(body), MOST_VALUES) if not found_at else iter((("", body),))
+    found = first_of(_found_or_reason(candidate) for _, candidate in candidates)
     if found is None:
         raise BadInvitation(f"no invitation in the response: {text if text.strip() else 'it is empty'}")
     return found
@@ -155,6 +158,9 @@ def _found_or_reason(value: Any) -> Json | BadInvitation | None:
 def _invitation_in(value: Any) -> Json | None:
     if isinstance(value, dict) and _is_message(value):
         return value
+    if isinstance(value, str) and value.lstrip().startswith(BASE64_JSON):
+        message = decoded(value, "a text")
+        return message if isinstance(message, dict) and _is_message(message) else None  # such as another token
     if isinstance(value, str):
         inner = json_or_text(value) if value.lstrip().startswith("{") else value
         return _invitation_in(inner) if isinstance(inner, dict) else from_url(value)
@@ -168,15 +174,16 @@ def _is_message(value: Json) -> bool:
     )
 
 
-def _values(value: Any, depth: int = 0) -> Iterator[Any]:
-    """The value itself, then all values in it, outermost first; JSON within a text counts as what it says."""
-    yield value
+def named_values(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """The value itself, then all values in it, outermost first, each with its key; JSON within a text counts as what
+    it says."""
+    yield name, value
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "[", '"'):
         inner = json_or_text(value)
         value = [inner] if inner is not value else ()
     if depth < DEEPEST_VALUE and isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _values(item, depth + 1)
+        for key, item in value.items() if isinstance(value, dict) else ((name, item) for item in value):
+            yield from named_values(item, key, depth + 1)
 
 
 def _mapping(value: Any) -> Json:

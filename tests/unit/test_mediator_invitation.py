@@ -71,6 +71,14 @@ def test_a_request_for_an_invitation(mediated: Any, value: Any, method: str, fou
     assert set(settings.services) == {"issuer", "verifier"}
 
 
+def test_several_requests_for_an_invitation(mediated: Any) -> None:
+    value = [{"url": "https://localhost/session"}, {"url": "https://localhost/i?s=${answer:/id}", "method": "GET"}]
+    settings = Settings.from_variables(mediated(value))
+    assert [url for _, url in settings.asked["the mediator"].urls()] == [each["url"] for each in value]
+    said = check_variables(mediated([value[0], {"url": "https://elsewhere.example.net/"}]))
+    assert [each.split(" is ")[0] for each in said] == ["stampede_mediator_invitation[1].url"]
+
+
 @pytest.mark.parametrize("value", ["", {}])
 def test_without_an_invitation_there_is_none(mediated: Any, value: Any) -> None:
     assert Settings.from_variables(mediated(value)).mediator_invitation is None
@@ -103,9 +111,10 @@ def test_without_an_invitation_there_is_none(mediated: Any, value: Any) -> None:
             {"url": "https://localhost/", "headers": {"X-API-Key": "abc"}},
             ".headers.X-API-Key holds a secret in clear",
         ),
-        (5, " is 5; it must be a URL or a mapping"),
-        (["https://localhost/"], " is ['https://localhost/']; it must be a URL or a mapping"),
-        ("https://localhost/\n", " is 'https://localhost/\\n'; it must be a URL or a mapping"),
+        (5, " is 5; it must be a URL, a request or a list of requests"),
+        ({"url": "https://localhost/${given:x}"}, " uses ${given:x}, but no script gives values to it"),
+        (["https://localhost/"], " is ['https://localhost/']; it must be a URL, a request or a list of requests"),
+        ("https://localhost/\n", " is 'https://localhost/\\n'; it must be a URL, a request or a list of requests"),
     ],
 )
 def test_what_is_wrong_with_it_is_told_in_one_sentence(mediated: Any, value: Any, sentence: str) -> None:

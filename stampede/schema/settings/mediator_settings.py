@@ -8,7 +8,8 @@ from typing import Any
 
 from stampede.schema.errors import BadInvitation
 from stampede.schema.invitation_urls import carries_message, expiry, from_url
-from stampede.schema.settings.service_settings import MEDIATOR, Service, read_request
+from stampede.schema.settings.request_settings import check_placeholders, read_request
+from stampede.schema.settings.service_settings import MEDIATOR, Service
 from stampede.schema.settings.variable_reader import VariableReader, shown
 
 VARIABLE = "stampede_mediator_invitation"
@@ -36,7 +37,14 @@ def read_mediator_invitation(reader: VariableReader) -> MediatorInvitation | Non
             return _carried(reader, value)
         value = {"url": value, "method": "GET"}
     request = read_request(reader, VARIABLE, "invitation", value)
-    return MediatorInvitation(service=Service(MEDIATOR, request)) if request else None
+    if request is None:
+        return None
+    if given := sorted(request.given()):
+        reader.complain(
+            f"{VARIABLE} uses ${{given:{given[0]}}}, but no script gives values to it; it must do without"
+        )
+    check_placeholders(reader, VARIABLE, "invitation", request, 0, False)
+    return MediatorInvitation(service=Service(MEDIATOR, request))
 
 
 def _carried(reader: VariableReader, url: str) -> MediatorInvitation | None:

@@ -18,7 +18,7 @@ from stampede.schema.settings.influxdb_settings import Influxdb, read_influxdb
 from stampede.schema.settings.ledger_settings import Ledger, read_ledgers, where
 from stampede.schema.settings.mediator_settings import VARIABLE, MediatorInvitation, read_mediator_invitation
 from stampede.schema.settings.secret_settings import check_secrets
-from stampede.schema.settings.service_settings import Service, read_services
+from stampede.schema.settings.service_settings import Service, read_services, variable_of
 from stampede.schema.settings.targets import Targets, did_urls, invitation_urls
 from stampede.schema.settings.variable_reader import VariableReader, shown
 from stampede.schema.settings.variables import LoadHostVariables
@@ -110,10 +110,10 @@ class Settings(LoadHostVariables):
         urls += [(variable, url, url) for variable, url in self.genesis_urls()]
         if (mediator := self.mediator_invitation) and mediator.message:
             urls += [(VARIABLE, url, url) for url in invitation_urls(dict(mediator.message))]
-        for service in self.asked.values():
-            for kind, request in service.requests():
-                if web_address(request.url):  # what is no URL is told as such
-                    urls.append((service.variable(f"{kind}.url"), request.url, request.url))
+        for name, service in self.asked.items():
+            urls += [
+                (variable_of(name, key), url, url) for key, url in service.urls() if web_address(url)
+            ]  # what is no URL is told as such
         return [
             f"{variable} is {shown(value)}, {refusal}"
             for variable, value, url in urls

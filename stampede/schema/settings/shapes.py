@@ -273,15 +273,17 @@ class Mappings(Shape):
 
 @dataclass(frozen=True, slots=True)
 class TextOrMapped(Shape):
-    """A text in one line or a mapping; what must be in it is checked elsewhere."""
+    """A text in one line, a mapping or a list of those; what must be in it is checked elsewhere."""
 
     python = "str"
     fallback = ""
-    right = "a URL or a mapping"
+    right = "a URL, a request or a list of requests"
 
-    def read(self, value: Any) -> str | Mapping[str, Any]:
+    def read(self, value: Any) -> Any:
         """See Shape."""
         if isinstance(value, Mapping):
+            return value
+        if isinstance(value, list | tuple) and value and all(isinstance(item, Mapping) for item in value):
             return value
         if not isinstance(value, str) or CONTROL.search(value) or len(value) > LONGEST_INVITATION:
             raise TypeError(value)
