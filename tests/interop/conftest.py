@@ -3,67 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
-from collections.abc import Callable, Coroutine, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from controllers import Controllers
-from journeys import Journey, Played, play
+from deployments import Deployment, had
 from ledger import IndyLedger, seed
-from machine import Missing
-from stock_agents import StockAgent, old_acapy
-
-
-class Deployment:
-    """Controllers that run in a thread, and the runs against them."""
-
-    def __init__(self, folder: Path) -> None:
-        self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, daemon=True).start()
-        self._folder = folder
-        self.controllers = Controllers(folder)
-        self.run(self.controllers.start())
-
-    def run[T](self, work: Coroutine[Any, Any, T]) -> T:
-        """What ``work`` returns, done in the thread."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(300)
-
-    def places(self) -> dict[str, str]:
-        """What journeys' URLs have in braces."""
-        agents = self.controllers.agents
-        return {"url": self.controllers.url} | {f"{name}:admin": agent.admin for name, agent in agents.items()}
-
-    def play(self, name: str, journeys: list[Journey], **variables: Any) -> Played:
-        """One run of all these journeys."""
-        ca_file = self.controllers.authority.ca_file
-        return play(self._folder / name, journeys, ca_file=ca_file, places=self.places(), **variables)
-
-    def stop(self) -> None:
-        self.run(self.controllers.stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-
-
-def had[T](make: Callable[[], T]) -> T:
-    """What ``make`` returns; the test is skipped where that cannot be had on this machine."""
-    try:
-        return make()
-    except Missing as missing:
-        pytest.skip(f"not tested on this machine, for want of {missing}")
-    except AssertionError as failed:
-        if os.environ.get("STAMPEDE_REQUIRE_INTEROP") == "1":
-            raise
-        pytest.skip(f"not tested on this machine: {str(failed)[-400:]}")
+from stock_agents import CURRENT, StockAgent, old_acapy
 
 
 @pytest.fixture(scope="session")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """The gateway, without agents."""
     found = Deployment(tmp_path_factory.mktemp("interop"))
-    yield found
-    found.stop()
+    try:
+        yield found
+    finally:
+        found.stop()
 
 
 @pytest.fixture(scope="session")
@@ -103,35 +58,44 @@ def web_agents(deployment: Deployment) -> Deployment:
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IndyLedger]:
     """A real Indy ledger."""
     found = had(lambda: IndyLedger(tmp_path_factory.mktemp("ledger")))
-    found.start()
-    found.wait()
-    yield found
-    found.stop()
+    try:
+        found.start()
+        found.wait()
+        yield found
+    finally:
+        found.stop()
 
 
-INDY_AGENTS = {"classic": "Trustee1", "anoncreds": "Steward1", "old0": "Steward2", "old1": "Steward3"}
-"""Issuers on the ledger, each with the seed of its DID there."""
+async def _add_issuers(deployment: Deployment, *agents: tuple[str, str, str, str]) -> None:
+    """Agents on the ledger, each by its name, the name of its DID's seed, its wallet's type and its version."""
+    controllers = deployment.controllers
+    tails = ("--tails-server-base-url", controllers.tails, "--tails-server-upload-url", controllers.tails)
+
+    async def add(name: str, seed_name: str, wallet_type: str, version: str) -> None:
+        words = ("--seed", seed(seed_name), "--notify-revocation", "--auto-respond-credential-request", *tails)
+        program = old_acapy(version) if version else CURRENT
+        agent = StockAgent(name, *words, wallet_type=wallet_type, ledger=controllers.genesis_url, program=program)
+        await controllers.add(agent)
+        await controllers.make_issuer(agent, (await agent.get("/wallet/did/public"))["result"]["did"])
+
+    await asyncio.gather(*(add(*agent) for agent in agents))
 
 
 @pytest.fixture(scope="session")
 def indy_agents(deployment: Deployment, ledger: IndyLedger) -> Deployment:
-    """Issuers on an Indy ledger: ACA-Py 1.7.0 with wallets of either type, 0.12.4 and 1.0.1. Each also verifies."""
-    controllers = deployment.controllers
-    controllers.genesis = ledger.genesis
-    programs = {"old0": had(lambda: old_acapy("0.12.4")), "old1": had(lambda: old_acapy("1.0.1"))}
-    tails = ("--tails-server-base-url", controllers.tails, "--tails-server-upload-url", controllers.tails)
-
-    async def start(name: str) -> None:
-        words = ("--seed", seed(INDY_AGENTS[name]), "--notify-revocation", "--auto-respond-credential-request")
-        kind = "askar-anoncreds" if name == "anoncreds" else "askar"
-        given = {"program": programs[name]} if name in programs else {}
-        agent = StockAgent(name, *words, *tails, wallet_type=kind, ledger=controllers.genesis_url, **given)
-        await controllers.add(agent)
-        did = (await agent.get("/wallet/did/public"))["result"]["did"]
-        await controllers.make_issuer(agent, did)
-
-    async def start_all() -> None:
-        await asyncio.gather(*(start(name) for name in INDY_AGENTS))
-
-    deployment.run(start_all())
+    """ACA-Py 1.7.0 on an Indy ledger, with wallets of either type. Each issues and verifies."""
+    deployment.controllers.genesis = ledger.genesis
+    agents = [("classic", "Trustee1", "askar", ""), ("anoncreds", "Steward1", "askar-anoncreds", "")]
+    deployment.run(_add_issuers(deployment, *agents))
     return deployment
+
+
+@pytest.fixture(scope="session")
+def old_agents(indy_agents: Deployment) -> Deployment:
+    """ACA-Py 0.12.4 and 1.0.1 beside them."""
+    versions = {"old0": ("Steward2", "0.12.4"), "old1": ("Steward3", "1.0.1")}
+    for _, version in versions.values():
+        had(lambda version=version: old_acapy(version))
+    agents = [(name, seed_name, "askar", version) for name, (seed_name, version) in versions.items()]
+    indy_agents.run(_add_issuers(indy_agents, *agents))
+    return indy_agents

@@ -1,5 +1,5 @@
-"""Controllers of stock agents, as deployments of ACA-Py have them: HTTPS endpoints that answer with an invitation, and
-webhooks at which the next message is sent.
+"""Controllers of stock agents, as deployments of ACA-Py have them: HTTPS endpoints that answer with an invitation,
+and webhooks at which the next message is sent.
 
 `/AGENT/invitation` invites to a connection over which a credential is offered; `/AGENT/request` is a proof request;
 `/AGENT/revocation` revokes. The query says in which of many ways (see ``Mode``).
@@ -33,10 +33,10 @@ ATTRIBUTES = ("name", "number", "since")
 DIDCOMM = "https://didcomm.org/"
 
 type Mode = dict[str, str]
-"""The query of an endpoint: `hs` handshake protocols or none; `did` a method, `web` or `public`; `multi` one invitation
-for all; `offer` none, attached or twice; `format` of offer or proof; `plain` without revocation; `of` the issuer of what
-is asked for; `over` connection or attached; `self` also a self-attested answer; `verify` never or decline; `as` and `enc`
-how the answer carries the invitation; `d_m` as a URL's parameter; `elder` by RFC 0160."""
+"""The query of an endpoint: `hs` handshake protocols or none; `did` a method, `web` or `public`; `multi` one
+invitation for all; `offer` none, attached or twice; `format` of offer or proof; `plain` without revocation; `of` the
+issuer of what is asked for; `over` connection or attached; `self` also a self-attested answer; `verify` never or
+decline; `as` and `enc` how the answer carries the invitation; `d_m` as a URL's parameter; `elder` by RFC 0160."""
 
 
 class Controllers:
@@ -50,6 +50,7 @@ class Controllers:
         self.documents = DidDocuments("localhost", self.port)
         self.registry = self.url + Registry.PREFIX
         self.tails = self.url + TailsFiles.PREFIX
+        self.token = TOKEN
         self.agents: dict[str, StockAgent] = {}
         self.genesis = ""
         self._registry, self._tails = Registry(folder / "registry", TOKEN), TailsFiles(folder / "tails")
@@ -115,6 +116,10 @@ class Controllers:
         if public:
             await agent.post("/wallet/did/public", did=did)
         return did
+
+    def publish(self, name: str, endpoint: str) -> str:
+        """A did:web DID for an agent that needs it for its AnonCreds objects alone."""
+        return self.documents.publish(name, "CoRER63DVYnWZtK8uAzNbx3bLF1qPGVt4oxVjTFqUqfK", endpoint, self.registry)
 
     async def make_issuer(self, agent: StockAgent, did: str) -> None:
         """Schema and two credential definitions: one with revocation, one without."""

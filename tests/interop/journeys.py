@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from machine import HERE
+from installs import HERE
 from stock_agents import KEY
 
 from stampede.machine.ports import free_ports
@@ -37,7 +37,7 @@ REVOKED = ("request_revocation", "receive_revocation_notification", "delete_cred
 
 @dataclass(frozen=True)
 class Journey:
-    """What one holder does, and the steps that its journal must then have: `connect`, or `connect: bad_invitation`."""
+    """What one holder does, and the steps that its journal must have then: `connect` or `connect: bad_invitation`."""
 
     name: str
     services: Mapping[str, Any]
@@ -144,7 +144,7 @@ def _filled_in(value: Any, places: Mapping[str, str]) -> Any:
 def _journal(results: Path, names: Sequence[str]) -> dict[str, list[dict[str, str]]]:
     found: dict[str, list[dict[str, str]]] = {}
     for path in results.glob("*/*/journal.lp.gz"):
-        for line in gzip.open(path, "rt"):
+        for line in gzip.decompress(path.read_bytes()).decode().splitlines():
             if line.startswith("step,"):
                 step = {name: _plain(value) for name, value in _TAGS_AND_FIELDS.findall(line.replace("\\ ", " "))}
                 found.setdefault(names[int(step["holder"].rstrip("i"))], []).append(step)

@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from machine import HERE, Missing, command, installed, program, python, virtualenv
+from installs import HERE, Missing, command, installed, program, python, virtualenv
 
 from stampede.machine.ports import free_ports
 
@@ -54,7 +54,7 @@ class IndyLedger:
                     subprocess.Popen(words, stdout=log, stderr=log, env=os.environ | {"HOME": str(self._folder)})
                 )
 
-    def wait(self, limit: float = 90) -> None:
+    def wait(self, limit: float = 300) -> None:
         """Return when all nodes listen to clients."""
         deadline = time.monotonic() + limit
         for number, node in enumerate(self._nodes, 1):

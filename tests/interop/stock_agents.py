@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from machine import installed, python, virtualenv
+from installs import installed, python, virtualenv
 
 from stampede.machine.ports import free_ports
 

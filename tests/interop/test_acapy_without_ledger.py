@@ -1,11 +1,11 @@
-"""ACA-Py 1.7.0 as it comes, without a ledger: notices, invitations, handshakes, attachments, odd verifiers, answers."""
+"""ACA-Py 1.7.0 as it comes, without a ledger: notices, invitations, handshakes, attachments, odd verifiers."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from conftest import Deployment
+from deployments import Deployment
 from journeys import CONNECT, CONNECTED, PRESENT, PRESENTED, RECEIVE, RECEIVED, REVOKE, REVOKED, Journey, Played
 
 REVOCATION = {"rev_reg_id": "${rev_reg_id}", "cred_rev_id": "${cred_rev_id}"}

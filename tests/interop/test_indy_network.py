@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import Deployment
+from deployments import Deployment
 from journeys import PRESENT, PRESENTED, REVOKE, REVOKED, Journey, Played
 
 REVOCATION = {"rev_reg_id": "${rev_reg_id}", "cred_rev_id": "${cred_rev_id}"}
@@ -64,9 +64,9 @@ def anoncreds(indy_agents: Deployment) -> Played:
 
 
 @pytest.fixture(scope="module")
-def askar(indy_agents: Deployment) -> Played:
-    genesis = indy_agents.controllers.genesis_url
-    return indy_agents.play("indy-askar", ASKAR, genesis_url=genesis, wallet_type="askar")
+def askar(old_agents: Deployment) -> Played:
+    genesis = old_agents.controllers.genesis_url
+    return old_agents.play("indy-askar", ASKAR, genesis_url=genesis, wallet_type="askar")
 
 
 @pytest.mark.parametrize("journey", ANONCREDS, ids=str)

@@ -1,5 +1,5 @@
-"""Runs in Python 3.8: `indy.py FOLDER PORT genesis` writes a network's genesis and its nodes' keys, `indy.py FOLDER PORT N`
-is node N of four. Ports PORT to PORT + 7 of 127.0.0.1."""
+"""Runs in Python 3.8: `indy.py FOLDER PORT genesis` writes a network's genesis and its nodes' keys, and
+`indy.py FOLDER PORT N` is node N of four. Ports PORT to PORT + 7 of 127.0.0.1."""
 
 import sys
 import types

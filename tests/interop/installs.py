@@ -26,7 +26,7 @@ def cache() -> Path:
 
 
 def installed(name: str, recipe: Iterable[str | Path], make: Callable[[Path], None]) -> Path:
-    """The folder that ``make`` filled, now or in an earlier run; another ``recipe`` replaces it, so one of each is kept.
+    """The folder that ``make`` filled, now or in an earlier run. Another ``recipe`` replaces it: one of each is kept.
 
     ``recipe`` is all that decides what is made: versions, and files by their content.
     """
