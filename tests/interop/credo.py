@@ -30,7 +30,7 @@ class Credo:
 
     def __init__(self, folder: Path, trust: Path, strategy: str = "DirectDelivery", **issuer: str) -> None:
         """``issuer``: ``did``, ``registry`` and its ``token``."""
-        place = installed("credo", [*NATIVE.values(), SOURCES / "package.json"], _install)
+        place = node_modules()
         shutil.copy(SOURCES / "agent.mjs", place)
         self.port = free_ports(2)
         self.control = f"http://127.0.0.1:{self.port + 1}"
@@ -69,6 +69,11 @@ class Credo:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def node_modules() -> Path:
+    """The folder where Credo is installed. Raises Missing."""
+    return installed("credo", [*NATIVE.values(), SOURCES / "package.json"], _install)
 
 
 def _install(folder: Path) -> None:

@@ -16,7 +16,11 @@ BUILD_LIMIT = 900
 
 
 class Missing(Exception):
-    """Something that the tests cannot install is not on this machine: its name, and how to get it."""
+    """Something that the tests do not install is not on this machine: its name, and how to get it."""
+
+
+class MissingPython(Missing):
+    """A version of Python that no package of Debian has."""
 
 
 def cache() -> Path:
@@ -72,7 +76,7 @@ def program(name: str, package: str) -> str:
 def python(minor: int, *, headers: bool = False) -> Path:
     """An interpreter of Python 3.``minor`` that can make virtual environments, and build modules if ``headers``.
 
-    Raises Missing.
+    Raises MissingPython.
     """
     check = "import ensurepip, venv, sysconfig, pathlib, sys;" + (
         "sys.exit(not pathlib.Path(sysconfig.get_paths()['include'], 'Python.h').exists())" if headers else ""
@@ -80,7 +84,7 @@ def python(minor: int, *, headers: bool = False) -> Path:
     for candidate in _pythons(minor):
         if subprocess.run([candidate, "-c", check], capture_output=True, check=False).returncode == 0:
             return candidate
-    raise Missing(f"Python 3.{minor}{' with its headers' if headers else ''} (pyenv install 3.{minor})")
+    raise MissingPython(f"Python 3.{minor}{' with its headers' if headers else ''} (pyenv install 3.{minor})")
 
 
 def _pythons(minor: int) -> Sequence[Path]:

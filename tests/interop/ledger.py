@@ -33,12 +33,7 @@ class IndyLedger:
     """Four nodes, in a folder of their own. Raises Missing when they cannot be had on this machine."""
 
     def __init__(self, folder: Path) -> None:
-        interpreter = python(8, headers=True)
-        program("g++", "g++")
-        if not ctypes.util.find_library("sodium"):
-            raise Missing("libsodium (Debian: apt install libsodium23)")
-        place = installed("indy-node", [*OLD_BUILD, REQUIREMENTS, *NODE], lambda made: _install(made, interpreter))
-        self._python = place / "bin/python"
+        self._python = indy_node() / "bin/python"
         self._folder = folder
         self._port = free_ports(8)
         self._nodes: list[subprocess.Popen[bytes]] = []
@@ -75,6 +70,15 @@ class IndyLedger:
         for node in self._nodes:
             node.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def indy_node() -> Path:
+    """The virtual environment of the nodes. Raises Missing."""
+    interpreter = python(8, headers=True)
+    program("g++", "g++")
+    if not ctypes.util.find_library("sodium"):
+        raise Missing("libsodium (Debian: apt install libsodium23)")
+    return installed("indy-node", [*OLD_BUILD, REQUIREMENTS, *NODE], lambda made: _install(made, interpreter))
 
 
 def _install(folder: Path, interpreter: Path) -> None:

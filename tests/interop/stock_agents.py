@@ -107,6 +107,7 @@ class StockAgent:
             await self._process.wait()
 
 
+OLD_VERSIONS = ("0.12.4", "1.0.1")
 OLD_NEEDS = ("aries-askar==0.3.2", "indy-credx==1.1.1", "indy-vdr==0.4.2", "anoncreds==0.2.0", "setuptools<80")
 """What aries-cloudagent's optional dependency `askar` names, in versions with wheels; apispec wants distutils."""
 

@@ -9,6 +9,8 @@ from credo import Credo
 from deployments import Deployment, had
 from journeys import PRESENT, PRESENTED, RECEIVE, RECEIVED, Journey, Played
 
+pytestmark = pytest.mark.timeout(1500)  # the first test starts what all share
+
 
 def services(issuer: str, verifier: str = "/verifier/invitation") -> dict[str, object]:
     return {
