@@ -70,6 +70,7 @@ def variables() -> dict[str, Any]:
         "stampede_agent_plugins": [],
         "stampede_agent_args": [],
         "stampede_genesis_url": "",
+        "stampede_ledgers": [],
         "stampede_allowed_targets": ["*.example.org"],
         "stampede_arm_timeout": "5m",
         "stampede_wallet_storage": "sqlite",

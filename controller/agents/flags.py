@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from controller.acapy_patches import registry
+from controller.agents.ledgers import LEDGERS_FILE
 from controller.agents.postgresql import Postgresql
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.web_address import in_url
@@ -91,8 +92,14 @@ def command_line(settings: Settings, agent: AgentIdentity) -> list[str]:
     ]
     for plugin in settings.agent_plugins:
         flags += ["--plugin", plugin]
-    flags += ["--genesis-url", settings.genesis_url] if settings.genesis_url else ["--no-ledger"]
-    return flags + list(settings.agent_args)
+    return flags + ledger_flags(settings) + list(settings.agent_args)
+
+
+def ledger_flags(settings: Settings) -> list[str]:
+    """The flags about Indy ledgers, of which ACA-Py takes one kind."""
+    if settings.ledgers:
+        return ["--genesis-transactions-list", LEDGERS_FILE]
+    return ["--genesis-url", settings.genesis_url] if settings.genesis_url else ["--no-ledger"]
 
 
 def environment(settings: Settings, agent: AgentIdentity, postgresql: Postgresql | None) -> dict[str, str]:

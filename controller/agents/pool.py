@@ -19,6 +19,7 @@ from controller.acapy_patches import registry
 from controller.agents.acapy_wallet import IGNORED_TOPICS, TOPICS, AcapyWallet
 from controller.agents.flags import patch_names
 from controller.agents.inbox import Overflow
+from controller.agents.ledgers import write_ledgers
 from controller.agents.postgresql import Postgresql
 from controller.agents.process import AgentProcess, Announce, check_ports_free
 from controller.agents.webhooks import WebhookReceiver
@@ -119,6 +120,7 @@ class AgentPool:
     async def start(self) -> None:
         """Start all agents and create all wallets. Raises AgentError."""
         self._report_patches_left_out()
+        await write_ledgers(self._settings, self._run_dir)
         async with asyncio.TaskGroup() as group:
             for agent in self.agents:
                 group.create_task(agent.start())

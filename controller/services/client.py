@@ -81,7 +81,9 @@ class HttpServices:
         if configured is None:
             raise ServiceRefused(f"stampede_services.{service} has no revocation request")
         with self._secrets_masked():
-            await self._ask(service, "revocation", configured, values)
+            answer = await self._ask(service, "revocation", configured, values)
+            if not 200 <= answer.status < 300:
+                raise ServiceRefused(f"{answer.said}, which does not say that it was done")
 
     async def request_result(self, service: str, values: Mapping[str, str]) -> Result:
         """See Services. Raises PresentationUnverified when the answer says none of what was configured."""

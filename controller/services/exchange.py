@@ -95,8 +95,10 @@ class Exchange:
             raise ServiceUnreachable(
                 f"{request.service}: no connection to {error.host}:{error.port}, {reason}"
             ) from error
+        except aiohttp.ClientResponseError as error:  # of a status that is aiohttp's own: 400
+            raise ServiceUnreachable(f"{request.service} gave no answer that HTTP knows: {_why(error)}") from error
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError, HttpProcessingError) as error:
-            raise ServiceUnreachable(f"{request.service}: {error or type(error).__name__}") from error
+            raise ServiceUnreachable(f"{request.service}: {_why(error)}") from error
         except ValueError as error:  # such as a header with a newline in it
             raise ServiceUnreachable(f"the request to {request.service} cannot be sent: {error}") from error
 
@@ -189,11 +191,19 @@ async def _read(request: Request, response: aiohttp.ClientResponse) -> Answer:
             if len(body) > MAX_ANSWER:
                 raise ServiceRefused(f"{said} with more than {MAX_ANSWER:,} bytes, the most that are taken")
     except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError, HttpProcessingError) as error:
-        raise ServiceUnreachable(f"{said}, but its answer broke off: {error or type(error).__name__}") from error
+        raise ServiceUnreachable(f"{said}, but its answer broke off: {_why(error)}") from error
     finally:
         if not response.content.at_eof():
             response.close()
     return Answer(request.service, response.status, bytes(body), _charset(response))
+
+
+def _why(error: BaseException) -> str:
+    """What an error of aiohttp says, without the status that it gives to answers that it cannot read."""
+    if isinstance(error, aiohttp.ClientPayloadError) and error.__cause__:
+        error = error.__cause__
+    message = getattr(error, "message", None)
+    return (message if isinstance(message, str) else str(error)) or type(error).__name__
 
 
 def _charset(response: aiohttp.ClientResponse) -> str:

@@ -19,6 +19,7 @@ from ansible.utils.display import Display
 
 from stampede.prepare.ca_files import absolute_ca_files
 from stampede.prepare.folder_checks import no_home
+from stampede.prepare.genesis import absolute_genesis_files
 from stampede.prepare.host_checks import neighbours, together
 from stampede.prepare.notices import notices
 from stampede.prepare.preflight import probe_run
@@ -136,7 +137,7 @@ class ActionModule(ActionBase):
                     problems.append(f"{name} cannot be evaluated: {reason}; it must be a template that renders")
         if problems:
             raise BadInput(*problems)
-        return absolute_ca_files(values, REPOSITORY)
+        return absolute_genesis_files(absolute_ca_files(values, REPOSITORY), REPOSITORY)
 
 
 def address(host: str, variables: Mapping[str, Any]) -> str:

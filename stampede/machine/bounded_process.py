@@ -69,7 +69,7 @@ def answer_of(argv: Sequence[str], question: str, seconds: float) -> str:
                 raise NoAnswer(f"was not over after {seconds:g} s")
             if not line.endswith(b"\n"):
                 raise NoAnswer(_how_it_ended(process.pid))
-            return line.decode()
+            return line.decode(errors="replace")
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -154,6 +154,12 @@ def _loopback_ports(variables: Variables) -> Iterator[tuple[str, int]]:
         (name, variables.get(name))
         for name in ("stampede_postgresql_url", "stampede_influxdb_url", "stampede_genesis_url")
     ]
+    ledgers = variables.get("stampede_ledgers")
+    urls += [
+        (f"stampede_ledgers[{place}].genesis_url", entry.get("genesis_url"))
+        for place, entry in enumerate(ledgers if isinstance(ledgers, list | tuple) else ())
+        if isinstance(entry, Mapping)
+    ]
     did = variables.get("stampede_mediator_did")
     urls += [("stampede_mediator_did", url) for url in (did_urls(did) if isinstance(did, str) else ())]
     for variable, url in urls:

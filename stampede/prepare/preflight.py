@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from stampede.influxdb.client import connect, failure_message
 from stampede.prepare.ca_checks import ca_file_problems, tls_advice
 from stampede.prepare.fetching import NotFetched, fetch
+from stampede.prepare.genesis import unusable_genesis
 from stampede.prepare.mediator_document import mediator_problem
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.influxdb_settings import Influxdb
@@ -29,7 +30,7 @@ def probe_run(settings: Settings, secrets: Mapping[str, str]) -> list[str]:
 
 def probe(settings: Settings) -> list[str]:
     """One sentence for each service that does not answer over trusted TLS, each CA file that cannot be read,
-    and for a mediator's DID that cannot be resolved; none when all is well.
+    for a mediator's DID that cannot be resolved, and for each ledger without a genesis; none when all is well.
 
     A probe is a HEAD request, so that no invitation is created; any HTTP status is an answer.
     """
@@ -47,7 +48,7 @@ def probe(settings: Settings) -> list[str]:
     targets = Targets(settings.allowed_targets)
     if problem := mediator_problem(settings.mediator_did, targets, *_ca_files(settings).values()):
         problems.append(f"stampede_mediator_did is {settings.mediator_did!r}, which cannot be used: {problem}")
-    return problems
+    return [*problems, *unusable_genesis(settings)]
 
 
 def probe_influxdb(target: Influxdb, secret: str) -> tuple[list[str], list[str]]:

@@ -17,6 +17,7 @@ import jinja2.sandbox
 
 from stampede.machine.files import user_path
 from stampede.prepare.ca_files import copied_ca_files
+from stampede.prepare.genesis import with_genesis_texts
 from stampede.prepare.script_errors import place_in, said_by, told
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.shapes import Duration
@@ -175,4 +176,5 @@ def render_for_host(
     """
     of_host = {**variables, **share, "stampede_postgresql_url": postgresql_url}
     of_host, originals = copied_ca_files(of_host, ca_dir) if ca_dir else (of_host, {})
+    of_host = with_genesis_texts(of_host)
     return render_script(of_host, repository / "templates", repository), originals

@@ -19,6 +19,7 @@ from stampede.prepare.folder_checks import (
     nothing_to_compare_with,
     unwritable,
 )
+from stampede.prepare.genesis import genesis_file_problems
 from stampede.prepare.host_checks import different, missing_python, of_all, taken_ports, together
 from stampede.prepare.trial import try_script
 from stampede.schema.errors import BadInput
@@ -79,6 +80,7 @@ def check_run(
     all_hosts = load_hosts or {"": variables}
     problems = unknown_names(names)
     problems += of_all(all_hosts, lambda of_host: ca_file_problems(named_ca_files(of_host)), named_ca_files)
+    problems += of_all(all_hosts, genesis_file_problems, lambda of_host: of_host.get("stampede_ledgers"))
     problems += of_all(all_hosts, problems_of)
     problems += different(all_hosts)
     ports = port_variables or {}

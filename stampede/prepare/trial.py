@@ -45,11 +45,20 @@ def _ask(verb: str, variables: Mapping[str, Any], templates_dir: Path, base_dir:
     }
     program = [sys.executable, "-P", "-m", "stampede.prepare.trial_process"]
     try:
-        answer = json.loads(answer_of(program, json.dumps(question, default=str), seconds + MARGIN))
+        sentences, text = _read(answer_of(program, json.dumps(question, default=str), seconds + MARGIN))
     except NoAnswer as error:
         raise BadInput(
             f"{path}: its trial {error}; a script must await its steps, and neither block nor end the process"
         ) from error
-    if answer["sentences"]:
-        raise BadInput(*answer["sentences"])
-    return str(answer["text"])
+    if sentences:
+        raise BadInput(*sentences)
+    return text
+
+
+def _read(line: str) -> tuple[list[str], str]:
+    """The sentences and the text of an answer. Raises NoAnswer when the script has written to the same place."""
+    try:
+        answer = json.loads(line)
+        return [str(sentence) for sentence in answer["sentences"]], str(answer["text"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise NoAnswer("gave an answer that was not its own") from None

@@ -24,8 +24,10 @@ class Mask:
     that is base64 itself is masked decoded as well.
     """
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        texts = sorted({text for secret in secrets for text in _texts_of(secret)}, key=len, reverse=True)
+    def __init__(self, secrets: Iterable[str] = (), *, decoded: bool = True) -> None:
+        """``decoded``: whether what a secret says when it is base64 itself is a secret too."""
+        found = {text for secret in secrets for text in _texts_of(secret, decoded=decoded)}
+        texts = sorted(found, key=len, reverse=True)
         forms = dict.fromkeys([*map(_written, texts), *(core for text in texts for core in _base64_cores(text))])
         self._forms = re.compile("|".join(forms), re.IGNORECASE) if forms else None
 
@@ -36,6 +38,10 @@ class Mask:
     def lines(self, text: str) -> str:
         """The text without secrets, of printable characters and line breaks."""
         return _printable(self._masked(text), kept="\n\t")
+
+    def finds(self, text: str) -> bool:
+        """Whether a secret is in the text."""
+        return bool(self._forms and self._forms.search(text))
 
     def _masked(self, text: str) -> str:
         """The text, or as much as is quoted of it; a secret that begins there is looked for beyond its end."""
@@ -57,17 +63,19 @@ def _printable(text: str, kept: str) -> str:
     return "".join(letter if letter.isprintable() or letter in kept else " " for letter in text)
 
 
-def _texts_of(secret: str) -> Iterator[str]:
+def _texts_of(secret: str, *, decoded: bool) -> Iterator[str]:
     """A secret, without blanks around it, and what it says when it is base64, such as ``user:password``."""
     secret = secret.strip()
     if not secret:
         return
     yield secret
+    if not decoded:
+        return
     try:  # either alphabet is taken
-        decoded = base64.b64decode(secret + "=" * (-len(secret) % 4), altchars=b"-_", validate=True).decode()
+        said = base64.b64decode(secret + "=" * (-len(secret) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         return
-    for part in (decoded, decoded.partition(":")[2]):
+    for part in (said, said.partition(":")[2]):
         if len(part) >= _SHORTEST_PART and part.isprintable():
             yield part
 

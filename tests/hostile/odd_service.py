@@ -138,6 +138,8 @@ ODDITIES: dict[str, Oddity] = {
     "bad_gzip": Oddity(http(b"this is not packed", Content_Encoding="gzip"), UNREACHABLE, "answered 200"),
     "half_gzip": Oddity(http(gzip.compress(BODY * 99)[:50], Content_Encoding="gzip"), BAD, "answered 200"),
     "unknown_coding": Oddity(http(b"\x00\x01", Content_Encoding="snappy"), BAD, "answered 200"),
+    "brotli": Oddity(http(b"\x0b\x02", Content_Encoding="br"), UNREACHABLE, "gave no answer that HTTP knows: Can"),
+    "longer_than_said": Oddity(http(BODY, Content_Length="9999"), UNREACHABLE, "answered 200, but its"),
     "gzip_bomb": Oddity(bomb(), REFUSED, "answered 200 with more than"),
     "endless": Oddity(endless, REFUSED, "answered 200 with more than"),
     "dripping": Oddity(dripping, "timeout", "had not answered completely within"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import math
 import os
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import yaml
@@ -204,12 +206,17 @@ class TestSecrets:
             {"services": {"issuer": {"invitation": {"url": f"https://issuer.example.org/?key={TOKEN}"}}}},
             {"agent_args": ["--wallet-key", TOKEN]},
             {"compare_with": "", "agent_plugins": [TOKEN]},
+            {"agent_args": [quote(TOKEN, safe="").replace("-", "%2D")]},
+            {"agent_args": [base64.b64encode(f"user:{TOKEN}".encode()).decode()]},
         ],
     )
     def test_one_that_another_setting_reveals(self, refused: Check, revealing: dict[str, Any]) -> None:
         (sentence,) = refused({}, secrets={"token": self.TOKEN}, **revealing)
         assert "holds stampede_secrets.token in clear; it must have ${secret:token} in its place" in sentence
         assert self.TOKEN not in sentence
+
+    def test_one_that_says_in_base64_what_a_setting_may_say(self, refused: Check) -> None:
+        assert refused({}, secrets={"token": base64.b64encode(b"issuer:issuer").decode()}) == []
 
     def test_one_that_is_used_as_it_should_be(self, refused: Check) -> None:
         request = {"url": "https://issuer.example.org/", "headers": {"Authorization": "Bearer ${secret:token}"}}

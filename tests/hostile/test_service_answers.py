@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from odd_service import INVITATION, ODDITIES, as_json, odd_service
+from odd_service import INVITATION, ODDITIES, Oddity, as_json, http, odd_service
 
 import controller.holder.step
 from controller.agents.acapy_wallet import AcapyWallet
@@ -23,7 +23,7 @@ from controller.services.client import HttpServices
 from controller.services.invitation import from_response, request_thread_id
 from stampede.results.journal_columns import JournalColumns
 from stampede.results.journal_reader import read
-from stampede.schema.errors import AgentError, BadInvitation, StepError
+from stampede.schema.errors import AgentError, BadInvitation, ServiceRefused, StepError
 from stampede.schema.settings.run_settings import Settings
 
 EVERY = sorted(name for name, oddity in ODDITIES.items() if oddity.error not in ("", "timeout"))
@@ -55,16 +55,25 @@ async def test_an_odd_answer(variables: dict[str, Any], name: str) -> None:
     assert caught.value.error_class == oddity.error, caught.value
     assert oddity.says in caught.value.detail
     assert caught.value.detail.isprintable() and len(caught.value.detail) <= 500
+    assert "400" not in caught.value.detail, "a status that no service has answered"
 
 
 @pytest.mark.parametrize("name", [name for name in EVERY if name != "to_bad_oob"])  # which leads elsewhere
 async def test_a_revocation_is_requested_of_whoever_answers(variables: dict[str, Any], name: str) -> None:
-    """Its answer needs no content: what has a status below 400 and comes to an end is a success."""
+    """Its answer needs no content: what has a status of 2xx and comes to an end is a success."""
     async with odd_service() as service, client(variables, f"http://127.0.0.1:{service.port}/{name}") as it:
         try:
             await it.request_revocation("issuer", {})
         except StepError as error:
             assert error.error_class in ("service_refused", "service_unreachable")
+
+
+@pytest.mark.parametrize("status", ["101 Switching", "300 Multiple Choices", "304 Not Modified", "305 Use Proxy"])
+async def test_a_revocation_is_done_when_a_status_says_so(variables: dict[str, Any], status: str) -> None:
+    async with odd_service() as service, client(variables, f"http://127.0.0.1:{service.port}/odd") as it:
+        service.oddities["odd"] = Oddity(http(b"", status, Location="/plain"))
+        with pytest.raises(ServiceRefused, match=f"answered {status[:3]}, which does not say that it was done"):
+            await it.request_revocation("issuer", {})
 
 
 def test_every_odd_answer_is_a_journaled_step_and_the_script_goes_on(

@@ -21,6 +21,7 @@ from stampede.schema.settings.shapes import (
     Duration,
     Host,
     Mapped,
+    Mappings,
     Number,
     Pattern,
     Shape,
@@ -89,6 +90,7 @@ WRONG: dict[type[Shape], tuple[Any, ...]] = {
         "ja",
     ),
     Mapped: (None, "", "one", 5, True, [], ["a"], [{"a": 1}], DATE),
+    Mappings: (None, "", "one", 5, True, {}, {"a": 1}, ["a"], [[]], [None], [{}, 1], DATE, [{}] * 5000),
     Url: (
         *(*NO_TEXTS, *NO_LINES, 5, "ledger", "ftp://l.example.org", "https://", "https://[::1", "https://l:99999"),
         *("https://l:0/", "https://l.example.org/a b", "https://l\\@m.example.org"),
@@ -113,7 +115,8 @@ def test_a_wrong_shape_has_a_sentence(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(VARIABLES))
 def test_no_check_of_a_run_trips_over_a_wrong_shape(variables: dict[str, Any], name: str) -> None:
-    read = {*variables, "stampede_load_model", "stampede_first_holder", "stampede_local"}
+    optional = ("load_model", "first_holder", "local", "self_attested")
+    read = {*variables, *(f"stampede_{each}" for each in optional)}
     for value in wrong_values(name):
         sentences = check_variables(variables | {name: value})
         assert len(sentences) == (name in read), f"{name} = {value!r:.100}: {sentences}"
@@ -187,6 +190,16 @@ SERVICES = st.dictionaries(
     ),
     max_size=3,
 )
+LEDGERS = st.lists(
+    st.dictionaries(
+        st.sampled_from(
+            ["id", "genesis_url", "genesis_file", "genesis_transactions", "is_production", "is_write", "more"]
+        ),
+        st.one_of(YAML, st.just("a"), st.just("https://ledger.example.org/"), st.just('{"txn": {}}')),
+    ),
+    max_size=3,
+)
+NESTED = {"stampede_services": SERVICES, "stampede_ledgers": LEDGERS}
 
 
 @pytest.mark.fuzz
@@ -194,7 +207,7 @@ SERVICES = st.dictionaries(
 @given(data=st.data())
 def test_settings_of_any_values_are_refused_in_sentences(variables: dict[str, Any], data: st.DataObject) -> None:
     names = data.draw(st.lists(st.sampled_from(sorted(VARIABLES)), min_size=1, max_size=6, unique=True))
-    changed = {name: data.draw(SERVICES if name == "stampede_services" else YAML, label=name) for name in names}
+    changed = {name: data.draw(NESTED.get(name, YAML), label=name) for name in names}
     try:
         read = Settings.from_variables(variables | changed)
     except BadInput as error:
@@ -209,6 +222,14 @@ def test_settings_of_any_values_are_refused_in_sentences(variables: dict[str, An
 def test_so_are_services(variables: dict[str, Any], services: dict[Any, Any]) -> None:
     sentences = check_variables(variables | {"stampede_services": services})
     assert all(sentence.isprintable() for sentence in sentences)
+
+
+@pytest.mark.fuzz
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(ledgers=LEDGERS)
+def test_so_are_ledgers(variables: dict[str, Any], ledgers: list[Any]) -> None:
+    sentences = check_variables(variables | {"stampede_ledgers": ledgers})
+    assert all(sentence.isprintable() and sentence.startswith("stampede_ledgers") for sentence in sentences)
 
 
 @pytest.mark.fuzz

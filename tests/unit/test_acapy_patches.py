@@ -202,6 +202,33 @@ class TestEgressGuard:
             install_egress_guard(Targets([]), tmp_path)
 
 
+STARTING = """
+import asyncio, types
+from acapy_agent.admin.server import AdminServer
+from acapy_agent.core.conductor import Conductor
+from controller.acapy_patches.start_up import be_ready_when_started
+
+async def serve(self): self.app._state["ready"] = True
+async def start(self):
+    await self.admin_server.start()
+    print(state["ready"])
+
+AdminServer.start, Conductor.start = serve, start
+be_ready_when_started()
+state = {}
+server, conductor = AdminServer.__new__(AdminServer), Conductor.__new__(Conductor)
+server.app, conductor.admin_server = types.SimpleNamespace(_state=state), server
+asyncio.run(conductor.start())
+print(state["ready"])
+"""
+
+
+def test_an_agent_is_ready_when_it_has_started_and_not_before() -> None:
+    """In a process of its own, which ACA-Py changes when it is imported."""
+    done = subprocess.run([sys.executable, "-c", STARTING], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
+
+
 def launch(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """The launcher with an ACA-Py that only says that it was started."""
     commands = tmp_path / "acapy_agent/commands"

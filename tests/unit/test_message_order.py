@@ -12,7 +12,7 @@ from controller.agents.acapy_wallet import TOPICS, AcapyWallet
 from controller.agents.inbox import Inbox
 from controller.agents.wallet import Connection, Credential
 from controller.agents.webhooks import WebhookReceiver
-from stampede.schema.errors import NoOffer, ProblemReport
+from stampede.schema.errors import AgentError, NoOffer, ProblemReport
 
 ISSUER = Connection("issuer", "c1")
 EXCHANGE, STORED = "issue_credential_v2_0", "issue_credential_v2_0_anoncreds"
@@ -31,6 +31,8 @@ class Agent:
         if path.startswith("/credential/"):
             index = path.removeprefix("/credential/credential-")
             return {"rev_reg_id": "registry", "cred_rev_id": index}
+        if path not in self.answers:
+            raise AgentError(f"agent-0: {method} {path} answered 404 not found")
         return self.answers[path]
 
 
@@ -137,28 +139,47 @@ async def test_each_type_of_wallet_tells_by_its_own_topic_what_it_stored(
 
 
 @pytest.mark.parametrize(
-    ("wallet_type", "reason", "advice"),
+    ("wallet_type", "formats", "advice"),
     [
-        (
-            "askar-anoncreds",
-            "issuance-abandoned: Unable to issue. No supported formats",
-            "stampede_wallet_type: askar ",
-        ),
-        ("askar", "AnonCreds interface requires AskarAnonCreds or KanonAnonCreds profile", "must be askar-anoncreds"),
-        ("askar-anoncreds", "not today", ""),
+        ("askar-anoncreds", ["indy"], "stampede_wallet_type: askar alone"),
+        ("askar-anoncreds", ["indy", "anoncreds"], ""),
+        ("askar-anoncreds", ["ld_proof"], ""),
+        ("askar-anoncreds", [], ""),  # the agent has forgotten the offer
+        ("askar", ["anoncreds"], "stampede_wallet_type is askar, which takes the format indy only"),
+        ("askar", ["indy", "anoncreds"], ""),
+        ("askar", ["indy"], ""),
     ],
 )
 async def test_an_offer_for_the_other_type_of_wallet_names_the_setting(
-    wallet_type: str, reason: str, advice: str
+    wallet_type: str, formats: list[str], advice: str
 ) -> None:
-    holder = AcapyWallet(Agent(), Inbox(TOPICS), "w", "token", up, wallet_type)  # type: ignore[arg-type]
+    record = {"cred_ex_record": {"by_format": {"cred_offer": {name: {"nonce": "1"} for name in formats}}}}
+    agent = Agent({"/issue-credential-2.0/records/x0": record} if formats else {})
+    holder = AcapyWallet(agent, Inbox(TOPICS), "w", "token", up, wallet_type)  # type: ignore[arg-type]
     offered(holder.inbox, 0)
+    if advice and wallet_type == "askar":  # ACA-Py tells nobody
+        with pytest.raises(ProblemReport, match=advice):
+            await receive(holder)
+        return
+    reason = "issuance-abandoned: issuance-abandoned"
     abandoned = {"connection_id": "c1", "cred_ex_id": "x0", "state": "abandoned", "error_msg": reason}
     holder.inbox.deliver(EXCHANGE, abandoned)
-    with pytest.raises(ProblemReport) as raised:
+    with pytest.raises(ProblemReport, match=reason) as raised:
         await receive(holder)
-    assert reason in raised.value.detail and advice in raised.value.detail
+    assert advice in raised.value.detail
     assert ("stampede_wallet_type" in raised.value.detail) == bool(advice)
+
+
+@pytest.mark.parametrize(("wallet_type", "told"), [("askar", True), ("askar-anoncreds", False)])
+async def test_so_does_a_proof_request(wallet_type: str, told: bool) -> None:
+    holder = AcapyWallet(Agent(), Inbox(TOPICS), "w", "token", up, wallet_type)  # type: ignore[arg-type]
+    event = {"connection_id": "c1", "thread_id": "t1"}
+    reason = "No matching credentials found: AnonCreds interface requires AskarAnonCreds or KanonAnonCreds profile."
+    holder.inbox.deliver("present_proof_v2_0", event | {"state": "request-received"})
+    holder.inbox.deliver("present_proof_v2_0", event | {"state": "abandoned", "error_msg": reason})
+    with pytest.raises(ProblemReport, match="No matching credentials") as raised:
+        await holder.present_proof_to(ISSUER)
+    assert ("it must be askar-anoncreds" in raised.value.detail) == told
 
 
 async def test_no_offer_is_told_as_such_even_if_others_came() -> None:

@@ -36,6 +36,8 @@ def test_the_steps_that_there_are() -> None:
         "discover_features",
         "ping",
         "present_proof",
+        "propose_credential",
+        "propose_presentation",
         "receive_credential",
         "receive_revocation_notification",
         "request_invitation",

@@ -15,6 +15,7 @@ from stampede.load_models.interface import LoadModel
 from stampede.schema.errors import BadInput
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.influxdb_settings import Influxdb, read_influxdb
+from stampede.schema.settings.ledger_settings import Ledger, read_ledgers, where
 from stampede.schema.settings.secret_settings import check_secrets
 from stampede.schema.settings.service_settings import Service, read_services
 from stampede.schema.settings.targets import Targets, did_urls
@@ -34,6 +35,9 @@ class Settings(LoadHostVariables):
     load: LoadModel
     """This host's share of the load."""
     services: Mapping[str, Service]
+    self_attested: Mapping[str, str]
+    """What holders say of themselves, by the names of attributes."""
+    ledgers: tuple[Ledger, ...]
     influxdb: Influxdb | None
     """None: points are not pushed."""
 
@@ -48,20 +52,27 @@ class Settings(LoadHostVariables):
     @classmethod
     def from_variables(cls, variables: Mapping[str, Any]) -> Settings:
         """Build settings from ``stampede_*`` variables. Raises BadInput with all problems found."""
-        optional = {"stampede_first_holder": 0, "stampede_load_model": catalog.DEFAULT, "stampede_local": True}
+        optional: dict[str, Any] = {
+            "stampede_first_holder": 0,
+            "stampede_load_model": catalog.DEFAULT,
+            "stampede_local": True,
+            "stampede_self_attested": {},
+        }
         reader = VariableReader(optional | dict(variables))
         check_secrets(reader)
         settings = cls(
             **reader.fields(LoadHostVariables),
             load=_read_load_model(reader),
             services=read_services(reader),
+            self_attested=_read_self_attested(reader),
+            ledgers=read_ledgers(reader),
             influxdb=read_influxdb(reader),
         )
         reader.ordered("wait_min", "wait_max")
         reader.ordered("presentations_min", "presentations_max")
         for sentence in (
             *settings._unreachable_agents(),
-            *settings._wallets_without_ledger(),
+            *(settings._wallets_without_ledger() if not reader.problems else ()),
             *settings._wrong_postgresql(has_own_server=not reader.read("local")),
             *(settings.not_allowed() if reader.is_right("allowed_targets") else ()),
             *thresholds.check(settings.thresholds, settings.load.why_no_phase),
@@ -79,7 +90,7 @@ class Settings(LoadHostVariables):
         except BadInput as error:
             return error.sentences
         urls = [("stampede_mediator_did", self.mediator_did, url) for url in did_urls(self.mediator_did)]
-        urls.append(("stampede_genesis_url", self.genesis_url, self.genesis_url))
+        urls += [(variable, url, url) for variable, url in self.genesis_urls()]
         for name, service in self.services.items():
             for kind, request in service.requests():
                 if web_address(request.url):  # what is no URL is told as such
@@ -89,6 +100,12 @@ class Settings(LoadHostVariables):
             for variable, value, url in urls
             if url and "${" not in _netloc(url) and (refusal := targets.refusal(url))
         ]
+
+    def genesis_urls(self) -> list[tuple[str, str]]:
+        """The URLs of genesis transactions, each with the variable that names it."""
+        urls = [("stampede_genesis_url", self.genesis_url)]
+        urls += [(f"{where(place)}.genesis_url", ledger.genesis_url) for place, ledger in enumerate(self.ledgers)]
+        return [(variable, url) for variable, url in urls if url]
 
     def public(self) -> dict[str, Any]:
         """Settings for results and reports, as plain JSON values. They hold no secret: services name
@@ -105,11 +122,11 @@ class Settings(LoadHostVariables):
         ]
 
     def _wallets_without_ledger(self) -> list[str]:
-        if self.wallet_type != "askar" or self.genesis_url:
+        if self.wallet_type != "askar" or self.genesis_url or self.ledgers:
             return []
         return [
-            "stampede_wallet_type is 'askar', and such wallets take credentials of Indy ledgers only, but "
-            "stampede_genesis_url names none; name the ledger, or it must be askar-anoncreds"
+            "stampede_wallet_type is 'askar', and such wallets take credentials of Indy ledgers only, but neither "
+            "stampede_genesis_url nor stampede_ledgers names one; name the ledger, or it must be askar-anoncreds"
         ]
 
     def _wrong_postgresql(self, has_own_server: bool) -> list[str]:
@@ -146,6 +163,19 @@ def _read_load_model(reader: VariableReader) -> LoadModel:
         for sentence in error.sentences:
             reader.complain(sentence)
         return catalog.load_model(catalog.DEFAULT).read(reader)
+
+
+def _read_self_attested(reader: VariableReader) -> dict[str, str]:
+    found = {}
+    for name, value in reader.read("self_attested").items():
+        if not isinstance(name, str) or isinstance(value, bool) or not isinstance(value, str | int | float):
+            reader.complain(
+                f"stampede_self_attested has {shown(name)}: {shown(value)}; it must map the names of attributes to "
+                "texts or numbers"
+            )
+        else:
+            found[name] = str(value)
+    return found
 
 
 def _netloc(url: str) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from stampede.schema.masking import Mask
 from stampede.schema.settings.json_values import is_utf8, texts_in
 from stampede.schema.settings.placeholders import SECRET, names_in
 from stampede.schema.settings.variable_reader import VariableReader, kind_of, shown
@@ -47,7 +48,8 @@ def check_secrets(reader: VariableReader) -> None:
 
 def empty_or_revealed(variables: Mapping[str, Any]) -> list[str]:
     """A sentence for each secret that is empty, as one is that comes from a variable of the environment that is not
-    set; and for each that another setting holds in clear, which would be kept with the results."""
+    set; and for each that another setting holds in clear, or percent-encoded or in base64: it would be kept with the
+    results."""
     found = variables.get(VARIABLE)
     secrets = {
         name: value for name, value in (found.items() if isinstance(found, Mapping) else ()) if isinstance(value, str)
@@ -57,14 +59,14 @@ def empty_or_revealed(variables: Mapping[str, Any]) -> list[str]:
         for name, value in secrets.items()
         if not value.strip()
     ]
-    long = {name: value for name, value in secrets.items() if len(value) >= SHORTEST_REVEALED}
+    long = {name: Mask([value], decoded=False) for name, value in secrets.items() if len(value) >= SHORTEST_REVEALED}
     for variable in sorted(variables.keys() - {VARIABLE}):
         texts = list(texts_in(variables[variable]))
         sentences += [
             f"{variable} holds {VARIABLE}.{name} in clear; it must have ${{secret:{name}}} in its place, in a "
             "service's URL, headers or body"
-            for name, value in long.items()
-            if any(value in text for text in texts)
+            for name, mask in long.items()
+            if any(map(mask.finds, texts))
         ]
     return sentences
 

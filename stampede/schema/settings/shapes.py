@@ -249,6 +249,23 @@ class Mapped(Shape):
 
 
 @dataclass(frozen=True, slots=True)
+class Mappings(Shape):
+    """A list of mappings; what is in each is checked elsewhere."""
+
+    python = "tuple[Mapping[str, Any], ...]"
+    fallback = ()
+    right = "a list of mappings"
+
+    def read(self, value: Any) -> tuple[Mapping[str, Any], ...]:
+        """See Shape."""
+        if not isinstance(value, list | tuple) or not all(isinstance(item, Mapping) for item in value):
+            raise TypeError(value)
+        if len(value) > MOST_TEXTS:
+            raise TooMuch(f"a list of at most {MOST_TEXTS} mappings")
+        return tuple(value)
+
+
+@dataclass(frozen=True, slots=True)
 class Url(Shape):
     """The address of something on a web server, or the empty text."""
 

@@ -119,6 +119,7 @@ _KINDS: tuple[tuple[Any, str], ...] = (
     (bool, "true or false"),
     (int | float, "a number"),
     (str, "a text"),
+    (bytes, "binary data"),
     (Mapping, "a mapping"),
     (list | tuple, "a list"),
     (datetime.date, "a date"),
