@@ -54,7 +54,8 @@ class Controllers:
         self.agents: dict[str, StockAgent] = {}
         self.genesis = ""
         self._registry, self._tails = Registry(folder / "registry", TOKEN), TailsFiles(folder / "tails")
-        self._definitions: dict[tuple[str, str], str] = {}
+        self.definitions: dict[tuple[str, str], str] = {}
+        """Ids of credential definitions, by the issuer's name and revocable or plain."""
         self._invited: dict[str, Mode] = {}
         """How the connection of an invitation goes on, by the invitation's id."""
         self._presented: dict[str, Mode] = {}
@@ -125,9 +126,9 @@ class Controllers:
         """Schema and two credential definitions: one with revocation, one without."""
         schema = await self._make_schema(agent, did)
         for tag in ("revocable", "plain"):
-            self._definitions[agent.name, tag] = await self._make_definition(agent, did, schema, tag)
+            self.definitions[agent.name, tag] = await self._make_definition(agent, did, schema, tag)
         path = "/revocation" if agent.classic else "/anoncreds/revocation"
-        path += "/active-registry/" + quote(self._definitions[agent.name, "revocable"], safe="")
+        path += "/active-registry/" + quote(self.definitions[agent.name, "revocable"], safe="")
         async with asyncio.timeout(120):
             while not await _answers(agent.get(path)):
                 await asyncio.sleep(0.3)
@@ -204,7 +205,7 @@ class Controllers:
         values = {"name": "Alice", "number": secrets.token_hex(4), "since": "2026"}
         preview = [{"name": name, "value": value} for name, value in values.items()]
         kind = mode.get("format") or ("indy" if agent.classic else "anoncreds")
-        definition = self._definitions[agent.name, "plain" if mode.get("plain") else "revocable"]
+        definition = self.definitions[agent.name, "plain" if mode.get("plain") else "revocable"]
         return {
             "filter": {kind: {"cred_def_id": definition}},
             "credential_preview": {"@type": "issue-credential/2.0/credential-preview", "attributes": preview},
@@ -213,7 +214,7 @@ class Controllers:
         }
 
     def _proof(self, agent: StockAgent, mode: Mode) -> dict[str, Any]:
-        definition = self._definitions[mode.get("of", agent.name), "plain" if mode.get("plain") else "revocable"]
+        definition = self.definitions[mode.get("of", agent.name), "plain" if mode.get("plain") else "revocable"]
         if mode.get("unmatchable"):
             definition = definition[:-3] + "xyz"
         of_it = [{"cred_def_id": definition}]

@@ -33,8 +33,9 @@ class Deployment:
         self, name: str, journeys: Sequence[Journey], places: Mapping[str, str] | None = None, **variables: Any
     ) -> Played:
         """One run of all these journeys; ``places`` are further names that their URLs have in braces."""
-        agents = self.controllers.agents
-        known = {"url": self.controllers.url} | {f"{name}:admin": agent.admin for name, agent in agents.items()}
+        known = {"url": self.controllers.url}
+        known |= {f"{name}:admin": agent.admin for name, agent in self.controllers.agents.items()}
+        known |= {f"{name}:{tag}": made for (name, tag), made in self.controllers.definitions.items()}
         ca_file = self.controllers.authority.ca_file
         return play(self._folder / name, journeys, ca_file=ca_file, places=known | (places or {}), **variables)
 

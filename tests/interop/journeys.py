@@ -41,8 +41,9 @@ class Journey:
 
     name: str
     services: Mapping[str, Any]
-    """In them `{url}` is the gateway's, and `{agent:admin}` the URL of an agent's admin API."""
     script: str
+    """In services and script `{url}` is the gateway's, `{NAME:admin}` that of an agent's admin API, and
+    `{NAME:revocable}` and `{NAME:plain}` are its credential definitions."""
     steps: Sequence[str]
 
     def __str__(self) -> str:
@@ -77,7 +78,7 @@ def play(
 ) -> Played:
     """One run in which holder N makes journey N; ``variables`` without the prefix ``stampede_``."""
     folder.mkdir()
-    (folder / "script.py").write_text(_script(journeys))
+    (folder / "script.py").write_text(_filled_in(_script(journeys), places))
     services = {
         f"{journey.name}.{name}": _filled_in(entry, places)
         for journey in journeys

@@ -72,7 +72,44 @@ JOURNEYS = [
         "unmatchable",
         issuer() | verifier("unmatchable=1"),
         PRESENT,
-        (*PRESENTED[:-1], "present_proof: problem_report"),
+        (*PRESENTED[:-1], "present_proof: request_unmatched"),
+    ),
+    Journey("notice_1", issuer(), RECEIVE + REVOKE, (*RECEIVED, *REVOKED)),
+    Journey("notice_1_of_the_thread", issuer(revocation="thread=1"), RECEIVE + REVOKE, (*RECEIVED, *REVOKED)),
+    Journey(
+        "known_by_its_did",
+        issuer() | verifier("did=public&over=connection"),
+        OVER_CONNECTION + 'again = await holder.connect(s("verifier"), name="again")\nawait holder.ping(again)\n',
+        (*RECEIVED, *CONNECTED, "present_proof", *CONNECTED, "ping"),
+    ),
+    Journey(
+        "known_with_a_request_attached",
+        issuer() | verifier("did=public&hs=didexchange/1.1"),
+        PRESENT + 'await holder.present_proof(s("verifier"))\n',
+        (*PRESENTED, *PRESENTED[-2:]),
+    ),
+    Journey(
+        "offer_without_connection",
+        issuer("offer=attached&hs=none") | verifier(),
+        'await holder.receive_credential(s("issuer"))\nawait holder.present_proof(s("verifier"))\n',
+        ("request_invitation", "receive_credential", *PRESENTED[-2:]),
+    ),
+    presents("request_in_d_m", "d_m=1&as=redirect_deeplink"),
+    presents("request_with_service", "d_m=1&as=bare"),
+    Journey(
+        "self_attested",
+        issuer() | verifier("self=1"),
+        RECEIVE + 'await holder.present_proof(s("verifier"), self_attested={"favourite colour": "blue"})\n',
+        PRESENTED,
+    ),
+    Journey(
+        "proposed",
+        issuer("offer=none"),
+        'issuer = await holder.connect(s("issuer"))\n'
+        'values = {"name": "Alice", "number": 7, "since": 2026}\n'
+        'await holder.propose_credential(issuer, values, {"cred_def_id": "{issuer:revocable}"})\n'
+        "await holder.receive_credential(issuer)\n",
+        (*CONNECTED, "propose_credential", "receive_credential"),
     ),
     Journey(
         "offered_twice",
