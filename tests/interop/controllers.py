@@ -64,6 +64,8 @@ class Controllers:
         self._kept: dict[str, Any] = {}
         """Invitations for all, short URLs, answers that are not ready."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._revoking = asyncio.Lock()
+        """ACA-Py publishes one revocation after another, or loses some."""
 
     # ---- start and end
 
@@ -327,7 +329,8 @@ class Controllers:
             body["notify_version"] = mode["version"]
         if mode.get("thread"):
             body["thread_id"] = thread
-        await agent.post("/revocation/revoke" if agent.classic else "/anoncreds/revocation/revoke", body)
+        async with self._revoking:
+            await agent.post("/revocation/revoke" if agent.classic else "/anoncreds/revocation/revoke", body)
         return web.json_response({})
 
     async def _genesis(self, request: web.Request) -> web.StreamResponse:

@@ -45,7 +45,6 @@ ANONCREDS = [
     life("classic", "anoncreds"),
     life("anoncreds", "classic"),
     presented("classic", "classic", "plain=1"),
-    presented("classic", "classic", "multi=1"),
     presented("classic", "classic", "offer=attached"),
 ]
 """Holders with wallets of type askar-anoncreds."""
