@@ -65,7 +65,7 @@ class Controllers:
         """Invitations for all, short URLs, answers that are not ready."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._revoking = asyncio.Lock()
-        """ACA-Py publishes one revocation after another, or loses some."""
+        """ACA-Py publishes one revocation after another, or loses some; a list's version is known by its second."""
 
     # ---- start and end
 
@@ -115,14 +115,14 @@ class Controllers:
         did = self.documents.did(agent.name)
         options = {"method": "web", "options": {"did": did, "key_type": "ed25519"}}
         made = await agent.post("/wallet/did/create", options)
-        self.documents.publish(agent.name, made["result"]["verkey"], agent.endpoints[0], self.registry)
+        self.documents.publish(agent.name, made["result"]["verkey"], agent.endpoints, self.registry)
         if public:
             await agent.post("/wallet/did/public", did=did)
         return did
 
     def publish(self, name: str, endpoint: str) -> str:
         """A did:web DID for an agent that needs it for its AnonCreds objects alone."""
-        return self.documents.publish(name, "CoRER63DVYnWZtK8uAzNbx3bLF1qPGVt4oxVjTFqUqfK", endpoint, self.registry)
+        return self.documents.publish(name, "CoRER63DVYnWZtK8uAzNbx3bLF1qPGVt4oxVjTFqUqfK", [endpoint], self.registry)
 
     async def make_issuer(self, agent: StockAgent, did: str) -> None:
         """Schema and two credential definitions: one with revocation, one without."""
@@ -331,6 +331,7 @@ class Controllers:
             body["thread_id"] = thread
         async with self._revoking:
             await agent.post("/revocation/revoke" if agent.classic else "/anoncreds/revocation/revoke", body)
+            await asyncio.sleep(1.1)
         return web.json_response({})
 
     async def _genesis(self, request: web.Request) -> web.StreamResponse:
