@@ -58,6 +58,12 @@ class Wallet(Protocol):
         """Connect to a mediator, by its public DID or its invitation, and have mediation granted (Aries RFCs 0023,
         0434, 0211)."""
 
+    async def disconnect(self) -> None:
+        """Close the link to the mediator, as a phone does whose app goes to the background."""
+
+    async def reconnect(self) -> None:
+        """Open it again; return when the mediator has answered."""
+
     async def accept_invitation(self, invitation: Json, name: str) -> Connection:
         """Process an out-of-band invitation and connect (Aries RFCs 0434, 0023, 0160)."""
 

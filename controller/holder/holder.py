@@ -71,6 +71,30 @@ class Holder:
     async def _connect_to_mediator(self, did: str) -> None:
         await self.wallet.connect_to_mediator(did)
 
+    @step("disconnect")
+    async def _disconnect(self) -> None:
+        await self.wallet.disconnect()
+
+    async def disconnect(self) -> None:
+        """Close the link to the mediator, as when the app goes to the background: what is for the holder waits there.
+
+        Only holders that are phones can do that (``stampede_mediator_pickup``).
+        """
+        self._check_phone("disconnect")
+        await self._disconnect()
+
+    @step("reconnect")
+    async def _reconnect(self) -> None:
+        await self.wallet.reconnect()
+
+    async def reconnect(self) -> None:
+        """Open the link to the mediator again, as when the app comes back; done when the mediator has answered.
+
+        What waited there is received from then on.
+        """
+        self._check_phone("reconnect")
+        await self._reconnect()
+
     @step("request_invitation")
     async def request_invitation(self, service: str) -> Json:
         """Request an out-of-band invitation (RFC 0434) from ``service`` by HTTPS; returns it."""
@@ -300,6 +324,13 @@ class Holder:
             await asyncio.sleep(0)
 
     # ---------------------------------------------------------------- private
+
+    def _check_phone(self, method: str) -> None:
+        if self.context.settings.mediator_pickup == "none":
+            raise BadInput(
+                f"the script calls holder.{method}(), but stampede_mediator_pickup is none; it must be websocket or "
+                "http"
+            )
 
     def _is_offered_by_invitation(self, service: str) -> bool:
         """Whether a service's offers come with its invitations: the script has not connected to it otherwise."""

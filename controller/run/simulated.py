@@ -14,6 +14,8 @@ from stampede.schema.errors import StepError
 
 ASSUMED_SECONDS = {
     "connect_to_mediator": 0.5,
+    "disconnect": 0.02,
+    "reconnect": 0.2,
     "accept_invitation": 0.4,
     "propose_credential": 0.05,
     "receive_credential": 0.6,
@@ -46,6 +48,14 @@ class SimulatedWallet:
     async def connect_to_mediator(self, mediator: str | Json) -> None:
         """See Wallet."""
         await self._takes("connect_to_mediator")
+
+    async def disconnect(self) -> None:
+        """See Wallet."""
+        await self._takes("disconnect")
+
+    async def reconnect(self) -> None:
+        """See Wallet."""
+        await self._takes("reconnect")
 
     async def accept_invitation(self, invitation: Json, name: str) -> Connection:
         """See Wallet."""
