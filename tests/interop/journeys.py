@@ -50,6 +50,22 @@ class Journey:
         return self.name
 
 
+REVOCATION = {"rev_reg_id": "${rev_reg_id}", "cred_rev_id": "${cred_rev_id}"}
+LIFE = Journey(
+    "life",
+    {
+        "issuer": {
+            "invitation": {"url": "{url}/issuer/invitation"},
+            "revocation": {"url": "{url}/issuer/revocation", "body": REVOCATION},
+        },
+        "verifier": {"invitation": {"url": "{url}/verifier/request?of=issuer"}},
+    },
+    "await holder.connect_to_mediator()\n" + PRESENT + REVOKE,
+    ("connect_to_mediator", *PRESENTED, *REVOKED),
+)
+"""A holder's whole life through a mediator, with the agents `issuer` and `verifier`."""
+
+
 class Played:
     """The journal of a run, by journey."""
 

@@ -7,11 +7,22 @@ from typing import Any
 import admin_api
 import pytest
 from deployments import Deployment
-from journeys import CONNECT, CONNECTED, PRESENT, PRESENTED, RECEIVE, RECEIVED, REVOKE, REVOKED, Journey, Played
+from journeys import (
+    CONNECT,
+    CONNECTED,
+    PRESENT,
+    PRESENTED,
+    RECEIVE,
+    RECEIVED,
+    REVOCATION,
+    REVOKE,
+    REVOKED,
+    Journey,
+    Played,
+)
 
 pytestmark = pytest.mark.timeout(1500)  # the first test starts what all share
 
-REVOCATION = {"rev_reg_id": "${rev_reg_id}", "cred_rev_id": "${cred_rev_id}"}
 KEY = {"X-API-Key": "${secret:key}"}
 
 

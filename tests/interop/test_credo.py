@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from credo import Credo
 from deployments import Deployment, had
-from journeys import PRESENT, PRESENTED, RECEIVE, RECEIVED, Journey, Played
-from test_mediators import LIFE
+from journeys import LIFE, PRESENT, PRESENTED, RECEIVE, RECEIVED, Journey, Played
 
 pytestmark = pytest.mark.timeout(1500)  # the first test starts what all share
 

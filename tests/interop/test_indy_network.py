@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 from deployments import Deployment
-from journeys import PRESENT, PRESENTED, REVOKE, REVOKED, Journey, Played
+from journeys import PRESENT, PRESENTED, REVOCATION, REVOKE, REVOKED, Journey, Played
 
 pytestmark = pytest.mark.timeout(1500)  # the first test starts what all share
 
-REVOCATION = {"rev_reg_id": "${rev_reg_id}", "cred_rev_id": "${cred_rev_id}"}
 LIFE = PRESENT + REVOKE
 
 

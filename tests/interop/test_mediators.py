@@ -7,23 +7,10 @@ from typing import Any
 
 import pytest
 from deployments import Deployment
-from journeys import PRESENT, PRESENTED, REVOKE, REVOKED, Journey
+from journeys import LIFE
 
 pytestmark = pytest.mark.timeout(1500)  # the first test starts what all share
 
-REVOCATION = {"rev_reg_id": "${rev_reg_id}", "cred_rev_id": "${cred_rev_id}"}
-LIFE = Journey(
-    "life",
-    {
-        "issuer": {
-            "invitation": {"url": "{url}/issuer/invitation"},
-            "revocation": {"url": "{url}/issuer/revocation", "body": REVOCATION},
-        },
-        "verifier": {"invitation": {"url": "{url}/verifier/request?of=issuer"}},
-    },
-    "await holder.connect_to_mediator()\n" + PRESENT + REVOKE,
-    ("connect_to_mediator", *PRESENTED, *REVOKED),
-)
 INVITING = {
     "handshake_protocols": ["https://didcomm.org/didexchange/1.1"],
     "goal_code": "aries.vc.mediate",
