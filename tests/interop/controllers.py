@@ -386,7 +386,6 @@ def _out_of_band(mode: Mode, did_web: str) -> dict[str, Any]:
 def _connectionless(invitation: dict[str, Any]) -> dict[str, Any]:
     """The attached message alone, with where to answer it, as vc-authn-oidc has it."""
     message: dict[str, Any] = invitation["requests~attach"][0]["data"]["json"]
-    message.pop("~thread", None)
     service = invitation["services"][0]
     keys = [DIDKey.from_did(key.split("#")[0]).public_key_b58 for key in service["recipientKeys"]]
     message["~service"] = {"recipientKeys": keys, "routingKeys": [], "serviceEndpoint": service["serviceEndpoint"]}
