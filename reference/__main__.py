@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -189,9 +190,16 @@ def _summary(services: Services) -> str:
     return "\n".join(["Reference services are ready.", *(f"  {name:<{width}}{text}" for name, text in rows.items())])
 
 
+def _allow_many_sockets() -> None:
+    """Each phone takes two files here and one in the mediator; the usual limit is 1024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def main() -> None:
     """Entry point of `python -m reference`."""
     arguments = parse()
+    _allow_many_sockets()
     try:
         import uvloop
     except ImportError:

@@ -26,13 +26,16 @@ class Agent:
     Secrets (admin key, wallet key, tokens) are passed in the environment, so that no process list shows them.
     """
 
-    def __init__(self, name: str, endpoint: str, folder: Path, log: Path, trust_file: Path) -> None:
-        """`folder` holds the wallet and tails files, `endpoint` is the public DIDComm URL."""
+    def __init__(self, name: str, endpoints: Sequence[str], folder: Path, log: Path, trust_file: Path) -> None:
+        """`folder` holds the wallet and tails files.
+
+        `endpoints` are the public DIDComm URLs: one for HTTP, which may be followed by one for WebSockets.
+        """
         self.name = name
-        self.endpoint = endpoint
+        self.endpoints = endpoints
         self.log = log
-        self._ports = HeldPorts(2)  # held, for other processes look for some while ACA-Py is still starting
-        self.inbound_port, self._admin_port = self._ports.first, self._ports.first + 1
+        self._ports = HeldPorts(3)  # held, for other processes look for some while ACA-Py is still starting
+        self.inbound_port, self.sockets_port, self._admin_port = range(self._ports.first, self._ports.first + 3)
         self._admin_key = secrets.token_urlsafe(24)
         self._folder = folder
         self._trust_file = trust_file
@@ -43,6 +46,11 @@ class Agent:
     def pid(self) -> int | None:
         """The process id; None before the start."""
         return self._process.pid if self._process else None
+
+    @property
+    def has_sockets(self) -> bool:
+        """Whether it takes messages by WebSocket, too."""
+        return len(self.endpoints) > 1
 
     @property
     def died(self) -> bool:
@@ -127,13 +135,23 @@ class Agent:
 
     def _arguments(self) -> list[str]:
         return [
-            *("--label", f"Stampede reference {self.name}", "--endpoint", self.endpoint),
+            *("--label", f"Stampede reference {self.name}", "--endpoint", *self.endpoints),
             *("--inbound-transport", "http", "127.0.0.1", str(self.inbound_port)),
+            *self._sockets(),
             *("--outbound-transport", "http", "--outbound-transport", "ws"),
             *("--admin", "127.0.0.1", str(self._admin_port)),
             *("--wallet-type", "askar-anoncreds", "--wallet-name", self.name, "--auto-provision"),
             *("--wallet-key-derivation-method", "RAW"),
             *("--no-ledger", "--log-level", "warning"),
+        ]
+
+    def _sockets(self) -> list[str]:
+        """WebSockets, each of which is pinged now and then: those of thousands of phones are to cost little."""
+        if not self.has_sockets:
+            return []
+        return [
+            *("--inbound-transport", "ws", "127.0.0.1", str(self.sockets_port)),
+            *("--ws-heartbeat-interval", "30", "--ws-timeout-interval", "90"),
         ]
 
     def _environment(self) -> dict[str, str]:

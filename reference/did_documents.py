@@ -1,5 +1,6 @@
 """The did.json documents of the services' did:web DIDs."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -24,20 +25,24 @@ class DidDocuments:
         """The DID of `name`."""
         return f"did:web:{self._authority}:{name}"
 
-    def publish(self, name: str, verkey: str, didcomm_url: str, registry_url: str = "") -> str:
-        """Publish the document of a DID with this Ed25519 key (base58); returns the DID."""
+    def publish(self, name: str, verkey: str, didcomm_urls: Sequence[str], registry_url: str = "") -> str:
+        """Publish the document of a DID with this Ed25519 key (base58); returns the DID.
+
+        The first of `didcomm_urls` has priority, for those who can use any of them.
+        """
         did = self.did(name)
         key = f"{did}#key-1"
-        services = [
+        services: list[dict[str, Any]] = [
             {
-                "id": f"{did}#did-communication",
+                "id": f"{did}#did-communication" + (f"-{priority}" if priority else ""),
                 "type": "did-communication",
-                "priority": 0,
+                "priority": priority,
                 "recipientKeys": [key],
                 "routingKeys": [],
-                "serviceEndpoint": didcomm_url,
+                "serviceEndpoint": url,
                 "accept": ["didcomm/aip2;env=rfc19"],
             }
+            for priority, url in enumerate(didcomm_urls)
         ]
         if registry_url:
             services.append({"id": f"{did}#{SERVICE}", "type": SERVICE_TYPE, "serviceEndpoint": registry_url})

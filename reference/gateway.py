@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from .agent import Agent, AgentError
+from .socket_relay import SocketRelay
 
 LOGGER = logging.getLogger(__name__)
 EventHandler = Callable[[str, dict[str, Any]], None]
@@ -38,6 +39,10 @@ class Gateway:
         public.add_routes(routes)
         for agent in agents:
             public.router.add_post(f"/{agent.name}/didcomm", self._didcomm_handler(agent))
+            if agent.has_sockets:
+                relay = SocketRelay(f"http://127.0.0.1:{agent.sockets_port}/")
+                public.router.add_get(f"/{agent.name}/didcomm", relay.handle, allow_head=False)
+                public.on_shutdown.append(relay.stop)
         await self._listen(public, None, self._port, tls)
         internal = web.Application(client_max_size=64 * 1024**2)
         internal.router.add_post("/events/{agent}", self._on_events)

@@ -71,7 +71,7 @@ class Issuer:
         self.did = self._documents.did(self.NAME)
         options = {"did": self.did, "key_type": "ed25519"}
         made = await self._agent.post("/wallet/did/create", {"method": "web", "options": options})
-        self._documents.publish(self.NAME, made["result"]["verkey"], self._agent.endpoint, self._registry_url)
+        self._documents.publish(self.NAME, made["result"]["verkey"], self._agent.endpoints, self._registry_url)
         schema = {"issuerId": self.did, "name": "membership", "version": "1.0", "attrNames": list(ATTRIBUTES)}
         answer = await self._agent.post("/anoncreds/schema", {"schema": schema, "options": {}})
         schema_id = answer["schema_state"]["schema_id"]

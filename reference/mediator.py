@@ -31,7 +31,7 @@ class Mediator:
         self.did = self._documents.did(self.NAME)
         options = {"did": self.did, "key_type": "ed25519"}
         made = await self._agent.post("/wallet/did/create", {"method": "web", "options": options})
-        self._documents.publish(self.NAME, made["result"]["verkey"], self._agent.endpoint)
+        self._documents.publish(self.NAME, made["result"]["verkey"], self._agent.endpoints)
         await self._agent.post("/wallet/did/public", did=self.did)
         await self._agent.post("/reference/routing-did")
 
@@ -41,11 +41,13 @@ class Mediator:
 
     async def _get_status(self, request: web.Request) -> web.StreamResponse:
         forwarded: dict[str, int] = await self._agent.get("/reference/forwards")
+        pickup: dict[str, int] = await self._agent.get("/reference/pickup")
         connections = {**dict.fromkeys(sorted(self._mediated), 0), **forwarded}
         return web.json_response(
             {
                 "mediations": len(self._mediated),
                 "forwarded": sum(forwarded.values()),
+                **pickup,
                 "connections": connections,
             }
         )

@@ -27,6 +27,7 @@ from .wallets import create_wallet_folder
 
 DIDWEB_PLUGIN = "reference.didweb_anoncreds"
 AGENT_PLUGIN = "reference.agent_plugin"
+PICKUP_PLUGIN = "reference.agent_plugin.pickup"
 
 
 class StartError(Exception):
@@ -154,9 +155,10 @@ class Services:
         link.symlink_to(self._wallets)
 
     def _agent(self, name: str) -> Agent:
+        endpoint = f"{self.url}/{name}/didcomm"
         return Agent(
             name,
-            endpoint=f"{self.url}/{name}/didcomm",
+            endpoints=[endpoint, f"wss{endpoint.removeprefix('https')}"] if name == Mediator.NAME else [endpoint],
             folder=self._wallets / name,
             log=self._folder / "logs" / f"{name}.log",
             trust_file=self._authority.trust_file,
@@ -171,7 +173,7 @@ class Services:
         }
         if agent.name == Mediator.NAME:
             arguments += ["--open-mediation", "--public-invites", "--requests-through-public-did"]
-            arguments += ["--auto-accept-requests"]
+            arguments += ["--auto-accept-requests", "--plugin", PICKUP_PLUGIN]
         else:
             arguments += ["--plugin", DIDWEB_PLUGIN]
         if agent.name == Issuer.NAME:

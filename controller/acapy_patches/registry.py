@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 
 from controller.acapy_patches.askar_errors import ASKAR_ERRORS
 from controller.acapy_patches.cache_scan import CACHE_SCAN
+from controller.acapy_patches.elder_messages import ELDER_MESSAGES
+from controller.acapy_patches.missing_parents import MISSING_PARENTS
 from controller.acapy_patches.nested_loops import NESTED_LOOPS
 from controller.acapy_patches.patch import Patch
 from controller.acapy_patches.sqlite import SQLITE_CONNECTIONS, SQLITE_WRITERS
 from controller.acapy_patches.start_up import START_UP
 from controller.acapy_patches.tails_files import TAILS_FILES
+from controller.acapy_patches.unmatched_requests import UNMATCHED_REQUESTS
 
 PATCHES = {
     patch.name: patch
@@ -21,16 +24,19 @@ PATCHES = {
         TAILS_FILES,
         ASKAR_ERRORS,
         START_UP,
+        MISSING_PARENTS,
+        ELDER_MESSAGES,
+        UNMATCHED_REQUESTS,
         SQLITE_CONNECTIONS,
         SQLITE_WRITERS,
     )
 }
 """By name, in the order in which they are applied."""
 
-GENERAL = (NESTED_LOOPS.name, CACHE_SCAN.name, TAILS_FILES.name, ASKAR_ERRORS.name, START_UP.name)
-"""The patches of every agent."""
 SQLITE = (SQLITE_CONNECTIONS.name, SQLITE_WRITERS.name)
-"""Those of agents with their wallets in SQLite."""
+"""The patches of agents with their wallets in SQLite."""
+GENERAL = tuple(name for name in PATCHES if name not in SQLITE)
+"""Those of every agent."""
 
 
 @dataclass(slots=True)

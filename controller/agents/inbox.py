@@ -38,16 +38,22 @@ class Topic:
     """The field that names the exchange that an event is about."""
     awaited: frozenset[str] = frozenset()
     """The states that steps await; empty: all of them."""
+    joins: Topic | None = None
+    """The topic as whose events this one's are delivered: that of another version or format of the same protocol.
+    What names the exchange is then called as there."""
 
     def event(self, payload: Mapping[str, Any]) -> Event | None:
         """What is kept of an event; None when it is not to be delivered."""
         if payload.get("state") == "deleted" or (self.needs and not payload.get(self.needs)):
             return None
-        return {
+        event = {
             sys.intern(name): value  # of each name there is one for all events of all wallets
             for name, value in payload.items()
             if name in self.keeps or (name not in UNUSED and _is_short(value))
         }
+        if self.joins and self.exchange in event:
+            event[self.joins.exchange] = event[self.exchange]
+        return event
 
     def exchange_of(self, event: Mapping[str, Any]) -> Exchange:
         """The exchange that an event, or what a step awaits, is about."""
@@ -147,7 +153,7 @@ class Inbox:
         declared = self._topic(topic)
         event = declared.event(payload)
         if event is not None:
-            self._hand_over(declared, event)
+            self._hand_over(declared.joins or declared, event)
 
     def _hand_over(self, topic: Topic, event: Event) -> None:
         exchange = topic.exchange_of(event)

@@ -23,6 +23,10 @@ class Connection:
     """The configured service whose invitation made it; empty when none is known."""
     answer: Mapping[str, str] = field(default_factory=dict)
     """What requests to that service use of its answer, by the names of their placeholders."""
+    reused: bool = field(default=False, compare=False)
+    """Whether it was there already when its last invitation was accepted."""
+    attached: bool = field(default=False, compare=False)
+    """Whether it came with an offer attached to an invitation; its id is empty when no connection came of that."""
 
 
 @dataclass(slots=True)
@@ -47,14 +51,35 @@ class Presentation:
 class Wallet(Protocol):
     """What a script's holder can do with DIDComm. Every method raises a StepError when it fails."""
 
-    async def connect_to_mediator(self, did: str) -> None:
-        """Connect to the mediator's public DID and have mediation granted (Aries RFCs 0023, 0211)."""
+    self_attested: Mapping[str, str]
+    """By name, what the holder says of itself where a request allows that and no credential has it."""
+
+    async def connect_to_mediator(self, mediator: str | Json) -> None:
+        """Connect to a mediator, by its public DID or its invitation, and have mediation granted (Aries RFCs 0023,
+        0434, 0211)."""
+
+    async def disconnect(self) -> None:
+        """Close the link to the mediator, as a phone does whose app goes to the background."""
+
+    async def reconnect(self) -> None:
+        """Open it again; return when the mediator has answered."""
 
     async def accept_invitation(self, invitation: Json, name: str) -> Connection:
         """Process an out-of-band invitation and connect (Aries RFCs 0434, 0023, 0160)."""
 
+    async def propose_credential(
+        self, connection: Connection, attributes: Mapping[str, str], filters: Mapping[str, str], comment: str
+    ) -> None:
+        """Propose to the issuer what to issue (Aries RFC 0453). ``filters`` narrow down by which definition."""
+
     async def receive_credential(self, connection: Connection) -> Credential:
         """Await offer, request and issued credential (Aries RFC 0453)."""
+
+    async def accept_offer(self, invitation: Json, name: str) -> tuple[Connection, Credential]:
+        """Accept the offer attached to an invitation (Aries RFCs 0434, 0453), connecting where it offers that."""
+
+    async def propose_presentation(self, connection: Connection, request: Json, comment: str) -> None:
+        """Propose to the verifier what to request (Aries RFC 0454)."""
 
     async def present_proof(self, invitation: Json) -> Presentation:
         """Answer the presentation request attached to an invitation (Aries RFCs 0434, 0454), and await the

@@ -94,7 +94,7 @@ class WebhookReceiver:
             self._ignored.add(topic)
             LOGGER.warning(
                 "agents send webhooks of topic %r, which no step awaits; they are dropped. A step that needs "
-                "them must declare the topic in controller/agents/acapy_wallet.py",
+                "them must declare the topic in controller/agents/protocols/topics.py",
                 topic,
             )
 

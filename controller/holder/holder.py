@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from controller.agents.wallet import Connection, Credential, Presentation, Wallet
@@ -22,7 +22,7 @@ from stampede.schema.errors import (
     PresentationRejected,
     StepTimeout,
 )
-from stampede.schema.records import VERIFIED
+from stampede.schema.records import REUSED, VERIFIED
 from stampede.schema.settings.targets import invitation_urls, readable
 
 LONGEST_STEP_NAME = 64
@@ -52,6 +52,8 @@ class Holder:
         """Begin with a fresh wallet: no connections, no credentials."""
         self.wallet = wallet
         self.connections: dict[str, Connection] = {}
+        self._to_connect: set[str] = set()
+        """The names under which connections were to be kept, whether they came about or not."""
         self.credentials: dict[str, list[Credential]] = {}
 
     # ------------------------------------------------------------------ steps
@@ -69,6 +71,30 @@ class Holder:
     async def _connect_to_mediator(self, did: str) -> None:
         await self.wallet.connect_to_mediator(did)
 
+    @step("disconnect")
+    async def _disconnect(self) -> None:
+        await self.wallet.disconnect()
+
+    async def disconnect(self) -> None:
+        """Close the link to the mediator, as when the app goes to the background: what is for the holder waits there.
+
+        Only holders that are phones can do that (``stampede_mediator_pickup``).
+        """
+        self._check_phone("disconnect")
+        await self._disconnect()
+
+    @step("reconnect")
+    async def _reconnect(self) -> None:
+        await self.wallet.reconnect()
+
+    async def reconnect(self) -> None:
+        """Open the link to the mediator again, as when the app comes back; done when the mediator has answered.
+
+        What waited there is received from then on.
+        """
+        self._check_phone("reconnect")
+        await self._reconnect()
+
     @step("request_invitation")
     async def request_invitation(self, service: str) -> Json:
         """Request an out-of-band invitation (RFC 0434) from ``service`` by HTTPS; returns it."""
@@ -79,8 +105,9 @@ class Holder:
         """Request an invitation from ``service``, process it, connect, and keep the connection.
 
         It is kept under ``name``, or else the service's name. An ``invitation`` that the script already
-        has is processed as it is.
+        has is processed as it is. When the invitation leads to a connection that there is, that one is returned.
         """
+        self._to_connect.add(name or service)
         if invitation is None:
             invitation = await self.request_invitation(service)
             if invitation is None:
@@ -88,28 +115,94 @@ class Holder:
         return await self._connect(service, name or service, invitation)
 
     @step("connect")
-    async def _connect(self, service: str, name: str, invitation: Json) -> Connection:
+    async def _connect(self, service: str, name: str, invitation: Json, timed: TimedStep | None = None) -> Connection:
+        assert timed is not None, "given by the step"
         self._check_targets(invitation, service)
         connection = await self.wallet.accept_invitation(invitation, name)
-        connection.service, connection.answer = service, answer_of(invitation)
-        self.connections[name] = connection
-        return connection
+        if connection.reused:
+            timed.detail = REUSED
+        return self._keep(connection, name, service, invitation)
+
+    @step("propose_credential")
+    async def propose_credential(
+        self,
+        connection: Connection | str | None,
+        attributes: Mapping[str, Any],
+        filters: Mapping[str, str] | None = None,
+        comment: str = "",
+    ) -> None:
+        """Propose to the issuer a credential with these ``attributes`` (RFC 0453); done when the agent has taken it.
+
+        ``filters`` say by which definition, such as ``{"cred_def_id": "..."}`` or ``{"schema_name": "membership"}``.
+        The issuer answers with an offer: ``receive_credential`` awaits it.
+        """
+        await self.wallet.propose_credential(
+            self._connection(connection), string_values(attributes), filters or {}, comment
+        )
+
+    async def receive_credential(
+        self, connection: Connection | str | None, invitation: Json | None = None
+    ) -> Credential | None:
+        """Receive a credential over ``connection``: offer, request, issue (RFC 0453), all automatic.
+
+        With the name of a service to which the holder has not connected, an invitation with an offer attached to it
+        is requested by HTTPS and accepted; an ``invitation`` that the script already has is accepted as it is. The
+        credential is then kept under the service's name.
+        """
+        if isinstance(connection, str):
+            if invitation is None and self._is_offered_by_invitation(connection):
+                invitation = await self.request_invitation(connection)
+                if invitation is None:
+                    return None
+            if invitation is not None:
+                return await self._accept_offer(connection, invitation)
+        return await self._receive_credential(connection)
 
     @step("receive_credential")
-    async def receive_credential(self, connection: Connection | str | None) -> Credential:
-        """Receive a credential over ``connection``: offer, request, issue (RFC 0453), all automatic."""
+    async def _receive_credential(self, connection: Connection | str | None) -> Credential:
         kept = self._connection(connection)
         credential = await self.wallet.receive_credential(kept)
         self.credentials.setdefault(kept.name, []).append(credential)
         return credential
 
-    async def present_proof(self, verifier: Connection | str, invitation: Json | None = None) -> None:
+    @step("receive_credential")
+    async def _accept_offer(self, service: str, invitation: Json) -> Credential:
+        self._check_targets(invitation, service)
+        connection, credential = await self.wallet.accept_offer(invitation, service)
+        connection.attached = True
+        kept = self._keep(connection, service, service, invitation)
+        self.credentials.setdefault(kept.name, []).append(credential)
+        return credential
+
+    @step("propose_presentation")
+    async def propose_presentation(
+        self, connection: Connection | str | None, request: Mapping[str, Any], comment: str = ""
+    ) -> None:
+        """Propose to the verifier what to request (RFC 0454); done when the agent has taken it.
+
+        ``request`` is one of AnonCreds, with ``requested_attributes`` and ``requested_predicates``. The verifier
+        answers with its own request: ``present_proof`` over the connection answers that.
+        """
+        proposed = {"name": "proof", "version": "1.0", "requested_attributes": {}, "requested_predicates": {}}
+        await self.wallet.propose_presentation(self._connection(connection), proposed | dict(request), comment)
+
+    async def present_proof(
+        self,
+        verifier: Connection | str,
+        invitation: Json | None = None,
+        self_attested: Mapping[str, Any] | None = None,
+    ) -> None:
         """Present a proof (RFC 0454) and await the verifier's acknowledgement.
 
         ``verifier`` is a service's name: an invitation with a presentation request is requested by HTTPS
         and answered; or a kept Connection, over which the request comes. The step's time ends with the
         acknowledgement; a service that has a ``result`` request is then asked what it found, and that decides.
+
+        ``self_attested`` are values, by the names of their attributes, for what the verifier takes without a
+        credential and no credential has; ``stampede_self_attested`` has those for all steps.
         """
+        known = self.context.settings.self_attested
+        self.wallet.self_attested = {**known, **string_values(self_attested or {})}
         if isinstance(verifier, Connection):
             await self._present_over_connection(verifier)
             return
@@ -231,6 +324,31 @@ class Holder:
             await asyncio.sleep(0)
 
     # ---------------------------------------------------------------- private
+
+    def _check_phone(self, method: str) -> None:
+        if self.context.settings.mediator_pickup == "none":
+            raise BadInput(
+                f"the script calls holder.{method}(), but stampede_mediator_pickup is none; it must be websocket or "
+                "http"
+            )
+
+    def _is_offered_by_invitation(self, service: str) -> bool:
+        """Whether a service's offers come with its invitations: the script has not connected to it otherwise."""
+        kept = self.connections.get(service)
+        if kept is not None:
+            return kept.attached
+        return service in self.context.settings.services and service not in self._to_connect
+
+    def _keep(self, connection: Connection, name: str, service: str, invitation: Json) -> Connection:
+        """Keep a connection under a name. One that is reused stays the one that it is, with what came with its new
+        invitation."""
+        same = (each for each in self.connections.values() if each.connection_id == connection.connection_id)
+        if connection.reused and (kept := next(same, None)):
+            kept.reused, kept.invitation_msg_id = True, connection.invitation_msg_id
+            connection = kept
+        connection.service, connection.answer = service, answer_of(invitation)
+        self.connections[name] = connection
+        return connection
 
     def _check_service(self, service: str) -> None:
         if service not in self.context.settings.services:

@@ -14,8 +14,12 @@ from stampede.schema.errors import StepError
 
 ASSUMED_SECONDS = {
     "connect_to_mediator": 0.5,
+    "disconnect": 0.02,
+    "reconnect": 0.2,
     "accept_invitation": 0.4,
+    "propose_credential": 0.05,
     "receive_credential": 0.6,
+    "propose_presentation": 0.05,
     "present_proof": 0.6,
     "receive_revocation_notification": 0.3,
     "delete_credential": 0.05,
@@ -30,6 +34,8 @@ ASSUMED_SECONDS = {
 class SimulatedWallet:
     """A Wallet in which everything succeeds after a random time (exponential about the assumed mean)."""
 
+    self_attested: Mapping[str, str] = {}
+
     def __init__(self, seed: str, scale: float = 1.0) -> None:
         self._random = random.Random(seed)
         self._scale = scale
@@ -39,14 +45,28 @@ class SimulatedWallet:
     async def _takes(self, action: str) -> None:
         await asyncio.sleep(self._random.expovariate(1 / ASSUMED_SECONDS[action]) * self._scale)
 
-    async def connect_to_mediator(self, did: str) -> None:
+    async def connect_to_mediator(self, mediator: str | Json) -> None:
         """See Wallet."""
         await self._takes("connect_to_mediator")
+
+    async def disconnect(self) -> None:
+        """See Wallet."""
+        await self._takes("disconnect")
+
+    async def reconnect(self) -> None:
+        """See Wallet."""
+        await self._takes("reconnect")
 
     async def accept_invitation(self, invitation: Json, name: str) -> Connection:
         """See Wallet."""
         await self._takes("accept_invitation")
         return Connection(name, f"connection-{next(self._numbers)}")
+
+    async def propose_credential(
+        self, connection: Connection, attributes: Mapping[str, str], filters: Mapping[str, str], comment: str
+    ) -> None:
+        """See Wallet."""
+        await self._takes("propose_credential")
 
     async def receive_credential(self, connection: Connection) -> Credential:
         """See Wallet."""
@@ -54,6 +74,15 @@ class SimulatedWallet:
         number = str(next(self._numbers))
         self._issued.append(Credential(number, number, number, "registry", number))
         return self._issued[-1]
+
+    async def accept_offer(self, invitation: Json, name: str) -> tuple[Connection, Credential]:
+        """See Wallet."""
+        connection = Connection(name, "")
+        return connection, await self.receive_credential(connection)
+
+    async def propose_presentation(self, connection: Connection, request: Json, comment: str) -> None:
+        """See Wallet."""
+        await self._takes("propose_presentation")
 
     async def present_proof(self, invitation: Json) -> Presentation:
         """See Wallet."""

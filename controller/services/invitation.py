@@ -97,7 +97,7 @@ def request_thread_id(invitation: Json) -> str | None:
     for attachment in attached if isinstance(attached, list) else [attached]:
         if not attachment:
             continue
-        message = _attached_message(attachment)
+        message = attached_message(attachment)
         thread = _mapping(message.get("~thread")).get("thid") or message.get("thid")
         return str(thread or message.get("@id") or message.get("id") or "") or None
     return None
@@ -107,6 +107,7 @@ def as_out_of_band(message: Json) -> Json:
     """Wrap a connectionless request (a message with a ``~service`` decorator, RFC 0056) into an
     out-of-band invitation (RFC 0434); an invitation is returned unchanged.
 
+    It has the id that the message names as the parent of its thread: under that its sender knows it.
     Raises BadInvitation when the decorator's keys are none.
     """
     service = message.get("~service")
@@ -114,26 +115,27 @@ def as_out_of_band(message: Json) -> Json:
         return message
     return {
         "@type": "https://didcomm.org/out-of-band/1.1/invitation",
-        "@id": str(uuid.uuid4()),
+        "@id": str(_mapping(message.get("~thread")).get("pthid") or uuid.uuid4()),
         "requests~attach": [{"@id": "request-0", "mime-type": "application/json", "data": {"json": message}}],
         "services": [
             {
                 "id": "#inline",
                 "type": "did-communication",
-                "recipientKeys": _did_keys(service, "recipientKeys"),
-                "routingKeys": _did_keys(service, "routingKeys"),
+                "recipientKeys": did_keys(service, "recipientKeys"),
+                "routingKeys": did_keys(service, "routingKeys"),
                 "serviceEndpoint": service.get("serviceEndpoint", ""),
             }
         ],
     }
 
 
-def _did_keys(service: Json, name: str) -> list[str]:
+def did_keys(service: Json, name: str, where: str = "its ~service") -> list[str]:
+    """The keys that a service lists, as did:key. Raises BadInvitation."""
     keys = service.get(name)
     try:
         return [_did_key(key) for key in keys or []]
     except (AttributeError, TypeError, ValueError):
-        raise BadInvitation(f"{name} of its ~service is {keys!r}; it must list base58 keys or did:key") from None
+        raise BadInvitation(f"{name} of {where} is {keys!r}; it must list base58 keys or did:key") from None
 
 
 def _did_key(key: str) -> str:
@@ -146,7 +148,8 @@ def _did_key(key: str) -> str:
     return "did:key:z" + base58.b58encode(b"\xed\x01" + raw).decode()
 
 
-def _attached_message(attachment: Any) -> Json:
+def attached_message(attachment: Any) -> Json:
+    """The message that an attachment holds (Aries RFC 0017). Raises BadInvitation."""
     data = _mapping(_mapping(attachment).get("data"))
     message = data.get("json")
     if isinstance(message, str):

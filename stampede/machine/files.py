@@ -11,6 +11,8 @@ from stampede.schema.errors import BadInput
 
 BLOCK = 4096
 """Bytes that a disk hands out at a time, or more."""
+LONGEST_NAME = 255
+"""Bytes of a file's name, as Linux has it."""
 SPARE = 2048
 """Bytes by which a text may grow while the disk is full."""
 
@@ -59,11 +61,21 @@ def read_json(path: Path) -> Any:
 def user_path(variable: str, path: str, folder: Path) -> Path:
     """The path that a user gave in ``variable``: absolute, relative to ``folder``, or below the home folder (``~``).
 
-    Raises BadInput when there is no such home folder.
+    Raises BadInput when there is no such home folder, or a name in it is too long.
     """
+    check_names(variable, path)
     try:
         return folder / Path(path).expanduser()
     except RuntimeError:
         raise BadInput(
             f"{variable} is {path!r}, but no home folder is known for it; it must be a path without ~, or HOME be set"
         ) from None
+
+
+def check_names(variable: str, path: str) -> None:
+    """Raise BadInput when a name within a path is too long for a file."""
+    for name in Path(path).parts:
+        if (length := len(os.fsencode(name))) > LONGEST_NAME:
+            raise BadInput(
+                f"{variable} has {name[:20]!r}... with {length} bytes; a file's name must have at most {LONGEST_NAME}"
+            )

@@ -62,9 +62,13 @@ def package_problems(variables: Mapping[str, Any], repository: Path) -> list[str
     entries, plugins = variables.get(VARIABLE), variables.get(PLUGINS)
     if not isinstance(entries, list | tuple) or not all(isinstance(entry, str) for entry in entries):
         return []  # told elsewhere
-    problems = [
-        f"{VARIABLE} has {shown(entry)}, {problem}" for entry in entries if (problem := _problem(entry, repository))
-    ]
+    problems = []
+    for entry in entries:
+        try:
+            if problem := _problem(entry, repository):
+                problems.append(f"{VARIABLE} has {shown(entry)}, {problem}")
+        except BadInput as error:  # a path that none can be
+            problems += error.sentences
     if entries and not plugins and not problems:
         problems.append(
             f"{VARIABLE} has {shown(entries[0])}, but {PLUGINS} names no plugin; it must name those that ACA-Py is "

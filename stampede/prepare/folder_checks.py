@@ -55,6 +55,17 @@ def existing_run(run_id: str, folders: Iterable[Path]) -> list[str]:
     ][:1]
 
 
+def within_each_other(results: Path, work: Path) -> list[str]:
+    """A sentence when the two folders of a run on this machine are one, or one is in the other: the results are made
+    when the run is over, of what is in its work folder then."""
+    one, other = results.resolve(), work.resolve()
+    if not (one.is_relative_to(other) or other.is_relative_to(one)):
+        return []
+    return [
+        f"stampede_results_dir leads to {results}, and stampede_work_dir to {work}; the one must not be in the other"
+    ]
+
+
 def nothing_to_compare_with(folder: str, repository: Path) -> list[str]:
     """A sentence when ``stampede_compare_with`` is not the results folder of a run."""
     if not folder or list((repository / folder).glob("*/journal.lp*")):

@@ -108,7 +108,10 @@ def neighbours(variables: Variables, here: str, services_host: str, metrics_host
 
 def taken_ports(variables: Variables, others: Collection[str], repository: Path) -> list[str]:
     """A sentence when an agent would get a port that there is not, or that is another service's on the same machine:
-    that of one of the variables ``others``, or one that a URL of the settings names on loopback."""
+    that of one of the variables ``others``, or one that a URL of the settings names on loopback. Agents whose holders
+    are phones get none."""
+    if _read("stampede_mediator_pickup", variables.get("stampede_mediator_pickup"), otherwise="none") != "none":
+        return []
     first, agents = (
         _read(f"stampede_{name}", variables.get(f"stampede_{name}")) for name in ("agent_port", "agents")
     )

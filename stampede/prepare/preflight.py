@@ -46,7 +46,8 @@ def probe(settings: Settings) -> list[str]:
             if "${" not in origin and (problem := _failure_of(origin, *ca_files)):
                 problems.append(f"{variable} is {request.url!r}, but {problem}")
     targets = Targets(settings.allowed_targets)
-    if problem := mediator_problem(settings.mediator_did, targets, *_ca_files(settings).values()):
+    trusted = _ca_files(settings).values()
+    if problem := mediator_problem(settings.mediator_did, targets, *trusted, pickup=settings.mediator_pickup):
         problems.append(f"stampede_mediator_did is {settings.mediator_did!r}, which cannot be used: {problem}")
     return [*problems, *unusable_genesis(settings)]
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from stampede.machine.files import user_path
+from stampede.machine.files import check_names, user_path
 from stampede.prepare.agent_packages import package_problems
 from stampede.prepare.ca_checks import ca_file_problems
 from stampede.prepare.ca_files import named_ca_files
@@ -19,6 +19,7 @@ from stampede.prepare.folder_checks import (
     no_space_for_wallets,
     nothing_to_compare_with,
     unwritable,
+    within_each_other,
 )
 from stampede.prepare.genesis import genesis_file_problems
 from stampede.prepare.host_checks import different, missing_python, of_all, taken_ports, together
@@ -94,9 +95,11 @@ def check_run(
     problems += wrong_min_hosts(control.min_hosts, hosts)
     run_id = reader.read("run_id")
     results = user_path("stampede_results_dir", control.results_dir or "results", repository)
+    check_names("stampede_work_dir", control.work_dir)
     folder = Path(control.work_dir) / run_id
     problems += unwritable(results, "stampede_results_dir", control.results_dir)
     problems += existing_run(run_id, (results / run_id, folder)) if run_id else []
+    problems += within_each_other(results / run_id, repository / folder) if run_id and control.local else []
     problems += nothing_to_compare_with(control.compare_with, repository)
     settings = None if problems else Settings.from_variables(variables)
     if settings and control.local:

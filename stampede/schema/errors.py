@@ -51,6 +51,12 @@ class BadInvitation(StepError):
     error_class = "bad_invitation"
 
 
+class UnsupportedProtocol(StepError):
+    """The service speaks a version or format of a protocol that holders leave out on purpose."""
+
+    error_class = "unsupported_protocol"
+
+
 class StepTimeout(StepError):
     """The step's time was over; the detail names the state waited for and the last state seen."""
 
@@ -83,6 +89,12 @@ class AgentError(StepError):
     """The holder's ACA-Py process refused an admin request or failed in it."""
 
     error_class = "agent_error"
+
+
+class RequestUnmatched(StepError):
+    """The verifier requests what is in no credential of the holder, and what it may not say by itself."""
+
+    error_class = "request_unmatched"
 
 
 class PresentationRejected(StepError):

@@ -31,6 +31,9 @@ VERIFIED = "verified"
 """The detail of a presentation that ended ok because the verifier itself, when asked, said that it is valid. Without
 it the verifier has acknowledged the presentation, which says that it came."""
 
+REUSED = "reused"
+"""The detail of a connection that was there already: its service and the holder have gone on with it (RFC 0434)."""
+
 
 class EventKind(StrEnum):
     """What an event is about.
@@ -92,7 +95,7 @@ class StepRecord:
     error: str | None = None
     """Error class of a failed step (see ``errors``)."""
     detail: str | None = None
-    """What happened in a failed step; ``VERIFIED`` when a presentation was."""
+    """What happened in a failed step; ``VERIFIED`` when a presentation was, ``REUSED`` when a connection was."""
 
 
 @dataclass(slots=True)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from controller.services.answer import Answer, json_or_text, scalar_text
 from controller.services.invitation import as_out_of_band, from_response, from_url, request_thread_id
+from controller.services.out_of_band import OFFER, REQUEST, attached_thread, for_agent
 from stampede.prepare.mediator_document import didcomm_services
-from stampede.schema.errors import BadInvitation, ServiceRefused
+from stampede.schema.errors import BadInvitation, ServiceRefused, UnsupportedProtocol
 from stampede.schema.settings.placeholders import fill_in_url
 from stampede.schema.settings.targets import Targets, did_urls, endpoints, invitation_urls
 
@@ -27,6 +28,14 @@ words = st.sampled_from(
         *("https://didcomm.org/out-of-band/1.1/invitation", "https://didcomm.org/present-proof/2.0/request"),
         *("did:peer:2.", "did:peer:2.SeyJzIjoiaHR0cDovL3gifQ", "did:peer:4zQm:z", "did:web:", "did:web:a%3A1:b"),
         *("https://e.org/?oob=", "?oob=eyJAdHlwZSI6IngifQ", "#/a?c_i=%%%&d_m=e30", "http://[half", "{", "[", '"'),
+        *(
+            "services",
+            "~timing",
+            "expires_time",
+            "goal",
+            "goal_code",
+            "https://didcomm.org/issue-credential/2.0/offer",
+        ),
         *("8HH5gYEeNc3z7PYXmd54d4x6qAfCNrqQqEB3nS7Zfu7K", "did-communication", "DIDCommMessaging"),
     ]
 )
@@ -84,6 +93,9 @@ def test_a_message(message: dict[str, Any]) -> None:
         wrapped = as_out_of_band(message)
     except BadInvitation:
         return
+    with contextlib.suppress(BadInvitation, UnsupportedProtocol):
+        ready = for_agent(message)
+        assert attached_thread(ready, REQUEST) != "" and attached_thread(ready, OFFER) != ""
     for url in invitation_urls(wrapped):
         assert Targets([]).refusal(url) == "" or "but" in Targets([]).refusal(url)
 

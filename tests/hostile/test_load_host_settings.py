@@ -152,6 +152,11 @@ class TestPorts:
         (found,) = refused({"load-2": own}, {"load-2": ports})
         assert found.startswith(sentence) and found.endswith(" (on load-2)")
 
+    def test_phones_need_none(self, refused: Check) -> None:
+        beyond = {"load-2": {"agent_port": 65535, "agents": 2}}
+        assert len(refused(beyond)) == 1
+        assert refused(beyond, mediator_pickup="websocket") == []
+
     def test_without_a_number_of_agents_there_is_one_per_core(self, refused: Check) -> None:
         last = 9443 - len(os.sched_getaffinity(0)) + 1
         local = {"local": True, "python": sys.executable, "agents": 0, "agent_port": last}
@@ -215,6 +220,12 @@ class TestSecrets:
         assert "holds stampede_secrets.token in clear; it must have ${secret:token} in its place" in sentence
         assert self.TOKEN not in sentence
 
+    def test_one_that_is_beyond_reason(self, refused: Check) -> None:
+        (sentence,) = refused({}, secrets={"token": "a-" * 50_000})
+        assert sentence.startswith(
+            "stampede_secrets.token has 100,000 characters; it must be a text of at most 8,192"
+        )
+
     def test_one_that_says_in_base64_what_a_setting_may_say(self, refused: Check) -> None:
         assert refused({}, secrets={"token": base64.b64encode(b"issuer:issuer").decode()}) == []
 
@@ -222,3 +233,23 @@ class TestSecrets:
         request = {"url": "https://issuer.example.org/", "headers": {"Authorization": "Bearer ${secret:token}"}}
         services = {"issuer": {"invitation": request, "revocation": request}, "verifier": {"invitation": request}}
         assert refused({}, secrets={"token": self.TOKEN}, services=services) == []
+
+
+@pytest.mark.parametrize(("results", "work"), [("a", "a"), ("a", "a/test-run"), ("a/test-run/b", "a"), ("link", "a")])
+def test_results_and_work_folder_must_not_be_in_each_other(
+    refused: Check, tmp_path: Path, results: str, work: str
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to("a")
+    folders = {"results_dir": str(tmp_path / results), "work_dir": str(tmp_path / work)}
+    (sentence,) = refused({}, local=True, python=sys.executable, **folders)
+    assert sentence.startswith(
+        f"stampede_results_dir leads to {tmp_path / results}/test-run, and stampede_work_dir to"
+    )
+    assert refused({}, **folders) == [], "on other machines they are two folders"
+
+
+@pytest.mark.parametrize("name", ["results_dir", "work_dir", "script"])
+def test_a_name_that_is_too_long_for_a_file(refused: Check, name: str) -> None:
+    (sentence,) = refused({}, **{name: f"/tmp/{'ä' * 200}.py"})
+    assert f"stampede_{name} has 'ääääääääääääääääääää'... with 403 bytes; a file's name must have" in sentence

@@ -80,8 +80,8 @@ class HolderAgent:
         self._folder = folder
         self._plugins = plugins
         self._holders: dict[str, Holder] = {}
-        self.agent = Agent("holders", "", folder / "wallet", folder / "holders.log", ca_file)
-        self.agent.endpoint = f"http://localhost:{self.agent.inbound_port}"
+        self.agent = Agent("holders", [""], folder / "wallet", folder / "holders.log", ca_file)
+        self.agent.endpoints = [f"http://localhost:{self.agent.inbound_port}"]
 
     async def start(self) -> None:
         app = web.Application(client_max_size=64 * 1024**2)

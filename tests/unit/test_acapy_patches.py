@@ -25,11 +25,12 @@ from controller.acapy_patches.sqlite import TurnTaking
 from controller.agents.egress_guard import GuardNotInstalled, install_egress_guard
 from controller.agents.pool import AgentPool
 from reference.agent_plugin.issuing import ISSUING
+from reference.agent_plugin.pickup.sessions import POST_OFFICE
 from stampede.schema.records import EventKind
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.targets import Targets
 
-ALL = [*registry.PATCHES.values(), HTTP_REQUESTS, ISSUING]
+ALL = [*registry.PATCHES.values(), HTTP_REQUESTS, ISSUING, POST_OFFICE]
 MODULE = """
 # how it is
 class Cache:

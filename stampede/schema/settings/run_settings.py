@@ -35,6 +35,8 @@ class Settings(LoadHostVariables):
     load: LoadModel
     """This host's share of the load."""
     services: Mapping[str, Service]
+    self_attested: Mapping[str, str]
+    """What holders say of themselves, by the names of attributes."""
     ledgers: tuple[Ledger, ...]
     influxdb: Influxdb | None
     """None: points are not pushed."""
@@ -47,16 +49,27 @@ class Settings(LoadHostVariables):
             name = name.removesuffix(ending)
         return re.sub(r"[^A-Za-z0-9._-]", "_", name) or "scenario"
 
+    @property
+    def has_phones(self) -> bool:
+        """Whether holders are reached through a link of theirs to the mediator, and no port is open."""
+        return self.mediator_pickup != "none"
+
     @classmethod
     def from_variables(cls, variables: Mapping[str, Any]) -> Settings:
         """Build settings from ``stampede_*`` variables. Raises BadInput with all problems found."""
-        optional = {"stampede_first_holder": 0, "stampede_load_model": catalog.DEFAULT, "stampede_local": True}
+        optional: dict[str, Any] = {
+            "stampede_first_holder": 0,
+            "stampede_load_model": catalog.DEFAULT,
+            "stampede_local": True,
+            "stampede_self_attested": {},
+        }
         reader = VariableReader(optional | dict(variables))
         check_secrets(reader)
         settings = cls(
             **reader.fields(LoadHostVariables),
             load=_read_load_model(reader),
             services=read_services(reader),
+            self_attested=_read_self_attested(reader),
             ledgers=read_ledgers(reader),
             influxdb=read_influxdb(reader),
         )
@@ -64,6 +77,7 @@ class Settings(LoadHostVariables):
         reader.ordered("presentations_min", "presentations_max")
         for sentence in (
             *settings._unreachable_agents(),
+            *settings._phones_without_mediator(),
             *(settings._wallets_without_ledger() if not reader.problems else ()),
             *settings._wrong_postgresql(has_own_server=not reader.read("local")),
             *(settings.not_allowed() if reader.is_right("allowed_targets") else ()),
@@ -105,7 +119,7 @@ class Settings(LoadHostVariables):
         return dataclasses.asdict(self)
 
     def _unreachable_agents(self) -> list[str]:
-        if is_reached_at(self.agent_host, self.agent_bind):
+        if self.has_phones or is_reached_at(self.agent_host, self.agent_bind):
             return []
         everywhere = "::" if ":" in self.agent_host else "0.0.0.0"  # noqa: S104  only told
         return [
@@ -119,6 +133,14 @@ class Settings(LoadHostVariables):
         return [
             "stampede_wallet_type is 'askar', and such wallets take credentials of Indy ledgers only, but neither "
             "stampede_genesis_url nor stampede_ledgers names one; name the ledger, or it must be askar-anoncreds"
+        ]
+
+    def _phones_without_mediator(self) -> list[str]:
+        if not self.has_phones or self.mediator_did:
+            return []
+        return [
+            f"stampede_mediator_pickup is {self.mediator_pickup}, but stampede_mediator_did is empty; phones are "
+            "reached through a mediator, so it must name one"
         ]
 
     def _wrong_postgresql(self, has_own_server: bool) -> list[str]:
@@ -155,6 +177,19 @@ def _read_load_model(reader: VariableReader) -> LoadModel:
         for sentence in error.sentences:
             reader.complain(sentence)
         return catalog.load_model(catalog.DEFAULT).read(reader)
+
+
+def _read_self_attested(reader: VariableReader) -> dict[str, str]:
+    found = {}
+    for name, value in reader.read("self_attested").items():
+        if not isinstance(name, str) or isinstance(value, bool) or not isinstance(value, str | int | float):
+            reader.complain(
+                f"stampede_self_attested has {shown(name)}: {shown(value)}; it must map the names of attributes to "
+                "texts or numbers"
+            )
+        else:
+            found[name] = str(value)
+    return found
 
 
 def _netloc(url: str) -> str:

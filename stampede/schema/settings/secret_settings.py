@@ -19,6 +19,9 @@ VARIABLE = "stampede_secrets"
 SHORTEST_REVEALED = 10
 """Characters; what is shorter may be part of an ordinary word."""
 
+LONGEST_SECRET = 8192
+"""Characters; no header that servers take has more, and what masks it must be found in every text."""
+
 AROUND = " \t\r\n\v\f\ufeff"
 """What is left out at both ends of a secret: blank space, line breaks, and the byte order mark."""
 
@@ -44,6 +47,10 @@ def check_secrets(reader: VariableReader) -> None:
             reader.complain(f"{VARIABLE}.{name} is {kind_of(value)}; it must be a text, in quotes")
         elif not is_utf8(value):
             reader.complain(f"{VARIABLE}.{name} holds half a character; it must be a text that UTF-8 can express")
+        elif len(value) > LONGEST_SECRET:
+            reader.complain(
+                f"{VARIABLE}.{name} has {len(value):,} characters; it must be a text of at most {LONGEST_SECRET:,}"
+            )
 
 
 def empty_or_revealed(variables: Mapping[str, Any]) -> list[str]:

@@ -163,6 +163,11 @@ class Text(Shape):
     @property
     def right(self) -> str:
         """See Shape."""
+        return "a text in one line" + ("" if self.may_be_empty else " that is not empty")
+
+    @property
+    def brief(self) -> str:
+        """See Shape."""
         return "a text" + ("" if self.may_be_empty else " that is not empty")
 
     def read(self, value: Any) -> str:

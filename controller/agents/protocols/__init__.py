@@ -1,0 +1,1 @@
+"""The protocols that a wallet speaks through its ACA-Py agent, one noun a file."""
