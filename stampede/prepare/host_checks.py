@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 
+from stampede.schema.settings.request_settings import written_requests
 from stampede.schema.settings.targets import did_urls
 from stampede.schema.settings.variable_reader import shown
 from stampede.schema.settings.variables import OF_THE_RUN, VARIABLES
@@ -146,12 +147,8 @@ def _own_ports(variables: Variables, others: Collection[str], repository: Path) 
 
 
 def _loopback_ports(variables: Variables) -> Iterator[tuple[str, int]]:
-    services = variables.get("stampede_services")
     urls = [
-        (f"stampede_services.{name}.{kind}.url", request.get("url"))
-        for name, service in (services.items() if isinstance(services, Mapping) else ())
-        for kind, request in (service.items() if isinstance(service, Mapping) else ())
-        if isinstance(request, Mapping)
+        (f"{name}.url", request.get("url")) for name, request in written_requests(variables.get("stampede_services"))
     ]
     urls += [
         (name, variables.get(name))

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 from stampede.prepare.fetching import Fetched, NotFetched, fetch
-from stampede.schema.settings.service_settings import MAX_REDIRECTS
+from stampede.schema.settings.request_settings import MAX_REDIRECTS
 from stampede.schema.settings.targets import Targets, did_web_url, endpoints
 
 DIDCOMM = frozenset({"did-communication", "DIDCommMessaging"})

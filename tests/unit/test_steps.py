@@ -42,6 +42,7 @@ def test_the_steps_that_there_are() -> None:
         "receive_credential",
         "receive_revocation_notification",
         "reconnect",
+        "request",
         "request_invitation",
         "request_revocation",
         "send_message",
