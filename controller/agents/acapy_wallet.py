@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from controller.agents.protocols.credentials import Credentials
 from controller.agents.protocols.messages import Messages
 from controller.agents.protocols.presentations import Presentations
 from controller.agents.protocols.topics import IGNORED_TOPICS as IGNORED_TOPICS
 from controller.agents.protocols.topics import TOPICS as TOPICS
 from controller.agents.protocols.topics import Topics as Topics
-from stampede.schema.errors import StepError
+from stampede.schema.errors import AgentError, StepError
 
 
 class AcapyWallet(Credentials, Presentations, Messages):
@@ -27,4 +29,7 @@ class AcapyWallet(Credentials, Presentations, Messages):
 
     async def remove(self) -> None:
         """See Wallet."""
+        if self._phone:
+            with contextlib.suppress(AgentError):  # then it ends with the agent
+                await self._phone.end()
         await self._admin.call("POST", f"/multitenancy/wallet/{self.wallet_id}/remove", body={})

@@ -20,6 +20,14 @@ from stampede.schema.settings.web_address import in_url
 WALLETS_IN_MEMORY = 10_000
 """Wallets that an agent keeps open (``cache_size``); more than it ever has."""
 
+NO_PORT = (
+    *("--plugin", "controller.pickup"),
+    *("--inbound-transport", "controller.pickup.transports", "127.0.0.1", "0"),
+    *("--outbound-transport", "controller.pickup.transports"),
+    *("--endpoint", "didcomm:transport/queue"),  # Aries RFC 0092, as other mobile agents have it
+)
+"""The flags of an agent whose holders are phones."""
+
 
 @dataclass(frozen=True, slots=True)
 class AgentIdentity:
@@ -59,10 +67,16 @@ def patch_names(settings: Settings) -> tuple[str, ...]:
     return registry.GENERAL + (registry.SQLITE if settings.wallet_storage != "postgresql" else ())
 
 
+def open_port(settings: Settings, number: int) -> tuple[str, ...]:
+    """The flags by which others send their messages to a port of agent ``number``."""
+    port = str(inbound_port(settings, number))
+    endpoint = f"http://{in_url(settings.agent_host)}:{port}"
+    return ("--inbound-transport", "http", settings.agent_bind, port, "--endpoint", endpoint)
+
+
 def command_line(settings: Settings, agent: AgentIdentity) -> list[str]:
     """The flags after ``start``."""
     own_store, holders_store = store_names(settings, agent.number)
-    port = str(inbound_port(settings, agent.number))
     tenancy = {
         "wallet_type": "single-wallet-askar",
         "wallet_name": holders_store,
@@ -70,10 +84,9 @@ def command_line(settings: Settings, agent: AgentIdentity) -> list[str]:
     }
     flags = [
         *("--label", f"Stampede {agent.name}"),
-        *("--inbound-transport", "http", settings.agent_bind, port),
+        *(NO_PORT if settings.has_phones else open_port(settings, agent.number)),
         *("--outbound-transport", "http"),
         *("--outbound-transport", "ws"),  # services may have a WebSocket endpoint only
-        *("--endpoint", f"http://{in_url(settings.agent_host)}:{port}"),
         *("--admin", "127.0.0.1", str(agent.admin_port)),
         *("--wallet-type", settings.wallet_type, "--wallet-name", own_store),
         "--auto-provision",
@@ -118,5 +131,7 @@ def environment(settings: Settings, agent: AgentIdentity, postgresql: Postgresql
         "PYTHONUNBUFFERED": "1",
         "STAMPEDE_ALLOWED_TARGETS": json.dumps(settings.allowed_targets),
         "STAMPEDE_PATCHES": " ".join(patch_names(settings)),
+        "STAMPEDE_MEDIATOR_PICKUP": settings.mediator_pickup,
+        "STAMPEDE_MEDIATOR_POLL_INTERVAL": str(settings.mediator_poll_interval),
     }
     return variables | (postgresql.environment() if postgresql is not None else {})

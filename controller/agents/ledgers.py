@@ -9,7 +9,8 @@ from typing import Any
 from multidict import CIMultiDict
 from yarl import URL
 
-from controller.services.exchange import Exchange, Request
+from controller.services.exchange import Exchange
+from controller.services.request import Request
 from stampede.machine.files import write_json
 from stampede.machine.trust import tls_context
 from stampede.schema.errors import BadInput, ServiceUnreachable, StepError

@@ -20,6 +20,7 @@ from controller.agents.admin import AdminApi
 from controller.agents.flags import AgentIdentity
 from controller.agents.inbox import Inbox, Overflow
 from controller.agents.postgresql import Postgresql
+from controller.agents.remote_phone import RemotePhone
 from controller.agents.restart_policy import RestartPolicy
 from controller.agents.webhooks import WebhookReceiver
 from stampede.machine.proxies import without_proxies
@@ -155,8 +156,11 @@ class AgentProcess:
         inbox = Inbox(TOPICS, self._settings.inbox_limit, self._overflow)
         self._inboxes.append(inbox)
         self._webhooks.register(tenant["wallet_id"], inbox)
+        token = tenant["token"]
+        pickup = self._settings.mediator_pickup
+        phone = RemotePhone(self.admin, token, pickup) if self._settings.has_phones else None
         return AcapyWallet(
-            self.admin, inbox, tenant["wallet_id"], tenant["token"], self.until_up, self._settings.wallet_type
+            self.admin, inbox, tenant["wallet_id"], token, self.until_up, self._settings.wallet_type, phone
         )
 
     async def remove_wallet(self, wallet: AcapyWallet) -> None:
@@ -239,7 +243,9 @@ class AgentProcess:
 
 
 def check_ports_free(settings: Settings, count: int) -> None:
-    """Raise BadInput when a port that an agent needs is in use."""
+    """Raise BadInput when a port that an agent needs is in use. With phones there is none."""
+    if settings.has_phones:
+        return
     for number in range(count):
         port = flags.inbound_port(settings, number)
         with socket.socket(socket.AF_INET6 if ":" in settings.agent_bind else socket.AF_INET) as probe:

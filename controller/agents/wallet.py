@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from controller.services.invitation import Json
 from stampede.schema.errors import StepError
@@ -21,7 +21,7 @@ class Connection:
     invitation_msg_id: str = ""
     service: str = ""
     """The configured service whose invitation made it; empty when none is known."""
-    answer: Mapping[str, str] = field(default_factory=dict)
+    answer: Mapping[str, Any] = field(default_factory=dict)
     """What requests to that service use of its answer, by the names of their placeholders."""
     reused: bool = field(default=False, compare=False)
     """Whether it was there already when its last invitation was accepted."""
@@ -57,6 +57,12 @@ class Wallet(Protocol):
     async def connect_to_mediator(self, mediator: str | Json) -> None:
         """Connect to a mediator, by its public DID or its invitation, and have mediation granted (Aries RFCs 0023,
         0434, 0211)."""
+
+    async def disconnect(self) -> None:
+        """Close the link to the mediator, as a phone does whose app goes to the background."""
+
+    async def reconnect(self) -> None:
+        """Open it again; return when the mediator has answered."""
 
     async def accept_invitation(self, invitation: Json, name: str) -> Connection:
         """Process an out-of-band invitation and connect (Aries RFCs 0434, 0023, 0160)."""

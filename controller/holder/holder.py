@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import difflib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from controller.agents.wallet import Connection, Credential, Presentation, Wallet
 from controller.holder.context import HolderContext
 from controller.holder.step import TimedStep, declared_steps, step
 from controller.load.think_time import think_time
+from controller.services.answer import scalar_text
 from controller.services.interface import Verdict, string_values
 from controller.services.invitation import Json, answer_of, as_out_of_band
 from stampede.schema.errors import (
@@ -22,8 +23,11 @@ from stampede.schema.errors import (
     PresentationRejected,
     StepTimeout,
 )
-from stampede.schema.records import REUSED, VERIFIED
+from stampede.schema.records import REUSED, SENT, VERIFIED
+from stampede.schema.settings.placeholders import GIVEN
+from stampede.schema.settings.service_settings import MEDIATOR, Service
 from stampede.schema.settings.targets import invitation_urls, readable
+from stampede.schema.settings.variable_reader import kind_of
 
 LONGEST_STEP_NAME = 64
 
@@ -55,27 +59,97 @@ class Holder:
         self._to_connect: set[str] = set()
         """The names under which connections were to be kept, whether they came about or not."""
         self.credentials: dict[str, list[Credential]] = {}
+        self._answers: dict[str, dict[str, Any]] = {}
 
     # ------------------------------------------------------------------ steps
 
     async def connect_to_mediator(self) -> None:
-        """Connect to the mediator by its public DID and have mediation granted (RFCs 0023, 0211).
+        """Connect to the mediator and have mediation granted (RFCs 0023, 0434, 0211).
 
-        Does nothing when ``stampede_mediator_did`` is empty. Connections made afterwards are routed
+        It is known by its public DID, ``stampede_mediator_did``, or by ``stampede_mediator_invitation``, which may
+        have to be requested by HTTPS first; without either this does nothing. Connections made afterwards are routed
         through the mediator.
         """
-        if did := self.context.settings.mediator_did:
-            await self._connect_to_mediator(did)
+        settings = self.context.settings
+        mediator: str | Json | None = settings.mediator_did
+        if (known := settings.mediator_invitation) and not mediator:
+            mediator = dict(known.message) if known.message else await self._request_invitation(MEDIATOR, {})
+        if mediator:
+            await self._connect_to_mediator(mediator)
 
     @step("connect_to_mediator")
-    async def _connect_to_mediator(self, did: str) -> None:
-        await self.wallet.connect_to_mediator(did)
+    async def _connect_to_mediator(self, mediator: str | Json) -> None:
+        if not isinstance(mediator, str):
+            self._check_targets(mediator, MEDIATOR)
+        await self.wallet.connect_to_mediator(mediator)
+
+    @step("disconnect")
+    async def _disconnect(self) -> None:
+        await self.wallet.disconnect()
+
+    async def disconnect(self) -> None:
+        """Close the link to the mediator, as when the app goes to the background: what is for the holder waits there.
+
+        Only holders that are phones can do that (``stampede_mediator_pickup``).
+        """
+        self._check_phone("disconnect")
+        await self._disconnect()
+
+    @step("reconnect")
+    async def _reconnect(self) -> None:
+        await self.wallet.reconnect()
+
+    async def reconnect(self) -> None:
+        """Open the link to the mediator again, as when the app comes back; done when the mediator has answered.
+
+        What waited there is received from then on.
+        """
+        self._check_phone("reconnect")
+        await self._reconnect()
+
+    async def request(self, name: str, /, connection: Connection | str | None = None, **given: Any) -> Any:
+        """Send a request by HTTPS: ``"portal"`` is that service's ``request``, ``"portal.status"`` is the one
+        that its ``requests`` have under ``status``. Returns the JSON of the answer, or text where it is none.
+
+        ``given`` has the values of its ``${given:NAME}``. It may use what is known of a ``connection``, which is the
+        one kept under the service's name unless another is given, and what the service answered before.
+        """
+        service, own_name = self._configured(name)
+        self._check_given(name, self.context.settings.services[service].requests[own_name].given(), given)
+        return await self._request(name, service, own_name, connection, given)
+
+    @step("request")
+    async def _request(
+        self, name: str, service: str, own_name: str, connection: Connection | str | None, given: Mapping[str, Any]
+    ) -> Any:
+        kept = self._connection(connection) if connection else self.connections.get(service, Connection("", ""))
+        newest = {**self._answered(service), **kept.answer} if connection else self._answered(service)
+        values = self._values({**newest, **_given(given)}, **_of(kept))
+        answered = await self.context.services.request(service, own_name, values)
+        self._keep_answer(service, answered.kept)
+        return answered.value
+
+    async def request_invitation(self, service: str, **given: Any) -> Json | None:
+        """Request an out-of-band invitation (RFC 0434) from ``service`` by HTTPS; returns it.
+
+        ``given`` has the values of the request's ``${given:NAME}``.
+        """
+        self._check_service(service)
+        configured = self.context.settings.services[service].invitation
+        if not configured.url:
+            raise BadInput(
+                f"the script requests an invitation from {service!r}, but stampede_services.{service} has no "
+                "invitation; it must have one, such as invitation: {url: https://issuer.example.org/invitation}"
+            )
+        self._check_given(service, configured.given(), given)
+        return await self._request_invitation(service, given)
 
     @step("request_invitation")
-    async def request_invitation(self, service: str) -> Json:
-        """Request an out-of-band invitation (RFC 0434) from ``service`` by HTTPS; returns it."""
-        self._check_service(service)
-        return await self.context.services.request_invitation(service, self._values())
+    async def _request_invitation(self, service: str, given: Mapping[str, Any]) -> Json:
+        values = self._values({**self._answered(service), **_given(given)})
+        invitation = await self.context.services.request_invitation(service, values)
+        self._keep_answer(service, answer_of(invitation))
+        return invitation
 
     async def connect(self, service: str, name: str = "", invitation: Json | None = None) -> Connection | None:
         """Request an invitation from ``service``, process it, connect, and keep the connection.
@@ -173,6 +247,7 @@ class Holder:
         ``verifier`` is a service's name: an invitation with a presentation request is requested by HTTPS
         and answered; or a kept Connection, over which the request comes. The step's time ends with the
         acknowledgement; a service that has a ``result`` request is then asked what it found, and that decides.
+        The service's ``done`` may name another end: ``sent`` awaits no acknowledgement.
 
         ``self_attested`` are values, by the names of their attributes, for what the verifier takes without a
         credential and no credential has; ``stampede_self_attested`` has those for all steps.
@@ -190,32 +265,39 @@ class Holder:
 
     @step("present_proof")
     async def _present_over_connection(self, verifier: Connection, timed: TimedStep | None = None) -> None:
-        presentation = await self.wallet.present_proof_to(verifier)
+        send_only = self._is_done_when_sent(verifier.service)
+        presentation = await (self.wallet.send_proof_to if send_only else self.wallet.present_proof_to)(verifier)
         await self._await_verdict(timed, presentation, verifier)
 
     @step("present_proof")
     async def _present_on_invitation(self, verifier: str, invitation: Json, timed: TimedStep | None = None) -> None:
         self._check_targets(invitation, verifier)
-        presentation = await self.wallet.present_proof(invitation)
+        send_only = self._is_done_when_sent(verifier)
+        presentation = await (self.wallet.send_proof if send_only else self.wallet.present_proof)(invitation)
         message_id, answer = str(invitation.get("@id", "")), answer_of(invitation)
         none_kept = Connection("", "", invitation_msg_id=message_id, service=verifier, answer=answer)
         await self._await_verdict(timed, presentation, none_kept)
 
-    async def request_revocation(self, service: str, connection: Connection | str | None = None) -> None:
+    async def request_revocation(
+        self, service: str, connection: Connection | str | None = None, **given: Any
+    ) -> None:
         """Request from ``service``, by HTTPS, that the newest credential got over ``connection`` be revoked.
 
-        ``connection`` is the one kept under the service's name unless another is given.
+        ``connection`` is the one kept under the service's name unless another is given. ``given`` has the values of
+        the request's ``${given:NAME}``.
         """
         self._check_service(service)
-        if self.context.settings.services[service].revocation is None:
+        configured = self.context.settings.services[service].revocation
+        if configured is None:
             raise BadInput(
                 f"the script requests a revocation from {service!r}, but stampede_services.{service} has no "
                 "revocation; it must have one, such as revocation: {url: https://issuer.example.org/revocation}"
             )
-        await self._request_revocation(service, connection or service)
+        self._check_given(service, configured.given(), given)
+        await self._request_revocation(service, connection or service, given)
 
     @step("request_revocation")
-    async def _request_revocation(self, service: str, connection: Connection | str) -> None:
+    async def _request_revocation(self, service: str, connection: Connection | str, given: Mapping[str, Any]) -> None:
         kept = self._connection(connection)
         credential = self._credential(kept)
         known = {
@@ -225,7 +307,8 @@ class Holder:
             "rev_reg_id": credential.rev_reg_id,
             "cred_rev_id": credential.cred_rev_id,
         }
-        await self.context.services.request_revocation(service, self._values(**known, **kept.answer))
+        values = self._values({**self._answered(service), **kept.answer, **_given(given)}, **known)
+        await self.context.services.request_revocation(service, values)
 
     async def receive_revocation_notification(self, connection: Connection | str | None) -> None:
         """Await the revocation notification (RFC 0721) for a credential got over ``connection``, and delete
@@ -301,6 +384,13 @@ class Holder:
 
     # ---------------------------------------------------------------- private
 
+    def _check_phone(self, method: str) -> None:
+        if self.context.settings.mediator_pickup == "none":
+            raise BadInput(
+                f"the script calls holder.{method}(), but stampede_mediator_pickup is none; it must be websocket or "
+                "http"
+            )
+
     def _is_offered_by_invitation(self, service: str) -> bool:
         """Whether a service's offers come with its invitations: the script has not connected to it otherwise."""
         kept = self.connections.get(service)
@@ -323,6 +413,46 @@ class Holder:
         if service not in self.context.settings.services:
             raise unknown_service(service, self.context.settings.services)
 
+    def _configured(self, name: str) -> tuple[str, str]:
+        """The service, and the name there, of a request as scripts name it. Raises BadInput when there is none."""
+        services = self.context.settings.services
+        service, own_name = (name, "") if name in services else name.rpartition(".")[::2]
+        if service not in services or own_name not in services[service].requests:
+            raise unknown_request(name, services.values())
+        return service, own_name
+
+    @staticmethod
+    def _check_given(name: str, wanted: Collection[str], given: Mapping[str, Any]) -> None:
+        """Raise BadInput when the script gives other values than a request uses."""
+        for missing in sorted(set(wanted) - given.keys()):
+            raise BadInput(
+                f"the request to {name!r} uses ${{given:{missing}}}, which the script does not give; it must, such "
+                f"as by {missing}=..."
+            )
+        for useless in sorted(given.keys() - set(wanted)):
+            raise BadInput(
+                f"the script gives {useless!r} to the request to {name!r}, which does not use it; it must have "
+                f"${{given:{useless}}} in it"
+            )
+        for key, value in given.items():
+            if not isinstance(value, str | int | float | dict | list):
+                raise BadInput(
+                    f"the script gives {key!r} to the request to {name!r} as {kind_of(value)}; it must be a text, a "
+                    "number, a list or a dict"
+                )
+
+    def _is_done_when_sent(self, service: str) -> bool:
+        configured = self.context.settings.services.get(service)
+        return configured is not None and configured.is_done_when_sent
+
+    def _answered(self, service: str) -> Mapping[str, Any]:
+        """What requests to a service may use of what it answered last."""
+        return self._answers.get(service, {})
+
+    def _keep_answer(self, service: str, answer: Mapping[str, Any]) -> None:
+        if answer:
+            self._answers.setdefault(service, {}).update(answer)
+
     def _check_targets(self, invitation: Json, service: str) -> None:
         """Raise BadInput when an invitation leads to a host that may not be loaded, BadInvitation when to none."""
         for url in invitation_urls(as_out_of_band(invitation)):
@@ -330,9 +460,10 @@ class Holder:
                 raise BadInvitation(f"an invitation of {service} leads to {url}, in which no host can be read")
             self.context.targets.check(f"an invitation of {service} leads to {url}", url)
 
-    def _values(self, **known: Any) -> dict[str, str]:
-        """What a request to a service may use."""
-        return string_values({"run_id": self.context.settings.run_id, "holder": self.number, **known})
+    def _values(self, handed_on: Mapping[str, Any] | None = None, **known: Any) -> dict[str, Any]:
+        """What a request to a service may use; ``handed_on``: what it answered before, and what the script gives."""
+        known = {"run_id": self.context.settings.run_id, "holder": self.number, **known}
+        return {**string_values(known), **(handed_on or {})}
 
     async def _await_verdict(
         self, timed: TimedStep | None, presentation: Presentation, connection: Connection
@@ -345,11 +476,12 @@ class Holder:
         timed.done()
         service, clock = connection.service, self.context.clock
         configured = self.context.settings.services.get(service)
-        if configured is None or configured.result is None:
+        if configured is None or configured.result is None or configured.done != VERIFIED:
+            timed.detail = SENT if configured and configured.is_done_when_sent else ""
             return
         request = configured.result
         known = {"thread_id": presentation.thread_id, "pres_ex_id": presentation.pres_ex_id}
-        values = self._values(**_of(connection), **known, **connection.answer)
+        values = self._values({**self._answered(service), **connection.answer}, **_of(connection), **known)
         end = clock.now() + request.limit
         timed.awaited = f"waited for the result of {service}"
         while True:
@@ -387,6 +519,23 @@ def _of(connection: Connection) -> dict[str, str]:
     """What requests to a service may use of a connection."""
     names = ("connection_id", "my_did", "their_did", "invitation_msg_id")
     return {name: getattr(connection, name) for name in names}
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a script gives, by the names of the placeholders."""
+    return {f"{GIVEN}{name}": scalar_text(value) or value for name, value in values.items()}
+
+
+def unknown_request(name: str, services: Iterable[Service]) -> BadInput:
+    """The error for a request that no service has."""
+    names = sorted(f"{service.name}.{own}".rstrip(".") for service in services for own in service.requests)
+    nearest = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    has = f"which has {', '.join(names)}" if names else "which has none"
+    return BadInput(
+        f"the script sends the request {name!r}, but it is no request of stampede_services, {has}; 'portal' would be "
+        f"the request of the service portal, 'portal.status' the one that its requests have as status{hint}"
+    )
 
 
 def unknown_service(service: str, known: Iterable[str]) -> BadInput:

@@ -12,7 +12,7 @@ from typing import Any, Concatenate, Protocol, Self
 from controller.agents.wallet import Connection, Wallet
 from controller.holder.context import HolderContext
 from stampede.load_models.interface import EndOfRun
-from stampede.schema.errors import StepError, StepTimeout
+from stampede.schema.errors import StepError, StepTimeout, noted
 from stampede.schema.records import Outcome
 
 FAILURE_PAUSE = 1.0
@@ -88,7 +88,9 @@ class TimedStep:
                 self._record(Outcome.INTERRUPTED)
                 return False
             case TimeoutError():
-                reason = self._holder.wallet.cut_off() or StepTimeout(self.awaited or "no answer came")
+                reason = self._holder.wallet.cut_off() or StepTimeout(
+                    noted(error) or self.awaited or "no answer came"
+                )
                 failure: StepError = type(reason)(f"{reason.detail}, for {self._limit:g} s")
             case StepError():
                 failure = error

@@ -97,7 +97,7 @@ async def _dry_run(script: Script, settings: Settings, within: float | None, cut
     run = Run(
         settings,
         watched,
-        services=SimulatedServices(),
+        services=SimulatedServices(settings.services),
         wallets=SimulatedWallets(settings.seed),
         listeners=[count],
     )

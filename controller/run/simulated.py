@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import itertools
 import random
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from controller.agents.wallet import Connection, Credential, Presentation
-from controller.services.interface import Result, Verdict
+from controller.services.interface import Answered, Result, Verdict
 from controller.services.invitation import Json
 from stampede.schema.errors import StepError
+from stampede.schema.settings.request_settings import ScriptRequest
+from stampede.schema.settings.service_settings import Service
 
 ASSUMED_SECONDS = {
     "connect_to_mediator": 0.5,
+    "disconnect": 0.02,
+    "reconnect": 0.2,
     "accept_invitation": 0.4,
     "propose_credential": 0.05,
     "receive_credential": 0.6,
@@ -46,6 +52,14 @@ class SimulatedWallet:
     async def connect_to_mediator(self, mediator: str | Json) -> None:
         """See Wallet."""
         await self._takes("connect_to_mediator")
+
+    async def disconnect(self) -> None:
+        """See Wallet."""
+        await self._takes("disconnect")
+
+    async def reconnect(self) -> None:
+        """See Wallet."""
+        await self._takes("reconnect")
 
     async def accept_invitation(self, invitation: Json, name: str) -> Connection:
         """See Wallet."""
@@ -147,19 +161,36 @@ class SimulatedWallets:
         return self.get(number)
 
 
-class SimulatedServices:
-    """Services that answer every request with a meaningless invitation."""
+class Assumed(dict[str, Any]):
+    """An answer in which everything is found, to go on with."""
 
-    async def request_invitation(self, service: str, values: Mapping[str, str]) -> Json:
+    def __missing__(self, key: object) -> Assumed:
+        return Assumed()
+
+
+class SimulatedServices:
+    """Services that answer every request with a meaningless invitation, or with its configured example."""
+
+    def __init__(self, services: Mapping[str, Service] | None = None) -> None:
+        self._services = services or {}
+
+    async def request_invitation(self, service: str, values: Mapping[str, Any]) -> Json:
         """See Services."""
         await asyncio.sleep(ASSUMED_SECONDS["request"])
         return {"@type": "https://didcomm.org/out-of-band/1.1/invitation", "@id": "simulated"}
 
-    async def request_revocation(self, service: str, values: Mapping[str, str]) -> None:
+    async def request_revocation(self, service: str, values: Mapping[str, Any]) -> None:
         """See Services."""
         await asyncio.sleep(ASSUMED_SECONDS["request"])
 
-    async def request_result(self, service: str, values: Mapping[str, str]) -> Result:
+    async def request_result(self, service: str, values: Mapping[str, Any]) -> Result:
         """See Services."""
         await asyncio.sleep(ASSUMED_SECONDS["request"])
         return Result(Verdict.VERIFIED, "simulated")
+
+    async def request(self, service: str, name: str, values: Mapping[str, Any]) -> Answered:
+        """See Services."""
+        await asyncio.sleep(ASSUMED_SECONDS["request"])
+        configured = self._services[service].requests[name]
+        example = configured.example if isinstance(configured, ScriptRequest) else None
+        return Answered(Assumed() if example is None else copy.deepcopy(example))

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import codecs
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from controller.services.request import Request
 from stampede.schema.errors import ServiceRefused
+from stampede.schema.invitation_urls import too_deep
 
-DEEPEST = 100
-"""Levels of nesting in JSON that is taken; no message has so many, and deeper ones are not easily sent on."""
 CHARSETS = frozenset(
     {"utf-8", "utf-8-sig", "ascii", "iso8859-1", "iso8859-15", "cp1252", "utf-16", "utf-16-le", "utf-16-be"}
 )
@@ -29,6 +30,10 @@ class Answer:
     """The encoding that the answer names; empty when it names none."""
     invitation: dict[str, Any] | None = None
     """The one that the URL of a redirect carries."""
+    request: Request | None = None
+    """The request that it is the answer to, after all redirects."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Those that say where and when there is more: Location, Retry-After, Date."""
 
     @property
     def said(self) -> str:
@@ -62,21 +67,6 @@ def json_or_text(text: str) -> Any:
     return text if too_deep(value) else value
 
 
-def too_deep(value: Any) -> bool:
-    """Whether a JSON value is nested deeper than ``DEEPEST``."""
-    level = [value]
-    for _ in range(DEEPEST):
-        level = [
-            item
-            for each in level
-            if isinstance(each, dict | list)
-            for item in (each.values() if isinstance(each, dict) else each)
-        ]
-        if not level:
-            return False
-    return True
-
-
 def at_pointer(document: Any, pointer: str) -> Any:
     """What is at a JSON pointer (RFC 6901). Raises LookupError when there is nothing."""
     value = document
@@ -89,6 +79,14 @@ def at_pointer(document: Any, pointer: str) -> Any:
         else:
             raise LookupError(pointer)
     return value
+
+
+def found_at(document: Any, pointer: str) -> Any:
+    """What is at a JSON pointer; None when nothing is."""
+    try:
+        return at_pointer(document, pointer)
+    except LookupError:
+        return None
 
 
 def scalar_text(value: Any) -> str | None:

@@ -6,8 +6,6 @@ Whatever a service does, what comes of it is an answer or a StepError.
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
@@ -19,8 +17,9 @@ from yarl import URL
 
 from controller.services.answer import Answer
 from controller.services.invitation import from_url
+from controller.services.request import Request
 from stampede.schema.errors import BadInput, BadInvitation, ServiceRefused, ServiceUnreachable, TlsError
-from stampede.schema.settings.service_settings import MAX_REDIRECTS
+from stampede.schema.settings.request_settings import MAX_REDIRECTS
 from stampede.schema.settings.targets import Targets
 from stampede.schema.settings.web_address import is_loopback
 
@@ -30,27 +29,9 @@ ACCEPT = "application/json, text/plain;q=0.9, */*;q=0.5"
 """What answers are asked for, unless the settings say otherwise."""
 PORTABLE = frozenset({"accept", "accept-language", "user-agent"})
 """Headers that go to every server to which a redirect leads. Any other may be meant for the first one alone."""
-
-
+ABOUT_LATER = ("Location", "Retry-After", "Date")
+"""Headers of an answer that say where and when there is more."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request as it is sent, its placeholders filled in."""
-
-    service: str
-    where: str
-    """The setting that it comes from and its value, for messages."""
-    method: str
-    url: URL
-    headers: CIMultiDict[str]
-    body: bytes | None
-    tls: ssl.SSLContext
-    for_invitation: bool = False
-    """Whether a redirect to a URL that carries an invitation is the answer."""
-    secret_headers: Collection[str] = ()
-    """Headers, in lower case, that hold secrets: they go to no other server, whatever their name."""
 
 
 class Exchange:
@@ -78,14 +59,14 @@ class Exchange:
         if self._session:
             await self._session.close()
 
-    async def send(self, request: Request) -> Answer:
-        """The answer at the end of at most ``MAX_REDIRECTS`` redirects.
+    async def send(self, request: Request, cookies: aiohttp.CookieJar | None = None) -> Answer:
+        """The answer at the end of at most ``MAX_REDIRECTS`` redirects. ``cookies`` are kept for further requests.
 
         Raises ServiceRefused, ServiceUnreachable, TlsError or BadInvitation; BadInput instead of sending anything to
         a host that must not be load-tested.
         """
         try:
-            return await self._follow(request)
+            return await self._follow(request, cookie_jar() if cookies is None else cookies)
         except BadInput:
             raise
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError) as error:
@@ -102,8 +83,7 @@ class Exchange:
         except ValueError as error:  # such as a header with a newline in it
             raise ServiceUnreachable(f"the request to {request.service} cannot be sent: {error}") from error
 
-    async def _follow(self, request: Request) -> Answer:
-        cookies = aiohttp.CookieJar(unsafe=True)  # also of addresses; for this request's redirects alone
+    async def _follow(self, request: Request, cookies: aiohttp.CookieJar) -> Answer:
         for _ in range(MAX_REDIRECTS + 1):
             async with await self._open(request, cookies) as response:
                 cookies.update_cookies(response.cookies, response.url)
@@ -112,7 +92,8 @@ class Exchange:
                 location = response.headers.get("Location", "")
                 if request.for_invitation and (found := _carried(request, response.status, location)):
                     return Answer(request.service, response.status, invitation=found)
-                request = self._redirected(request, response.status, location)
+                said = f"{request.service} answered {response.status}"
+                request = self.leading_to(request, location, said, sent_again=response.status in (307, 308))
         raise ServiceRefused(f"{request.service} redirected more than {MAX_REDIRECTS} times")
 
     async def _open(self, request: Request, cookies: aiohttp.CookieJar) -> aiohttp.ClientResponse:
@@ -140,9 +121,12 @@ class Exchange:
                     raise
         raise AssertionError("the second attempt returns or raises")
 
-    def _redirected(self, request: Request, status: int, location: str) -> Request:
-        """The request that a redirect leads to. Raises ServiceRefused, BadInput for a host that may not be loaded."""
-        said = f"{request.service} answered {status}"
+    def leading_to(self, request: Request, location: str, said: str, *, sent_again: bool = False) -> Request:
+        """The request that another one leads to: a GET, or itself ``sent_again`` elsewhere. ``said`` begins sentences
+        about the answer that leads there.
+
+        Raises ServiceRefused, BadInput for a host that may not be loaded.
+        """
         if not location:
             raise ServiceRefused(f"{said} without a Location")
         try:
@@ -159,7 +143,7 @@ class Exchange:
             )
         self._targets.check(f"{request.where}, which redirects", url)
         method, body, headers = request.method, request.body, request.headers.copy()
-        if status in (301, 302, 303):
+        if not sent_again:
             method, body = "GET", None
         if elsewhere and body is not None:
             raise ServiceRefused(
@@ -171,6 +155,11 @@ class Exchange:
             if (about_body and body is None) or (elsewhere and not portable):
                 headers.popall(name, None)
         return replace(request, method=method, url=url, headers=headers, body=body)
+
+
+def cookie_jar() -> aiohttp.CookieJar:
+    """The cookies of one step of one holder, also those of addresses."""
+    return aiohttp.CookieJar(unsafe=True)
 
 
 def _carried(request: Request, status: int, location: str) -> dict[str, Any] | None:
@@ -195,7 +184,8 @@ async def _read(request: Request, response: aiohttp.ClientResponse) -> Answer:
     finally:
         if not response.content.at_eof():
             response.close()
-    return Answer(request.service, response.status, bytes(body), _charset(response))
+    headers = {name: response.headers[name] for name in ABOUT_LATER if name in response.headers}
+    return Answer(request.service, response.status, bytes(body), _charset(response), None, request, headers)
 
 
 def _why(error: BaseException) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -26,17 +26,30 @@ class Result:
     sentence: str
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a service answered to a request of the script."""
+
+    value: Any
+    """JSON, or text where it is none."""
+    kept: Mapping[str, Any] = field(default_factory=dict)
+    """What further requests to the service use of it, by the names of their placeholders."""
+
+
 class Services(Protocol):
     """The HTTPS requests of a holder; ``values`` replace ``${name}`` in URL, headers and body."""
 
-    async def request_invitation(self, service: str, values: Mapping[str, str]) -> Json:
+    async def request_invitation(self, service: str, values: Mapping[str, Any]) -> Json:
         """An out-of-band invitation from ``service``."""
 
-    async def request_revocation(self, service: str, values: Mapping[str, str]) -> None:
+    async def request_revocation(self, service: str, values: Mapping[str, Any]) -> None:
         """Ask ``service`` to revoke the credential that ``values`` identify."""
 
-    async def request_result(self, service: str, values: Mapping[str, str]) -> Result:
+    async def request_result(self, service: str, values: Mapping[str, Any]) -> Result:
         """Ask ``service`` once what it found of the presentation that ``values`` identify."""
+
+    async def request(self, service: str, name: str, values: Mapping[str, Any]) -> Answered:
+        """Send the request ``name`` of ``service``; the one without a name is its ``request``."""
 
 
 def string_values(values: Mapping[str, Any]) -> dict[str, str]:

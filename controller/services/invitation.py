@@ -5,62 +5,46 @@ What comes from a service may have any shape: it is taken, or refused with BadIn
 
 from __future__ import annotations
 
-import base64
-import binascii
 import itertools
 import json
-import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import unquote
 
 import base58
 
-from controller.services.answer import at_pointer, json_or_text, too_deep
+from controller.services.answer import at_pointer, json_or_text
 from stampede.schema.errors import BadInvitation
+from stampede.schema.invitation_urls import Json as Json
+from stampede.schema.invitation_urls import carries_message as carries_message
+from stampede.schema.invitation_urls import decoded, first_of
+from stampede.schema.invitation_urls import from_url as from_url
 
-URL_PARAMETERS = ("oob", "c_i", "d_m")
-"""Query parameters that carry a message: out-of-band (RFC 0434), connection invitation (RFC 0160),
-and a connectionless message (d_m, a legacy form of RFC 0160)."""
 MOST_VALUES = 10_000
 """Values of a response in which an invitation is looked for."""
 DEEPEST_VALUE = 8
 """Levels below the whole response at which an invitation is looked for, JSON within a text counted."""
 
+BASE64_JSON = "eyJ"
+"""How base64 of a JSON object begins."""
 LONGEST_KEY = 44
 """Characters of a key of 32 bytes in base58."""
-
-# Also behind a fragment, as in single-page applications, and in a text that is more than a URL.
-_PARAMETER = re.compile(rf"""[?&#;]({"|".join(URL_PARAMETERS)})=([^&#;\s"'<>\\]*)""")
-
-type Json = dict[str, Any]
 
 
 class Invitation(dict[str, Any]):
     """An invitation, and what else its service answered with it."""
 
-    answer: Mapping[str, str]
+    answer: Mapping[str, Any]
     """What later requests to the service use of the answer, by the names of their placeholders."""
 
-    def __init__(self, message: Json, answer: Mapping[str, str]) -> None:
+    def __init__(self, message: Json, answer: Mapping[str, Any]) -> None:
         super().__init__(message)
         self.answer = answer
 
 
-def answer_of(invitation: Json) -> Mapping[str, str]:
+def answer_of(invitation: Json) -> Mapping[str, Any]:
     """What later requests may use of the answer that an invitation came with; nothing when it came otherwise."""
     return invitation.answer if isinstance(invitation, Invitation) else {}
-
-
-def from_url(url: str) -> Json | None:
-    """The invitation in a URL's ``oob=``, ``c_i=`` or ``d_m=``; None when there is no such parameter.
-
-    Raises BadInvitation when it cannot be decoded.
-    """
-    found = _PARAMETER.findall(url) or _PARAMETER.findall(unquote(url))  # a URL may stand within another one
-    in_order = sorted(found, key=lambda parameter: URL_PARAMETERS.index(parameter[0]))
-    return _first(_decode(unquote(value), f"the URL's {name}=") for name, value in in_order)
 
 
 def from_response(text: str, found_at: str = "") -> Json:
@@ -81,8 +65,8 @@ def from_response(text: str, found_at: str = "") -> Json:
         if found is None:
             raise BadInvitation(f"no invitation at {found_at} of the response: {text}")
         return found
-    candidates = itertools.islice(_values(body), MOST_VALUES) if not found_at else iter((body,))
-    found = _first(_found_or_reason(candidate) for candidate in candidates)
+    candidates = itertools.islice(named_values(body), MOST_VALUES) if not found_at else iter((("", body),))
+    found = first_of(_found_or_reason(candidate) for _, candidate in candidates)
     if found is None:
         raise BadInvitation(f"no invitation in the response: {text if text.strip() else 'it is empty'}")
     return found
@@ -155,25 +139,13 @@ def attached_message(attachment: Any) -> Json:
     if isinstance(message, str):
         message = json_or_text(message)
     elif message is None and isinstance(data.get("base64"), str):
-        found = _decode(data["base64"], "an attachment of the invitation")
+        found = decoded(data["base64"], "an attachment of the invitation")
         if isinstance(found, BadInvitation):
             raise found
         message = found
     if not isinstance(message, dict):
         raise BadInvitation(f"an attachment of the invitation holds no message: {_as_text(attachment)}")
     return message
-
-
-def _first(candidates: Iterable[Json | BadInvitation | None]) -> Json | None:
-    """The first invitation; when there is none, the first reason why a candidate is none is raised, if any."""
-    reason = None
-    for candidate in candidates:
-        if isinstance(candidate, dict):
-            return candidate
-        reason = reason or candidate
-    if reason is not None:
-        raise reason
-    return None
 
 
 def _found_or_reason(value: Any) -> Json | BadInvitation | None:
@@ -186,6 +158,9 @@ def _found_or_reason(value: Any) -> Json | BadInvitation | None:
 def _invitation_in(value: Any) -> Json | None:
     if isinstance(value, dict) and _is_message(value):
         return value
+    if isinstance(value, str) and value.lstrip().startswith(BASE64_JSON):
+        message = decoded(value, "a text")
+        return message if isinstance(message, dict) and _is_message(message) else None  # such as another token
     if isinstance(value, str):
         inner = json_or_text(value) if value.lstrip().startswith("{") else value
         return _invitation_in(inner) if isinstance(inner, dict) else from_url(value)
@@ -199,31 +174,16 @@ def _is_message(value: Json) -> bool:
     )
 
 
-def _values(value: Any, depth: int = 0) -> Iterator[Any]:
-    """The value itself, then all values in it, outermost first; JSON within a text counts as what it says."""
-    yield value
+def named_values(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """The value itself, then all values in it, outermost first, each with its key; JSON within a text counts as what
+    it says."""
+    yield name, value
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "[", '"'):
         inner = json_or_text(value)
         value = [inner] if inner is not value else ()
     if depth < DEEPEST_VALUE and isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _values(item, depth + 1)
-
-
-def _decode(text: str, where: str) -> Json | BadInvitation:
-    """The message that a text is in base64, or why it is none."""
-    padded = "".join(text.split()).replace("-", "+").replace("_", "/").rstrip("=")
-    try:
-        message = json.loads(base64.b64decode(padded + "=" * (-len(padded) % 4)))
-    except (binascii.Error, ValueError, RecursionError):
-        return BadInvitation(f"{where} does not hold base64url-encoded JSON: {text}")
-    if not isinstance(message, dict):
-        return BadInvitation(f"{where} holds no JSON object: {text}")
-    if not isinstance(message.get("@type") or message.get("type"), str):
-        return BadInvitation(f"{where} holds no message, which has an @type: {text}")
-    if too_deep(message):
-        return BadInvitation(f"{where} holds JSON that is nested too deep")
-    return message
+        for key, item in value.items() if isinstance(value, dict) else ((name, item) for item in value):
+            yield from named_values(item, key, depth + 1)
 
 
 def _mapping(value: Any) -> Json:

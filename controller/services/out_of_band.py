@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
 from controller.services.invitation import Json, as_out_of_band, attached_message, did_keys
 from stampede.schema.errors import BadInvitation, UnsupportedProtocol
+from stampede.schema.invitation_urls import expiry
 from stampede.schema.settings.targets import endpoints
 
 OFFER, REQUEST = "/issue-credential/2.", "/present-proof/2."
@@ -28,7 +28,7 @@ def for_agent(message: Json, schemes: Sequence[str] = SCHEMES) -> Json:
     invitation = {name: value for name, value in as_out_of_band(message).items() if value is not None}
     for unused in ("imageUrl", "image_url", "profileUrl"):  # ACA-Py refuses an invitation for a picture of no URL
         invitation.pop(unused, None)
-    if expired := _expiry(invitation):
+    if expired := expiry(invitation):
         raise BadInvitation(f"the invitation expired at {expired}")
     if "/out-of-band/" not in str(invitation.get("@type")):
         return invitation
@@ -61,21 +61,6 @@ def needs_connections_plugin(invitation: Json) -> bool:
         return True
     protocols = invitation.get("handshake_protocols")
     return isinstance(protocols, list) and bool(protocols) and "didexchange" not in str(protocols)
-
-
-def _expiry(invitation: Json) -> str:
-    """The time at which an invitation has expired (Aries RFC 0032, DIDComm 2); empty while it has not."""
-    timing = invitation.get("~timing")
-    told = timing.get("expires_time") if isinstance(timing, dict) else invitation.get("expires_time")
-    try:
-        if isinstance(told, int | float):
-            when = datetime.datetime.fromtimestamp(told, datetime.UTC)
-        else:
-            when = datetime.datetime.fromisoformat(str(told))
-            when = when if when.tzinfo else when.replace(tzinfo=datetime.UTC)
-        return str(told) if when < datetime.datetime.now(datetime.UTC) else ""
-    except (ValueError, OverflowError, OSError):
-        return ""
 
 
 def _chosen(services: list[Any], schemes: Sequence[str]) -> Any:

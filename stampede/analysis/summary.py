@@ -122,6 +122,7 @@ def _load(journal: JournalColumns, window: Window | None) -> LoadSummary:
         number = journal.step_names.number("present_proof")
         presentations = int(((step == number) & (outcome == OK)).sum())
     verified = min(journal.verified, presentations)
+    sent = min(journal.sent, presentations - verified)
     return LoadSummary(
         ok=ok,
         failed=failed,
@@ -131,7 +132,8 @@ def _load(journal: JournalColumns, window: Window | None) -> LoadSummary:
         presentations_per_second=window.rate(presentations) if window else None,
         peak_active_holders=peak_active(journal, window),
         presentations_verified=verified,
-        presentations_acknowledged=presentations - verified,
+        presentations_acknowledged=presentations - verified - sent,
+        presentations_sent=sent,
     )
 
 

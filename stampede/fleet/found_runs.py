@@ -63,8 +63,10 @@ def wrong_answers(answers: Mapping[str, Any]) -> list[str]:
 
 
 def _of_host(host: str, answer: Any, now: float) -> Iterator[FoundRun]:
-    sound = sorted((entry for entry in _entries(answer) if _is_sound(entry)), key=lambda entry: entry["modified"])
-    for entry in sound[-MOST_RUNS:]:
+    by_id = {
+        entry["id"]: entry for entry in _entries(answer) if _is_sound(entry)
+    }  # each once, or it would count more
+    for entry in sorted(by_id.values(), key=lambda entry: entry["modified"])[-MOST_RUNS:]:
         pid = entry["pid"] if 0 < entry["pid"] <= LARGEST_PID else 0
         yield FoundRun(host, str(entry["id"]), min(float(entry["modified"]), now), bool(entry["alive"]), int(pid))
 
@@ -81,6 +83,7 @@ def _is_sound(entry: Any) -> bool:
         and _is_number(entry.get("modified"))
         and isinstance(entry.get("alive"), bool)
         and isinstance(entry.get("pid"), int)
+        and not isinstance(entry["pid"], bool)
     )
 
 

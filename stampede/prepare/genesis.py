@@ -16,8 +16,8 @@ from stampede.schema.settings.ledger_settings import (
     genesis_problem,
     where,
 )
+from stampede.schema.settings.request_settings import MAX_REDIRECTS
 from stampede.schema.settings.run_settings import Settings
-from stampede.schema.settings.service_settings import MAX_REDIRECTS
 from stampede.schema.settings.targets import Targets
 from stampede.schema.settings.web_address import web_address
 

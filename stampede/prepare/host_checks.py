@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 
+from stampede.schema.settings.request_settings import written_requests
 from stampede.schema.settings.targets import did_urls
 from stampede.schema.settings.variable_reader import shown
 from stampede.schema.settings.variables import OF_THE_RUN, VARIABLES
@@ -108,7 +109,10 @@ def neighbours(variables: Variables, here: str, services_host: str, metrics_host
 
 def taken_ports(variables: Variables, others: Collection[str], repository: Path) -> list[str]:
     """A sentence when an agent would get a port that there is not, or that is another service's on the same machine:
-    that of one of the variables ``others``, or one that a URL of the settings names on loopback."""
+    that of one of the variables ``others``, or one that a URL of the settings names on loopback. Agents whose holders
+    are phones get none."""
+    if _read("stampede_mediator_pickup", variables.get("stampede_mediator_pickup"), otherwise="none") != "none":
+        return []
     first, agents = (
         _read(f"stampede_{name}", variables.get(f"stampede_{name}")) for name in ("agent_port", "agents")
     )
@@ -143,12 +147,8 @@ def _own_ports(variables: Variables, others: Collection[str], repository: Path) 
 
 
 def _loopback_ports(variables: Variables) -> Iterator[tuple[str, int]]:
-    services = variables.get("stampede_services")
     urls = [
-        (f"stampede_services.{name}.{kind}.url", request.get("url"))
-        for name, service in (services.items() if isinstance(services, Mapping) else ())
-        for kind, request in (service.items() if isinstance(service, Mapping) else ())
-        if isinstance(request, Mapping)
+        (f"{name}.url", request.get("url")) for name, request in written_requests(variables.get("stampede_services"))
     ]
     urls += [
         (name, variables.get(name))

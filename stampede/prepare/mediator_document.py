@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 from stampede.prepare.fetching import Fetched, NotFetched, fetch
-from stampede.schema.settings.service_settings import MAX_REDIRECTS
+from stampede.schema.settings.request_settings import MAX_REDIRECTS
 from stampede.schema.settings.targets import Targets, did_web_url, endpoints
 
 DIDCOMM = frozenset({"did-communication", "DIDCommMessaging"})
 """Types of services that a holder's agent can send messages to."""
 
+PICKUP_SCHEMES = {"websocket": ("ws", "wss"), "http": ("http", "https")}
+"""By ``stampede_mediator_pickup``: one of these must be the scheme of an endpoint."""
 
-def mediator_problem(did: str, targets: Targets, *ca_files: str) -> str:
+
+def mediator_problem(did: str, targets: Targets, *ca_files: str, pickup: str = "none") -> str:
     """Why the mediator's DID cannot be used, or leads to a host that may not be put under load; empty when all is
-    well, or when only the agents can tell."""
+    well, or when only the agents can tell. ``pickup``: how holders get their messages from it."""
     if not did.startswith("did:web:"):
         return ""
     url = did_web_url(did)
@@ -35,10 +39,24 @@ def mediator_problem(did: str, targets: Targets, *ca_files: str) -> str:
     services = didcomm_services(document)
     if not services:
         return f"the document at {url} has no service of type did-communication"
-    for endpoint in endpoints(services):
+    named = list(endpoints(services))
+    for endpoint in named:
         if refusal := targets.refusal(endpoint):
             return f"its document names the endpoint {endpoint}, {refusal}"
-    return ""
+    return unfit_for_pickup(named, pickup)
+
+
+def unfit_for_pickup(named: Collection[str], pickup: str) -> str:
+    """Why none of a mediator's endpoints can be used in the way that the setting wants; empty when one can."""
+    schemes = PICKUP_SCHEMES.get(pickup)
+    if not schemes or any(endpoint.partition(":")[0].lower() in schemes for endpoint in named):
+        return ""
+    found = " and ".join(named) or "none"
+    wanted = " or ".join(f"{scheme}://" for scheme in schemes)
+    return (
+        f"the endpoint that its document names is {found}, but stampede_mediator_pickup is {pickup}; one must start "
+        f"with {wanted}"
+    )
 
 
 def didcomm_services(document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -9,12 +9,13 @@ from stampede.influxdb.client import connect, failure_message
 from stampede.prepare.ca_checks import ca_file_problems, tls_advice
 from stampede.prepare.fetching import NotFetched, fetch
 from stampede.prepare.genesis import unusable_genesis
-from stampede.prepare.mediator_document import mediator_problem
+from stampede.prepare.mediator_document import PICKUP_SCHEMES, mediator_problem, unfit_for_pickup
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.influxdb_settings import Influxdb
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.secret_settings import read_secrets
-from stampede.schema.settings.targets import Targets
+from stampede.schema.settings.service_settings import variable_of
+from stampede.schema.settings.targets import Targets, invitation_urls
 
 
 def probe_run(settings: Settings, secrets: Mapping[str, str]) -> list[str]:
@@ -37,17 +38,25 @@ def probe(settings: Settings) -> list[str]:
     problems = ca_file_problems(_ca_files(settings))
     if problems:
         return problems
-    for service in settings.services.values():
+    for service in settings.asked.values():
         ca_files = (settings.ca_file, service.ca_file)
-        for kind, request in service.requests():
-            # a URL may hold ${name} in its path; server and port are what is probed
-            origin = "{0.scheme}://{0.netloc}".format(urlsplit(request.url))
-            variable = f"stampede_services.{service.name}.{kind}.url"
-            if "${" not in origin and (problem := _failure_of(origin, *ca_files)):
-                problems.append(f"{variable} is {request.url!r}, but {problem}")
+        for key, url in service.urls():
+            # a URL may hold ${name} in its path, or be one; server and port are what is probed
+            origin = "{0.scheme}://{0.netloc}".format(urlsplit(url))
+            variable = variable_of(service.name, key)
+            if not url.startswith("${") and "${" not in origin and (problem := _failure_of(origin, *ca_files)):
+                problems.append(f"{variable} is {url!r}, but {problem}")
     targets = Targets(settings.allowed_targets)
-    if problem := mediator_problem(settings.mediator_did, targets, *_ca_files(settings).values()):
+    trusted = _ca_files(settings).values()
+    if problem := mediator_problem(settings.mediator_did, targets, *trusted, pickup=settings.mediator_pickup):
         problems.append(f"stampede_mediator_did is {settings.mediator_did!r}, which cannot be used: {problem}")
+    if (mediator := settings.mediator_invitation) and mediator.message:
+        named, pickup = invitation_urls(dict(mediator.message)), settings.mediator_pickup
+        if named and unfit_for_pickup(named, pickup):
+            problems.append(
+                f"stampede_mediator_invitation leads to {' and '.join(named)}, but stampede_mediator_pickup is "
+                f"{pickup}; one must start with {' or '.join(PICKUP_SCHEMES[pickup])}"
+            )
     return [*problems, *unusable_genesis(settings)]
 
 

@@ -67,6 +67,15 @@ def harmless(value: Any) -> Any:
     return _CONTROLS.sub("\ufffd", value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
+def _harmless_within(value: Any) -> Any:
+    """A value of which all texts and keys are harmless: scripts show them as they are."""
+    if isinstance(value, dict):
+        return {harmless(key): _harmless_within(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_harmless_within(item) for item in value]
+    return harmless(value)
+
+
 def _hash(text: str) -> str:
     """What a content security policy calls an inline element by."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
@@ -74,7 +83,7 @@ def _hash(text: str) -> str:
 
 def _json(value: Any) -> Markup:
     """JSON that may stand in a script element: it holds no `<`, so nothing in it can end the element."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(_harmless_within(value), separators=(",", ":"), allow_nan=False)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)  # noqa: S704

@@ -147,5 +147,7 @@ class JournalColumns:
     events: list[Event] = field(default_factory=list)
     verified: int = 0
     """Presentations of which the verifier itself said that they are valid."""
+    sent: int = 0
+    """Presentations that were done when they were sent."""
     examples: dict[str, Examples] = field(default_factory=dict)
     readings: dict[str, Reading] = field(default_factory=dict)  # by host

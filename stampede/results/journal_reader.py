@@ -34,6 +34,7 @@ from stampede.results.journal_columns import (
 from stampede.schema import line_protocol
 from stampede.schema.line_protocol import FieldValue
 from stampede.schema.records import (
+    SENT,
     VERIFIED,
     AgentRecord,
     EventKind,
@@ -283,6 +284,8 @@ class _HostReader:
             self._failure(Failure(time, self._host, step, holder, about, error_class, detail[:LONGEST_TEXT]))
         elif detail == VERIFIED and series.outcome == OK:
             journal.verified += 1
+        elif detail == SENT and series.outcome == OK:
+            journal.sent += 1
         steps = journal.steps
         steps.end.append(time)
         steps.host.append(self._host_number)

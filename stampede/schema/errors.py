@@ -119,3 +119,8 @@ class NoConnection(StepError):
     """The step needs a connection that an earlier step did not make."""
 
     error_class = "no_connection"
+
+
+def noted(expired: TimeoutError) -> str:
+    """What was noted (PEP 678) about what a timeout cut off; empty when nothing was."""
+    return "; ".join(getattr(expired.__cause__, "__notes__", ()))

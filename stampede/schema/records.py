@@ -30,6 +30,8 @@ class Outcome(StrEnum):
 VERIFIED = "verified"
 """The detail of a presentation that ended ok because the verifier itself, when asked, said that it is valid. Without
 it the verifier has acknowledged the presentation, which says that it came."""
+SENT = "sent"
+"""The detail of a presentation that ended ok when it was sent: nobody asked whether it came."""
 
 REUSED = "reused"
 """The detail of a connection that was there already: its service and the holder have gone on with it (RFC 0434)."""

@@ -72,7 +72,8 @@ class LoadSummary:
     """All steps of all hosts together; ``interrupted`` steps were still in flight when the run ended.
 
     ``presentations`` are those that ended ok: ``presentations_verified`` are those of which the verifier, when asked,
-    said that they are valid; of the others, ``presentations_acknowledged``, is known that they arrived.
+    said that they are valid; ``presentations_sent`` those of which nobody was to say whether they arrived; of the
+    others, ``presentations_acknowledged``, is known that they did.
     """
 
     ok: int
@@ -84,13 +85,18 @@ class LoadSummary:
     peak_active_holders: int | None
     presentations_verified: int = 0
     presentations_acknowledged: int = 0
+    presentations_sent: int = 0
 
     @property
     def presentations_are(self) -> str:
-        """What is known of the presentations: verified, acknowledged, or some the one and some the other."""
+        """What is known of the presentations: verified, acknowledged, sent, or some the one and some the other."""
         if self.presentations_verified >= self.presentations:
             return "verified"
-        return "partly verified" if self.presentations_verified else "acknowledged"
+        if self.presentations_verified:
+            return "partly verified"
+        if self.presentations_sent >= self.presentations:
+            return "sent"
+        return "partly acknowledged" if self.presentations_sent else "acknowledged"
 
     @property
     def ended(self) -> int:

@@ -101,6 +101,8 @@ ODDITIES: dict[str, Oddity] = {
     "json_in_a_field": Oddity(http(as_json({"statusCode": 200, "body": BODY.decode()}))),
     "json_in_json_in_json": Oddity(http(as_json(json.dumps(json.dumps(INVITATION))))),
     "json_api": Oddity(http(as_json({"data": {"type": "invitations", "attributes": {"content": INVITATION}}}))),
+    "base64_in_a_field": Oddity(http(as_json({"token": "eyJhbGciOiJIUzI1NiJ9.eyJhIjoxfQ.x", "b64": oob()}))),
+    "base64": Oddity(http(oob().encode(), kind="text/plain")),
     "in_a_list": Oddity(http(as_json([{"x": None}, [[INVITATION]]]))),
     "fragment": Oddity(http(as_json({"url": f"https://wallet.example.org/#/connect?oob={oob()}"}))),
     "fragment_alone": Oddity(http(f"https://wallet.example.org/#oob={oob()}".encode(), kind="text/plain")),

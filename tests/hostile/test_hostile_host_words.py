@@ -59,7 +59,7 @@ def test_an_answer_of_a_wrong_shape_is_no_run(answer: Any) -> None:
     [
         *(run("r1", modified=value) for value in (None, "now", True, math.nan, math.inf, -math.inf, 10**400)),
         *(run("r1", alive=value) for value in (None, 1, "true")),
-        *(run("r1", pid=value) for value in (None, "1", 1.5)),
+        *(run("r1", pid=value) for value in (None, "1", 1.5, True)),
     ],
 )
 def test_so_is_an_entry_whose_values_are_wrong(entry: Any) -> None:
@@ -79,6 +79,17 @@ def test_a_moment_in_the_future_makes_no_old_run_the_newest() -> None:
     )
     found = found_runs(said, NOW)
     assert found[-1].id == "new" and max(entry.modified for entry in found) <= NOW
+
+
+def test_nor_does_a_host_that_names_it_often() -> None:
+    said = answers(
+        load_1=[run("old", NOW - 900), run("new", NOW - 60)],
+        load_2=[run("old", NOW - 900), run("new", NOW - 60)],
+        load_3=[run("old", NOW)] * 99,
+    )
+    found = found_runs(said, NOW)
+    assert found[-1].id == "new"
+    assert sum(each.host == "load-3" for each in found) == 1
 
 
 def test_a_host_says_where_a_run_is_for_itself_alone() -> None:

@@ -152,6 +152,11 @@ class TestPorts:
         (found,) = refused({"load-2": own}, {"load-2": ports})
         assert found.startswith(sentence) and found.endswith(" (on load-2)")
 
+    def test_phones_need_none(self, refused: Check) -> None:
+        beyond = {"load-2": {"agent_port": 65535, "agents": 2}}
+        assert len(refused(beyond)) == 1
+        assert refused(beyond, mediator_pickup="websocket") == []
+
     def test_without_a_number_of_agents_there_is_one_per_core(self, refused: Check) -> None:
         last = 9443 - len(os.sched_getaffinity(0)) + 1
         local = {"local": True, "python": sys.executable, "agents": 0, "agent_port": last}

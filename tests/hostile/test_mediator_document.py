@@ -149,6 +149,31 @@ def test_a_document_without_a_service_for_messages(server: Server) -> None:
         assert "has no service of type did-communication" in server.problem(http(json.dumps(whole).encode()))
 
 
+@pytest.mark.parametrize(
+    ("pickup", "named", "problem"),
+    [
+        ("none", ["https://localhost/m"], ""),
+        ("websocket", ["https://localhost/m", "WSS://localhost/ws"], ""),
+        ("http", ["ws://localhost/ws", "http://localhost"], ""),
+        (
+            "websocket",
+            ["https://localhost/m"],
+            "the endpoint that its document names is https://localhost/m, but stampede_mediator_pickup is websocket; "
+            "one must start with ws:// or wss://",
+        ),
+        ("http", ["ws://localhost/a", "wss://localhost/b"], "is ws://localhost/a and wss://localhost/b, but"),
+    ],
+)
+def test_phones_need_an_endpoint_of_the_right_kind(
+    server: Server, pickup: str, named: list[str], problem: str
+) -> None:
+    services = [{"id": "#1", "type": "did-communication", "serviceEndpoint": endpoint} for endpoint in named]
+    answer = http(json.dumps({"id": server.did, "service": services}).encode())
+    server.service.oddities["mediator/did.json"] = Oddity(answer)
+    found = mediator_problem(server.did, Targets([]), server.ca_file, pickup=pickup)
+    assert problem in found and bool(problem) == bool(found)
+
+
 def test_an_endpoint_elsewhere_is_refused(server: Server) -> None:
     whole = {"id": server.did, "service": SERVICE | {"serviceEndpoint": "https://elsewhere.example.org"}}
     answer = http(json.dumps(whole).encode())

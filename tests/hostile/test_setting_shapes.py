@@ -27,6 +27,7 @@ from stampede.schema.settings.shapes import (
     Shape,
     Switch,
     Text,
+    TextOrMapped,
     Texts,
     Url,
     WholeNumber,
@@ -91,6 +92,7 @@ WRONG: dict[type[Shape], tuple[Any, ...]] = {
     ),
     Mapped: (None, "", "one", 5, True, [], ["a"], [{"a": 1}], DATE),
     Mappings: (None, "", "one", 5, True, {}, {"a": 1}, ["a"], [[]], [None], [{}, 1], DATE, [{}] * 5000),
+    TextOrMapped: (None, 5, True, [], ["a"], DATE, *NO_LINES[:-1], "x" * 30_000),
     Url: (
         *(*NO_TEXTS, *NO_LINES, 5, "ledger", "ftp://l.example.org", "https://", "https://[::1", "https://l:99999"),
         *("https://l:0/", "https://l.example.org/a b", "https://l\\@m.example.org"),
@@ -115,7 +117,7 @@ def test_a_wrong_shape_has_a_sentence(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(VARIABLES))
 def test_no_check_of_a_run_trips_over_a_wrong_shape(variables: dict[str, Any], name: str) -> None:
-    optional = ("load_model", "first_holder", "local", "self_attested")
+    optional = ("load_model", "first_holder", "local", "self_attested", "mediator_invitation")
     read = {*variables, *(f"stampede_{each}" for each in optional)}
     for value in wrong_values(name):
         sentences = check_variables(variables | {name: value})

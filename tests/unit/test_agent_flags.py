@@ -38,6 +38,16 @@ def test_each_agent_has_ports_and_stores_of_its_own(settings: Settings) -> None:
         assert len(stores | set(other)) == 4
 
 
+def test_an_agent_of_phones_opens_no_port(settings: Settings) -> None:
+    command_line = flags.command_line(replace(settings, mediator_pickup="websocket"), AGENT)
+    inbound = [command_line[at + 1] for at, flag in enumerate(command_line) if flag == "--inbound-transport"]
+    assert inbound == ["controller.pickup.transports"]
+    assert value_of("--endpoint", command_line) == "didcomm:transport/queue"
+    assert value_of("--plugin", command_line) == "controller.pickup"
+    assert not any("9001" in value for value in command_line)
+    assert "controller.pickup" not in flags.command_line(settings, AGENT)
+
+
 def test_a_ledger_plugins_and_further_arguments_come_from_the_settings(settings: Settings) -> None:
     assert "--no-ledger" in flags.command_line(settings, AGENT)
     chosen = replace(

@@ -14,14 +14,14 @@ from stampede.report.output import report
 from stampede.report.terminal import table
 
 
-def results(folder: Path, verified: int) -> Path:
-    """A run in which so many presentations were verified."""
+def results(folder: Path, verified: int, detail: str = "verified") -> Path:
+    """A run in which so many presentations were verified, or are told by another ``detail``."""
     found, left = samples.write_fleet(folder / samples.RUN, hosts=2), verified
     for journal in found.glob("*/journal.lp.gz"):
         lines = gzip.decompress(journal.read_bytes()).decode().splitlines(keepends=True)
         for place, line in enumerate(lines):
             if left and line.startswith("step,") and "step=present_proof" in line and "outcome=ok" in line:
-                lines[place] = re.sub(r" (\d+)\n$", r',detail="verified" \1\n', line)
+                lines[place] = re.sub(r" (\d+)\n$", rf',detail="{detail}" \1\n', line)
                 left -= 1
         journal.write_bytes(gzip.compress("".join(lines).encode()))
     return found
@@ -45,3 +45,15 @@ def test_presentations_are_called_what_they_are(tmp_path: Path, verified: int, w
     page = (folder / "report.html").read_text()
     assert f"<dt>Presentations {words}</dt>" in page
     assert '"presentations_verified"' in (folder / "summary.json").read_text()
+
+
+@pytest.mark.parametrize(("sent", "words"), [(5, "partly acknowledged"), (10**9, "sent")], ids=str)
+def test_presentations_that_were_sent_only_are_told_apart(tmp_path: Path, sent: int, words: str) -> None:
+    summary = read_run(results(tmp_path, sent, "sent")).summary
+    load = summary.load
+    assert load.presentations_sent == min(sent, load.presentations) > 0
+    assert load.presentations_acknowledged == load.presentations - load.presentations_sent
+    said = " ".join(table(summary).split())
+    assert f" {words} presentations/s" in said
+    assert f"{load.presentations_sent} presentations were sent only" in said
+    assert ("were acknowledged only" in said) == (words != "sent")

@@ -43,6 +43,12 @@ def test_right_settings_are_read(variables: dict[str, Any]) -> None:
         ({"step_timeout": 0}, "stampede_step_timeout is 0; it must be"),
         ({"on_failure": "shrug"}, "stampede_on_failure is 'shrug'; it must be one of restart, continue, stop"),
         ({"mediator_did": "mediator"}, "stampede_mediator_did is 'mediator'; it must be a public DID"),
+        ({"mediator_pickup": "pigeon"}, "stampede_mediator_pickup is 'pigeon'; it must be one of none, websocket"),
+        (
+            {"mediator_pickup": "http", "mediator_did": ""},
+            "stampede_mediator_pickup is http, but stampede_mediator_did is empty; phones are reached through",
+        ),
+        ({"mediator_poll_interval": 0}, "stampede_mediator_poll_interval is 0; it must be"),
         ({"run_id": "a/b"}, "stampede_run_id is 'a/b'; it must be 1 to 64 of"),
         ({"services": {}}, "stampede_services is {}; it must map at least one service name"),
         ({"agent_port": 70000}, "stampede_agent_port is 70000; it must be a whole number from 1 to 65535"),
@@ -58,6 +64,12 @@ def test_wrong_settings(variables: dict[str, Any], change: dict[str, Any], sente
     sentences = check_variables(wrong)
     assert len(sentences) == 1
     assert sentence in sentences[0]
+
+
+def test_nobody_needs_to_reach_phones(variables: dict[str, Any]) -> None:
+    elsewhere = variables | {"stampede_agent_host": "127.0.0.2", "stampede_agent_bind": "127.0.0.1"}
+    assert len(check_variables(elsewhere)) == 1
+    assert check_variables(elsewhere | {"stampede_mediator_pickup": "websocket"}) == []
 
 
 INFLUXDB = {

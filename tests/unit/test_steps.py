@@ -33,6 +33,7 @@ def test_the_steps_that_there_are() -> None:
         "connect",
         "connect_to_mediator",
         "delete_credential",
+        "disconnect",
         "discover_features",
         "ping",
         "present_proof",
@@ -40,10 +41,34 @@ def test_the_steps_that_there_are() -> None:
         "propose_presentation",
         "receive_credential",
         "receive_revocation_notification",
+        "reconnect",
+        "request",
         "request_invitation",
         "request_revocation",
         "send_message",
     ]
+
+
+def test_an_app_in_the_background(play: Play) -> None:
+    async def script(holder: Holder) -> None:
+        await holder.connect_to_mediator()
+        await holder.disconnect()
+        await holder.wait(5)
+        await holder.reconnect()
+
+    run = play(script, holders=2, mediator_pickup="websocket")
+    assert run.figures.steps == {"connect_to_mediator": 2, "disconnect": 2, "reconnect": 2}
+
+
+@pytest.mark.parametrize("method", ["disconnect", "reconnect"])
+def test_only_phones_go_to_the_background(play: Play, method: str) -> None:
+    async def script(holder: Holder) -> None:
+        await getattr(holder, method)()
+
+    run = play(script, holders=1)
+    assert str(run.bad_input) == (
+        f"the script calls holder.{method}(), but stampede_mediator_pickup is none; it must be websocket or http"
+    )
 
 
 def test_a_declared_step_keeps_its_name_and_documentation() -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 from controller.agents.admin import check_not_abandoned
 from controller.agents.protocols.tenant import Tenant
 from controller.agents.protocols.topics import Topics
+from controller.agents.remote_phone import RemotePhone
 from controller.agents.wallet import Connection
 from controller.services.invitation import Json
-from controller.services.out_of_band import for_agent, needs_connections_plugin
-from stampede.schema.errors import AgentError, BadInvitation, StepTimeout
+from controller.services.out_of_band import SCHEMES, for_agent, needs_connections_plugin
+from stampede.schema.errors import AgentError, BadInvitation, NoConnection, StepTimeout
 
 READY = ("active", "completed")
 """States of a connection over which messages are exchanged."""
@@ -30,17 +32,43 @@ class Connections(Tenant):
     async def connect_to_mediator(self, mediator: str | Json) -> None:
         """See Wallet."""
         if isinstance(mediator, str):
-            request = await self._post("/didexchange/create-request", their_public_did=mediator, auto_accept="true")
+            async with self._meeting(mediator):
+                path = "/didexchange/create-request"
+                request = await self._post(path, their_public_did=mediator, auto_accept="true")
             connection_id, name = request["connection_id"], mediator
             await self._connected(connection_id)
         else:
-            connection = await self.accept_invitation(mediator, "mediator")
+            ready = for_agent(mediator, self._phone.schemes if self._phone else SCHEMES)
+            async with self._meeting(str(ready.get("@id"))):
+                received = await self._hand_over(ready)
+            connection = await self._connection_of(received, "mediator")
             connection_id, name = connection.connection_id, str(mediator.get("label") or "of the invitation")
         asked = await self._post(f"/mediation/request/{connection_id}")
         answer = await self._expect(Topics.mediation, "granted", "denied", mediation_id=asked["mediation_id"])
         if answer["state"] == "denied":
             raise BadInvitation(f"mediator {name} denied mediation")
         self._mediation_id = asked["mediation_id"]
+        if self._phone:
+            await self._phone.come()
+
+    async def disconnect(self) -> None:
+        """See Wallet."""
+        await self._mediated_phone().go()
+
+    async def reconnect(self) -> None:
+        """See Wallet."""
+        await self._mediated_phone().come()
+
+    def _meeting(self, known_by: str) -> contextlib.AbstractAsyncContextManager[None]:
+        return self._phone.meets(known_by) if self._phone else contextlib.nullcontext()
+
+    def _mediated_phone(self) -> RemotePhone:
+        if self._phone is None or not self._mediation_id:
+            raise NoConnection(
+                "phones are reached through their mediator only, and this holder has none; the script must call "
+                "connect_to_mediator() before"
+            )
+        return self._phone
 
     async def accept_invitation(self, invitation: Json, name: str) -> Connection:
         """See Wallet."""
@@ -74,6 +102,12 @@ class Connections(Tenant):
         )
 
     async def _receive(self, invitation: Json) -> Json:
+        """Hand an invitation to the agent, when there can be an answer to it."""
+        if self._phone:
+            self._mediated_phone()
+        return await self._hand_over(invitation)
+
+    async def _hand_over(self, invitation: Json) -> Json:
         """Hand an invitation to the agent, as ``for_agent`` has made it. One of RFC 0160 needs ACA-Py's plugin
         ``connections``."""
         legacy = "/connections/" in str(invitation.get("@type", ""))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from controller.agents.admin import AdminApi
 from controller.agents.inbox import Event, Inbox, Topic
+from controller.agents.remote_phone import RemotePhone
 from controller.services.invitation import Json
 from stampede.schema.errors import StepError, StepTimeout
 
@@ -20,6 +22,7 @@ class Tenant:
         "_connections",
         "_cut_off",
         "_mediation_id",
+        "_phone",
         "_token",
         "_type",
         "inbox",
@@ -35,7 +38,9 @@ class Tenant:
         token: str,
         agent_up: Callable[[], Awaitable[None]],
         wallet_type: str = "askar-anoncreds",
+        phone: RemotePhone | None = None,
     ) -> None:
+        """``phone``: how the wallet is reached when nothing can connect to its agent."""
         self._admin = admin
         self.inbox = inbox
         self._token = token
@@ -45,6 +50,7 @@ class Tenant:
         """Ids of the connections that invitations have led to."""
         self._cut_off: StepError | None = None
         self._type = wallet_type
+        self._phone = phone
         self.self_attested: Mapping[str, str] = {}
         """See Wallet."""
         self.wallet_id = wallet_id
@@ -60,7 +66,8 @@ class Tenant:
     ) -> Event:
         """Await an event; when the step's timeout cuts that off, keep the reason as ``missing``."""
         try:
-            return await self.inbox.expect(topic.name, *states, **values)
+            async with self._phone.poked() if self._phone else contextlib.nullcontext():
+                return await self.inbox.expect(topic.name, *states, **values)
         except asyncio.CancelledError:
             self._cut_off = missing(self.inbox.cut_off)
             raise

@@ -25,6 +25,9 @@ def load_sentence(summary: Summary) -> str:
         if unknown := load.presentations_acknowledged:
             were = wording.number(unknown, "presentation was", "presentations were")
             text += f". {were} acknowledged only: no result request asked the verifier whether they are valid"
+        if sent := load.presentations_sent:
+            were = wording.number(sent, "presentation was", "presentations were")
+            text += f". {were} sent only: the service's done is sent, so that no acknowledgement was awaited"
     if load.interrupted:
         steps = wording.number(load.interrupted, "step was", "steps were")
         text += f". {steps} still in flight at the end and cut off"

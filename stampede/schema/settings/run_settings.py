@@ -16,9 +16,10 @@ from stampede.schema.errors import BadInput
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.influxdb_settings import Influxdb, read_influxdb
 from stampede.schema.settings.ledger_settings import Ledger, read_ledgers, where
+from stampede.schema.settings.mediator_settings import VARIABLE, MediatorInvitation, read_mediator_invitation
 from stampede.schema.settings.secret_settings import check_secrets
-from stampede.schema.settings.service_settings import Service, read_services
-from stampede.schema.settings.targets import Targets, did_urls
+from stampede.schema.settings.service_settings import Service, read_services, variable_of
+from stampede.schema.settings.targets import Targets, did_urls, invitation_urls
 from stampede.schema.settings.variable_reader import VariableReader, shown
 from stampede.schema.settings.variables import LoadHostVariables
 from stampede.schema.settings.web_address import is_reached_at, web_address
@@ -35,6 +36,8 @@ class Settings(LoadHostVariables):
     load: LoadModel
     """This host's share of the load."""
     services: Mapping[str, Service]
+    mediator_invitation: MediatorInvitation | None
+    """None: the mediator is known by ``mediator_did``, or there is none."""
     self_attested: Mapping[str, str]
     """What holders say of themselves, by the names of attributes."""
     ledgers: tuple[Ledger, ...]
@@ -49,6 +52,17 @@ class Settings(LoadHostVariables):
             name = name.removesuffix(ending)
         return re.sub(r"[^A-Za-z0-9._-]", "_", name) or "scenario"
 
+    @property
+    def asked(self) -> Mapping[str, Service]:
+        """All that holders ask by HTTPS, by name: the services, and the mediator if it gives invitations."""
+        mediator = self.mediator_invitation.service if self.mediator_invitation else None
+        return {**self.services, mediator.name: mediator} if mediator else self.services
+
+    @property
+    def has_phones(self) -> bool:
+        """Whether holders are reached through a link of theirs to the mediator, and no port is open."""
+        return self.mediator_pickup != "none"
+
     @classmethod
     def from_variables(cls, variables: Mapping[str, Any]) -> Settings:
         """Build settings from ``stampede_*`` variables. Raises BadInput with all problems found."""
@@ -57,6 +71,7 @@ class Settings(LoadHostVariables):
             "stampede_load_model": catalog.DEFAULT,
             "stampede_local": True,
             "stampede_self_attested": {},
+            "stampede_mediator_invitation": "",
         }
         reader = VariableReader(optional | dict(variables))
         check_secrets(reader)
@@ -64,6 +79,7 @@ class Settings(LoadHostVariables):
             **reader.fields(LoadHostVariables),
             load=_read_load_model(reader),
             services=read_services(reader),
+            mediator_invitation=read_mediator_invitation(reader),
             self_attested=_read_self_attested(reader),
             ledgers=read_ledgers(reader),
             influxdb=read_influxdb(reader),
@@ -72,6 +88,7 @@ class Settings(LoadHostVariables):
         reader.ordered("presentations_min", "presentations_max")
         for sentence in (
             *settings._unreachable_agents(),
+            *settings._phones_without_mediator(),
             *(settings._wallets_without_ledger() if not reader.problems else ()),
             *settings._wrong_postgresql(has_own_server=not reader.read("local")),
             *(settings.not_allowed() if reader.is_right("allowed_targets") else ()),
@@ -91,10 +108,12 @@ class Settings(LoadHostVariables):
             return error.sentences
         urls = [("stampede_mediator_did", self.mediator_did, url) for url in did_urls(self.mediator_did)]
         urls += [(variable, url, url) for variable, url in self.genesis_urls()]
-        for name, service in self.services.items():
-            for kind, request in service.requests():
-                if web_address(request.url):  # what is no URL is told as such
-                    urls.append((f"stampede_services.{name}.{kind}.url", request.url, request.url))
+        if (mediator := self.mediator_invitation) and mediator.message:
+            urls += [(VARIABLE, url, url) for url in invitation_urls(dict(mediator.message))]
+        for name, service in self.asked.items():
+            urls += [
+                (variable_of(name, key), url, url) for key, url in service.urls() if web_address(url)
+            ]  # what is no URL is told as such
         return [
             f"{variable} is {shown(value)}, {refusal}"
             for variable, value, url in urls
@@ -113,7 +132,7 @@ class Settings(LoadHostVariables):
         return dataclasses.asdict(self)
 
     def _unreachable_agents(self) -> list[str]:
-        if is_reached_at(self.agent_host, self.agent_bind):
+        if self.has_phones or is_reached_at(self.agent_host, self.agent_bind):
             return []
         everywhere = "::" if ":" in self.agent_host else "0.0.0.0"  # noqa: S104  only told
         return [
@@ -127,6 +146,14 @@ class Settings(LoadHostVariables):
         return [
             "stampede_wallet_type is 'askar', and such wallets take credentials of Indy ledgers only, but neither "
             "stampede_genesis_url nor stampede_ledgers names one; name the ledger, or it must be askar-anoncreds"
+        ]
+
+    def _phones_without_mediator(self) -> list[str]:
+        if not self.has_phones or self.mediator_did or self.mediator_invitation:
+            return []
+        return [
+            f"stampede_mediator_pickup is {self.mediator_pickup}, but stampede_mediator_did is empty; phones are "
+            "reached through a mediator, so it must name one, or stampede_mediator_invitation must lead to one"
         ]
 
     def _wrong_postgresql(self, has_own_server: bool) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 from stampede.schema.masking import Mask
 from stampede.schema.settings.json_values import is_utf8, texts_in
 from stampede.schema.settings.placeholders import SECRET, names_in
+from stampede.schema.settings.request_settings import written_requests
 from stampede.schema.settings.variable_reader import VariableReader, kind_of, shown
 
 VARIABLE = "stampede_secrets"
@@ -117,8 +118,7 @@ def no_token(text: str) -> list[str]:
 
 def _headers(services: Any) -> Iterator[tuple[str, str]]:
     """The headers of all requests: the variable and the value of each."""
-    for service, requests in services.items() if isinstance(services, Mapping) else ():
-        for kind, request in requests.items() if isinstance(requests, Mapping) else ():
-            headers = request.get("headers") if isinstance(request, Mapping) else None
-            for name, text in headers.items() if isinstance(headers, Mapping) else ():
-                yield f"stampede_services.{service}.{kind}.headers.{name}", str(text)
+    for where, request in written_requests(services):
+        headers = request.get("headers")
+        for name, text in headers.items() if isinstance(headers, Mapping) else ():
+            yield f"{where}.headers.{name}", str(text)

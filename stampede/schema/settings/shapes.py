@@ -16,6 +16,7 @@ from stampede.schema.settings.durations import number, seconds
 from stampede.schema.settings.web_address import bare_host, web_address
 
 LONGEST_TEXT = 4096
+LONGEST_INVITATION = 5 * LONGEST_TEXT
 """Characters; no path is longer on Linux."""
 MOST_TEXTS = 1000
 LONGEST_DURATION = 366 * 24 * 3600
@@ -268,6 +269,25 @@ class Mappings(Shape):
         if len(value) > MOST_TEXTS:
             raise TooMuch(f"a list of at most {MOST_TEXTS} mappings")
         return tuple(value)
+
+
+@dataclass(frozen=True, slots=True)
+class TextOrMapped(Shape):
+    """A text in one line, a mapping or a list of those; what must be in it is checked elsewhere."""
+
+    python = "str"
+    fallback = ""
+    right = "a URL, a request or a list of requests"
+
+    def read(self, value: Any) -> Any:
+        """See Shape."""
+        if isinstance(value, Mapping):
+            return value
+        if isinstance(value, list | tuple) and value and all(isinstance(item, Mapping) for item in value):
+            return value
+        if not isinstance(value, str) or CONTROL.search(value) or len(value) > LONGEST_INVITATION:
+            raise TypeError(value)
+        return value.strip()
 
 
 @dataclass(frozen=True, slots=True)

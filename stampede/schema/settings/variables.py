@@ -15,6 +15,7 @@ from stampede.schema.settings.shapes import (
     Shape,
     Switch,
     Text,
+    TextOrMapped,
     Texts,
     Url,
     WholeNumber,
@@ -73,6 +74,9 @@ VARIABLES: dict[str, Shape] = {
     "stampede_local": Switch(),
     "stampede_max_clock_offset": Duration(),
     "stampede_mediator_did": Pattern(name="did"),
+    "stampede_mediator_invitation": TextOrMapped(),
+    "stampede_mediator_pickup": Choice(choices=("none", "websocket", "http")),
+    "stampede_mediator_poll_interval": Duration(above_zero=True),
     "stampede_memory_max": Pattern(name="memory_limit"),
     "stampede_metrics": Choice(choices=("none", "existing", "install")),
     "stampede_min_hosts": WholeNumber(minimum=0, at_most=100000),
@@ -169,6 +173,14 @@ class LoadHostVariables:
     with ``:PORT`` if only that port may be. Names are compared as they are, without resolving them."""
     mediator_did: str
     """Public DID of the mediator that holders connect to; when empty there is none."""
+    mediator_pickup: str
+    """How holders get their messages from the mediator. With ``none`` it sends them to the agents' ports. With
+    the others holders are like phones. No port of a load host is open, and nothing needs to reach it. With
+    ``websocket`` each holder keeps one WebSocket to the mediator. With ``http`` each asks for messages again and
+    again. Pickup 2.0 (RFC 0685) is used where the mediator has it, else its implicit pickup."""
+    mediator_poll_interval: float
+    """Time between two requests of a holder that asks for its messages, with ``stampede_mediator_pickup``
+    ``http``, or when the mediator has a queue only."""
     ca_file: str
     """PEM file on the control node with additional certificate authorities to trust."""
     genesis_url: str
