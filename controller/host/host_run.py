@@ -22,6 +22,7 @@ from controller.agents.pool import AgentPool
 from controller.holder.holder import Script
 from controller.host.leftovers import remove_leftovers
 from controller.host.masked_logs import mask_logs
+from controller.host.phone_watch import PhoneWatch
 from controller.host.reporter import Reporter
 from controller.host.state_file import StateFile
 from controller.host.versions import host_record
@@ -127,6 +128,9 @@ class HostRun:
                 asyncio.create_task(reporter.report()),
                 asyncio.create_task(self._watch_for_stop()),
             ]
+            phones = PhoneWatch(pool.agents, journal, self._announce) if settings.has_phones else None
+            if phones:
+                tasks.append(asyncio.create_task(phones.watch()))
             try:
                 self._enter(Phase.ARMING)
                 if await self._until_stopped(pool.start()):
@@ -136,6 +140,8 @@ class HostRun:
                     if await self._until_stopped(self._wait_for_go()):
                         assert self._state.start_at is not None
                         await run.play(run.clock.at_epoch(self._state.start_at))
+                        if phones:
+                            await phones.finish()
                 if run.bad_input:
                     raise run.bad_input
                 if lost := overflow.lost:

@@ -47,7 +47,7 @@ class Link(ABC):
     """Is opened again whenever it is lost, until it is closed. ``open`` and ``close`` can alternate."""
 
     __slots__ = (
-        "_attempted", "_confirmed", "_down_since", "_end", "_figures", "_task", "_unsent", "_was_up", "is_open",
+        "_attempted", "_confirmed", "_down_since", "_end", "_figures", "_task", "_unsent", "has_been_up", "is_open",
         "problem", "url",
     )  # fmt: skip
 
@@ -60,7 +60,8 @@ class Link(ABC):
         self._attempted = asyncio.Event()
         self._confirmed = asyncio.Event()
         self._down_since: float | None = None
-        self._was_up = False
+        self.has_been_up = False
+        """Whether the mediator has ever answered."""
         self.is_open = False
         """Whether messages can be sent now."""
         self.problem = ""
@@ -79,9 +80,13 @@ class Link(ABC):
     def open(self) -> None:
         """Open it, and keep it open."""
         if self._task is None:
-            if self._was_up:
+            if self.has_been_up:
                 self._down_since = time.monotonic()
             self._task = asyncio.create_task(self._keep_open())
+
+    def is_missed(self) -> None:
+        """It was up before this process began: once it is up, that is a reconnection."""
+        self._down_since = time.monotonic()
 
     async def close(self) -> None:
         """Close it; what was not sent yet is sent when it is opened again."""
@@ -108,7 +113,7 @@ class Link(ABC):
         if self.is_open and not self.is_up:
             self._confirmed.set()
             missed = None if self._down_since is None else time.monotonic() - self._down_since
-            self._down_since, self._was_up = None, True
+            self._down_since, self.has_been_up = None, True
             self._figures.came_up(missed)
 
     def send(self, payload: Payload) -> None:

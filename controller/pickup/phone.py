@@ -144,6 +144,7 @@ class Phone:
         """The agent was started anew, and this mediator had granted mediation before."""
         self._is_mediated = self._may_wait = True
         self.meet(connection_id, url, keys)
+        self._met().is_missed()
 
     async def ask(self, message: dict[str, Any]) -> dict[str, Any] | None:
         """Send the mediator a message and return its answer; None when none comes in time."""
@@ -165,6 +166,7 @@ class Phone:
     def link_opened(self) -> None:
         """See End."""
         if self._is_mediated and self.link is not None:
+            self._may_wait |= self.link.has_been_up
             if former := self._tasks.pop("greeting", None):
                 former.cancel()
             self._do("greeting", self._greet(self.link))

@@ -13,6 +13,7 @@ from stampede.analysis.host_outcomes import build_hosts
 from stampede.analysis.load_window import SECOND, Window
 from stampede.analysis.losses import find_losses
 from stampede.analysis.percentiles import summarize_times
+from stampede.analysis.phones import build_phones
 from stampede.analysis.start_skew import start_skew
 from stampede.analysis.threshold_verdicts import judge_thresholds
 from stampede.analysis.time_spent import build_time_spent
@@ -61,6 +62,7 @@ def build_summary(
         events=[_event(event, window) for event in sorted(journal.events, key=lambda event: event.time)],
         journal=_completeness(results, journal),
         losses=find_losses(results, journal, hosts),
+        phones=build_phones(journal),
     )
     verdict = build_verdict(summary)
     run = replace(

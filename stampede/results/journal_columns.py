@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from stampede.schema.records import AgentRecord, EventKind, LoadRecord, Outcome, layout
+from stampede.schema.records import AgentRecord, EventKind, LoadRecord, Outcome, PhonesRecord, layout
 
 OUTCOMES = tuple(Outcome)
 OK, FAILED, INTERRUPTED = (OUTCOMES.index(outcome) for outcome in (Outcome.OK, Outcome.FAILED, Outcome.INTERRUPTED))
@@ -144,6 +144,7 @@ class JournalColumns:
     steps: Steps = field(default_factory=Steps)
     load: Samples = field(default_factory=lambda: Samples(tuple(layout(LoadRecord).fields)))
     agent: Samples = field(default_factory=lambda: Samples(tuple(layout(AgentRecord).fields)))
+    phones: Samples = field(default_factory=lambda: Samples(tuple(layout(PhonesRecord).fields)))
     events: list[Event] = field(default_factory=list)
     verified: int = 0
     """Presentations of which the verifier itself said that they are valid."""

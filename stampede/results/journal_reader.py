@@ -42,6 +42,7 @@ from stampede.schema.records import (
     Layout,
     LoadRecord,
     Outcome,
+    PhonesRecord,
     StepRecord,
     layout,
 )
@@ -206,7 +207,7 @@ class _HostReader:
         if measurement == StepRecord.measurement:
             outcome = OUTCOMES.index(Outcome(tags["outcome"]))
             series = _Series(measurement, self._steps.number(tags["step"]), outcome)
-        elif measurement == AgentRecord.measurement:
+        elif measurement in (AgentRecord.measurement, PhonesRecord.measurement):
             series = _Series(measurement, agent=self._agents.number(tags["agent"]))
         elif measurement == EventRecord.measurement:
             series = _Series(measurement, kind=tags["kind"][:LONGEST_NAME])
@@ -239,6 +240,8 @@ class _HostReader:
             self._sample(self._journal.load, 0, fields, time)
         elif series.measurement == AgentRecord.measurement:
             self._sample(self._journal.agent, series.agent, fields, time)
+        elif series.measurement == PhonesRecord.measurement:
+            self._sample(self._journal.phones, series.agent, fields, time)
         else:
             self._event(series, _text(fields, "text"), float(fields.get("value", 0.0)), time)
 

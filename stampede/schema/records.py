@@ -55,6 +55,8 @@ class EventKind(StrEnum):
     """The value is how many records were lost."""
     INBOX_OVERFLOW = "inbox_overflow"
     """Messages to holders were dropped before a step awaited them."""
+    PHONES_LOST = "phones_lost"
+    """Holders had lost the link to their mediator and had not got it back at the end; the value is how many."""
     PATCHES_LEFT_OUT = "patches_left_out"
     """Patches of ACA-Py that do not fit the installed version; the text names them and says why."""
 
@@ -143,6 +145,39 @@ class AgentRecord:
 
 
 @dataclass(slots=True)
+class PhonesRecord:
+    """The links of one agent's holders to their mediators, where holders are phones (``stampede_mediator_pickup``).
+
+    ``wanted`` and ``open`` are those of the moment; the other figures are of the time since the record before.
+    """
+
+    measurement: ClassVar[str] = "phones"
+    agent: Tag
+    wanted: int
+    """Links that should be up: those of apps in the foreground."""
+    open: int
+    """Those over which the mediator has answered."""
+    opened: int
+    """Links that came up for the first time."""
+    dropped: int
+    """Links that were lost without having been closed by the holder."""
+    reconnected: int
+    reconnect_seconds: float
+    """All the time from a drop, or an app's coming back, until the mediator answered again; and the longest one."""
+    reconnect_longest: float
+    unanswered: int
+    """Greetings that the mediator did not answer in time."""
+    waited: int
+    """Messages that had waited at the mediator while a phone was away."""
+    poked: int
+    """Messages sent to the mediator because something awaited did not come."""
+    held_back: int
+    """Messages that the mediator sent only when it was poked."""
+    refused: int
+    """Messages that were not taken: not decipherable, or pickup messages of someone else than the mediator."""
+
+
+@dataclass(slots=True)
 class EventRecord:
     """A phase of the run, or a fault."""
 
@@ -153,8 +188,8 @@ class EventRecord:
     value: float = 0.0
 
 
-type Record = StepRecord | LoadRecord | AgentRecord | EventRecord
-RECORDS: tuple[type[Record], ...] = (StepRecord, LoadRecord, AgentRecord, EventRecord)
+type Record = StepRecord | LoadRecord | AgentRecord | PhonesRecord | EventRecord
+RECORDS: tuple[type[Record], ...] = (StepRecord, LoadRecord, AgentRecord, PhonesRecord, EventRecord)
 
 
 @dataclass(frozen=True, slots=True)

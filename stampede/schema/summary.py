@@ -38,7 +38,7 @@ class RunOutcome(StrEnum):
 @dataclass(frozen=True)
 class Finding:
     """One sentence of the verdict; ``about`` is its subject: thresholds, load, hosts, missing, start, time, slowest,
-    failures, comparison or generator."""
+    failures, phones, comparison or generator."""
 
     about: str
     text: str
@@ -266,6 +266,27 @@ class Completeness:
     notes: list[str]
 
 
+@dataclass(frozen=True)
+class PhonesSummary:
+    """The links of holders that are phones to their mediators; for the counts see ``records.PhonesRecord``.
+
+    ``lost`` links were down when the run ended; ``reconnect_mean`` and ``reconnect_longest`` are in seconds.
+    """
+
+    most_open: int
+    lost: int
+    opened: int
+    dropped: int
+    reconnected: int
+    reconnect_mean: float | None
+    reconnect_longest: float | None
+    unanswered: int
+    waited: int
+    poked: int
+    held_back: int
+    refused: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Summary:
     """The whole of ``summary.json``; hosts, steps and errors by their names.
@@ -287,6 +308,8 @@ class Summary:
     journal: Completeness
     losses: list[Loss] = field(default_factory=list)
     """What is missing; empty in files of Stampede 0.1."""
+    phones: PhonesSummary | None = None
+    """None where holders were no phones, and in files of Stampede 0.1."""
 
     def to_json(self) -> str:
         """The text of summary.json: strict JSON, without NaN."""

@@ -19,7 +19,9 @@ from aiohttp.connector import BaseConnector
 from requests.adapters import HTTPAdapter
 
 from controller.acapy_patches import registry
+from controller.acapy_patches.connectionless import CONNECTIONLESS
 from controller.acapy_patches.http_requests import HTTP_REQUESTS
+from controller.acapy_patches.outbound_messages import OUTBOUND_MESSAGES
 from controller.acapy_patches.patch import Patch, SourceNotFound, fingerprint, installed_version
 from controller.acapy_patches.sqlite import TurnTaking
 from controller.agents.egress_guard import GuardNotInstalled, install_egress_guard
@@ -30,7 +32,7 @@ from stampede.schema.records import EventKind
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.targets import Targets
 
-ALL = [*registry.PATCHES.values(), HTTP_REQUESTS, ISSUING, POST_OFFICE]
+ALL = [*registry.PATCHES.values(), HTTP_REQUESTS, OUTBOUND_MESSAGES, CONNECTIONLESS, ISSUING, POST_OFFICE]
 MODULE = """
 # how it is
 class Cache:

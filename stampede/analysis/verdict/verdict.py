@@ -6,6 +6,7 @@ from stampede import wording
 from stampede.analysis.threshold_verdicts import uncovered_failures
 from stampede.analysis.verdict import host_sentences, load_sentences
 from stampede.analysis.verdict.comparison_sentence import comparison_sentence
+from stampede.analysis.verdict.phone_sentences import phones_sentence
 from stampede.schema.host_summary import HostSummary
 from stampede.schema.phases import Phase
 from stampede.schema.summary import Finding, LoadSummary, LossKind, RunOutcome, Summary, ThresholdVerdict
@@ -26,7 +27,8 @@ def build_verdict(summary: Summary) -> Verdict:
     Hosts that were left out before the start are not expected to finish.
     """
     outcome = _outcome(summary)
-    comparison, generator = summary.comparison, summary.generator
+    comparison, generator, phones = summary.comparison, summary.generator, summary.phones
+    pickup = str(summary.run.settings.get("stampede_mediator_pickup", ""))
     findings = [
         *(Finding("thresholds", verdict.sentence, True) for verdict in _not_met(summary)),
         Finding("load", load_sentences.load_sentence(summary), False),
@@ -36,6 +38,7 @@ def build_verdict(summary: Summary) -> Verdict:
         Finding("time", load_sentences.time_spent_sentence(summary.time_spent), False),
         Finding("slowest", load_sentences.slowest_sentence(summary.steps), False),
         Finding("failures", load_sentences.first_failure_sentence(summary.errors), False),
+        Finding("phones", phones_sentence(phones, pickup), bool(phones and (phones.lost or phones.held_back))),
         Finding(
             "comparison",
             comparison_sentence(comparison, summary.hosts),

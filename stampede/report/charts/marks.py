@@ -14,6 +14,7 @@ FAULTS: tuple[str, ...] = (
     EventKind.AGENT_DIED,
     EventKind.DISK_FULL,
     EventKind.INBOX_OVERFLOW,
+    EventKind.PHONES_LOST,
     "journal_lost",  # which earlier versions recorded
     EventKind.UNREACHABLE,
     EventKind.LOST,
