@@ -9,24 +9,27 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from stampede.prepare.agent_packages import built_packages
 from stampede.prepare.wheelhouse import Kind, build
 from stampede.schema.errors import BadInput
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / ".stampede" / "wheelhouse"
+PACKAGES = REPOSITORY / ".stampede" / "packages"
 
 
 class ActionModule(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
-    _VALID_ARGS = frozenset({"python", "machine", "glibc"})
+    _VALID_ARGS = frozenset({"python", "machine", "glibc", "packages"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         args = self._task.args
         kind = Kind(str(args["python"]), str(args["machine"]), str(args["glibc"]))
         try:
-            path = build(REPOSITORY, FOLDER, kind, lambda line: Display().display(f"  {line}"))
+            packages = built_packages([str(entry) for entry in args.get("packages", ())], REPOSITORY, PACKAGES)
+            path = build(REPOSITORY, FOLDER, kind, lambda line: Display().display(f"  {line}"), packages)
         except BadInput as error:
             raise AnsibleActionFail(str(error)) from None
         # A cache of this machine's: that it was made changes no host.

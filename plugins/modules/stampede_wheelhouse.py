@@ -22,6 +22,11 @@ options:
     description: Version of the host's C library, such as V(2.41).
     type: str
     required: true
+  packages:
+    description: Further packages, with plugins of the agents, as C(stampede_agent_packages) has them.
+    type: list
+    elements: str
+    default: []
 author: The Stampede contributors
 """
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stampede.machine.files import check_names, user_path
+from stampede.prepare.agent_packages import package_problems
 from stampede.prepare.ca_checks import ca_file_problems
 from stampede.prepare.ca_files import named_ca_files
 from stampede.prepare.folder_checks import (
@@ -84,6 +85,7 @@ def check_run(
     problems += of_all(all_hosts, genesis_file_problems, lambda of_host: of_host.get("stampede_ledgers"))
     problems += of_all(all_hosts, problems_of)
     problems += different(all_hosts)
+    problems += package_problems(variables, repository)
     ports = port_variables or {}
     problems += together(
         {host: taken_ports(of_host, ports.get(host, ()), repository) for host, of_host in all_hosts.items()}

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import re
 import shutil
-import subprocess
-import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stampede.prepare.agent_packages import VARIABLE, AgentPackage
+from stampede.prepare.pip import PipFailed, pip
 from stampede.schema.errors import BadInput
+from stampede.schema.settings.variable_reader import shown
 
 INPUTS = ("requirements-host.txt", "constraints.txt", "pyproject.toml", "controller", "reference", "stampede")
 OLDEST_GLIBC = 5
@@ -47,22 +47,30 @@ class Kind:
         return arguments + [f"--platform={platform}" for platform in platforms]
 
 
-def fingerprint(repository: Path, kind: Kind) -> str:
+def fingerprint(repository: Path, kind: Kind, packages: Sequence[AgentPackage] = ()) -> str:
     """A name for everything that goes into a wheelhouse: 16 hexadecimal digits."""
     digest = hashlib.sha256(f"{kind}".encode())
+    for package in packages:
+        digest.update(f"\0{package.name}\0{package.digest}\0".encode())
     for file in sorted(_files(repository)):
         content = file.read_bytes()
         digest.update(f"\0{file.relative_to(repository)}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()[:16]
 
 
-def build(repository: Path, folder: Path, kind: Kind, tell: Callable[[str], None] = lambda line: None) -> Path:
-    """The wheelhouse's tar file under ``folder``, made when it is not there.
+def build(
+    repository: Path,
+    folder: Path,
+    kind: Kind,
+    tell: Callable[[str], None] = lambda line: None,
+    packages: Sequence[AgentPackage] = (),
+) -> Path:
+    """The wheelhouse's tar file under ``folder``, made when it is not there; with the agents' ``packages``.
 
     Several processes may ask at the same time: one builds, the others wait. Raises BadInput with pip's own words.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"wheelhouse-{fingerprint(repository, kind)}.tar"
+    target = folder / f"wheelhouse-{fingerprint(repository, kind, packages)}.tar"
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if target.exists():
@@ -70,11 +78,15 @@ def build(repository: Path, folder: Path, kind: Kind, tell: Callable[[str], None
         tell(f"for Python {kind.python} on {kind.machine}, a minute at most")
         with tempfile.TemporaryDirectory(dir=folder, prefix="building-") as name:
             wheels = Path(name) / "wheels"
-            _pip(
-                *("download", "--dest", str(wheels), *kind.pip_arguments()),
-                *("-c", str(repository / "constraints.txt"), "-r", str(repository / "requirements-host.txt")),
-            )
-            _own_wheel(repository, Path(name) / "source", wheels)
+            try:
+                pip(
+                    *("download", "--dest", str(wheels), *kind.pip_arguments()),
+                    *("-c", str(repository / "constraints.txt"), "-r", str(repository / "requirements-host.txt")),
+                    *(package.requirement for package in packages),
+                )
+                _own_wheel(repository, Path(name) / "source", wheels)
+            except PipFailed as error:
+                raise BadInput(_failure(packages, error)) from None
             draft = Path(name) / target.name
             with tarfile.open(draft, "w") as tar:
                 for wheel in sorted(wheels.iterdir()):
@@ -90,7 +102,7 @@ def _own_wheel(repository: Path, source: Path, wheels: Path) -> None:
         copy = source / file.relative_to(repository)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
-    _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(source))
+    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(source))
 
 
 def _files(repository: Path) -> Iterator[Path]:
@@ -103,18 +115,13 @@ def _files(repository: Path) -> Iterator[Path]:
                 yield file
 
 
-def _pip(*arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
+def _failure(packages: Sequence[AgentPackage], error: PipFailed) -> str:
+    if not packages:
+        return f"The load hosts' packages cannot be downloaded or built: {error}"
+    return (
+        f"{VARIABLE} has {shown([package.entry for package in packages])}, with which the load hosts' packages "
+        f"cannot be downloaded or built: {error}"
     )
-    if done.returncode:
-        errors = re.findall(r"^ERROR: (.*)$", done.stderr, re.MULTILINE) or done.stderr.strip().splitlines()[-1:]
-        raise BadInput(
-            f"The load hosts' packages cannot be downloaded or built: {'; '.join(errors)} (pip {arguments[0]})"
-        )
 
 
 def _forget_old(folder: Path) -> None:

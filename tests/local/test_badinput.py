@@ -425,3 +425,17 @@ def test_a_python_that_is_too_old(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert sentence == f"PYTHON={old} is Python 3.11.7; it must be Python 3.13 or newer."
     assert "Stampede\n" not in done.stdout
+
+
+def test_a_plugin_that_acapy_does_not_take(user: User) -> None:
+    assert user.refused(agent_plugins=["json"]) == (
+        "stampede_agent_plugins has 'json', which ACA-Py does not take; it must be a package (a folder) with a "
+        "function setup(), or with modules routes, message_types or definition"
+    )
+
+
+def test_a_package_that_cannot_be_built(user: User, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[build-system]\nrequires = []\nbuild-backend = "nobody.knows"\n')
+    sentence = user.refused(agent_packages=[str(tmp_path)], agent_plugins=["plugin"])
+    assert sentence.startswith(f"stampede_agent_packages has {str(tmp_path)!r}, which cannot be built into a wheel: ")
+    assert "No module named 'nobody'" in sentence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -31,7 +32,14 @@ def test_a_revoked_credential_is_refused_where_the_verifier_is_asked(
     before = reference.get("/verifier/presentations")
 
     code, output = playbook.run(
-        script=str(script), services=services, holders=2, agents=1, on_failure="continue", mediator_did=""
+        script=str(script),
+        services=services,
+        holders=2,
+        agents=1,
+        on_failure="continue",
+        mediator_did="",
+        agent_packages=["tests/agent_plugin"],
+        agent_plugins=["reference.didweb_anoncreds", "greeter"],
     )
 
     assert code != 0
@@ -54,6 +62,8 @@ def test_a_revoked_credential_is_refused_where_the_verifier_is_asked(
     after = reference.get("/verifier/presentations")
     assert after["verified"] - before["verified"] == 2
     assert after["failed"] - before["failed"] == 4
+    with gzip.open(playbook.results / "local/logs/agent-0.log.gz", "rt") as log:  # the plugin of tests/agent_plugin
+        assert log.read().count("greeter: good morning") == 1
 
 
 INVITED = {

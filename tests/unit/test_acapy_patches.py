@@ -24,7 +24,7 @@ from controller.acapy_patches.http_requests import HTTP_REQUESTS
 from controller.acapy_patches.outbound_messages import OUTBOUND_MESSAGES
 from controller.acapy_patches.patch import Patch, SourceNotFound, fingerprint, installed_version
 from controller.acapy_patches.sqlite import TurnTaking
-from controller.agents.egress_guard import GuardNotInstalled, install_egress_guard
+from controller.agents.egress_guard import REFUSED, GuardNotInstalled, TargetNotAllowed, install_egress_guard
 from controller.agents.pool import AgentPool
 from reference.agent_plugin.issuing import ISSUING
 from reference.agent_plugin.pickup.sessions import POST_OFFICE
@@ -195,6 +195,14 @@ class TestEgressGuard:
         notice = install_egress_guard(Targets([]), tmp_path)
         assert notice.startswith("the egress guard works, but it was written for aiohttp ")
         assert notice.endswith("requests.adapters:HTTPAdapter.send has changed")
+
+    async def test_it_holds_for_web_sockets_too(self, tmp_path: Path) -> None:
+        install_egress_guard(Targets([]), tmp_path)
+        async with aiohttp.ClientSession() as session:
+            for scheme in ("ws", "wss"):
+                with pytest.raises(TargetNotAllowed, match=r"elsewhere\.example\.org"):
+                    await session.ws_connect(f"{scheme}://elsewhere.example.org/")
+        assert "elsewhere.example.org" in (tmp_path / REFUSED).read_text()
 
     def test_without_effect_is_an_error(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         async def request(*args: object, **kwargs: object) -> None:

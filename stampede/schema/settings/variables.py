@@ -26,6 +26,7 @@ VARIABLES: dict[str, Shape] = {
     "stampede_agent_args": Texts(),
     "stampede_agent_bind": Host(use="address"),
     "stampede_agent_host": Host(use="host"),
+    "stampede_agent_packages": Texts(),
     "stampede_agent_plugins": Texts(),
     "stampede_agent_port": WholeNumber(minimum=1, maximum=65535),
     "stampede_agents": WholeNumber(minimum=0, at_most=1000),
@@ -120,6 +121,7 @@ VARIABLES: dict[str, Shape] = {
 
 OF_THE_RUN = frozenset(
     {
+        "stampede_agent_packages",
         "stampede_dry_run",
         "stampede_duration",
         "stampede_first_holder",
@@ -196,7 +198,7 @@ class LoadHostVariables:
     agent_bind: str
     """Address on which the agents listen for DIDComm messages."""
     agent_plugins: tuple[str, ...]
-    """Additional ACA-Py plugins to load, by package name."""
+    """Additional ACA-Py plugins to load, by their modules; ACA-Py's own, or those of stampede_agent_packages."""
     agent_args: tuple[str, ...]
     """Additional command line arguments of ACA-Py; all users of a load host can read them."""
     inbox_limit: int
@@ -236,6 +238,11 @@ class ControlNodeVariables:
     """Whether the load host is the control node itself: used as it is, without a systemd service."""
     work_dir: str
     """Folder on the load host under which each run has its own."""
+    agent_packages: tuple[str, ...]
+    """Python packages with ACA-Py plugins, installed where the agents run; each is a requirement such as
+    ``NAME==1.0``, or the path of a wheel or of a folder with a pyproject.toml, such as ``./plugin``, absolute or
+    relative to the repository. Folders are built on the control node, and its index is asked for requirements.
+    Load hosts get the result."""
     results_dir: str
     """Folder on the control node for results, absolute or relative to the repository."""
     run_dir: str
