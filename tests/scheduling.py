@@ -8,8 +8,8 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-SHARED = ("tests/fleet/", "tests/local/")
-"""Folders whose tests share a booted fleet, or running reference services."""
+SHARED = ("tests/fleet/", "tests/local/", "tests/interop/")
+"""Folders whose tests share a booted fleet, running reference services, or running agents of others."""
 APART = (
     "tests/fleet/test_faults.py",
     "tests/fleet/test_teardown.py",

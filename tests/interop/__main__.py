@@ -1,0 +1,22 @@
+"""Installs all foreign agents, which the tests would do themselves: `.venv/bin/python tests/interop`."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from credo import node_modules
+from installs import Missing
+from ledger import indy_node
+from stock_agents import OLD_VERSIONS, old_acapy
+
+AGENTS: dict[str, Callable[[], Path]] = {
+    "an Indy ledger": indy_node,
+    "Credo": node_modules,
+    **{f"ACA-Py {version}": lambda version=version: old_acapy(version) for version in OLD_VERSIONS},
+}
+
+for name, install in AGENTS.items():
+    try:
+        print(f"{name}: {install()}")
+    except Missing as missing:
+        print(f"{name}: not on this machine, for want of {missing}", file=sys.stderr)

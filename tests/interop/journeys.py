@@ -1,0 +1,172 @@
+"""Journeys of holders against stock services: many in one run of the playbook, each one holder's."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from installs import HERE
+from stock_agents import KEY
+
+from stampede.machine.ports import free_ports
+
+REPOSITORY = HERE.parents[1]
+_TAGS_AND_FIELDS = re.compile(r'([a-z_0-9]+)=("(?:[^"\\]|\\.)*"|[^, ]+)')
+
+CONNECT = 'await holder.connect(s("issuer"))\n'
+RECEIVE = 'issuer = await holder.connect(s("issuer"))\nawait holder.receive_credential(issuer)\n'
+PRESENT = RECEIVE + 'await holder.present_proof(s("verifier"))\n'
+REVOKE = (
+    'await holder.request_revocation(s("issuer"), issuer)\nawait holder.receive_revocation_notification(issuer)\n'
+)
+CONNECTED = ("request_invitation", "connect")
+RECEIVED = (*CONNECTED, "receive_credential")
+PRESENTED = (*RECEIVED, "request_invitation", "present_proof")
+REVOKED = ("request_revocation", "receive_revocation_notification", "delete_credential")
+
+
+@dataclass(frozen=True)
+class Journey:
+    """What one holder does, and the steps that its journal must have then: `connect` or `connect: bad_invitation`."""
+
+    name: str
+    services: Mapping[str, Any]
+    script: str
+    """In services and script `{url}` is the gateway's, `{NAME:admin}` that of an agent's admin API, and
+    `{NAME:revocable}` and `{NAME:plain}` are its credential definitions."""
+    steps: Sequence[str]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+REVOCATION = {"rev_reg_id": "${rev_reg_id}", "cred_rev_id": "${cred_rev_id}"}
+LIFE = Journey(
+    "life",
+    {
+        "issuer": {
+            "invitation": {"url": "{url}/issuer/invitation"},
+            "revocation": {"url": "{url}/issuer/revocation", "body": REVOCATION},
+        },
+        "verifier": {"invitation": {"url": "{url}/verifier/request?of=issuer"}},
+    },
+    "await holder.connect_to_mediator()\n" + PRESENT + REVOKE,
+    ("connect_to_mediator", *PRESENTED, *REVOKED),
+)
+"""A holder's whole life through a mediator, with the agents `issuer` and `verifier`."""
+
+
+class Played:
+    """The journal of a run, by journey."""
+
+    def __init__(self, steps: Mapping[str, Sequence[Mapping[str, str]]], output: str) -> None:
+        self._steps, self.output = steps, output
+
+    def steps(self, journey: str) -> list[str]:
+        """As ``Journey.steps`` has them."""
+        return [
+            step["step"] if step["outcome"] == "ok" else f"{step['step']}: {step['error']}"
+            for step in self._steps.get(journey, [])
+        ]
+
+    def details(self, journey: str) -> str:
+        """What failed steps said."""
+        return "\n".join(step["detail"] for step in self._steps.get(journey, []) if step.get("detail"))
+
+    def check(self, journey: Journey) -> None:
+        """Fails when the steps are not those that it must have."""
+        found = self.steps(journey.name)
+        assert found == list(journey.steps), f"{self.details(journey.name)}\n{'' if found else self.output[-4000:]}"
+
+
+def play(
+    folder: Path, journeys: Sequence[Journey], *, ca_file: Path, places: Mapping[str, str], **variables: Any
+) -> Played:
+    """One run in which holder N makes journey N; ``variables`` without the prefix ``stampede_``."""
+    folder.mkdir()
+    (folder / "script.py").write_text(_filled_in(_script(journeys), places))
+    services = {
+        f"{journey.name}.{name}": _filled_in(entry, places)
+        for journey in journeys
+        for name, entry in journey.services.items()
+    }
+    settings = {
+        "run_id": folder.name,
+        "script": str(folder / "script.py"),
+        "work_dir": str(folder / "work"),
+        "results_dir": str(folder / "results"),
+        "holders": len(journeys),
+        "ramp_up": f"{max(1, len(journeys) // 3)}s",
+        "iterations": 1,
+        "step_timeout": "60s",
+        "on_failure": "stop",
+        "fail_on_errors": False,
+        "services": services,
+        "reference_services": False,
+        "ca_file": str(ca_file),
+        "agents": 1,
+        "agent_port": free_ports(2),
+        "secrets": {"key": KEY},
+    } | variables
+    extra = folder / "settings.yml"
+    extra.write_text(yaml.safe_dump({f"stampede_{name}": value for name, value in settings.items()}))
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("ansible-playbook"),
+            *("-i", "inventory/local", "playbooks/run-test.yml", "-e", f"@{extra}"),
+        ],
+        cwd=REPOSITORY,
+        env=os.environ | {"ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=400,
+    )
+    return Played(_journal(folder / "results", [journey.name for journey in journeys]), done.stdout)
+
+
+def _script(journeys: Sequence[Journey]) -> str:
+    lines = ["import asyncio", "from stampede import StepError", ""]
+    for number, journey in enumerate(journeys):
+        lines += [f"async def journey_{number}(holder):", f"    s = lambda name: {journey.name!r} + '.' + name"]
+        lines += [textwrap.indent(textwrap.dedent(journey.script), "    ")]
+    lines += [f"JOURNEYS = [{', '.join(f'journey_{number}' for number in range(len(journeys)))}]", ""]
+    lines += ["async def script(holder):", "    await JOURNEYS[holder.number](holder)", ""]
+    return "\n".join(lines)
+
+
+def _filled_in(value: Any, places: Mapping[str, str]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _filled_in(each, places) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_filled_in(each, places) for each in value]
+    if isinstance(value, str):
+        for name, place in places.items():
+            value = value.replace("{" + name + "}", place)
+    return value
+
+
+def _journal(results: Path, names: Sequence[str]) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for path in results.glob("*/*/journal.lp.gz"):
+        for line in gzip.decompress(path.read_bytes()).decode().splitlines():
+            if line.startswith("step,"):
+                step = {name: _plain(value) for name, value in _TAGS_AND_FIELDS.findall(line.replace("\\ ", " "))}
+                found.setdefault(names[int(step["holder"].rstrip("i"))], []).append(step)
+    return found
+
+
+def _plain(value: str) -> str:
+    return str(json.loads(value)) if value.startswith('"') else value

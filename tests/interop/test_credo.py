@@ -1,0 +1,65 @@
+"""Credo-TS as issuer, verifier and mediator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from credo import Credo
+from deployments import Deployment, had
+from journeys import PRESENT, PRESENTED, RECEIVE, RECEIVED, Journey, Played
+
+pytestmark = pytest.mark.timeout(1500)  # the first test starts what all share
+
+
+def services(issuer: str, verifier: str = "/verifier/invitation") -> dict[str, object]:
+    return {
+        "issuer": {"invitation": {"url": "{credo}" + issuer}},
+        "verifier": {"invitation": {"url": "{credo}" + verifier}},
+    }
+
+
+JOURNEYS = [
+    Journey("did_exchange", services("/issuer/invitation"), PRESENT, PRESENTED),
+    Journey("for_all", services("/issuer/invitation?multi=1"), RECEIVE, RECEIVED),
+    Journey("offer_attached", services("/issuer/attached?handshake=1"), RECEIVE, RECEIVED),
+    Journey(
+        "request_attached",
+        services("/issuer/invitation", "/verifier/invitation?handshake=1"),
+        PRESENT,
+        PRESENTED,
+    ),
+    Journey(
+        "offer_without_connection",
+        services("/issuer/attached"),
+        'await holder.receive_credential(s("issuer"))\n',
+        ("request_invitation", "receive_credential"),
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def credo(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Credo]:
+    """An agent with a did:web DID whose AnonCreds objects lie in the gateway's registry."""
+    controllers = deployment.controllers
+    did = controllers.publish("credo", "http://127.0.0.1:1")
+    trust = controllers.authority.ca_file
+    folder = tmp_path_factory.mktemp("credo")
+    issuer = {"did": did, "registry": controllers.registry, "token": controllers.token}
+    found = had(lambda: Credo(folder, trust, **issuer))
+    try:
+        found.wait()
+        yield found
+    finally:
+        found.stop()
+
+
+@pytest.fixture(scope="module")
+def played(credo: Credo, deployment: Deployment) -> Played:
+    plugins = ["reference.didweb_anoncreds"]
+    return deployment.play("credo", JOURNEYS, agent_plugins=plugins, places={"credo": credo.control})
+
+
+@pytest.mark.parametrize("journey", JOURNEYS, ids=str)
+def test_journey(journey: Journey, played: Played) -> None:
+    played.check(journey)
