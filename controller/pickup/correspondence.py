@@ -135,10 +135,10 @@ class Correspondence:
         """Take the messages in a delivery (RFC 0685), tell the mediator so, and return how many there were."""
         ids = []
         for attachment in attachments if isinstance(attachments, list) else []:
-            identifier = str(attachment["@id"])
-            ids.append(identifier)
+            identifier = str(attachment.get("@id")) if isinstance(attachment, dict) else ""
+            ids += [identifier] if identifier else []  # an odd one, too: it would be delivered again and again
             if identifier not in self._delivered:
-                self._delivered.append(identifier)
+                self._delivered += [identifier] if identifier else []
                 await self._take(_attached(attachment), is_delivered=True)
         if ids:
             await self.say(PICKUP + "messages-received", message_id_list=ids)
@@ -188,10 +188,15 @@ def _message(kind: str, fields: Json) -> Json:
     return {"@type": kind, "@id": f"{random.getrandbits(128):032x}", **fields}
 
 
-def _attached(attachment: Json) -> Payload:
-    """The message in an attachment. RFC 0685 has it in base64, Credo sends it as JSON."""
-    data = attachment["data"]
+def _attached(attachment: Any) -> Payload:
+    """The message in an attachment; empty when there is none. RFC 0685 has it in base64, Credo sends it as JSON."""
+    data = attachment.get("data") if isinstance(attachment, dict) else None
+    if not isinstance(data, dict):
+        return ""
     if "json" in data:
         return json.dumps(data["json"])
-    text: str = data["base64"]
-    return base64.urlsafe_b64decode(text.replace("+", "-").replace("/", "_") + "=" * (-len(text) % 4))
+    text = str(data.get("base64", "")).replace("+", "-").replace("/", "_")
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        return ""

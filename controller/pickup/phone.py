@@ -181,14 +181,22 @@ class Phone:
 
     async def _greet(self, link: Link) -> None:
         """Tell the mediator whose link this is; when it answers nothing, the link is no good."""
+        try:
+            is_answered = await self._is_greeted(link)
+        except Exception:
+            link.drop()
+            raise
+        if not is_answered:
+            link.drop()
+
+    async def _is_greeted(self, link: Link) -> bool:
         correspondence, may_wait = self._correspondence, self._may_wait
         before = correspondence.arrivals
         waiting = await self._ask_what_waits(link)
         if correspondence.arrivals == before and self._known.get(link.url) in (None, Handover.IMPLICIT):
             await correspondence.ask(PING, response_requested=True)
         if correspondence.arrivals == before:
-            link.drop()
-            return
+            return False
         link.confirm()
         self._may_wait = False
         if self._must_fetch(link):
@@ -198,6 +206,7 @@ class Phone:
             self._do("emptying", self._collect())
         elif waiting is None and may_wait:
             self._do("emptying", self._empty("waited"))
+        return True
 
     def _must_fetch(self, link: Link) -> bool:
         return not self._pushes or self._known.get(link.url) == Handover.QUEUE
@@ -215,7 +224,7 @@ class Phone:
             handover, answer = Handover.LIVE, await wish
         if answer is None:
             return None
-        if answer["@type"] == STATUS:
+        if answer.get("@type") == STATUS:
             self._known.setdefault(link.url, handover)
             return _count(answer)
         refused_live = "live-mode-not-supported" in json.dumps(answer)  # a problem report of RFC 0685
@@ -250,7 +259,7 @@ class Phone:
     async def _collect(self) -> None:
         """Have all that waits delivered (pickup 2.0)."""
         while answer := await self._correspondence.ask(DELIVERY_REQUEST, limit=AT_ONCE):
-            if answer["@type"] != DELIVERY or not await self._correspondence.take_delivery(answer.get("~attach")):
+            if answer.get("@type") != DELIVERY or not await self._correspondence.take_delivery(answer.get("~attach")):
                 return
 
     async def _empty(self, counted_as: str) -> None:
@@ -280,17 +289,13 @@ class Phone:
         if what in self._tasks:
             work.close()
             return
-        task = self._tasks[what] = asyncio.create_task(self._guarded(what, work))
+        task = self._tasks[what] = asyncio.create_task(work)
         task.add_done_callback(lambda done: self._forget(what, done))
 
     def _forget(self, what: str, task: asyncio.Task[None]) -> None:
         if self._tasks.get(what) is task:
             del self._tasks[what]
-
-    async def _guarded(self, what: str, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception as error:
+        if not task.cancelled() and (error := task.exception()):
             LOGGER.warning("%s, %s: %r", self.link and self.link.url, what, error)
 
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 
-from stampede.schema.settings.request_settings import written_requests
+from stampede.schema.settings.request_reader import written_requests
 from stampede.schema.settings.targets import did_urls
 from stampede.schema.settings.variable_reader import shown
 from stampede.schema.settings.variables import OF_THE_RUN, VARIABLES

@@ -125,9 +125,12 @@ async def test_a_mediator_that_is_killed_and_comes_back() -> None:
         await mediator.stop()
 
 
-async def test_a_mediator_that_takes_the_socket_before_it_can_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mode", ["websocket", "http"])
+async def test_a_mediator_that_takes_messages_before_it_can_answer(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(correspondence, "ANSWER", 0.2)
-    async with small_mediator("implicit") as mediator, all_phones("websocket") as phones:
+    async with small_mediator("implicit") as mediator, all_phones(mode) as phones:
         phone, _ = await joined(phones, mediator)
         await phone.go()
         mediator.kind = "mute"

@@ -13,7 +13,7 @@ from typing import Any
 from stampede.schema.masking import Mask
 from stampede.schema.settings.json_values import is_utf8, texts_in
 from stampede.schema.settings.placeholders import SECRET, names_in
-from stampede.schema.settings.request_settings import written_requests
+from stampede.schema.settings.request_reader import written_requests
 from stampede.schema.settings.variable_reader import VariableReader, kind_of, shown
 
 VARIABLE = "stampede_secrets"
