@@ -99,14 +99,14 @@ class Correspondence:
         """Send the mediator a message and return its answer; None when none comes in time."""
         return await self.ask_by(_message(kind, fields))
 
-    async def ask_by(self, message: Json) -> Json | None:
-        """As ``ask``, by a message that is there already."""
+    async def ask_by(self, message: Json, within: float = ANSWER) -> Json | None:
+        """As ``ask``, by a message that is there already; the answer must come ``within`` seconds."""
         message_id, answered = message["@id"], asyncio.get_running_loop().create_future()
         self._asked[message_id] = message["@type"], answered
         if len(self._asked) > MOST_ASKED:
             del self._asked[next(iter(self._asked))]
         try:
-            async with asyncio.timeout(ANSWER):
+            async with asyncio.timeout(within):
                 await self._agent.send(self.connection_id, message)
                 answer: Json = await answered
                 return answer

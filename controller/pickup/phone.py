@@ -27,6 +27,8 @@ from controller.pickup.link import Link, LinkFactory, LinkFailed, Payload
 LOGGER = logging.getLogger(__name__)
 
 PING = "https://didcomm.org/trust_ping/1.0/ping"
+PATIENCE = 30.0
+"""Seconds for an answer that a step needs: a mediator under load may be slow, which is no failure of its own."""
 FREED = 0.5
 """Seconds within which a mediator without a pickup protocol returns what it kept, after something was sent to it."""
 SILENCE = 1.0
@@ -147,8 +149,8 @@ class Phone:
         self._met().is_missed()
 
     async def ask(self, message: dict[str, Any]) -> dict[str, Any] | None:
-        """Send the mediator a message and return its answer; None when none comes in time."""
-        return await self._correspondence.ask_by(message)
+        """Send the mediator a message and return its answer; None when none comes within PATIENCE."""
+        return await self._correspondence.ask_by(message, PATIENCE)
 
     def poke(self) -> None:
         """Something is awaited and does not come: see whether the mediator holds it back."""

@@ -147,12 +147,15 @@ def _own_ports(variables: Variables, others: Collection[str], repository: Path) 
 
 
 def _loopback_ports(variables: Variables) -> Iterator[tuple[str, int]]:
-    urls = [
-        (f"{name}.url", request.get("url")) for name, request in written_requests(variables.get("stampede_services"))
-    ]
+    urls = [(f"{name}.url", request.get("url")) for name, request in written_requests(variables)]
     urls += [
         (name, variables.get(name))
-        for name in ("stampede_postgresql_url", "stampede_influxdb_url", "stampede_genesis_url")
+        for name in (
+            "stampede_mediator_invitation",
+            "stampede_postgresql_url",
+            "stampede_influxdb_url",
+            "stampede_genesis_url",
+        )
     ]
     ledgers = variables.get("stampede_ledgers")
     urls += [

@@ -305,8 +305,8 @@ def _check_placeholder(
         )
 
 
-def written_requests(services: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every request as ``stampede_services`` has it, right or wrong, with its name there."""
+def written_requests(variables: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every request as the settings have it, right or wrong, with its name there."""
 
     def within(where: str, value: Any, depth: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
         if isinstance(value, Mapping):
@@ -318,5 +318,7 @@ def written_requests(services: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
         for name, item in inner if depth < _DEEPEST else ():
             yield from within(where + name, item, depth + 1)
 
+    services = variables.get("stampede_services")
+    yield from within("stampede_mediator_invitation", variables.get("stampede_mediator_invitation"), 0)
     for name, service in services.items() if isinstance(services, Mapping) else ():
         yield from within(f"stampede_services.{name}", service, 0)
