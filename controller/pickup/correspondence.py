@@ -69,7 +69,7 @@ class Correspondence:
 
     __slots__ = (
         "_agent", "_asked", "_delivered", "_figures", "_incoming", "_incoming_size", "_taking", "arrivals",
-        "connection_id", "last_arrival", "mediator_keys", "message_came",
+        "connection_id", "last_arrival", "mediator_keys", "message_came", "messages",
     )  # fmt: skip
 
     def __init__(self, agent: Agent, figures: Figures) -> None:
@@ -90,6 +90,8 @@ class Correspondence:
         """When the last one was; ``time.monotonic``."""
         self.message_came = asyncio.Event()
         """Set with each message that is no answer of the mediator; to be cleared by who waits."""
+        self.messages = 0
+        """How many of those there were."""
 
     async def say(self, kind: str, **fields: Any) -> None:
         """Send the mediator a message."""
@@ -167,6 +169,7 @@ class Correspondence:
             elif received.kind == DELIVERY:
                 await self.take_delivery(received.message.get("~attach"))
             elif not received.kind.startswith(PICKUP):
+                self.messages += 1
                 self.message_came.set()
                 self._agent.take(received)
         except Exception as error:

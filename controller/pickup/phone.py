@@ -235,14 +235,14 @@ class Phone:
         """Fetch messages again and again; at once after some have come."""
         correspondence = self._correspondence
         while link.is_open:
-            before = correspondence.arrivals
+            before = correspondence.messages
             correspondence.message_came.clear()
             if self._known.get(link.url) == Handover.QUEUE:
                 await self._collect()
             else:
                 await correspondence.say(PING, response_requested=False)
             if await self._something_comes(self._polls_every * random.uniform(0.9, 1.1)):
-                self._figures.waited += correspondence.arrivals - before if may_wait else 0
+                self._figures.waited += correspondence.messages - before if may_wait else 0
             else:
                 may_wait = False
 
@@ -266,13 +266,13 @@ class Phone:
         """Have a mediator without a pickup protocol return what it keeps: one message each time."""
         correspondence = self._correspondence
         while True:
-            before = correspondence.arrivals
+            before = correspondence.messages
             correspondence.message_came.clear()
             self._figures.poked += counted_as == "held_back"
             await correspondence.say(PING, response_requested=False)
             if not await self._something_comes(FREED):
                 return
-            came = getattr(self._figures, counted_as) + correspondence.arrivals - before
+            came = getattr(self._figures, counted_as) + correspondence.messages - before
             setattr(self._figures, counted_as, came)
 
     async def _something_comes(self, limit: float) -> bool:

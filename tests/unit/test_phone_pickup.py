@@ -66,9 +66,10 @@ async def test_how_a_mediator_hands_over_is_found_out(mode: str, kind: str, hand
         assert counts(phones.figures) == {"opened": 2}
 
 
+@pytest.mark.parametrize("mode", ["websocket", "http"])
 @pytest.mark.parametrize("kind", ["live", "implicit"])
-async def test_what_waited_comes_after_the_app_was_away(kind: str) -> None:
-    async with small_mediator(kind) as mediator, all_phones("websocket") as phones:
+async def test_what_waited_comes_after_the_app_was_away(mode: str, kind: str) -> None:
+    async with small_mediator(kind) as mediator, all_phones(mode) as phones:
         phone, agent = await joined(phones, mediator)
         await phone.go()
         await until(lambda: not mediator.sockets)
