@@ -9,6 +9,7 @@ from controller.acapy_patches.askar_errors import ASKAR_ERRORS
 from controller.acapy_patches.attached_messages import ATTACHED_MESSAGES
 from controller.acapy_patches.cache_scan import CACHE_SCAN
 from controller.acapy_patches.left_out_messages import LEFT_OUT_MESSAGES
+from controller.acapy_patches.made_up_parents import MADE_UP_PARENTS
 from controller.acapy_patches.missing_parents import MISSING_PARENTS
 from controller.acapy_patches.nested_loops import NESTED_LOOPS
 from controller.acapy_patches.patch import Patch
@@ -26,6 +27,7 @@ PATCHES = {
         ASKAR_ERRORS,
         START_UP,
         ATTACHED_MESSAGES,
+        MADE_UP_PARENTS,
         MISSING_PARENTS,
         LEFT_OUT_MESSAGES,
         UNMATCHED_REQUESTS,

@@ -14,8 +14,10 @@ from controller.services.exchange import Exchange
 from controller.services.inquiry import Inquiry, NothingThere
 from controller.services.interface import Answered, Result, Verdict
 from controller.services.invitation import Invitation, Json
+from controller.services.polling import pause
 from stampede.machine.trust import tls_context
 from stampede.schema.errors import BadInput, BadInvitation, PresentationUnverified, ServiceRefused, StepError
+from stampede.schema.masking import Mask
 from stampede.schema.settings.placeholders import ANSWER, SECRET
 from stampede.schema.settings.request_settings import ResultRequest
 from stampede.schema.settings.run_settings import Settings
@@ -38,6 +40,7 @@ class HttpServices:
         self._ca_file = settings.ca_file
         self._limit = settings.step_timeout
         self._secrets = {f"{SECRET}{name}": value for name, value in secrets.items()}
+        self._mask = Mask(secrets.values())
         self._targets = Targets(settings.allowed_targets)
         self._tls_contexts: dict[str, ssl.SSLContext] = {}
         self._exchange = Exchange(self._targets)
@@ -124,6 +127,7 @@ class HttpServices:
             self._targets,
             self._tls_contexts[service],
             self._limit,
+            self._mask,
         )
         try:
             yield inquiry
@@ -148,11 +152,14 @@ def _result(answer: Answer, configured: ResultRequest, inquiry: Inquiry) -> Resu
         raise ServiceRefused(inquiry.words(answer))
     value: Any = status if answer.status >= 400 else _value_of(answer, configured.found_at)
     if value is None:
-        return Result(Verdict.PENDING, f"{answer.said}, with nothing at {configured.found_at or 'all'} yet")
+        nothing = (
+            f"{answer.said}, with nothing at {configured.found_at or 'all'} yet; it is {inquiry.answers.shape()}"
+        )
+        return Result(Verdict.PENDING, nothing, pause(answer, 0.0))
     text = scalar_text(value)
     for verdict, values in lists.items():
         if text in values:
-            return Result(verdict, f"{answer.said}, the presentation is {text!r}")
+            return Result(verdict, f"{answer.said}, the presentation is {text!r}", pause(answer, 0.0))
     raise PresentationUnverified(
         f"{answer.said}, but {value!r} is none of the values that stampede_services.{answer.service}.result lists"
     )
