@@ -24,7 +24,7 @@ import runpy, sys
 from importlib.machinery import PathFinder
 
 class Installed:
-    find_distributions = PathFinder.find_distributions
+    find_distributions = staticmethod(PathFinder.find_distributions)
 
     def __init__(self, allowed, finders):
         self.allowed, self.finders = allowed, finders
