@@ -30,7 +30,7 @@ class Installed:
         self.allowed, self.finders = allowed, finders
 
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in self.allowed:
+        if name.partition(".")[0] in self.allowed or name.startswith("_sysconfigdata"):  # Python's own
             return next(filter(None, (finder.find_spec(name, path, target) for finder in self.finders)), None)
 
 allowed, sys.argv = set(sys.argv[1].split(",")), sys.argv[2:]
