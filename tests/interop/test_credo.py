@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from connections_plugin import connections_plugin
 from credo import Credo
 from deployments import Deployment, had
 from journeys import LIFE, PRESENT, PRESENTED, RECEIVE, RECEIVED, Journey, Played
@@ -30,6 +31,7 @@ JOURNEYS = [
         PRESENT,
         PRESENTED,
     ),
+    Journey("rfc_0160", services("/issuer/elder"), RECEIVE, RECEIVED),
     Journey("request_in_d_m", services("/issuer/invitation", "/verifier/elder"), PRESENT, PRESENTED),
     Journey(
         "offer_without_connection",
@@ -62,7 +64,8 @@ def played(credo: Credo, deployment: Deployment) -> Played:
         "credo",
         JOURNEYS,
         places={"credo": credo.control},
-        agent_plugins=["reference.didweb_anoncreds"],
+        agent_packages=[str(had(connections_plugin))],
+        agent_plugins=["reference.didweb_anoncreds", "connections"],
     )
 
 
