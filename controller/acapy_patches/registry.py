@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from controller.acapy_patches.askar_errors import ASKAR_ERRORS
 from controller.acapy_patches.cache_scan import CACHE_SCAN
 from controller.acapy_patches.elder_messages import ELDER_MESSAGES
+from controller.acapy_patches.made_up_parents import MADE_UP_PARENTS
 from controller.acapy_patches.missing_parents import MISSING_PARENTS
 from controller.acapy_patches.nested_loops import NESTED_LOOPS
 from controller.acapy_patches.patch import Patch
@@ -24,6 +25,7 @@ PATCHES = {
         TAILS_FILES,
         ASKAR_ERRORS,
         START_UP,
+        MADE_UP_PARENTS,
         MISSING_PARENTS,
         ELDER_MESSAGES,
         UNMATCHED_REQUESTS,

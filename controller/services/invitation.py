@@ -87,11 +87,16 @@ def request_thread_id(invitation: Json) -> str | None:
     return None
 
 
+MADE_UP = "connectionless:"
+"""Begins the id of an invitation that nobody has sent."""
+
+
 def as_out_of_band(message: Json) -> Json:
     """Wrap a connectionless request (a message with a ``~service`` decorator, RFC 0056) into an
     out-of-band invitation (RFC 0434); an invitation is returned unchanged.
 
-    It has the id that the message names as the parent of its thread: under that its sender knows it.
+    It has the id that the message names as the parent of its thread: under that its sender knows it. Where there is
+    none, it is made up, and the agent keeps it to itself (patch ``made_up_parents``).
     Raises BadInvitation when the decorator's keys are none.
     """
     service = message.get("~service")
@@ -99,7 +104,7 @@ def as_out_of_band(message: Json) -> Json:
         return message
     return {
         "@type": "https://didcomm.org/out-of-band/1.1/invitation",
-        "@id": str(_mapping(message.get("~thread")).get("pthid") or uuid.uuid4()),
+        "@id": str(_mapping(message.get("~thread")).get("pthid") or f"{MADE_UP}{uuid.uuid4()}"),
         "requests~attach": [{"@id": "request-0", "mime-type": "application/json", "data": {"json": message}}],
         "services": [
             {

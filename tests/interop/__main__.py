@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from connections_plugin import connections_plugin
 from credo import node_modules
 from installs import Missing
 from ledger import indy_node
@@ -12,6 +13,7 @@ from stock_agents import OLD_VERSIONS, old_acapy
 AGENTS: dict[str, Callable[[], Path]] = {
     "an Indy ledger": indy_node,
     "Credo": node_modules,
+    "RFC 0160": connections_plugin,
     **{f"ACA-Py {version}": lambda version=version: old_acapy(version) for version in OLD_VERSIONS},
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import admin_api
 import pytest
 from deployments import Deployment
 from journeys import (
@@ -123,6 +124,26 @@ JOURNEYS = [
         (*CONNECTED, "propose_credential", "receive_credential"),
     ),
     Journey(
+        "never_verified",
+        issuer() | {"verifier": verifier("verify=never")["verifier"] | {"done": "sent"}},
+        PRESENT,
+        PRESENTED,
+    ),
+    Journey(
+        "answer_that_is_not_ready",
+        {
+            "issuer": {
+                "invitation": {
+                    "url": "{url}/issuer/invitation?offer=none&as=202",
+                    "poll": {"url": "${answer:/poll}", "interval": "200ms"},
+                }
+            }
+        },
+        CONNECT,
+        CONNECTED,
+    ),
+    *admin_api.JOURNEYS,
+    Journey(
         "offered_twice",
         issuer("offer=twice") | verifier(),
         PRESENT + "await holder.receive_credential(issuer)\n",
@@ -144,6 +165,7 @@ JOURNEYS = [
         connects,
         (
             *("bare", "urlfield", "strfield", "text", "deeplink", "redirect", "redirect_relative"),
+            *("b64field", "short", "short_oobid", "202location"),
             *("redirect_deeplink", "short_redirect", "json&enc=bare", "redirect&enc=bare", "redirect&enc=standard"),
         ),
     ),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from connections_plugin import connections_plugin
 from credo import Credo
 from deployments import Deployment, had
-from journeys import PRESENT, PRESENTED, RECEIVE, RECEIVED, Journey, Played
+from journeys import LIFE, PRESENT, PRESENTED, RECEIVE, RECEIVED, Journey, Played
 
 pytestmark = pytest.mark.timeout(1500)  # the first test starts what all share
 
@@ -29,6 +31,8 @@ JOURNEYS = [
         PRESENT,
         PRESENTED,
     ),
+    Journey("rfc_0160", services("/issuer/elder"), RECEIVE, RECEIVED),
+    Journey("request_in_d_m", services("/issuer/invitation", "/verifier/elder"), PRESENT, PRESENTED),
     Journey(
         "offer_without_connection",
         services("/issuer/attached"),
@@ -56,8 +60,41 @@ def credo(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture(scope="module")
 def played(credo: Credo, deployment: Deployment) -> Played:
+    return deployment.play(
+        "credo",
+        JOURNEYS,
+        places={"credo": credo.control},
+        agent_packages=[str(had(connections_plugin))],
+        agent_plugins=["reference.didweb_anoncreds", "connections"],
+    )
+
+
+def test_a_life_of_phones_through_its_mediator(credo: Credo, web_agents: Deployment) -> None:
+    """Messages by the implicit return route: the mediator delivers at once."""
+    invitation = credo.invitation("/mediator/invitation")
     plugins = ["reference.didweb_anoncreds"]
-    return deployment.play("credo", JOURNEYS, agent_plugins=plugins, places={"credo": credo.control})
+    played = web_agents.play(
+        "credo-mediator", [LIFE], agent_plugins=plugins, mediator_invitation=invitation, mediator_pickup="websocket"
+    )
+    played.check(LIFE)
+
+
+def test_a_life_of_phones_through_its_queue(deployment: Deployment, web_agents: Deployment, tmp_path: Path) -> None:
+    """Messages by pickup 2.0 (RFC 0685), in live mode."""
+    trust = deployment.controllers.authority.ca_file
+    mediator = had(lambda: Credo(tmp_path, trust, strategy="QueueAndLiveModeDelivery"))
+    try:
+        mediator.wait()
+        played = web_agents.play(
+            "credo-queue",
+            [LIFE],
+            agent_plugins=["reference.didweb_anoncreds"],
+            mediator_invitation=mediator.invitation("/mediator/invitation"),
+            mediator_pickup="websocket",
+        )
+    finally:
+        mediator.stop()
+    played.check(LIFE)
 
 
 @pytest.mark.parametrize("journey", JOURNEYS, ids=str)

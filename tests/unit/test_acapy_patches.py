@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -21,11 +23,13 @@ from requests.adapters import HTTPAdapter
 from controller.acapy_patches import registry
 from controller.acapy_patches.connectionless import CONNECTIONLESS
 from controller.acapy_patches.http_requests import HTTP_REQUESTS
+from controller.acapy_patches.made_up_parents import MADE_UP, leave_out
 from controller.acapy_patches.outbound_messages import OUTBOUND_MESSAGES
 from controller.acapy_patches.patch import Patch, SourceNotFound, fingerprint, installed_version
 from controller.acapy_patches.sqlite import TurnTaking
 from controller.agents.egress_guard import REFUSED, GuardNotInstalled, TargetNotAllowed, install_egress_guard
 from controller.agents.pool import AgentPool
+from controller.services import invitation
 from reference.agent_plugin.issuing import ISSUING
 from reference.agent_plugin.pickup.sessions import POST_OFFICE
 from stampede.schema.records import EventKind
@@ -294,3 +298,23 @@ async def test_writers_take_turns_and_a_deadlock_ends(monkeypatch: pytest.Monkey
     async with turns.turn():
         await asyncio.create_task(write("waits in vain"))
     assert order[-2:] == ["waits in vain"] * 2
+
+
+@pytest.mark.parametrize(
+    ("parent", "sent"), [(f"{MADE_UP}1", {"thid": "t"}), ("theirs", {"thid": "t", "pthid": "theirs"})]
+)
+async def test_an_answer_names_no_invitation_that_was_never_there(
+    monkeypatch: pytest.MonkeyPatch, parent: str, sent: Any
+) -> None:
+    from acapy_agent.core.oob_processor import OobMessageProcessor
+
+    async def find(self: Any, profile: Any, outbound_message: Any) -> Any:
+        outbound_message.payload = json.dumps({"~thread": {"thid": "t", "pthid": parent}})
+        return "target"
+
+    monkeypatch.setattr(OobMessageProcessor, "find_oob_target_for_outbound_message", find)
+    leave_out()
+    message = SimpleNamespace(payload="")
+    found = await OobMessageProcessor.find_oob_target_for_outbound_message(None, None, message)  # type: ignore[arg-type]
+    assert (found, json.loads(message.payload)) == ("target", {"~thread": sent})
+    assert invitation.MADE_UP == MADE_UP

@@ -96,4 +96,6 @@ def test_a_connectionless_request_becomes_an_invitation() -> None:
     assert service["recipientKeys"] == ["did:key:z6MkmjY8GnV5i9YTDtPETC2uUAW6ejw3nk5mXF5yci5ab7th"]
     assert service["serviceEndpoint"] == "https://verifier.example.org"
     assert request_thread_id(request) == "abc"
+    assert invitation["@id"].startswith("connectionless:")
+    assert as_out_of_band(request | {"~thread": {"pthid": "theirs"}})["@id"] == "theirs"
     assert as_out_of_band(INVITATION) is INVITATION
