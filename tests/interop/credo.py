@@ -46,7 +46,7 @@ class Credo:
                 env=os.environ | {"HOME": str(folder), "NODE_EXTRA_CA_CERTS": str(trust)},
             )
 
-    def wait(self, limit: float = 120) -> None:
+    def wait(self, limit: float = 300) -> None:
         """Return when it is ready."""
         deadline = time.monotonic() + limit
         while b"ready" not in self._log.read_bytes():

@@ -135,7 +135,7 @@ JOURNEYS = [
             "issuer": {
                 "invitation": {
                     "url": "{url}/issuer/invitation?offer=none&as=202",
-                    "poll": {"url": "${answer:/poll}", "interval": "200ms"},
+                    "poll": {"url": "${answer:/poll}", "interval": 0.2},
                 }
             }
         },
