@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -55,7 +56,16 @@ def service_variables(port: int = 9443) -> dict[str, Any]:
             "invitation": {"url": f"{host}/issuer/invitation"},
             "revocation": {"url": f"{host}/issuer/revocation", "body": revoked},
         },
-        "verifier": {"invitation": {"url": f"{host}/verifier/invitation"}},
+        "verifier": {
+            "invitation": {"url": f"{host}/verifier/invitation"},
+            "result": {
+                "url": f"{host}/verifier/presentations/${{answer:/presentation_id}}",
+                "found_at": "/state",
+                "verified": ["verified"],
+                "refused": ["failed"],
+                "pending": ["pending"],
+            },
+        },
     }
 
 
@@ -148,13 +158,26 @@ class ControllerRun:
     def steps(self) -> dict[str, dict[str, int]]:
         """Counts of the steps in the journal: name -> outcome -> count."""
         counts: dict[str, dict[str, int]] = {}
+        for tags, _ in self._journal():
+            outcomes = counts.setdefault(tags["step"], {})
+            outcomes[tags["outcome"]] = outcomes.get(tags["outcome"], 0) + 1
+        return counts
+
+    def service_times(self) -> dict[str, list[float]]:
+        """Seconds that successful steps took, by step."""
+        times: dict[str, list[float]] = {}
+        for tags, line in self._journal():
+            if tags["outcome"] == "ok":
+                taken = line.split(",service_time=", 1)[1].split(",", 1)[0]
+                times.setdefault(tags["step"], []).append(float(taken))
+        return times
+
+    def _journal(self) -> Iterator[tuple[dict[str, str], str]]:
+        """The tags of each step in the journal, and its line."""
         with (self.folder / "journal.lp").open(encoding="utf-8") as journal:
             for line in journal:
                 if line.startswith("step,"):
-                    tags = dict(part.split("=", 1) for part in line.split(" ", 1)[0].split(",")[1:])
-                    outcomes = counts.setdefault(tags["step"], {})
-                    outcomes[tags["outcome"]] = outcomes.get(tags["outcome"], 0) + 1
-        return counts
+                    yield dict(part.split("=", 1) for part in line.split(" ", 1)[0].split(",")[1:]), line
 
 
 @dataclass(frozen=True)
@@ -196,7 +219,12 @@ def load_phase(run: ControllerRun) -> LoadPhase:
 
 
 def exit_code(measure: Callable[[argparse.Namespace, Path], None], arguments: argparse.Namespace) -> int:
-    """Measure in a temporary folder; returns 1, after printing the reason, if that failed."""
+    """Measure in a temporary folder; returns 1, after printing the reason, if that failed.
+
+    As many files as allowed can be open: each phone takes one in an agent and three in the reference services.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with tempfile.TemporaryDirectory(prefix="stampede-benchmark-") as folder:
         try:
             measure(arguments, Path(folder))

@@ -112,7 +112,7 @@ class Issuer:
             case "connections::active" | "connections::completed":
                 self._on_connection(payload)
             case "issue_credential_v2_0::request-received":
-                self._exchanges[payload["cred_ex_id"]] = payload["connection_id"]
+                self._exchanges[payload["cred_ex_id"]] = payload.get("connection_id", "")
             case "issuer_cred_rev::issued":
                 self._on_issued(payload)
             case "issue_credential_v2_0::done":
@@ -150,17 +150,7 @@ class Issuer:
         task.add_done_callback(self._tasks.discard)
 
     async def _offer(self, connection: Connection, attempts: int = 5) -> None:
-        values = {"name": f"Holder {len(self._connections)}", "number": str(self._counts["offered"] + 1)}
-        values["since"] = "2026-01-01"
-        preview = [{"name": name, "value": values[name]} for name in ATTRIBUTES]
-        body = {
-            "connection_id": connection.connection_id,
-            "filter": {"anoncreds": {"cred_def_id": self.cred_def_id}},
-            "credential_preview": {"@type": "issue-credential/2.0/credential-preview", "attributes": preview},
-            "auto_issue": True,
-            "auto_remove": True,
-        }
-        self._counts["offered"] += 1
+        body = self._offer_body() | {"connection_id": connection.connection_id}
         for attempt in range(1, attempts + 1):
             try:
                 await self._agent.post("/issue-credential-2.0/send-offer", body)
@@ -170,8 +160,22 @@ class Issuer:
                 await asyncio.sleep(attempt)
         self._counts["failed"] += 1
 
+    def _offer_body(self) -> dict[str, Any]:
+        """What is offered next."""
+        values = {"name": f"Holder {len(self._connections)}", "number": str(self._counts["offered"] + 1)}
+        values["since"] = "2026-01-01"
+        preview = [{"name": name, "value": values[name]} for name in ATTRIBUTES]
+        self._counts["offered"] += 1
+        return {
+            "filter": {"anoncreds": {"cred_def_id": self.cred_def_id}},
+            "credential_preview": {"@type": "issue-credential/2.0/credential-preview", "attributes": preview},
+            "auto_issue": True,
+            "auto_remove": True,
+        }
+
     async def _post_invitation(self, request: web.Request) -> web.StreamResponse:
-        """An invitation. ``offers=N`` in the query: so many offers at once; ``did=1``: by the issuer's DID."""
+        """An invitation. In the query ``offers=N``: so many offers at once; ``did=1``: by the issuer's DID;
+        ``attached=1``: with the offer attached to it, ``attached=alone``: and without a connection."""
         offers = request.query.get("offers", "1")
         if not offers.isdecimal() or int(offers) > MOST_OFFERS:
             raise web.HTTPBadRequest(text=f"offers is {offers[:100]!r}; it must be a number from 0 to {MOST_OFFERS}.")
@@ -181,6 +185,12 @@ class Issuer:
         }
         if request.query.get("did"):
             body["use_did"] = self.did
+        if attached := request.query.get("attached"):
+            offers = "0"
+            made = await self._agent.post("/issue-credential-2.0/create-offer", self._offer_body())
+            body["attachments"] = [{"id": made["cred_ex_id"], "type": "credential-offer"}]
+            if attached == "alone":
+                del body["handshake_protocols"]
         made = await self._agent.post("/out-of-band/create-invitation", body, auto_accept="true")
         if offers != "1":
             self._offers[made["invitation"]["@id"]] = int(offers)

@@ -126,6 +126,7 @@ class Services:
                 },
             },
             "mediator_did": self._mediator.did,
+            "mediator_pickup": "websocket",
             "ca_file": str(self._authority.ca_file),
             "agent_plugins": [DIDWEB_PLUGIN],
             "urls": {

@@ -34,7 +34,7 @@ class ReferenceServices:
             stderr=self._output,
         )
 
-    def ready(self, limit: float = 120) -> dict[str, Any]:
+    def ready(self, limit: float = 240) -> dict[str, Any]:
         """Return the settings as soon as all services answer."""
         path, deadline = self.folder / "services.json", time.monotonic() + limit
         while not path.exists() or json.loads(path.read_text())["pid"] != self.process.pid:

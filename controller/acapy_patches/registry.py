@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from controller.acapy_patches.askar_errors import ASKAR_ERRORS
+from controller.acapy_patches.attached_messages import ATTACHED_MESSAGES
 from controller.acapy_patches.cache_scan import CACHE_SCAN
-from controller.acapy_patches.elder_messages import ELDER_MESSAGES
+from controller.acapy_patches.left_out_messages import LEFT_OUT_MESSAGES
 from controller.acapy_patches.made_up_parents import MADE_UP_PARENTS
 from controller.acapy_patches.missing_parents import MISSING_PARENTS
 from controller.acapy_patches.nested_loops import NESTED_LOOPS
@@ -25,9 +26,10 @@ PATCHES = {
         TAILS_FILES,
         ASKAR_ERRORS,
         START_UP,
+        ATTACHED_MESSAGES,
         MADE_UP_PARENTS,
         MISSING_PARENTS,
-        ELDER_MESSAGES,
+        LEFT_OUT_MESSAGES,
         UNMATCHED_REQUESTS,
         SQLITE_CONNECTIONS,
         SQLITE_WRITERS,

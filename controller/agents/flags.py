@@ -9,6 +9,7 @@ import hashlib
 import json
 import secrets
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from controller.acapy_patches import registry
@@ -74,6 +75,14 @@ def open_port(settings: Settings, number: int) -> tuple[str, ...]:
     return ("--inbound-transport", "http", settings.agent_bind, port, "--endpoint", endpoint)
 
 
+def outbound_transports(settings: Settings) -> list[str]:
+    """The flags by which agents reach others, some of which have a WebSocket endpoint only; but for what
+    ``stampede_agent_args`` has, since ACA-Py refuses a transport that is named twice."""
+    words = [word for argument in settings.agent_args for word in argument.split("=", 1)]
+    given = {name for flag, name in pairwise(words) if flag in ("--outbound-transport", "-ot")}
+    return [word for name in ("http", "ws") if name not in given for word in ("--outbound-transport", name)]
+
+
 def command_line(settings: Settings, agent: AgentIdentity) -> list[str]:
     """The flags after ``start``."""
     own_store, holders_store = store_names(settings, agent.number)
@@ -85,8 +94,7 @@ def command_line(settings: Settings, agent: AgentIdentity) -> list[str]:
     flags = [
         *("--label", f"Stampede {agent.name}"),
         *(NO_PORT if settings.has_phones else open_port(settings, agent.number)),
-        *("--outbound-transport", "http"),
-        *("--outbound-transport", "ws"),  # services may have a WebSocket endpoint only
+        *outbound_transports(settings),
         *("--admin", "127.0.0.1", str(agent.admin_port)),
         *("--wallet-type", settings.wallet_type, "--wallet-name", own_store),
         "--auto-provision",

@@ -70,7 +70,8 @@ async def _fetched(settings: Settings) -> tuple[dict[str, str], list[str]]:
             try:
                 found[url] = await _fetch(exchange, variable, url, settings.ca_file)
             except StepError as error:
-                problems.append(f"{variable} is {url!r}, but on {settings.host_name} {error.detail}; {RIGHT_GENESIS}")
+                said = " ".join(error.detail.split())[:300]  # what servers send is quoted over several lines
+                problems.append(f"{variable} is {url!r}, but on {settings.host_name} {said}; {RIGHT_GENESIS}")
     finally:
         await exchange.close()
     return found, problems

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from controller.agents.wallet import Connection, Credential, Presentation, Wallet
 from controller.holder.context import HolderContext
+from controller.holder.requests import check_given, given_values, service_and_request, unknown_service
 from controller.holder.step import TimedStep, declared_steps, step
 from controller.load.think_time import think_time
-from controller.services.answer import scalar_text
 from controller.services.interface import Verdict, string_values
 from controller.services.invitation import Json, answer_of, as_out_of_band
 from stampede.schema.errors import (
@@ -24,10 +23,8 @@ from stampede.schema.errors import (
     StepTimeout,
 )
 from stampede.schema.records import REUSED, SENT, VERIFIED
-from stampede.schema.settings.placeholders import GIVEN
-from stampede.schema.settings.service_settings import MEDIATOR, Service
+from stampede.schema.settings.service_settings import MEDIATOR
 from stampede.schema.settings.targets import invitation_urls, readable
-from stampede.schema.settings.variable_reader import kind_of
 
 LONGEST_STEP_NAME = 64
 
@@ -114,8 +111,9 @@ class Holder:
         ``given`` has the values of its ``${given:NAME}``. It may use what is known of a ``connection``, which is the
         one kept under the service's name unless another is given, and what the service answered before.
         """
-        service, own_name = self._configured(name)
-        self._check_given(name, self.context.settings.services[service].requests[own_name].given(), given)
+        services = self.context.settings.services
+        service, own_name = service_and_request(name, services)
+        check_given(name, services[service].requests[own_name].given(), given)
         return await self._request(name, service, own_name, connection, given)
 
     @step("request")
@@ -124,7 +122,7 @@ class Holder:
     ) -> Any:
         kept = self._connection(connection) if connection else self.connections.get(service, Connection("", ""))
         newest = {**self._answered(service), **kept.answer} if connection else self._answered(service)
-        values = self._values({**newest, **_given(given)}, **_of(kept))
+        values = self._values({**newest, **given_values(given)}, **_of(kept))
         answered = await self.context.services.request(service, own_name, values)
         self._keep_answer(service, answered.kept)
         return answered.value
@@ -141,12 +139,12 @@ class Holder:
                 f"the script requests an invitation from {service!r}, but stampede_services.{service} has no "
                 "invitation; it must have one, such as invitation: {url: https://issuer.example.org/invitation}"
             )
-        self._check_given(service, configured.given(), given)
+        check_given(service, configured.given(), given)
         return await self._request_invitation(service, given)
 
     @step("request_invitation")
     async def _request_invitation(self, service: str, given: Mapping[str, Any]) -> Json:
-        values = self._values({**self._answered(service), **_given(given)})
+        values = self._values({**self._answered(service), **given_values(given)})
         invitation = await self.context.services.request_invitation(service, values)
         self._keep_answer(service, answer_of(invitation))
         return invitation
@@ -293,7 +291,7 @@ class Holder:
                 f"the script requests a revocation from {service!r}, but stampede_services.{service} has no "
                 "revocation; it must have one, such as revocation: {url: https://issuer.example.org/revocation}"
             )
-        self._check_given(service, configured.given(), given)
+        check_given(service, configured.given(), given)
         await self._request_revocation(service, connection or service, given)
 
     @step("request_revocation")
@@ -307,7 +305,7 @@ class Holder:
             "rev_reg_id": credential.rev_reg_id,
             "cred_rev_id": credential.cred_rev_id,
         }
-        values = self._values({**self._answered(service), **kept.answer, **_given(given)}, **known)
+        values = self._values({**self._answered(service), **kept.answer, **given_values(given)}, **known)
         await self.context.services.request_revocation(service, values)
 
     async def receive_revocation_notification(self, connection: Connection | str | None) -> None:
@@ -413,34 +411,6 @@ class Holder:
         if service not in self.context.settings.services:
             raise unknown_service(service, self.context.settings.services)
 
-    def _configured(self, name: str) -> tuple[str, str]:
-        """The service, and the name there, of a request as scripts name it. Raises BadInput when there is none."""
-        services = self.context.settings.services
-        service, own_name = (name, "") if name in services else name.rpartition(".")[::2]
-        if service not in services or own_name not in services[service].requests:
-            raise unknown_request(name, services.values())
-        return service, own_name
-
-    @staticmethod
-    def _check_given(name: str, wanted: Collection[str], given: Mapping[str, Any]) -> None:
-        """Raise BadInput when the script gives other values than a request uses."""
-        for missing in sorted(set(wanted) - given.keys()):
-            raise BadInput(
-                f"the request to {name!r} uses ${{given:{missing}}}, which the script does not give; it must, such "
-                f"as by {missing}=..."
-            )
-        for useless in sorted(given.keys() - set(wanted)):
-            raise BadInput(
-                f"the script gives {useless!r} to the request to {name!r}, which does not use it; it must have "
-                f"${{given:{useless}}} in it"
-            )
-        for key, value in given.items():
-            if not isinstance(value, str | int | float | dict | list):
-                raise BadInput(
-                    f"the script gives {key!r} to the request to {name!r} as {kind_of(value)}; it must be a text, a "
-                    "number, a list or a dict"
-                )
-
     def _is_done_when_sent(self, service: str) -> bool:
         configured = self.context.settings.services.get(service)
         return configured is not None and configured.is_done_when_sent
@@ -492,9 +462,10 @@ class Holder:
             if result.verdict == Verdict.REFUSED:
                 raise PresentationRejected(result.sentence)
             timed.awaited = f"waited for the result of {service}: {result.sentence}"
-            if clock.now() + request.interval >= end:
+            interval = result.pause or request.interval
+            if clock.now() + interval >= end:
                 raise StepTimeout(f"{timed.awaited}, for {request.limit:g} s")
-            await asyncio.sleep(request.interval)
+            await asyncio.sleep(interval)
 
     def _connection(self, connection: Connection | str | None) -> Connection:
         if isinstance(connection, Connection):
@@ -519,30 +490,3 @@ def _of(connection: Connection) -> dict[str, str]:
     """What requests to a service may use of a connection."""
     names = ("connection_id", "my_did", "their_did", "invitation_msg_id")
     return {name: getattr(connection, name) for name in names}
-
-
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What a script gives, by the names of the placeholders."""
-    return {f"{GIVEN}{name}": scalar_text(value) or value for name, value in values.items()}
-
-
-def unknown_request(name: str, services: Iterable[Service]) -> BadInput:
-    """The error for a request that no service has."""
-    names = sorted(f"{service.name}.{own}".rstrip(".") for service in services for own in service.requests)
-    nearest = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    has = f"which has {', '.join(names)}" if names else "which has none"
-    return BadInput(
-        f"the script sends the request {name!r}, but it is no request of stampede_services, {has}; 'portal' would be "
-        f"the request of the service portal, 'portal.status' the one that its requests have as status{hint}"
-    )
-
-
-def unknown_service(service: str, known: Iterable[str]) -> BadInput:
-    """The error for a service name that ``stampede_services`` does not have."""
-    names = sorted(known)
-    nearest = difflib.get_close_matches(service, names, n=1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    return BadInput(
-        f"the script asks for the service {service!r}, but stampede_services has {', '.join(names)}{hint}"
-    )

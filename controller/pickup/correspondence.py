@@ -69,7 +69,7 @@ class Correspondence:
 
     __slots__ = (
         "_agent", "_asked", "_delivered", "_figures", "_incoming", "_incoming_size", "_taking", "arrivals",
-        "connection_id", "last_arrival", "mediator_keys", "message_came",
+        "connection_id", "last_arrival", "mediator_keys", "message_came", "messages",
     )  # fmt: skip
 
     def __init__(self, agent: Agent, figures: Figures) -> None:
@@ -90,6 +90,8 @@ class Correspondence:
         """When the last one was; ``time.monotonic``."""
         self.message_came = asyncio.Event()
         """Set with each message that is no answer of the mediator; to be cleared by who waits."""
+        self.messages = 0
+        """How many of those there were."""
 
     async def say(self, kind: str, **fields: Any) -> None:
         """Send the mediator a message."""
@@ -99,14 +101,14 @@ class Correspondence:
         """Send the mediator a message and return its answer; None when none comes in time."""
         return await self.ask_by(_message(kind, fields))
 
-    async def ask_by(self, message: Json) -> Json | None:
-        """As ``ask``, by a message that is there already."""
+    async def ask_by(self, message: Json, within: float = ANSWER) -> Json | None:
+        """As ``ask``, by a message that is there already; the answer must come ``within`` seconds."""
         message_id, answered = message["@id"], asyncio.get_running_loop().create_future()
         self._asked[message_id] = message["@type"], answered
         if len(self._asked) > MOST_ASKED:
             del self._asked[next(iter(self._asked))]
         try:
-            async with asyncio.timeout(ANSWER):
+            async with asyncio.timeout(within):
                 await self._agent.send(self.connection_id, message)
                 answer: Json = await answered
                 return answer
@@ -135,10 +137,10 @@ class Correspondence:
         """Take the messages in a delivery (RFC 0685), tell the mediator so, and return how many there were."""
         ids = []
         for attachment in attachments if isinstance(attachments, list) else []:
-            identifier = str(attachment["@id"])
-            ids.append(identifier)
+            identifier = str(attachment.get("@id")) if isinstance(attachment, dict) else ""
+            ids += [identifier] if identifier else []  # an odd one, too: it would be delivered again and again
             if identifier not in self._delivered:
-                self._delivered.append(identifier)
+                self._delivered += [identifier] if identifier else []
                 await self._take(_attached(attachment), is_delivered=True)
         if ids:
             await self.say(PICKUP + "messages-received", message_id_list=ids)
@@ -167,6 +169,7 @@ class Correspondence:
             elif received.kind == DELIVERY:
                 await self.take_delivery(received.message.get("~attach"))
             elif not received.kind.startswith(PICKUP):
+                self.messages += 1
                 self.message_came.set()
                 self._agent.take(received)
         except Exception as error:
@@ -188,10 +191,15 @@ def _message(kind: str, fields: Json) -> Json:
     return {"@type": kind, "@id": f"{random.getrandbits(128):032x}", **fields}
 
 
-def _attached(attachment: Json) -> Payload:
-    """The message in an attachment. RFC 0685 has it in base64, Credo sends it as JSON."""
-    data = attachment["data"]
+def _attached(attachment: Any) -> Payload:
+    """The message in an attachment; empty when there is none. RFC 0685 has it in base64, Credo sends it as JSON."""
+    data = attachment.get("data") if isinstance(attachment, dict) else None
+    if not isinstance(data, dict):
+        return ""
     if "json" in data:
         return json.dumps(data["json"])
-    text: str = data["base64"]
-    return base64.urlsafe_b64decode(text.replace("+", "-").replace("/", "_") + "=" * (-len(text) % 4))
+    text = str(data.get("base64", "")).replace("+", "-").replace("/", "_")
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        return ""

@@ -27,6 +27,8 @@ from controller.pickup.link import Link, LinkFactory, LinkFailed, Payload
 LOGGER = logging.getLogger(__name__)
 
 PING = "https://didcomm.org/trust_ping/1.0/ping"
+PATIENCE = 30.0
+"""Seconds for an answer that a step needs: a mediator under load may be slow, which is no failure of its own."""
 FREED = 0.5
 """Seconds within which a mediator without a pickup protocol returns what it kept, after something was sent to it."""
 SILENCE = 1.0
@@ -147,8 +149,8 @@ class Phone:
         self._met().is_missed()
 
     async def ask(self, message: dict[str, Any]) -> dict[str, Any] | None:
-        """Send the mediator a message and return its answer; None when none comes in time."""
-        return await self._correspondence.ask_by(message)
+        """Send the mediator a message and return its answer; None when none comes within PATIENCE."""
+        return await self._correspondence.ask_by(message, PATIENCE)
 
     def poke(self) -> None:
         """Something is awaited and does not come: see whether the mediator holds it back."""
@@ -179,14 +181,22 @@ class Phone:
 
     async def _greet(self, link: Link) -> None:
         """Tell the mediator whose link this is; when it answers nothing, the link is no good."""
+        try:
+            is_answered = await self._is_greeted(link)
+        except Exception:
+            link.drop()
+            raise
+        if not is_answered:
+            link.drop()
+
+    async def _is_greeted(self, link: Link) -> bool:
         correspondence, may_wait = self._correspondence, self._may_wait
         before = correspondence.arrivals
         waiting = await self._ask_what_waits(link)
         if correspondence.arrivals == before and self._known.get(link.url) in (None, Handover.IMPLICIT):
             await correspondence.ask(PING, response_requested=True)
         if correspondence.arrivals == before:
-            link.drop()
-            return
+            return False
         link.confirm()
         self._may_wait = False
         if self._must_fetch(link):
@@ -196,6 +206,7 @@ class Phone:
             self._do("emptying", self._collect())
         elif waiting is None and may_wait:
             self._do("emptying", self._empty("waited"))
+        return True
 
     def _must_fetch(self, link: Link) -> bool:
         return not self._pushes or self._known.get(link.url) == Handover.QUEUE
@@ -213,7 +224,7 @@ class Phone:
             handover, answer = Handover.LIVE, await wish
         if answer is None:
             return None
-        if answer["@type"] == STATUS:
+        if answer.get("@type") == STATUS:
             self._known.setdefault(link.url, handover)
             return _count(answer)
         refused_live = "live-mode-not-supported" in json.dumps(answer)  # a problem report of RFC 0685
@@ -224,14 +235,14 @@ class Phone:
         """Fetch messages again and again; at once after some have come."""
         correspondence = self._correspondence
         while link.is_open:
-            before = correspondence.arrivals
+            before = correspondence.messages
             correspondence.message_came.clear()
             if self._known.get(link.url) == Handover.QUEUE:
                 await self._collect()
             else:
                 await correspondence.say(PING, response_requested=False)
             if await self._something_comes(self._polls_every * random.uniform(0.9, 1.1)):
-                self._figures.waited += correspondence.arrivals - before if may_wait else 0
+                self._figures.waited += correspondence.messages - before if may_wait else 0
             else:
                 may_wait = False
 
@@ -248,20 +259,20 @@ class Phone:
     async def _collect(self) -> None:
         """Have all that waits delivered (pickup 2.0)."""
         while answer := await self._correspondence.ask(DELIVERY_REQUEST, limit=AT_ONCE):
-            if answer["@type"] != DELIVERY or not await self._correspondence.take_delivery(answer.get("~attach")):
+            if answer.get("@type") != DELIVERY or not await self._correspondence.take_delivery(answer.get("~attach")):
                 return
 
     async def _empty(self, counted_as: str) -> None:
         """Have a mediator without a pickup protocol return what it keeps: one message each time."""
         correspondence = self._correspondence
         while True:
-            before = correspondence.arrivals
+            before = correspondence.messages
             correspondence.message_came.clear()
             self._figures.poked += counted_as == "held_back"
             await correspondence.say(PING, response_requested=False)
             if not await self._something_comes(FREED):
                 return
-            came = getattr(self._figures, counted_as) + correspondence.arrivals - before
+            came = getattr(self._figures, counted_as) + correspondence.messages - before
             setattr(self._figures, counted_as, came)
 
     async def _something_comes(self, limit: float) -> bool:
@@ -278,17 +289,13 @@ class Phone:
         if what in self._tasks:
             work.close()
             return
-        task = self._tasks[what] = asyncio.create_task(self._guarded(what, work))
+        task = self._tasks[what] = asyncio.create_task(work)
         task.add_done_callback(lambda done: self._forget(what, done))
 
     def _forget(self, what: str, task: asyncio.Task[None]) -> None:
         if self._tasks.get(what) is task:
             del self._tasks[what]
-
-    async def _guarded(self, what: str, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception as error:
+        if not task.cancelled() and (error := task.exception()):
             LOGGER.warning("%s, %s: %r", self.link and self.link.url, what, error)
 
 

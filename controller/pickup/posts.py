@@ -15,24 +15,28 @@ HEADERS = {"Content-Type": "application/ssi-agent-wire"}
 class PostLink(Link):
     """Posts one message after the other."""
 
-    __slots__ = ("_session", "_something_to_send")
+    __slots__ = ("_is_given_up", "_session", "_something_to_send")
 
     def __init__(self, url: str, end: End, figures: Figures, session: aiohttp.ClientSession) -> None:
         super().__init__(url, end, figures)
         self._session = session
         self._something_to_send = asyncio.Event()
+        self._is_given_up = False
 
     def drop(self) -> None:
-        """See Link. There is nothing to give up: each POST is a connection of its own."""
+        """See Link."""
         self._figures.unanswered += 1
+        self._is_given_up = True
+        self._something_to_send.set()
 
     def _send_soon(self) -> None:
         self._something_to_send.set()
 
     async def _use(self) -> None:
+        self._is_given_up = False
         if not self._unsent:
             self._opened()
-        while True:
+        while not self._is_given_up:
             while self._unsent:
                 answer = await self._post(self._unsent[0])
                 self._unsent.popleft()
@@ -42,6 +46,7 @@ class PostLink(Link):
                     self._end.arrived(answer)
             self._something_to_send.clear()
             await self._something_to_send.wait()
+        raise LinkFailed("it did not answer a greeting")
 
     async def _post(self, payload: Payload) -> bytes:
         async with asyncio.timeout(ATTEMPT), self._session.post(self.url, data=payload, headers=HEADERS) as response:

@@ -14,6 +14,7 @@ from controller.services.exchange import Exchange
 from controller.services.inquiry import Inquiry, NothingThere
 from controller.services.interface import Answered, Result, Verdict
 from controller.services.invitation import Invitation, Json
+from controller.services.polling import pause
 from stampede.machine.trust import tls_context
 from stampede.schema.errors import BadInput, BadInvitation, PresentationUnverified, ServiceRefused, StepError
 from stampede.schema.settings.placeholders import ANSWER, SECRET
@@ -148,11 +149,14 @@ def _result(answer: Answer, configured: ResultRequest, inquiry: Inquiry) -> Resu
         raise ServiceRefused(inquiry.words(answer))
     value: Any = status if answer.status >= 400 else _value_of(answer, configured.found_at)
     if value is None:
-        return Result(Verdict.PENDING, f"{answer.said}, with nothing at {configured.found_at or 'all'} yet")
+        nothing = (
+            f"{answer.said}, with nothing at {configured.found_at or 'all'} yet; it is {inquiry.answers.shape()}"
+        )
+        return Result(Verdict.PENDING, nothing, pause(answer, 0.0))
     text = scalar_text(value)
     for verdict, values in lists.items():
         if text in values:
-            return Result(verdict, f"{answer.said}, the presentation is {text!r}")
+            return Result(verdict, f"{answer.said}, the presentation is {text!r}", pause(answer, 0.0))
     raise PresentationUnverified(
         f"{answer.said}, but {value!r} is none of the values that stampede_services.{answer.service}.result lists"
     )

@@ -24,6 +24,8 @@ class Result:
 
     verdict: Verdict
     sentence: str
+    pause: float = 0.0
+    """Seconds after which a verifier whose verdict is pending wants to be asked again; 0 when it does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def unusable_genesis(settings: Settings) -> Iterator[str]:
     for variable, url in settings.genesis_urls():
         try:
             answer = _follow(url, targets, settings.ca_file)
-            said = f"answered {answer.status}" if answer.status != 200 else genesis_problem(answer.body)
+            said = f"it answered {answer.status}" if answer.status != 200 else genesis_problem(answer.body)
         except NotFetched as error:
             said = str(error)
         if said:

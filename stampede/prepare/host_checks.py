@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 
-from stampede.schema.settings.request_settings import written_requests
+from stampede.schema.settings.request_reader import written_requests
 from stampede.schema.settings.targets import did_urls
 from stampede.schema.settings.variable_reader import shown
 from stampede.schema.settings.variables import OF_THE_RUN, VARIABLES
@@ -147,12 +147,15 @@ def _own_ports(variables: Variables, others: Collection[str], repository: Path) 
 
 
 def _loopback_ports(variables: Variables) -> Iterator[tuple[str, int]]:
-    urls = [
-        (f"{name}.url", request.get("url")) for name, request in written_requests(variables.get("stampede_services"))
-    ]
+    urls = [(f"{name}.url", request.get("url")) for name, request in written_requests(variables)]
     urls += [
         (name, variables.get(name))
-        for name in ("stampede_postgresql_url", "stampede_influxdb_url", "stampede_genesis_url")
+        for name in (
+            "stampede_mediator_invitation",
+            "stampede_postgresql_url",
+            "stampede_influxdb_url",
+            "stampede_genesis_url",
+        )
     ]
     ledgers = variables.get("stampede_ledgers")
     urls += [

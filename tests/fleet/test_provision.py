@@ -32,6 +32,17 @@ def test_provisioning_works_changes_nothing_twice_and_heals(fleet: Fleet) -> Non
     assert healed.code == 0 and healed.changed["load-1"] == 1 and healed.changed["load-2"] == 0, healed.output
 
 
+def test_packages_with_plugins_come_and_go(fleet: Fleet) -> None:
+    greeter = (
+        "cd /tmp && sudo -u stampede /opt/stampede/venv/bin/python -c 'import greeter; print(greeter.setup.__name__)'"
+    )
+    options = ("--limit", "load-1", "--tags", "load_host")
+    for packages, said in ((["tests/agent_plugin"], "setup\n"), ([], "")):
+        played = play(fleet, "provision", *options, agent_packages=packages)
+        assert played.code == 0, played.output
+        assert fleet.ssh(fleet["load-1"], greeter).stdout == said
+
+
 @pytest.mark.parametrize("python", ["/usr/bin/python9", "/bin/false"])
 def test_a_host_without_the_right_python_is_named(fleet: Fleet, python: str) -> None:
     played = play(fleet, "provision", "--limit", "load-2", "--tags", "load_host", host_python=python)

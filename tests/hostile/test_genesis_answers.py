@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from odd_service import Oddity, bomb, dripping, endless, http, odd_service, redi
 import controller.agents.ledgers
 import stampede.prepare.fetching
 from controller.agents.ledgers import write_ledgers
-from stampede.prepare.genesis import unusable_genesis
+from stampede.prepare.preflight import probe
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.ledger_settings import genesis_problem
 from stampede.schema.settings.run_settings import Settings
@@ -36,7 +37,7 @@ async def said_by_both(variables: dict[str, Any], folder: Path, answer: Any) -> 
         service.oddities = {"genesis": Oddity(answer), "moved": Oddity(GENESIS)}
         url = f"http://localhost:{service.port}/genesis"
         settings = Settings.from_variables(variables | {"stampede_ledgers": [{"id": "a", "genesis_url": url}]})
-        control_node = await asyncio.to_thread(list, unusable_genesis(settings))
+        control_node = await asyncio.to_thread(probe, replace(settings, services={}, mediator_did=""))
         try:
             await write_ledgers(settings, folder)
         except BadInput as error:

@@ -27,7 +27,7 @@ class Deployment:
 
     def run[T](self, work: Coroutine[Any, Any, T]) -> T:
         """What ``work`` returns, done in the thread."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(300)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(900)
 
     def play(
         self, name: str, journeys: Sequence[Journey], places: Mapping[str, str] | None = None, **variables: Any

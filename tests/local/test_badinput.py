@@ -245,7 +245,7 @@ def test_a_busy_port(user: User, variable: str) -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         port = listener.getsockname()[1]
-        sentence = user.refused(agents=1, **{variable.removeprefix("stampede_"): port})
+        sentence = user.refused(agents=1, mediator_pickup="none", **{variable.removeprefix("stampede_"): port})
     assert f"{variable} is {port}" in sentence and f"port {port} " in sentence
     assert " is taken on " in sentence and f"(pid {os.getpid()})" in sentence
     assert f"set {variable} to another port" in sentence

@@ -34,7 +34,7 @@ def test_everything_at_an_ipv6_address(tmp_path: Path, services_at_ipv6: Referen
     settings = services_at_ipv6.settings
     assert settings["services"]["issuer"]["invitation"]["url"].startswith("https://[::1]:")
     user = with_services(tmp_path, services_at_ipv6)
-    code, output = user.run(**SHORT, agent_host="[::1]", agent_bind="::1")
+    code, output = user.run(**SHORT, mediator_pickup="none", agent_host="[::1]", agent_bind="::1")
     assert code == 0 and "Passed: no step failed" in output, output
     steps = {record["step"] for record in user.journal()}
     assert {"connect_to_mediator", "receive_credential", "present_proof", "receive_revocation_notification"} <= steps

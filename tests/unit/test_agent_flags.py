@@ -69,6 +69,21 @@ def test_the_type_of_the_wallets_comes_from_the_settings(settings: Settings, wal
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "added"),
+    [
+        ((), ["http", "ws"]),
+        (("--outbound-transport", "ws"), ["http"]),
+        (("--outbound-transport=ws", "-ot", "http"), []),
+        (("--inbound-transport", "http", "127.0.0.1", "1", "--label", "ws"), ["http", "ws"]),
+    ],
+)
+def test_a_transport_is_named_once(settings: Settings, arguments: tuple[str, ...], added: list[str]) -> None:
+    command_line = flags.command_line(replace(settings, agent_args=arguments), AGENT)
+    own = command_line[: len(command_line) - len(arguments)]
+    assert [own[at + 1] for at, flag in enumerate(own) if flag == "--outbound-transport"] == added
+
+
 def test_secrets_are_in_the_environment_only(settings: Settings) -> None:
     command_line = " ".join(flags.command_line(settings, AGENT))
     environment = flags.environment(settings, AGENT, None)

@@ -15,6 +15,7 @@ from controller.run.simulated import SimulatedServices, SimulatedWallet, Simulat
 from stampede.prepare.preflight import probe
 from stampede.schema.errors import BadInput, ServiceRefused
 from stampede.schema.settings.run_settings import Settings, check_variables
+from stampede.schema.settings.secret_settings import not_sendable
 
 type Play = Callable[..., Run]
 
@@ -123,6 +124,12 @@ def test_what_is_wrong_with_it_is_told_in_one_sentence(mediated: Any, value: Any
     said = [each for each in check_variables(settings) if each.startswith("stampede_mediator")]
     assert len(said) == 1
     assert sentence in said[0] or said[0].startswith(f"stampede_mediator_invitation{sentence}")
+
+
+def test_a_secret_that_no_header_can_hold_is_told(mediated: Any) -> None:
+    request = {"url": "https://localhost/", "headers": {"X-API-Key": "${secret:key}"}}
+    (said,) = not_sendable(mediated(request) | {"stampede_secrets": {"key": "two\nlines"}})
+    assert said.startswith("stampede_mediator_invitation.headers.X-API-Key uses stampede_secrets.key, which ")
 
 
 def test_a_mediator_by_did_and_by_invitation_at_once(mediated: Any) -> None:

@@ -287,3 +287,34 @@ async def test_what_a_wallet_announces_before_it_is_registered() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await other.expect("connections", "active", connection_id="2")
+
+
+PRESENTATION = "present_proof_v2_0"
+VERIFIER = Connection("verifier", "v1")
+
+
+@pytest.mark.parametrize("came_before", [True, False])
+async def test_a_presentation_is_sent_before_it_is_acknowledged(came_before: bool) -> None:
+    holder = wallet()
+    event = {"connection_id": "v1", "thread_id": "t1", "pres_ex_id": "p1"}
+
+    def announce() -> None:
+        for state in ("request-received", "presentation-sent"):
+            holder.inbox.deliver(PRESENTATION, event | {"state": state})
+        for number in range(20):  # nobody awaits these
+            holder.inbox.deliver("connections", {"connection_id": f"c{number}", "state": "response"})
+
+    if came_before:
+        announce()
+    else:
+        asyncio.get_running_loop().call_later(0.01, announce)
+    async with asyncio.timeout(5):
+        assert (await holder.send_proof_to(VERIFIER)).pres_ex_id == "p1"
+    holder.inbox.deliver(PRESENTATION, event | {"state": "done"})  # what still comes of it concerns no other step
+    other = {"connection_id": "v1", "thread_id": "t2", "pres_ex_id": "p2"}
+    for state in ("request-received", "presentation-sent"):
+        holder.inbox.deliver(PRESENTATION, other | {"state": state})
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await holder.present_proof_to(VERIFIER)
+    assert holder.inbox.cut_off == "waited for present_proof_v2_0 done, last saw presentation-sent"

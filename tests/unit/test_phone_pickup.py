@@ -66,9 +66,10 @@ async def test_how_a_mediator_hands_over_is_found_out(mode: str, kind: str, hand
         assert counts(phones.figures) == {"opened": 2}
 
 
+@pytest.mark.parametrize("mode", ["websocket", "http"])
 @pytest.mark.parametrize("kind", ["live", "implicit"])
-async def test_what_waited_comes_after_the_app_was_away(kind: str) -> None:
-    async with small_mediator(kind) as mediator, all_phones("websocket") as phones:
+async def test_what_waited_comes_after_the_app_was_away(mode: str, kind: str) -> None:
+    async with small_mediator(kind) as mediator, all_phones(mode) as phones:
         phone, agent = await joined(phones, mediator)
         await phone.go()
         await until(lambda: not mediator.sockets)
@@ -125,9 +126,12 @@ async def test_a_mediator_that_is_killed_and_comes_back() -> None:
         await mediator.stop()
 
 
-async def test_a_mediator_that_takes_the_socket_before_it_can_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mode", ["websocket", "http"])
+async def test_a_mediator_that_takes_messages_before_it_can_answer(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(correspondence, "ANSWER", 0.2)
-    async with small_mediator("implicit") as mediator, all_phones("websocket") as phones:
+    async with small_mediator("implicit") as mediator, all_phones(mode) as phones:
         phone, _ = await joined(phones, mediator)
         await phone.go()
         mediator.kind = "mute"

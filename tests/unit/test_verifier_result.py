@@ -121,6 +121,13 @@ def test_a_result_is_awaited_for_its_limit(played: Played) -> None:
     assert len(services.asked) == 4  # after 0, 2.5, 5 and 7.5 s
 
 
+def test_a_verifier_may_say_when_it_wants_to_be_asked_again(played: Played) -> None:
+    services = Services(*[Result(Verdict.PENDING, "it says pending", pause=4)] * 99)
+    (step,) = played(services, result={"limit": "10s", "interval": "0.5s"})
+    assert (step["outcome"], step["error"]) == ("failed", "timeout")
+    assert len(services.asked) == 2  # after 0 and 5 s
+
+
 def test_a_result_is_awaited_for_the_steps_timeout_at_most(played: Played) -> None:
     (step,) = played(Services(*[PENDING] * 99), result={"limit": "10m"}, step_timeout="20s")
     assert step["error"] == "timeout"

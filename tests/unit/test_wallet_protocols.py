@@ -325,7 +325,19 @@ async def test_a_presentation_that_the_agent_cannot_make_is_told() -> None:
     answers = {RECORD: requested({}), f"{RECORD}/send-presentation": AgentError("agent-0: answered 400 revoked")}
     holder, _ = wallet(answers)
     unmatched(holder)
-    with pytest.raises(ProblemReport, match="could not make the presentation: agent-0: answered 400 revoked"):
+    with pytest.raises(
+        ProblemReport, match="could not make the presentation in the format anoncreds: agent-0: answered 400"
+    ):
+        await holder.present_proof_to(VERIFIER)
+
+
+async def test_the_format_indy_names_the_ledger_that_it_needs() -> None:
+    answers = {RECORD: requested({}, name="indy"), f"{RECORD}/send-presentation": AgentError("agent-0: answered 500")}
+    holder, _ = wallet(answers)
+    unmatched(holder)
+    with pytest.raises(
+        ProblemReport, match=r"format indy, which needs the credential's Indy ledger \(stampede_ledgers"
+    ):
         await holder.present_proof_to(VERIFIER)
 
 
@@ -355,13 +367,14 @@ async def test_a_wallet_of_type_askar_names_the_setting_at_a_request_in_the_othe
         await holder.present_proof_to(VERIFIER)
 
 
-async def test_an_offer_in_a_format_that_holders_leave_out_is_told() -> None:
-    record = {"cred_ex_record": {"by_format": {"cred_offer": {"vc_di": {}}}}}
-    holder, _ = wallet({"/issue-credential-2.0/records/x1": record})
-    event = {"cred_ex_id": "x1", "connection_id": "c1", "thread_id": "o1"}
-    holder.inbox.deliver("issue_credential_v2_0", event | {"state": "offer-received"})
-    holder.inbox.deliver("issue_credential_v2_0", event | {"state": "abandoned", "error_msg": "no"})
-    with pytest.raises(
-        UnsupportedProtocol, match=r"offers in the format vc_di, .* it must offer in anoncreds or indy"
-    ):
-        await holder.receive_credential(Connection("issuer", "c1"))
+@pytest.mark.parametrize("order", [("offer-received", "left-out"), ("left-out", "offer-received")])
+async def test_an_offer_in_a_format_that_holders_leave_out_is_told(order: tuple[str, str]) -> None:
+    holder, _ = wallet({})
+    event = {"cred_ex_id": "x1", "connection_id": "c1", "thread_id": "o1", "format": "vc_di"}
+    for state in order:
+        holder.inbox.deliver("issue_credential_v2_0", event | {"state": state})
+    async with asyncio.timeout(1):
+        with pytest.raises(
+            UnsupportedProtocol, match=r"offers in the format vc_di, .* must offer in anoncreds or indy"
+        ):
+            await holder.receive_credential(Connection("issuer", "c1"))

@@ -12,7 +12,7 @@ from controller.agents.remote_phone import RemotePhone
 from controller.agents.wallet import Connection
 from controller.services.invitation import Json
 from controller.services.out_of_band import SCHEMES, for_agent, needs_connections_plugin
-from stampede.schema.errors import AgentError, BadInvitation, NoConnection, StepTimeout
+from stampede.schema.errors import AgentError, BadInvitation, NoConnection
 
 READY = ("active", "completed")
 """States of a connection over which messages are exchanged."""
@@ -116,9 +116,6 @@ class Connections(Tenant):
         try:
             return await self._post(path, body=invitation, auto_accept="true", **mediation)
         except AgentError as error:
-            if "Connection not ready to process attach message" in error.detail:
-                waited = "the connection was not there within the time that ACA-Py waits for it"
-                raise StepTimeout(f"{waited}: {error.detail}") from error
             # ACA-Py answers 500 to invitations that it cannot make sense of; 503 and 504 are its own troubles.
             if re.search(rf" {path} answered (4|500)", error.detail):
                 plugin_lacks = needs_connections_plugin(invitation)

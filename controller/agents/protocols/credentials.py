@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from controller.agents.admin import check_not_abandoned
 from controller.agents.protocols.connections import Connections
-from controller.agents.protocols.topics import OFFERED_BY_1_0, Topics
+from controller.agents.protocols.topics import LEFT_OUT, OFFERED_BY_1_0, Topics
 from controller.agents.wallet import Connection, Credential
 from controller.services.invitation import Json
 from controller.services.out_of_band import OFFER, attached_thread, for_agent
@@ -24,8 +24,6 @@ WRONG_TYPE = {
 """What helps, by the type of a wallet that cannot take what it is offered or asked for."""
 FORMATS = {"askar-anoncreds": "anoncreds", "askar": "indy"}
 """The format of credentials and presentations, by the type of the wallet."""
-LEFT_OUT = "vc_di"
-"""The format of a credential of W3C's data model with data integrity proofs, which holders leave out."""
 NOTIFIED = ("", "indy::", "anoncreds::", "indy-anoncreds::")
 """What stands before the id of a revocation registry in a notification: nothing in version 2.0, in 1.0 the format."""
 
@@ -84,7 +82,12 @@ class Credentials(Connections):
         cred_ex_id = offer["cred_ex_id"]
         if self._type == "askar" and await self._offered(cred_ex_id) == {"anoncreds"}:  # it would wait in vain
             raise ProblemReport(f"the offer has the format anoncreds only; {WRONG_TYPE['askar']}")
-        done = await self._expect(Topics.credential_exchange, "done", "abandoned", cred_ex_id=cred_ex_id)
+        done = await self._expect(Topics.credential_exchange, "done", "abandoned", LEFT_OUT, cred_ex_id=cred_ex_id)
+        if done["state"] == LEFT_OUT:
+            raise UnsupportedProtocol(
+                f"the issuer offers in the format {done.get('format')}, which holders do not take; it must offer in "
+                "anoncreds or indy"
+            )
         await self._check_issued(done)
         stored = await self._expect(STORED[self._type], cred_ex_id=cred_ex_id)
         credential = Credential(stored["cred_id_stored"], cred_ex_id, done.get("thread_id", ""))
@@ -94,17 +97,11 @@ class Credentials(Connections):
         return credential
 
     async def _check_issued(self, event: Json) -> None:
-        """Raise ProblemReport when the issuer, or the holder's agent, has abandoned the exchange, UnsupportedProtocol
-        when that was for the format of the credential."""
+        """Raise ProblemReport when the issuer, or the holder's agent, has abandoned the exchange."""
         try:
             check_not_abandoned(event, "the credential exchange")
         except ProblemReport as error:
             formats = await self._offered(event["cred_ex_id"])
-            if formats == {LEFT_OUT}:
-                raise UnsupportedProtocol(
-                    f"the issuer offers in the format {LEFT_OUT}, which holders do not take; it must offer in "
-                    f"anoncreds or indy ({error.detail})"
-                ) from None
             if self._type == "askar-anoncreds" and formats == {"indy"}:
                 raise ProblemReport(f"{error.detail}; {WRONG_TYPE[self._type]}") from None
             raise

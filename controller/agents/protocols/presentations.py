@@ -126,7 +126,12 @@ class Presentations(Connections):
         try:
             await self._post(f"{path}/send-presentation", body={name: answer})
         except AgentError as error:
-            raise ProblemReport(f"the holder's agent could not make the presentation: {error.detail}") from error
+            hint = ""
+            if name == "indy" and self._type == "askar-anoncreds":
+                hint = ", which needs the credential's Indy ledger (stampede_ledgers or stampede_genesis_url)"
+            raise ProblemReport(
+                f"the holder's agent could not make the presentation in the format {name}{hint}: {error.detail}"
+            ) from error
 
     async def _selected(self, path: str, request: Json) -> tuple[dict[str, dict[str, Any]], list[str]]:
         """What answers a request, and a clause for each part of it that nothing answers."""

@@ -9,6 +9,9 @@ UNMATCHED = "unmatched"
 OFFERED_BY_1_0, REQUESTED_BY_1_0 = "offer_received", "request_received"
 """States in the elder protocols issue-credential 1.0 and present-proof 1.0 (Aries RFCs 0036, 0037)."""
 
+LEFT_OUT = "left-out"
+"""State of an offer in a format that holders do not take; see the patch ``left_out_messages``."""
+
 
 class Topics:
     """Every topic that a wallet waits for."""
@@ -22,7 +25,7 @@ class Topics:
     credential_exchange = Topic(
         "issue_credential_v2_0",
         exchange="cred_ex_id",
-        awaited=frozenset({"offer-received", "done", "abandoned", OFFERED_BY_1_0}),
+        awaited=frozenset({"offer-received", "done", "abandoned", OFFERED_BY_1_0, LEFT_OUT}),
     )
     credential_exchange_1_0 = Topic("issue_credential", exchange="credential_exchange_id", joins=credential_exchange)
     credential_stored = Topic("issue_credential_v2_0_anoncreds", needs="cred_id_stored", exchange="cred_ex_id")

@@ -8,7 +8,7 @@ from typing import Any
 
 from stampede.schema.errors import BadInvitation
 from stampede.schema.invitation_urls import carries_message, expiry, from_url
-from stampede.schema.settings.request_settings import check_placeholders, read_request
+from stampede.schema.settings.request_reader import check_placeholders, read_request
 from stampede.schema.settings.service_settings import MEDIATOR, Service
 from stampede.schema.settings.variable_reader import VariableReader, shown
 

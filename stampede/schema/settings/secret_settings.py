@@ -13,7 +13,7 @@ from typing import Any
 from stampede.schema.masking import Mask
 from stampede.schema.settings.json_values import is_utf8, texts_in
 from stampede.schema.settings.placeholders import SECRET, names_in
-from stampede.schema.settings.request_settings import written_requests
+from stampede.schema.settings.request_reader import written_requests
 from stampede.schema.settings.variable_reader import VariableReader, kind_of, shown
 
 VARIABLE = "stampede_secrets"
@@ -100,7 +100,7 @@ def not_sendable(variables: Mapping[str, Any]) -> list[str]:
     secrets = read_secrets(variables.get(VARIABLE))
     problems = [
         f"{header} uses {VARIABLE}.{name}, which {_UNFIT_WORDS}"
-        for header, text in _headers(variables.get("stampede_services"))
+        for header, text in _headers(variables)
         for name in (used.removeprefix(SECRET) for used in names_in(text) if used.startswith(SECRET))
         if _UNFIT.search(secrets.get(name, ""))
     ]
@@ -116,9 +116,9 @@ def no_token(text: str) -> list[str]:
     return [f"{VARIABLE}.influxdb_token {_UNFIT_WORDS}"] if _UNFIT.search(text) else []
 
 
-def _headers(services: Any) -> Iterator[tuple[str, str]]:
+def _headers(variables: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The headers of all requests: the variable and the value of each."""
-    for where, request in written_requests(services):
+    for where, request in written_requests(variables):
         headers = request.get("headers")
         for name, text in headers.items() if isinstance(headers, Mapping) else ():
             yield f"{where}.headers.{name}", str(text)

@@ -10,18 +10,9 @@ from typing import Any
 from stampede.schema.records import SENT, VERIFIED
 from stampede.schema.settings.placeholders import fill_in as fill_in
 from stampede.schema.settings.placeholders import names_in, pointer_of
-from stampede.schema.settings.request_settings import (
-    KNOWN_VALUES as KNOWN_VALUES,
-)
-from stampede.schema.settings.request_settings import (
-    HttpRequest,
-    ResultRequest,
-    check_keys,
-    check_placeholders,
-    choice,
-    line,
-    read_request,
-)
+from stampede.schema.settings.request_reader import check_keys, check_placeholders, choice, line, read_request
+from stampede.schema.settings.request_settings import KNOWN_VALUES as KNOWN_VALUES
+from stampede.schema.settings.request_settings import HttpRequest, ResultRequest
 from stampede.schema.settings.variable_reader import VariableReader, kind_of, shown
 
 ACKNOWLEDGED = "acknowledged"

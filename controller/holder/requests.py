@@ -1,0 +1,72 @@
+"""What scripts ask of services by name, and what they give for it: told before anything is sent when it cannot be."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from controller.services.answer import scalar_text
+from stampede.schema.errors import BadInput
+from stampede.schema.settings.placeholders import GIVEN
+from stampede.schema.settings.service_settings import Service
+from stampede.schema.settings.variable_reader import kind_of
+
+
+def service_and_request(name: str, services: Mapping[str, Service]) -> tuple[str, str]:
+    """The service, and the name there, of a request as scripts name it: ``portal`` or ``portal.status``. Raises
+    BadInput when there is none."""
+    service, own_name = (name, "") if name in services else name.rpartition(".")[::2]
+    if service not in services or own_name not in services[service].requests:
+        raise unknown_request(name, services.values())
+    return service, own_name
+
+
+def check_given(name: str, wanted: Collection[str], given: Mapping[str, Any]) -> None:
+    """Raise BadInput when a script gives other values than the request ``name`` uses."""
+    for missing in sorted(set(wanted) - given.keys()):
+        raise BadInput(
+            f"the request to {name!r} uses ${{given:{missing}}}, which the script does not give; it must, such as by "
+            f"{missing}=..."
+        )
+    for useless in sorted(given.keys() - set(wanted)):
+        raise BadInput(
+            f"the script gives {useless!r} to the request to {name!r}, which does not use it; it must have "
+            f"${{given:{useless}}} in it"
+        )
+    for key, value in given.items():
+        if not isinstance(value, str | int | float | dict | list):
+            raise BadInput(
+                f"the script gives {key!r} to the request to {name!r} as {kind_of(value)}; it must be a text, a "
+                "number, a list or a dict"
+            )
+
+
+def given_values(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a script gives, by the names of the placeholders: texts, lists and mappings."""
+    return {
+        f"{GIVEN}{name}": value if isinstance(value, dict | list) else scalar_text(value)
+        for name, value in given.items()
+    }
+
+
+def unknown_request(name: str, services: Iterable[Service]) -> BadInput:
+    """The error for a request that no service has."""
+    names = sorted(f"{service.name}.{own}".rstrip(".") for service in services for own in service.requests)
+    nearest = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    has = f"which has {', '.join(names)}" if names else "which has none"
+    return BadInput(
+        f"the script sends the request {name!r}, but it is no request of stampede_services, {has}; 'portal' would be "
+        f"the request of the service portal, 'portal.status' the one that its requests have as status{hint}"
+    )
+
+
+def unknown_service(service: str, known: Iterable[str]) -> BadInput:
+    """The error for a service name that ``stampede_services`` does not have."""
+    names = sorted(known)
+    nearest = difflib.get_close_matches(service, names, n=1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    return BadInput(
+        f"the script asks for the service {service!r}, but stampede_services has {', '.join(names)}{hint}"
+    )
