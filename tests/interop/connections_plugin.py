@@ -93,13 +93,16 @@ SETUP = """
 from acapy_agent.config.provider import ClassProvider
 from acapy_agent.connections.base_manager import BaseConnectionManager
 from acapy_agent.core.profile import Profile
+from acapy_agent.core.protocol_registry import ProtocolRegistry
 
 from connections.v1_0.manager import ConnectionManager
+from connections.v1_0.message_types import MESSAGE_TYPES
 
 
 async def setup(context):
     provider = ClassProvider(ConnectionManager, ClassProvider.Inject(Profile))
     context.injector.bind_provider(BaseConnectionManager, provider)
+    context.inject(ProtocolRegistry).register_message_types(MESSAGE_TYPES)
 """
 PROJECT = """
 [project]

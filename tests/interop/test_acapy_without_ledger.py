@@ -86,12 +86,6 @@ JOURNEYS = [
         PRESENT,
         (*PRESENTED[:-1], "present_proof: request_unmatched"),
     ),
-    Journey(
-        "offer_in_a_format_left_out",
-        issuer("format=vc_di"),
-        RECEIVE,
-        (*CONNECTED, "receive_credential: unsupported_protocol"),
-    ),
     Journey("notice_1", issuer(), RECEIVE + REVOKE, (*RECEIVED, *REVOKED)),
     Journey("notice_1_of_the_thread", issuer(revocation="thread=1"), RECEIVE + REVOKE, (*RECEIVED, *REVOKED)),
     Journey(
