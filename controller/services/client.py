@@ -17,6 +17,7 @@ from controller.services.invitation import Invitation, Json
 from controller.services.polling import pause
 from stampede.machine.trust import tls_context
 from stampede.schema.errors import BadInput, BadInvitation, PresentationUnverified, ServiceRefused, StepError
+from stampede.schema.masking import Mask
 from stampede.schema.settings.placeholders import ANSWER, SECRET
 from stampede.schema.settings.request_settings import ResultRequest
 from stampede.schema.settings.run_settings import Settings
@@ -39,6 +40,7 @@ class HttpServices:
         self._ca_file = settings.ca_file
         self._limit = settings.step_timeout
         self._secrets = {f"{SECRET}{name}": value for name, value in secrets.items()}
+        self._mask = Mask(secrets.values())
         self._targets = Targets(settings.allowed_targets)
         self._tls_contexts: dict[str, ssl.SSLContext] = {}
         self._exchange = Exchange(self._targets)
@@ -125,6 +127,7 @@ class HttpServices:
             self._targets,
             self._tls_contexts[service],
             self._limit,
+            self._mask,
         )
         try:
             yield inquiry

@@ -189,11 +189,11 @@ async def _read(request: Request, response: aiohttp.ClientResponse) -> Answer:
 
 
 def _why(error: BaseException) -> str:
-    """What an error of aiohttp says, without the status that it gives to answers that it cannot read."""
+    """What an error of aiohttp says, in one line, without the status that it gives to answers that it cannot read."""
     if isinstance(error, aiohttp.ClientPayloadError) and error.__cause__:
         error = error.__cause__
     message = getattr(error, "message", None)
-    return (message if isinstance(message, str) else str(error)) or type(error).__name__
+    return " ".join((message if isinstance(message, str) else str(error)).split()) or type(error).__name__
 
 
 def _charset(response: aiohttp.ClientResponse) -> str:

@@ -65,6 +65,7 @@ class Inquiry:
         targets: Targets,
         tls: ssl.SSLContext,
         limit: float,
+        mask: Mask,
     ) -> None:
         self.service = service
         self.answers = Answers()
@@ -73,13 +74,17 @@ class Inquiry:
         self._targets = targets
         self._tls = tls
         self._limit = limit
+        self._values = values
         self._known = ChainMap[str, Any](self.answers, values)  # type: ignore[arg-type]
         self._cookies = cookie_jar()
-        self._hidden = {value for name, value in values.items() if name.startswith(SECRET)}
+        self._mask = mask
+        self._hidden: set[str] = set()
 
     def mask(self) -> Mask:
         """Keeps the secrets out of messages, and what else was sent in headers that hold secrets."""
-        return Mask(self._hidden)
+        if not self._hidden:
+            return self._mask  # made once for all: a service may refuse very often
+        return Mask({value for name, value in self._values.items() if name.startswith(SECRET)} | self._hidden)
 
     async def ask(self, configured: HttpRequest, *, refusing: bool = True) -> Answer:
         """Send a request, and before it those whose answers it uses. ``refusing``: whether a status of 400 or above
@@ -268,7 +273,9 @@ class Inquiry:
         for name, text in headers.items():
             if SECRET_HEADER.search(name.lower()):
                 self._hidden |= {
-                    value for used in names_in(text) if isinstance(value := self._known[used], str) and len(value) > 3
+                    value
+                    for used in names_in(text)
+                    if not used.startswith(SECRET) and isinstance(value := self._known[used], str) and len(value) > 3
                 }
 
 
