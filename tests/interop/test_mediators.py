@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -57,5 +58,7 @@ MEDIATORS: dict[str, Callable[[Deployment], dict[str, Any]]] = {
 @pytest.mark.parametrize("mediator", MEDIATORS)
 def test_a_life_through_a_mediator(mediator: str, web_agents: Deployment) -> None:
     settings = MEDIATORS[mediator](web_agents)
-    played = web_agents.play(mediator, [LIFE], agent_plugins=["reference.didweb_anoncreds"], **settings)
-    played.check(LIFE)
+    asked = ("request_invitation",) if mediator == "invitation_request" else ()
+    life = replace(LIFE, steps=(*asked, *LIFE.steps))
+    played = web_agents.play(mediator, [life], agent_plugins=["reference.didweb_anoncreds"], **settings)
+    played.check(life)
