@@ -44,7 +44,7 @@ def web_agents(deployment: Deployment) -> Deployment:
                 )
             ),
             controllers.add(StockAgent("socket", transports=["ws"])),
-            controllers.add(StockAgent("mediator", "--open-mediation", *public, transports=["http", "ws"])),
+            controllers.add(StockAgent("mediator", "--open-mediation", *public, transports=["ws", "http"])),
         )
         await controllers.give_did_web(verifier)
         await controllers.give_did_web(controllers.agents["mediator"])

@@ -113,6 +113,7 @@ def play(
         "fail_on_errors": False,
         "services": services,
         "reference_services": False,
+        "mediator_pickup": "none",
         "ca_file": str(ca_file),
         "agents": 1,
         "agent_port": free_ports(2),
