@@ -40,9 +40,7 @@ class Phones:
     async def start(self) -> None:
         """Make ready for links. The usual connector has room for 100; the next one would wait for ever."""
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
-        self._session = aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True
-        )
+        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
     async def stop(self) -> None:
         """Switch all phones off."""

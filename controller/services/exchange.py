@@ -87,6 +87,10 @@ class Exchange:
         for _ in range(MAX_REDIRECTS + 1):
             async with await self._open(request, cookies) as response:
                 cookies.update_cookies(response.cookies, response.url)
+                if not 100 <= response.status < 600:
+                    raise ServiceUnreachable(
+                        f"{request.service} answered with the status {response.status:03}, which HTTP does not have"
+                    )
                 if response.status not in REDIRECTS:
                     return await _read(request, response)
                 location = response.headers.get("Location", "")

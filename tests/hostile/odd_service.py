@@ -182,6 +182,8 @@ ODDITIES: dict[str, Oddity] = {
     "bad_chunks": Oddity(http(b"zz\r\nhello", Transfer_Encoding="chunked", Content_Length=""), UNREACHABLE),
     "no_http": Oddity(b"SSH-2.0-OpenSSH_9.6\r\n", UNREACHABLE),
     "bad_status": Oddity(b"HTTP/1.1 abc OK\r\n\r\n", UNREACHABLE),
+    "status_zero": Oddity(http(BODY, "000 Nothing"), UNREACHABLE, "000"),
+    "status_beyond": Oddity(http(BODY, "700 More"), UNREACHABLE, "700"),
     "bad_length": Oddity(http(BODY, Content_Length="-5"), UNREACHABLE),
     "two_lengths": Oddity(http(BODY, Content_Length="5\r\nContent-Length: 7"), UNREACHABLE),
     "long_header": Oddity(http(BODY, X_Long="x" * 100_000), UNREACHABLE),

@@ -143,6 +143,12 @@ def test_the_influxdb_that_points_go_to(variables: dict[str, Any]) -> None:
         ),
         ({"url": "https://i.example.org/", "body": {"a": ["${their_did}"]}}, "uses ${their_did}, which is not known"),
         ({"url": "https://i.example.org/", "headers": {"X-API-Key": "abc"}}, "holds a secret in clear"),
+        ({"url": "https://i.example.org/", "headers": {"Content-Length": "3"}}, "which the HTTP client decides"),
+        ({"url": "https://i.example.org/", "headers": {"transfer-encoding": "chunked"}}, "must be left out"),
+        ({"url": "https://i.example.org/", "method": "CONNECT"}, "must be an HTTP method"),
+        ({"url": "https://i.example.org/${run_id"}, "has '${run_id' with no closing brace"),
+        ({"url": "https://i.example.org/", "body": {"a": ["${holder"]}}, "has '${holder' with no closing brace"),
+        ({"url": "https://i.example.org/", "poll": {"limit": "30000h"}}, "must be at most a year"),
         (
             {"url": "https://i.example.org/", "headers": {"X-Auth-Token": "abc"}},
             "X-Auth-Token holds a secret in clear",

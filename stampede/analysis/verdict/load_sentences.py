@@ -24,7 +24,7 @@ def load_sentence(summary: Summary) -> str:
         text += f", including {rate}"
         if unknown := load.presentations_acknowledged:
             were = wording.number(unknown, "presentation was", "presentations were")
-            text += f". {were} acknowledged only: no result request asked the verifier whether they are valid"
+            text += f". {were} acknowledged only: no result request asked the verifier what it found"
         if sent := load.presentations_sent:
             were = wording.number(sent, "presentation was", "presentations were")
             text += f". {were} sent only: the service's done is sent, so that no acknowledgement was awaited"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from stampede.schema.settings.json_values import not_json
+from stampede.schema.settings.json_values import not_json, texts_in
 from stampede.schema.settings.placeholders import (
     ANSWER,
     GIVEN,
@@ -25,7 +25,7 @@ from stampede.schema.settings.request_settings import (
     ResultRequest,
     ScriptRequest,
 )
-from stampede.schema.settings.shapes import CONTROL, LONGEST_TEXT, Duration
+from stampede.schema.settings.shapes import CONTROL, LONGEST_TEXT, Duration, TooMuch
 from stampede.schema.settings.variable_reader import VariableReader, kind_of, shown
 from stampede.schema.settings.web_address import is_loopback, web_address
 
@@ -34,8 +34,14 @@ MOST_REQUESTS = 10
 RESERVED = frozenset({"connection", "self", "service"})
 """Names that scripts cannot give values by: they are those of parameters."""
 
+_OF_THE_CONNECTION = frozenset(
+    {"connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+"""Headers that say how a message is sent (RFC 9110, 9112), which the HTTP client decides."""
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
 """A token of HTTP (RFC 9110)."""
+_UNCLOSED = re.compile(r"\$\{[^}]{0,40}(?![^}]*\})")
+"""A placeholder without its end."""
 _POINTER = re.compile(r"(/([^~/]|~[01])*)+")
 """A JSON pointer (RFC 6901), but not the empty one."""
 
@@ -94,9 +100,12 @@ def _read_one(
     if len(reader.problems) > told:
         return None
     _check_url(reader, f"{where}.url", request.url)
-    if not re.fullmatch(r"[A-Z]+", request.method):
+    if not re.fullmatch(r"[A-Z]+", request.method) or request.method == "CONNECT":
         reader.complain(f"{where}.method is {request.method!r}; it must be an HTTP method such as POST or GET")
     _check_found_at(reader, where, kind, request.found_at)
+    for text in texts_in(request.texts):
+        if unclosed := _UNCLOSED.search(text):
+            reader.complain(f"{where} has {shown(unclosed[0])} with no closing brace; it must be ${{NAME}}")
     if not is_last:
         return request
     if kind == "result":
@@ -187,6 +196,8 @@ def _read_times(reader: VariableReader, where: str, entry: Mapping[str, Any]) ->
         if name in entry:
             try:
                 times[name] = shape.read(entry[name])
+            except TooMuch as error:
+                reader.complain(f"{where}.{name} is {shown(entry[name])}; it must be {error}")
             except (ValueError, TypeError):
                 reader.complain(f"{where}.{name} is {shown(entry[name])}; it must be {shape.right}")
     return times
@@ -202,6 +213,8 @@ def _read_headers(reader: VariableReader, where: str, entry: Any) -> dict[str, s
     for name, value in entry.items():
         if not isinstance(name, str) or not _HEADER.fullmatch(name):
             reader.complain(f"{where} has the name {shown(name)}; it must be that of an HTTP header, such as Accept")
+        elif name.lower() in _OF_THE_CONNECTION:
+            reader.complain(f"{where} has {name}, which the HTTP client decides; it must be left out")
         elif isinstance(value, bool) or not isinstance(value, str | int | float) or CONTROL.search(str(value)):
             reader.complain(
                 f"{where}.{name} is {kind_of(value)} that cannot be a header's; it must be a text in one line"
