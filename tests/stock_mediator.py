@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import ssl
 import subprocess
@@ -21,6 +22,7 @@ import psutil
 import trustme
 from aiohttp import web
 
+from reference.wallets import create_wallet_folder
 from stampede.machine.ports import HeldPorts
 from stampede.machine.processes import die_with_parent
 
@@ -32,6 +34,8 @@ class StockMediator:
         """``transports``: those of its endpoints; ``wss`` is ``ws`` behind a TLS proxy."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        self._home = create_wallet_folder()
+        """In memory: on a busy disk its SQLite is too slow for ACA-Py, which then loses messages."""
         self._ports = HeldPorts(5)
         self.http_port, self.ws_port, self._admin_port, self._https_port, self.wss_port = range(
             self._ports.first, self._ports.first + 5
@@ -76,7 +80,7 @@ class StockMediator:
                 stderr=log,
                 cwd=self._folder,
                 env=os.environ
-                | {"HOME": str(self._folder), "ACAPY_HOME": str(self._folder), "SSL_CERT_FILE": str(self.ca_file)},
+                | {"HOME": str(self._home), "ACAPY_HOME": str(self._home), "SSL_CERT_FILE": str(self.ca_file)},
                 preexec_fn=die_with_parent,
             )
         deadline = time.monotonic() + 60
@@ -104,6 +108,7 @@ class StockMediator:
                 self.process.wait(5)
             except subprocess.TimeoutExpired:
                 self.kill()
+        shutil.rmtree(self._home)
         self._ports.release()
 
     def admin(self, method: str, path: str, body: Any = None) -> Any:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 import zlib
 from dataclasses import dataclass
@@ -135,6 +136,27 @@ class Host:
     def mend_network(self) -> None:
         """Plug the cable in again."""
         run("ip", "link", "set", self.cable, "up")
+
+    # ----------------------------------------------------------------- NAT
+
+    def hide(self, control_node: str) -> None:
+        """Have nobody reach the host, as behind NAT, but the control node by SSH; its own connections go out."""
+        rules = (
+            "table inet nat { chain input { type filter hook input priority filter; policy drop; "
+            'iifname "lo" accept; ct state established,related accept; meta l4proto icmp accept; '
+            f"ip saddr {control_node} tcp dport 22 accept; }} }}"
+        )
+        run("ip", "netns", "exec", self.machine, "nft", rules)
+
+    def show(self) -> None:
+        """Have the others reach it again."""
+        run("ip", "netns", "exec", self.machine, "nft", "add table inet nat; delete table inet nat")
+
+    def reaches(self, other: Host, port: int) -> bool:
+        """Whether a connection to another host comes about within two seconds."""
+        attempt = f"import socket; socket.create_connection(({other.address!r}, {port}), 2)"
+        words = ("ip", "netns", "exec", self.machine, sys.executable, "-c", attempt)
+        return subprocess.run(words, capture_output=True, check=False).returncode == 0
 
     # ---------------------------------------------------------------- down
 

@@ -1,4 +1,5 @@
-"""``run-test.yml`` on real hosts: every host its share, one start for all, one report; and watched from beside."""
+"""``run-test.yml`` on real hosts that nobody can reach: every host its share, one start for all, one report; and
+watched from beside."""
 
 from __future__ import annotations
 
@@ -41,8 +42,20 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def watched(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Watched:
-    """A run of the three hosts."""
-    folder = tmp_path_factory.mktemp("watched")
+    """A run of the three hosts, which are as behind NAT: holders have their messages over WebSockets."""
+    hidden, services = [fleet[name] for name in LOAD_HOSTS], fleet["services-1"]
+    assert services.reaches(hidden[0], 22)
+    try:
+        for host in hidden:
+            host.hide(fleet.gateway)
+        assert not services.reaches(hidden[0], 22)
+        return run_and_watch(fleet, tmp_path_factory.mktemp("watched"))
+    finally:
+        for host in hidden:
+            host.show()
+
+
+def run_and_watch(fleet: Fleet, folder: Path) -> Watched:
     played: list[Played] = []
 
     def run() -> None:
@@ -73,6 +86,7 @@ def test_three_hosts_make_one_run_and_one_report(fleet: Fleet, watched: Watched)
     assert sorted(summary["hosts"]) == sorted(LOAD_HOSTS)
     assert sum(step["ok"] for step in summary["steps"].values()) > HOLDERS * 8
     assert not any(step["failed"] or step["interrupted"] for step in summary["steps"].values()), played.output
+    assert summary["steps"]["connect_to_mediator"]["ok"] == HOLDERS
 
     journals = {host: unpacked(results / host / "journal.lp.gz").decode() for host in LOAD_HOSTS}
     holders = {host: set(map(int, re.findall(r" holder=(\d+)i", text))) for host, text in journals.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import aiohttp
 from installs import installed, python, virtualenv
 
+from reference.wallets import create_wallet_folder
 from stampede.machine.ports import free_ports
 
 KEY = "interop-admin-key"
@@ -55,8 +57,7 @@ class StockAgent:
 
     async def start(self, folder: Path, webhooks: str, trust: Path, **environment: str) -> None:
         """Returns when it is ready; ``webhooks`` is the URL that its events are posted to."""
-        home = folder / self.name
-        home.mkdir()
+        self._home = home = create_wallet_folder()  # in memory: on a busy disk SQLite is too slow for ACA-Py
         self.log = folder / f"{self.name}.log"
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
@@ -105,6 +106,8 @@ class StockAgent:
         if hasattr(self, "_process") and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
+        if hasattr(self, "_home"):
+            shutil.rmtree(self._home)
 
 
 OLD_VERSIONS = ("0.12.4", "1.0.1")
