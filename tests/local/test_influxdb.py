@@ -78,7 +78,7 @@ class Writer:
             )
         self.journal.write(EventRecord(EventKind.PHASE, "done"), time.time_ns())
 
-    def push(self, server: Influxdb, secret: str = PASSWORD, flush: float = 20) -> PushProcess:
+    def push(self, server: Influxdb, secret: str = PASSWORD, flush: float = 60) -> PushProcess:
         return PushProcess(server, secret, flush, self.folder)
 
     def said(self) -> dict[str, Any]:
