@@ -144,7 +144,7 @@ class Host:
         rules = (
             "table inet nat { chain input { type filter hook input priority filter; policy drop; "
             'iifname "lo" accept; ct state established,related accept; meta l4proto icmp accept; '
-            f"ip saddr {control_node} tcp dport 22 accept; }} }}"
+            f"ip saddr {control_node} tcp dport 22 accept; }}; }}"
         )
         run("ip", "netns", "exec", self.machine, "nft", rules)
 

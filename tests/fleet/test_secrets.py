@@ -72,8 +72,12 @@ class HostInside:
 
     def processes(self, word: str) -> list[Path]:
         """Processes, as folders of /proc, with a word in their command lines."""
-        found = (Path(f"/proc/{pid}") for pid in self._host.processes())
-        return [entry for entry in found if word.encode() in (entry / "cmdline").read_bytes()]
+        found = []
+        for pid in self._host.processes():
+            with contextlib.suppress(OSError):  # it has ended
+                if word.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.append(Path(f"/proc/{pid}"))
+        return found
 
     def sudo(self, command: str) -> str:
         done = self._fleet.ssh(self._host, f"sudo {command}")

@@ -132,7 +132,8 @@ async def holders(
     async with AgentPool(settings, folder, lambda kind, text: told.append(f"{kind}: {text}"), {}) as pool:
         await pool.start()
         wallets = [pool.get(number) for number in settings.load.wallets]
-        await asyncio.gather(*(wallet.connect_to_mediator(mediator.did) for wallet in wallets))
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(wallet.connect_to_mediator(mediator.did) for wallet in wallets))
         yield pool, wallets, told
 
 
@@ -155,7 +156,8 @@ async def test_a_mediator_and_an_agent_that_are_killed_come_back(tmp_path: Path,
             for one, other in ((wallets[0], wallets[1]), (wallets[2], wallets[3])):
                 about = HANDSHAKE | {"mediation_id": one._mediation_id}
                 made = await one._post("/out-of-band/create-invitation", about, auto_accept="true")
-                friends.append((other, await other.accept_invitation(made["invitation"], "friend")))
+                accepting = other.accept_invitation(made["invitation"], "friend")
+                friends.append((other, await asyncio.wait_for(accepting, 60)))
             assert mediator.sockets() == 4
 
             mediator.kill()
