@@ -36,7 +36,7 @@ fleet: setup  ## boot test hosts on this machine, as root; ARGS="--hosts 2" chan
 fleet-down: setup  ## stop the test hosts and remove them completely
 	@.venv/bin/python -m tests.fleet down $(ARGS)
 
-quick: setup-dev  ## run the fast unit tests, in less than two minutes; ARGS="-k holder" goes to pytest
+quick: setup-dev  ## run the fast unit tests, in about three minutes; ARGS="-k holder" goes to pytest
 	@.venv/bin/pytest -n 2 -m "not slow and not fuzz" tests/unit tests/hostile $(ARGS)
 
 fuzz: setup-dev  ## try far more foreign input on every parser than `make test` does; takes minutes
