@@ -234,6 +234,12 @@ def exit_code(measure: Callable[[argparse.Namespace, Path], None], arguments: ar
     return 0
 
 
+def check_linux() -> None:
+    """Raises MeasurementFailed on other systems, where psutil does not know a process's own memory."""
+    if not psutil.LINUX:
+        raise MeasurementFailed("memory is measured on Linux only")
+
+
 def cpu_seconds(process: psutil.Process) -> float:
     """CPU seconds used by a process, user and system, without its children."""
     times = process.cpu_times()

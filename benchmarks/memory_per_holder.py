@@ -13,10 +13,10 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 from local_run import (
     ControllerRun,
     MeasurementFailed,
+    check_linux,
     exit_code,
     reference_services,
     reference_variables,
@@ -58,6 +58,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 def measure(arguments: argparse.Namespace, folder: Path) -> None:
     """Run for each number of holders and print the figures."""
+    check_linux()
     script = folder / "receive_and_wait.py"
     script.write_text(SCRIPT.format(at_once=arguments.at_once), encoding="utf-8")
     figures = []
@@ -128,11 +129,7 @@ def wallet_files(run: ControllerRun) -> int:
 
 def main() -> int:
     """The command."""
-    arguments = parse()
-    if not psutil.LINUX:
-        print("memory is measured on Linux only", file=sys.stderr)
-        return 1
-    return exit_code(measure, arguments)
+    return exit_code(measure, parse())
 
 
 if __name__ == "__main__":

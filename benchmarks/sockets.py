@@ -21,6 +21,7 @@ import psutil
 from local_run import (
     ControllerRun,
     MeasurementFailed,
+    check_linux,
     cpu_seconds,
     exit_code,
     reference_services,
@@ -75,6 +76,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 def measure(arguments: argparse.Namespace, folder: Path) -> None:
     """Run for each number of holders and print the figures."""
+    check_linux()
     agents = arguments.agents or psutil.cpu_count() or 1
     check_limit(max(arguments.holders), agents)
     script = folder / "stay_connected.py"
@@ -192,11 +194,7 @@ def check_limit(holders: int, agents: int) -> None:
 
 def main() -> int:
     """The command."""
-    arguments = parse()
-    if not psutil.LINUX:
-        print("memory is measured on Linux only", file=sys.stderr)
-        return 1
-    return exit_code(measure, arguments)
+    return exit_code(measure, parse())
 
 
 if __name__ == "__main__":
