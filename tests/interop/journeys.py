@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
-import re
 import subprocess
 import sys
 import textwrap
@@ -16,12 +13,13 @@ from typing import Any
 
 import yaml
 from installs import HERE
+from points import journal_lines
 from stock_agents import KEY
 
 from stampede.machine.ports import free_ports
+from stampede.schema.line_protocol import decode
 
 REPOSITORY = HERE.parents[1]
-_TAGS_AND_FIELDS = re.compile(r'([a-z_0-9]+)=("(?:[^"\\]|\\.)*"|[^, ]+)')
 
 CONNECT = 'await holder.connect(s("issuer"))\n'
 RECEIVE = 'issuer = await holder.connect(s("issuer"))\nawait holder.receive_credential(issuer)\n'
@@ -69,7 +67,7 @@ LIFE = Journey(
 class Played:
     """The journal of a run, by journey."""
 
-    def __init__(self, steps: Mapping[str, Sequence[Mapping[str, str]]], output: str) -> None:
+    def __init__(self, steps: Mapping[str, Sequence[Mapping[str, Any]]], output: str) -> None:
         self._steps, self.output = steps, output
 
     def steps(self, journey: str) -> list[str]:
@@ -159,15 +157,12 @@ def _filled_in(value: Any, places: Mapping[str, str]) -> Any:
     return value
 
 
-def _journal(results: Path, names: Sequence[str]) -> dict[str, list[dict[str, str]]]:
-    found: dict[str, list[dict[str, str]]] = {}
+def _journal(results: Path, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Tags and fields of each step, by the name of the holder's journey."""
+    found: dict[str, list[dict[str, Any]]] = {}
     for path in results.glob("*/*/journal.lp.gz"):
-        for line in gzip.decompress(path.read_bytes()).decode().splitlines():
+        for line in journal_lines(path):
             if line.startswith("step,"):
-                step = {name: _plain(value) for name, value in _TAGS_AND_FIELDS.findall(line.replace("\\ ", " "))}
-                found.setdefault(names[int(step["holder"].rstrip("i"))], []).append(step)
+                point = decode(line.rstrip("\n"))
+                found.setdefault(names[int(point.fields["holder"])], []).append({**point.tags, **point.fields})
     return found
-
-
-def _plain(value: str) -> str:
-    return str(json.loads(value)) if value.startswith('"') else value
