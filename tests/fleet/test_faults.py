@@ -191,7 +191,7 @@ def test_a_disk_that_is_full(broken: Faulty) -> None:
     assert "Host load-2 finished, but reported: the journal" in results.findings
     assert "UTC: No space left on device; records not in it yet: " in results.findings
     (loss,) = (loss for loss in results.summary["losses"] if loss["host"] == "load-2" and loss["kind"] == "records")
-    assert loss["number"] > 5 and loss["text"] in results.findings and broken.output.count(loss["text"]) >= 2
+    assert loss["number"] > 0 and loss["text"] in results.findings and broken.output.count(loss["text"]) >= 2
 
 
 # ------------------------------------------------------------ the control node

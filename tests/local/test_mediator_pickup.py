@@ -55,6 +55,16 @@ async def status_of(phone: BarePhone) -> dict[str, Any]:
     return answer
 
 
+async def until_kept(phone: BarePhone, count: int) -> None:
+    """Return when the mediator keeps so many messages: it acts on what it is told when it comes to it."""
+    for _ in range(100):
+        kept = (await status_of(phone))["message_count"]
+        if kept == count:
+            return
+        await asyncio.sleep(0.1)
+    pytest.fail(f"the mediator keeps {kept} messages, not {count}")
+
+
 async def test_public_did_names_https_first_and_a_socket(reference: ReferenceServices, phone: BarePhone) -> None:
     place = f"localhost:{reference.port}/mediator/didcomm"
     assert phone.endpoints == {"https": f"https://{place}", "wss": f"wss://{place}"}
@@ -80,7 +90,7 @@ async def test_live_delivery(phone: BarePhone) -> None:
     assert (status["@type"], status["message_count"], status["live_delivery"]) == (f"{PICKUP}status", 0, True)
     await phone.is_sent(*TEN)
     assert await all_contents(phone, 10) == TEN
-    assert (await status_of(phone))["message_count"] == 0
+    await until_kept(phone, 0)
 
 
 async def test_what_is_not_acknowledged_is_given_again(phone: BarePhone) -> None:
@@ -91,12 +101,13 @@ async def test_what_is_not_acknowledged_is_given_again(phone: BarePhone) -> None
     await phone.close()
 
     await phone.open()
+    await until_kept(phone, 8)
     status = await phone.ask("messagepickup/2.0/live-delivery-change", live_delivery=True)
     assert status["message_count"] == 8
     assert status["longest_waited_seconds"] >= 0 and status["total_bytes"] > 0
     await phone.tell("messagepickup/2.0/delivery-request", limit=5)
     assert await all_contents(phone, 5) == sorted(one["content"] for opened in seen[2:7] for one in opened.values())
-    assert (await status_of(phone))["message_count"] == 3
+    await until_kept(phone, 3)
     await phone.tell("messagepickup/2.0/delivery-request", limit=5)
     assert await all_contents(phone, 3) == sorted(one["content"] for opened in seen[7:] for one in opened.values())
     empty = await phone.ask("messagepickup/2.0/delivery-request", limit=5)
@@ -108,7 +119,7 @@ async def test_what_is_not_acknowledged_is_given_again(phone: BarePhone) -> None
 async def test_without_live_delivery_nothing_comes_unasked(phone: BarePhone) -> None:
     assert (await status_of(phone))["live_delivery"] is False
     await phone.is_sent(*TEN)
-    assert (await status_of(phone))["message_count"] == 10, "a message came, or is not kept"
+    await until_kept(phone, 10)
     assert (await status_of(phone))["message_count"] == 10
     await phone.tell("messagepickup/2.0/delivery-request", limit=100)
     assert await all_contents(phone, 10) == TEN
@@ -117,6 +128,7 @@ async def test_without_live_delivery_nothing_comes_unasked(phone: BarePhone) -> 
 async def test_messages_for_a_key_are_asked_for_by_this_key(phone: BarePhone) -> None:
     await status_of(phone)
     await phone.is_sent("one")
+    await until_kept(phone, 1)
     for key, count in ((phone.pairwise, 1), (did_key(phone.pairwise), 1), ("did:key:zNothing", 0), (TEN[0], 0)):
         status = await phone.ask("messagepickup/2.0/status-request", recipient_key=key)
         assert (status["message_count"], status["recipient_key"]) == (count, key)
@@ -137,8 +149,7 @@ async def test_pickup_by_post(phone: BarePhone) -> None:
     refused = await phone.ask("messagepickup/2.0/live-delivery-change", live_delivery=True)
     assert refused["description"]["code"] == "e.m.live-mode-not-supported"
     await phone.is_sent(*TEN)
-    status = await phone.ask("messagepickup/2.0/status-request")
-    assert status["message_count"] == 10
+    await until_kept(phone, 10)
     first = await phone.unpack(await phone.ask("messagepickup/2.0/delivery-request", limit=3))
     again = await phone.unpack(await phone.ask("messagepickup/2.0/delivery-request", limit=3))
     assert list(first) == list(again), "messages were forgotten before they were acknowledged"
@@ -152,7 +163,10 @@ async def test_pickup_by_post(phone: BarePhone) -> None:
 async def test_by_post_each_word_brings_one_message(phone: BarePhone) -> None:
     await phone.close()
     await phone.is_sent("one", "two")
-    came = [await phone.ask("trust_ping/1.0/ping", response_requested=False) for _ in range(2)]
+    came: list[dict[str, Any]] = []
+    while len(came) < 2:
+        if message := await phone.tell("trust_ping/1.0/ping", response_requested=False):
+            came.append(message)
     assert sorted(one["content"] for one in came) == ["one", "two"]
     await phone.open()
 
@@ -172,7 +186,7 @@ async def test_mediator_tells_sockets_and_messages_that_wait(reference: Referenc
     assert before["sockets"] >= 1
     await status_of(phone)
     await phone.is_sent("one")
-    await status_of(phone)
+    await until_kept(phone, 1)
     after = await asyncio.to_thread(now)
     assert after["waiting"] == before["waiting"] + 1
     assert after["dropped"] == 0
