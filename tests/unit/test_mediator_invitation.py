@@ -151,6 +151,25 @@ def test_phones_are_told_that_an_invitation_has_no_websocket(mediated: Any) -> N
     )
 
 
+@pytest.mark.parametrize(
+    ("services", "problem", "said"),
+    [
+        (["did:web:localhost"], "", []),
+        (["did:web:localhost", INVITATION["services"][0]], "it has none", []),
+        (["did:web:localhost"], "it has none", ["did:web:localhost, which cannot be used: it has none"]),
+    ],
+)
+def test_the_endpoints_of_a_did_in_an_invitation_are_those_of_its_document(
+    mediated: Any, monkeypatch: pytest.MonkeyPatch, services: list[Any], problem: str, said: list[str]
+) -> None:
+    monkeypatch.setattr("stampede.prepare.preflight.mediator_problem", lambda did, *_, **__: problem if did else "")
+    pickup = "http" if len(services) > 1 else "websocket"
+    settings = mediated(url_of(INVITATION | {"services": services})) | {"stampede_mediator_pickup": pickup}
+    without_probes = {"issuer": {"invitation": {"url": "https://${run_id}.localhost/"}}}
+    told = probe(Settings.from_variables(settings | {"stampede_services": without_probes}))
+    assert told == [f"stampede_mediator_invitation leads to {each}" for each in said]
+
+
 class Mediated(SimulatedWallet):
     """Notes by what it was told to connect to the mediator."""
 
