@@ -142,9 +142,11 @@ class Phone:
         await self.go()
         await self._correspondence.end()
 
-    def restored(self, connection_id: str, url: str, keys: frozenset[str]) -> None:
-        """The agent was started anew, and this mediator had granted mediation before."""
+    def restored(self, connection_id: str, url: str, keys: frozenset[str], *, is_away: bool = False) -> None:
+        """The agent was started anew, and this mediator had granted mediation before. ``is_away``: the app was in
+        the background then, and stays there."""
         self._is_mediated = self._may_wait = True
+        self._is_away |= is_away
         self.meet(connection_id, url, keys)
         self._met().is_missed()
 

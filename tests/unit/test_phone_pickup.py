@@ -22,6 +22,7 @@ from pickup_mediator import (
 )
 
 from controller.pickup import correspondence, link, phone
+from controller.pickup import phones as phones_module
 from controller.pickup.correspondence import DELIVERY, STATUS
 from controller.pickup.link import LinkFailed
 from controller.pickup.phone import Handover
@@ -310,6 +311,31 @@ async def test_a_mediator_that_is_not_there_is_told(mode: str) -> None:
         assert phones.state()["wanted"] == 0
         with pytest.raises(LinkFailed, match="no mediator yet"):
             await phone.come()
+
+
+async def test_after_a_restart_each_phone_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One was away and stays so; the mediator of another cannot be found at first; one is needed before its turn."""
+    monkeypatch.setattr(phones_module, "RETRIED", 0.1)
+    async with small_mediator("live") as mediator, all_phones("websocket") as phones:
+        failures = [RuntimeError("its DID cannot be resolved")]
+
+        async def restore(wallet_id: str) -> None:
+            if wallet_id == "lost" and failures:
+                raise failures.pop()
+            agent = HoldersAgent("ws" + mediator.url)
+            agent.phone = phones.get(wallet_id) or phones.add(wallet_id, agent)
+            agent.phone.restored("c", agent.url, frozenset({KEY}), is_away=wallet_id == "away")
+
+        phones.restore(["lost", "away", "other", "removed"], restore)
+        await phones.remove("removed")
+        await phones.restored("other")
+        assert phones.get("other") is not None
+        await until(lambda: mediator.sockets and phones.state()["open"] == 2)
+        away, removed = phones.get("away"), phones.get("removed")
+        assert away is not None and removed is None and not failures
+        assert counts(phones.figures) == {"reconnected": 2}
+        await asyncio.wait_for(away.come(), 20)
+        assert phones.state()["open"] == 3
 
 
 async def test_what_cannot_be_sent_is_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
