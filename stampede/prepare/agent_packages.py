@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import re
 import shutil
 import tempfile
 import tomllib
@@ -35,7 +36,9 @@ MOST_BYTES = 100_000_000
 LEFT_OUT = frozenset({".git", ".venv", "venv", "__pycache__", "build", "dist", "node_modules", ".mypy_cache"})
 """Names within a folder that are no part of a package."""
 KEPT = 20
-"""Wheels of folders that are kept, the newest."""
+"""Wheels that are kept beside those in use, the newest."""
+_LOGIN = re.compile(r"://[^/\s@]*@")
+"""In a URL; all of it may be a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def package_problems(variables: Mapping[str, Any], repository: Path) -> list[str
     for entry in entries:
         try:
             if problem := _problem(entry, repository):
-                problems.append(f"{VARIABLE} has {shown(entry)}, {problem}")
+                problems.append(f"{VARIABLE} has {shown(_LOGIN.sub('://***@', entry))}, {problem}")
         except BadInput as error:  # a path that none can be
             problems += error.sentences
     if entries and not plugins and not problems:
@@ -87,8 +90,8 @@ def built_packages(entries: Sequence[str], repository: Path, cache: Path) -> lis
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        packages = [_ready(entry, repository, cache) for entry in entries]
-        _forget_old(cache)
+        packages = [_readable(entry, repository, cache) for entry in entries]
+        _forget_old(cache, KEPT + len(packages))
     names = [package.name for package in packages]
     for place, package in enumerate(packages):
         if (first := names.index(package.name)) != place:
@@ -106,7 +109,7 @@ def _problem(entry: str, repository: Path) -> str:
             requirement = Requirement(entry)
         except InvalidRequirement:
             return f"which is no package; {RIGHT}"
-        if requirement.url and "@" in requirement.url.partition("://")[2].partition("/")[0]:
+        if requirement.url and _LOGIN.search(requirement.url):
             return "whose URL holds a login; it must be without, for pip has a configuration of its own for logins"
         return ""
     try:
@@ -137,8 +140,17 @@ def _is_path(entry: str) -> bool:
     return entry.startswith((".", "/", "~")) or ("@" not in entry and ("/" in entry or entry.endswith(".whl")))
 
 
-def _ready(entry: str, repository: Path, cache: Path) -> AgentPackage:
+def _readable(entry: str, repository: Path, cache: Path) -> AgentPackage:
     """A package as pip takes it. Raises BadInput."""
+    try:
+        return _ready(entry, repository, cache)
+    except OSError as error:
+        reason = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        raise BadInput(f"{VARIABLE} has {shown(entry)}, which cannot be read ({reason}); {RIGHT}") from None
+
+
+def _ready(entry: str, repository: Path, cache: Path) -> AgentPackage:
+    """The same. Raises OSError too."""
     if not _is_path(entry):
         requirement = Requirement(entry)
         name, digest = canonicalize_name(requirement.name), _digest(entry.encode())
@@ -194,10 +206,22 @@ def _copied(entry: str, folder: Path, copy: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, within: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """All files of a package, also those behind links to folders, unless these are ``within`` each other."""
+    real = folder.resolve()
+    if real in within:
+        return
     for path, folders, names in folder.walk():
-        folders[:] = [name for name in folders if name not in LEFT_OUT and not name.endswith(".egg-info")]
-        yield from (file for name in names if (file := path / name).is_file())
+        folders[:] = [name for name in folders if _is_part(name)]
+        for file in (path / name for name in names):
+            if file.is_file():
+                yield file
+            elif file.is_dir() and _is_part(file.name):  # a link, which walk() does not follow
+                yield from _files(file, within | {real})
+
+
+def _is_part(folder: str) -> bool:
+    return folder not in LEFT_OUT and not folder.endswith(".egg-info")
 
 
 def _has_what_it_needs(source: Path) -> bool:
@@ -218,7 +242,7 @@ def _digest(*parts: bytes) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-def _forget_old(cache: Path) -> None:
+def _forget_old(cache: Path, kept: int) -> None:
     wheels = sorted(cache.glob("*/*.whl"), key=lambda wheel: wheel.parent.stat().st_mtime, reverse=True)
-    for stale in wheels[KEPT:]:
+    for stale in wheels[kept:]:
         shutil.rmtree(stale.parent)
