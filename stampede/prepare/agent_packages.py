@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -36,7 +36,7 @@ MOST_BYTES = 100_000_000
 LEFT_OUT = frozenset({".git", ".venv", "venv", "__pycache__", "build", "dist", "node_modules", ".mypy_cache"})
 """Names within a folder that are no part of a package."""
 KEPT = 20
-"""Wheels that are kept beside those in use, the newest."""
+"""Wheels that are kept, the newest; more if more are in use."""
 _LOGIN = re.compile(r"://[^/\s@]*@")
 """In a URL; all of it may be a token."""
 
@@ -72,6 +72,8 @@ def package_problems(variables: Mapping[str, Any], repository: Path) -> list[str
                 problems.append(f"{VARIABLE} has {shown(_LOGIN.sub('://***@', entry))}, {problem}")
         except BadInput as error:  # a path that none can be
             problems += error.sentences
+    if not problems:
+        problems += _twice((entry, _known_name(entry, repository)) for entry in entries)
     if entries and not plugins and not problems:
         problems.append(
             f"{VARIABLE} has {shown(entries[0])}, but {PLUGINS} names no plugin; it must name those that ACA-Py is "
@@ -91,15 +93,36 @@ def built_packages(entries: Sequence[str], repository: Path, cache: Path) -> lis
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         packages = [_readable(entry, repository, cache) for entry in entries]
-        _forget_old(cache, KEPT + len(packages))
-    names = [package.name for package in packages]
-    for place, package in enumerate(packages):
-        if (first := names.index(package.name)) != place:
-            raise BadInput(
-                f"{VARIABLE} has {shown(package.entry)}, which is the package {package.name}, as is "
-                f"{shown(packages[first].entry)}; it must be there once"
-            )
+        _forget_old(cache, max(KEPT, len(packages)))
+    if problems := list(_twice((package.entry, package.name) for package in packages)):
+        raise BadInput(*problems)
     return packages
+
+
+def _twice(packages: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """A sentence for each entry with the name of an earlier one."""
+    first: dict[str, str] = {}
+    for entry, name in packages:
+        if name and name in first:
+            yield (
+                f"{VARIABLE} has {shown(entry)}, which is the package {name}, as is {shown(first[name])}; it must be "
+                "there once"
+            )
+        first.setdefault(name, entry)
+
+
+def _known_name(entry: str, repository: Path) -> str:
+    """The name of a package; empty where it takes building it to know."""
+    if not _is_path(entry):
+        return canonicalize_name(Requirement(entry).name)
+    path = user_path(VARIABLE, entry, repository)
+    if path.is_file():
+        return _name(path)
+    try:
+        project = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8"))
+        return canonicalize_name(project["project"]["name"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""
 
 
 def _problem(entry: str, repository: Path) -> str:

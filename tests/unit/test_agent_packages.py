@@ -152,6 +152,19 @@ class TestBuilding:
         with pytest.raises(BadInput, match=r"'test.ONE==1', which is the package test-one, as is '"):
             built_packages([str(source), "test.ONE==1"], REPOSITORY, tmp_path / "cache")
 
+    @pytest.mark.parametrize(
+        "entries",
+        [("Foo_Bar==1", "foo-bar"), ("p-1.0-py3-none-any.whl", "P>=1"), (PLUGIN, f"./{PLUGIN}")],
+    )
+    def test_one_that_is_there_twice_is_told_before_it_is_built(
+        self, entries: tuple[str, str], tmp_path: Path
+    ) -> None:
+        with zipfile.ZipFile(tmp_path / "p-1.0-py3-none-any.whl", "w"):
+            pass
+        (tmp_path / "tests").symlink_to(REPOSITORY / "tests")
+        (sentence,) = problems(*entries, folder=tmp_path)
+        assert f"has {entries[1]!r}, which is the package " in sentence and sentence.endswith("it must be there once")
+
     def test_a_folder_behind_a_link_is_part_of_it(self, tmp_path: Path) -> None:
         source = plugin_folder(tmp_path / "source", "one", "")
         (source / "one").rename(tmp_path / "elsewhere")

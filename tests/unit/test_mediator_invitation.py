@@ -102,6 +102,14 @@ def test_without_an_invitation_there_is_none(mediated: Any, value: Any) -> None:
             url_of(INVITATION | {"services": [{"serviceEndpoint": "https://elsewhere.example.net"}]}),
             "', but elsewhere.example.net is not among the hosts that may be loaded",
         ),
+        (url_of(INVITATION | {"handshake_protocols": "x"}), "without handshake_protocols that holders speak"),
+        (url_of(INVITATION | {"handshake_protocols": [5]}), "without handshake_protocols that holders speak"),
+        (url_of(INVITATION | {"services": []}), "carries an invitation without a service; it must name a DID, or"),
+        (url_of(INVITATION | {"services": "x"}), "carries an invitation without a service"),
+        (url_of(ELDER | {"serviceEndpoint": None}, "c_i"), "carries an invitation without a service"),
+        (url_of(INVITATION | {"services": [{"serviceEndpoint": "ftp://localhost"}]}), " to ftp://localhost; it must"),
+        (INVITATION, " is a mapping with an invitation in it; it must be the URL that carries the invitation in"),
+        ({"url": url_of(INVITATION)}, " is a mapping with an invitation in it; it must be the URL that carries"),
         ("ftp://m.example.org", ".url is 'ftp://m.example.org'; it must be a URL"),
         ("http://m.example.org", ".url is 'http://m.example.org'; it must start with https://"),
         ("https://m.example.org/i", ".url is 'https://m.example.org/i', but m.example.org is not among the hosts"),
@@ -149,6 +157,13 @@ def test_phones_are_told_that_an_invitation_has_no_websocket(mediated: Any) -> N
         "stampede_mediator_invitation leads to http://localhost:9000, but stampede_mediator_pickup is websocket; one "
         "must start with ws or wss"
     )
+
+
+@pytest.mark.parametrize(
+    "message", [INVITATION | {"services": ["did:sov:abc"]}, {"@type": ELDER["@type"], "did": "did:sov:abc"}]
+)
+def test_of_a_did_only_the_agents_can_tell(mediated: Any, message: Any) -> None:
+    assert check_variables(mediated(url_of(message))) == []
 
 
 @pytest.mark.parametrize(
