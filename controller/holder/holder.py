@@ -57,6 +57,7 @@ class Holder:
         """The names under which connections were to be kept, whether they came about or not."""
         self.credentials: dict[str, list[Credential]] = {}
         self._answers: dict[str, dict[str, Any]] = {}
+        self._has_asked_mediator = False
 
     # ------------------------------------------------------------------ steps
 
@@ -67,6 +68,7 @@ class Holder:
         have to be requested by HTTPS first; without either this does nothing. Connections made afterwards are routed
         through the mediator.
         """
+        self._has_asked_mediator = True
         settings = self.context.settings
         mediator: str | Json | None = settings.mediator_did
         if (known := settings.mediator_invitation) and not mediator:
@@ -156,6 +158,7 @@ class Holder:
         has is processed as it is. When the invitation leads to a connection that there is, that one is returned.
         """
         self._to_connect.add(name or service)
+        self._check_reachable("connect")
         if invitation is None:
             invitation = await self.request_invitation(service)
             if invitation is None:
@@ -199,6 +202,7 @@ class Holder:
         """
         if isinstance(connection, str):
             if invitation is None and self._is_offered_by_invitation(connection):
+                self._check_reachable("receive_credential")
                 invitation = await self.request_invitation(connection)
                 if invitation is None:
                     return None
@@ -236,7 +240,7 @@ class Holder:
 
     async def present_proof(
         self,
-        verifier: Connection | str,
+        verifier: Connection | str | None,
         invitation: Json | None = None,
         self_attested: Mapping[str, Any] | None = None,
     ) -> None:
@@ -252,9 +256,10 @@ class Holder:
         """
         known = self.context.settings.self_attested
         self.wallet.self_attested = {**known, **string_values(self_attested or {})}
-        if isinstance(verifier, Connection):
+        if not isinstance(verifier, str):
             await self._present_over_connection(verifier)
             return
+        self._check_reachable("present_proof")
         if invitation is None:
             invitation = await self.request_invitation(verifier)
             if invitation is None:
@@ -262,10 +267,11 @@ class Holder:
         await self._present_on_invitation(verifier, invitation)
 
     @step("present_proof")
-    async def _present_over_connection(self, verifier: Connection, timed: TimedStep | None = None) -> None:
-        send_only = self._is_done_when_sent(verifier.service)
-        presentation = await (self.wallet.send_proof_to if send_only else self.wallet.present_proof_to)(verifier)
-        await self._await_verdict(timed, presentation, verifier)
+    async def _present_over_connection(self, verifier: Connection | None, timed: TimedStep | None = None) -> None:
+        kept = self._connection(verifier)
+        send_only = self._is_done_when_sent(kept.service)
+        presentation = await (self.wallet.send_proof_to if send_only else self.wallet.present_proof_to)(kept)
+        await self._await_verdict(timed, presentation, kept)
 
     @step("present_proof")
     async def _present_on_invitation(self, verifier: str, invitation: Json, timed: TimedStep | None = None) -> None:
@@ -387,6 +393,16 @@ class Holder:
             raise BadInput(
                 f"the script calls holder.{method}(), but stampede_mediator_pickup is none; it must be websocket or "
                 "http"
+            )
+        self._check_reachable(method)
+
+    def _check_reachable(self, method: str) -> None:
+        """Raise BadInput for a phone whom nobody could answer, since the script has asked no mediator."""
+        if self.context.settings.has_phones and not self._has_asked_mediator:
+            raise BadInput(
+                f"the script calls holder.{method}() before holder.connect_to_mediator(); with "
+                f"stampede_mediator_pickup {self.context.settings.mediator_pickup} holders are reached through their "
+                "mediator only"
             )
 
     def _is_offered_by_invitation(self, service: str) -> bool:

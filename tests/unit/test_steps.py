@@ -71,6 +71,36 @@ def test_only_phones_go_to_the_background(play: Play, method: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("disconnect", ()),
+        ("reconnect", ()),
+        ("connect", ("issuer",)),
+        ("receive_credential", ("issuer",)),
+        ("present_proof", ("verifier",)),
+    ],
+)
+def test_phones_connect_to_their_mediator_first(play: Play, method: str, arguments: tuple[str, ...]) -> None:
+    async def script(holder: Holder) -> None:
+        await getattr(holder, method)(*arguments)
+        await holder.connect_to_mediator()
+
+    assert str(play(script, holders=1, mediator_pickup="http").bad_input) == (
+        f"the script calls holder.{method}() before holder.connect_to_mediator(); with stampede_mediator_pickup http "
+        "holders are reached through their mediator only"
+    )
+
+
+def test_nothing_is_presented_over_a_connection_that_did_not_come_about(play: Play) -> None:
+    async def script(holder: Holder) -> None:
+        await holder.present_proof(None)
+        await holder.receive_credential(None)
+
+    run = play(script, holders=1, on_failure="continue")
+    assert (run.bad_input, run.figures.errors) == (None, {"no_connection": 2})
+
+
 def test_a_declared_step_keeps_its_name_and_documentation() -> None:
     assert Holder.ping.__name__ == "ping"
     assert "RFC 0048" in (Holder.ping.__doc__ or "")
