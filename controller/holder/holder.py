@@ -9,7 +9,15 @@ from typing import Any
 
 from controller.agents.wallet import Connection, Credential, Presentation, Wallet
 from controller.holder.context import HolderContext
-from controller.holder.requests import check_given, given_values, service_and_request, unknown_service
+from controller.holder.requests import (
+    check_dict,
+    check_given,
+    check_invitation,
+    check_text,
+    given_values,
+    service_and_request,
+    unknown_service,
+)
 from controller.holder.step import TimedStep, declared_steps, step
 from controller.load.think_time import think_time
 from controller.services.interface import Verdict, string_values
@@ -157,6 +165,7 @@ class Holder:
         It is kept under ``name``, or else the service's name. An ``invitation`` that the script already
         has is processed as it is. When the invitation leads to a connection that there is, that one is returned.
         """
+        check_invitation("connect", invitation)
         self._to_connect.add(name or service)
         self._check_reachable("connect")
         if invitation is None:
@@ -187,6 +196,8 @@ class Holder:
         ``filters`` say by which definition, such as ``{"cred_def_id": "..."}`` or ``{"schema_name": "membership"}``.
         The issuer answers with an offer: ``receive_credential`` awaits it.
         """
+        check_dict("propose_credential", "attributes", attributes, 'a dict such as {"name": "Ada"}', of_texts=True)
+        check_dict("propose_credential", "filters", filters or {}, 'a dict such as {"cred_def_id": "..."}')
         await self.wallet.propose_credential(
             self._connection(connection), string_values(attributes), filters or {}, comment
         )
@@ -200,6 +211,7 @@ class Holder:
         is requested by HTTPS and accepted; an ``invitation`` that the script already has is accepted as it is. The
         credential is then kept under the service's name.
         """
+        check_invitation("receive_credential", invitation)
         if isinstance(connection, str):
             if invitation is None and self._is_offered_by_invitation(connection):
                 self._check_reachable("receive_credential")
@@ -235,6 +247,8 @@ class Holder:
         ``request`` is one of AnonCreds, with ``requested_attributes`` and ``requested_predicates``. The verifier
         answers with its own request: ``present_proof`` over the connection answers that.
         """
+        right = 'a dict such as {"requested_attributes": {"name": {"name": "name"}}}'
+        check_dict("propose_presentation", "request", request, right)
         proposed = {"name": "proof", "version": "1.0", "requested_attributes": {}, "requested_predicates": {}}
         await self.wallet.propose_presentation(self._connection(connection), proposed | dict(request), comment)
 
@@ -254,6 +268,9 @@ class Holder:
         ``self_attested`` are values, by the names of their attributes, for what the verifier takes without a
         credential and no credential has; ``stampede_self_attested`` has those for all steps.
         """
+        check_invitation("present_proof", invitation)
+        right = 'a dict such as {"nickname": "Ada"}'
+        check_dict("present_proof", "self_attested", self_attested or {}, right, of_texts=True)
         known = self.context.settings.self_attested
         self.wallet.self_attested = {**known, **string_values(self_attested or {})}
         if not isinstance(verifier, str):
@@ -343,6 +360,7 @@ class Holder:
     @step("send_message")
     async def send_message(self, connection: Connection | str | None, text: str) -> None:
         """Send a basic message (RFC 0095) over a kept connection; done when the agent has taken it."""
+        check_text("send_message", "text", text)
         await self.wallet.send_message(self._connection(connection), text)
 
     @step("discover_features")
@@ -351,6 +369,7 @@ class Holder:
 
         ``match`` is a protocol identifier, in which a trailing ``*`` stands for anything.
         """
+        check_text("discover_features", "match", match)
         return await self.wallet.discover_features(self._connection(connection), match)
 
     def step(self, name: str, service: str = "") -> TimedStep:
