@@ -80,7 +80,7 @@ async def end(request: web.Request) -> web.Response:
 
 async def restore(request: web.Request) -> web.Response:
     """The agent was started anew; ``away`` has the ids of the wallets whose app is in the background."""
-    await restore_phones(request["context"].root_profile, frozenset((await request.json())["away"]))
+    await restore_phones(request["context"].profile, frozenset((await request.json())["away"]))
     return web.json_response({})
 
 
