@@ -74,7 +74,7 @@ def package_problems(variables: Mapping[str, Any], repository: Path) -> list[str
             problems += error.sentences
     if not problems:
         problems += _twice((entry, _known_name(entry, repository)) for entry in entries)
-    if entries and not plugins and not problems:
+    if entries and isinstance(plugins, list | tuple) and not plugins and not problems:
         problems.append(
             f"{VARIABLE} has {shown(entries[0])}, but {PLUGINS} names no plugin; it must name those that ACA-Py is "
             "to load, by their modules"

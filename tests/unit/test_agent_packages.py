@@ -199,8 +199,11 @@ class TestBuilding:
     def test_a_version_that_does_not_go_with_the_agents(self, tmp_path: Path) -> None:
         source = plugin_folder(tmp_path / "source", "one", "", needs='["aiohttp<3"]')
         packages = built_packages([str(source)], REPOSITORY, tmp_path)
-        with pytest.raises(BadInput, match=r"which cannot be installed beside the packages of .*: .*test-one"):
+        with pytest.raises(
+            BadInput, match=r"which cannot be installed beside the packages of .*: .*test-one"
+        ) as raised:
             build_overlay(packages, sys.executable, CONSTRAINTS, tmp_path)
+        assert "; test-one 1.0 depends on aiohttp<3; The user requested (constraint) aiohttp==" in str(raised.value)
         assert not list(tmp_path.glob("overlay-*"))
 
 
