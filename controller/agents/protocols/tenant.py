@@ -12,7 +12,7 @@ from controller.agents.remote_phone import RemotePhone
 from controller.services.invitation import Json
 from stampede.schema.errors import StepError, StepTimeout
 
-AWAY = "; the holder is disconnected from its mediator, where messages wait until holder.reconnect()"
+AWAY = " (the holder is disconnected from its mediator, where messages wait until holder.reconnect())"
 
 
 class Tenant:
