@@ -67,9 +67,14 @@ def _chosen(services: list[Any], schemes: Sequence[str]) -> Any:
     """The service with the most preferred transport; a DID, whose endpoint only the agent finds, is preferred."""
     ranked = [(rank, service) for service in services if (rank := _rank(service, schemes)) is not None]
     if not ranked:
+        why = (
+            "for which agents have no transport"
+            if schemes == SCHEMES
+            else "which stampede_mediator_pickup does not use"
+        )
         raise BadInvitation(
-            f"the invitation's services are at {', '.join(endpoints(services))}, for which agents have no transport; "
-            f"it must be one of {', '.join(schemes)}"
+            f"the invitation's services are at {', '.join(endpoints(services))}, {why}; it must be one of "
+            f"{', '.join(schemes)}"
         )
     return min(ranked, key=lambda each: each[0])[1]
 

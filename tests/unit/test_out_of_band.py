@@ -121,6 +121,13 @@ def test_services_without_a_known_transport_are_refused() -> None:
         for_agent(INVITATION | {"services": [service("smtp://a")]})
 
 
+def test_a_mediator_without_the_transport_of_phones_is_refused_with_the_setting() -> None:
+    with pytest.raises(
+        BadInvitation, match=r"are at https://a, which stampede_mediator_pickup does not use; .* wss, ws"
+    ):
+        for_agent(INVITATION | {"services": [service("https://a")]}, ("wss", "ws"))
+
+
 def test_services_get_the_form_that_acapy_reads() -> None:
     odd = {"recipientKeys": [KEY], "routingKeys": None, "serviceEndpoint": {"uri": "https://a", "accept": []}}
     (made,) = for_agent(INVITATION | {"services": [odd]})["services"]
