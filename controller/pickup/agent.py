@@ -156,7 +156,7 @@ async def _address(
 
 
 def _fitting(targets: list[Any], mode: str) -> Any | None:
-    return next((target for target in targets if (target.endpoint or "").startswith(SCHEMES[mode])), None)
+    return next((target for target in targets if (target.endpoint or "").lower().startswith(SCHEMES[mode])), None)
 
 
 async def be_answered_through_mediator(profile: Profile, record: Any) -> None:
