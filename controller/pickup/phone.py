@@ -152,6 +152,15 @@ class Phone:
         """Send the mediator a message and return its answer; None when none comes within PATIENCE."""
         return await self._correspondence.ask_by(message, PATIENCE)
 
+    def follow(self, update: dict[str, Any]) -> None:
+        """The agent sends the mediator a keylist update."""
+        self._correspondence.follow(update)
+
+    async def routed(self) -> None:
+        """Return when the mediator routes the keys that it was told of, or when PATIENCE has gone: what others answer
+        to a key that it does not route yet is lost."""
+        await self._correspondence.routed(PATIENCE)
+
     def poke(self) -> None:
         """Something is awaited and does not come: see whether the mediator holds it back."""
         silent = time.monotonic() - self._correspondence.last_arrival > SILENCE
