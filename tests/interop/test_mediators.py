@@ -24,14 +24,6 @@ def by_public_did(given: Deployment) -> dict[str, Any]:
     return {"mediator_did": given.controllers.documents.did("mediator")}
 
 
-def by_peer_did(given: Deployment) -> dict[str, Any]:
-    """The DID that an invitation names as its service holds all that is needed."""
-    agent = given.controllers.agents["mediator"]
-    body = INVITING | {"use_did_method": "did:peer:4"}
-    made = given.run(agent.post(INVITATION, body, auto_accept="true", multi_use="true"))
-    return {"mediator_did": made["invitation"]["services"][0]}
-
-
 def by_url(given: Deployment) -> dict[str, Any]:
     """One invitation for all."""
     agent = given.controllers.agents["mediator"]
@@ -57,7 +49,6 @@ def phones(given: Deployment) -> dict[str, Any]:
 
 MEDIATORS: dict[str, Callable[[Deployment], dict[str, Any]]] = {
     "public_did": by_public_did,
-    "peer_did": by_peer_did,
     "invitation_url": by_url,
     "invitation_request": by_request,
     "phones": phones,
