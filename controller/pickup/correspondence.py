@@ -100,9 +100,9 @@ class Correspondence:
 
     async def ask(self, kind: str, **fields: Any) -> Json | None:
         """Send the mediator a message and return its answer; None when none comes in time."""
-        return await self.ask_by(_message(kind, fields))
+        return await self.ask_by(_message(kind, fields), ANSWER)
 
-    async def ask_by(self, message: Json, within: float = ANSWER) -> Json | None:
+    async def ask_by(self, message: Json, within: float) -> Json | None:
         """As ``ask``, by a message that is there already; the answer must come ``within`` seconds."""
         message_id, answered = message["@id"], asyncio.get_running_loop().create_future()
         self._asked[message_id] = message["@type"], answered
@@ -151,17 +151,18 @@ class Correspondence:
             await asyncio.gather(self._taking, return_exceptions=True)
 
     async def take_delivery(self, attachments: Any) -> int:
-        """Take the messages in a delivery (RFC 0685), tell the mediator so, and return how many there were."""
-        ids = []
+        """Take the messages in a delivery (RFC 0685), tell the mediator so, and return how many were new."""
+        ids, new = [], 0
         for attachment in attachments if isinstance(attachments, list) else []:
             identifier = str(attachment.get("@id")) if isinstance(attachment, dict) else ""
             ids += [identifier] if identifier else []  # an odd one, too: it would be delivered again and again
             if identifier not in self._delivered:
                 self._delivered += [identifier] if identifier else []
+                new += bool(identifier)
                 await self._take(_attached(attachment), is_delivered=True)
         if ids:
             await self.say(PICKUP + "messages-received", message_id_list=ids)
-        return len(ids)
+        return new
 
     async def _take_all(self) -> None:
         while self._incoming:

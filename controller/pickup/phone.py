@@ -142,9 +142,11 @@ class Phone:
         await self.go()
         await self._correspondence.end()
 
-    def restored(self, connection_id: str, url: str, keys: frozenset[str]) -> None:
-        """The agent was started anew, and this mediator had granted mediation before."""
+    def restored(self, connection_id: str, url: str, keys: frozenset[str], *, is_away: bool = False) -> None:
+        """The agent was started anew, and this mediator had granted mediation before. ``is_away``: the app was in
+        the background then, and stays there."""
         self._is_mediated = self._may_wait = True
+        self._is_away |= is_away
         self.meet(connection_id, url, keys)
         self._met().is_missed()
 
@@ -190,12 +192,7 @@ class Phone:
 
     async def _greet(self, link: Link) -> None:
         """Tell the mediator whose link this is; when it answers nothing, the link is no good."""
-        try:
-            is_answered = await self._is_greeted(link)
-        except Exception:
-            link.drop()
-            raise
-        if not is_answered:
+        if not await self._is_greeted(link):
             link.drop()
 
     async def _is_greeted(self, link: Link) -> bool:
@@ -266,7 +263,7 @@ class Phone:
             await self._collect()
 
     async def _collect(self) -> None:
-        """Have all that waits delivered (pickup 2.0)."""
+        """Have all that waits delivered (pickup 2.0), until there is nothing new: some mediators forget nothing."""
         while answer := await self._correspondence.ask(DELIVERY_REQUEST, limit=AT_ONCE):
             if answer.get("@type") != DELIVERY or not await self._correspondence.take_delivery(answer.get("~attach")):
                 return
@@ -294,7 +291,8 @@ class Phone:
     # ------------------------------------------------------------------- tasks
 
     def _do(self, what: str, work: Coroutine[Any, Any, None]) -> None:
-        """Do something in the background, unless that is under way."""
+        """Do something in the background, unless that is under way. When it fails, the link is no good: whatever was
+        under way begins anew with the next one."""
         if what in self._tasks:
             work.close()
             return
@@ -306,6 +304,8 @@ class Phone:
             del self._tasks[what]
         if not task.cancelled() and (error := task.exception()):
             LOGGER.warning("%s, %s: %r", self.link and self.link.url, what, error)
+            if self.link is not None:
+                self.link.drop()
 
 
 def _count(status: dict[str, Any]) -> int:

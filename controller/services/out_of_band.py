@@ -9,7 +9,7 @@ from typing import Any
 from controller.services.invitation import Json, as_out_of_band, attached_message, did_keys
 from stampede.schema.errors import BadInvitation, UnsupportedProtocol
 from stampede.schema.invitation_urls import expiry
-from stampede.schema.settings.targets import endpoints
+from stampede.schema.settings.targets import endpoints, written_in
 
 OFFER, REQUEST = "/issue-credential/2.", "/present-proof/2."
 """Within the types of the messages that an invitation may carry: a credential offer, a presentation request."""
@@ -75,7 +75,7 @@ def _chosen(services: list[Any], schemes: Sequence[str]) -> Any:
 
 
 def _rank(service: Any, schemes: Sequence[str]) -> int | None:
-    found = [url.partition("://")[0].lower() for url in endpoints(service)]
+    found = [url.partition("://")[0].lower() for url in endpoints(service, written_in)]
     ranks = [schemes.index(scheme) for scheme in found if scheme in schemes]
     return min(ranks) if ranks else None if found else 0
 

@@ -65,6 +65,8 @@ class SmallMediator:
         """The types of the messages that came from phones, without the pickup protocol's address."""
         self.sockets: set[web.WebSocketResponse] = set()
         self.port = 0
+        self.delay = 0.0
+        """Seconds until it answers a POST."""
         self._runner: web.AppRunner | None = None
         self._handler: Callable[[web.Request], Any] = self._serve
 
@@ -134,6 +136,7 @@ class SmallMediator:
         return socket
 
     async def _post(self, request: web.Request) -> web.Response:
+        await asyncio.sleep(self.delay)
         found = self.answers(json.loads(await request.read()))
         return web.Response(body=found[0].encode() if found else b"")
 

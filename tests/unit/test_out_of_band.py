@@ -112,6 +112,10 @@ def test_a_did_among_services_is_preferred_unless_its_endpoint_is_known() -> Non
     assert for_agent(INVITATION | {"services": [peer, service("http://a")]}, ("ws", "http"))["services"] == [peer]
 
 
+def test_the_endpoint_of_a_did_is_not_where_its_document_lies() -> None:
+    assert for_agent(INVITATION, ("wss", "ws"))["services"] == ["did:web:issuer.example.org"]
+
+
 def test_services_without_a_known_transport_are_refused() -> None:
     with pytest.raises(BadInvitation, match=r"are at smtp://a, for which agents have no transport"):
         for_agent(INVITATION | {"services": [service("smtp://a")]})

@@ -71,6 +71,95 @@ def test_only_phones_go_to_the_background(play: Play, method: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda it: it.propose_credential(None, ["a"]),
+            "propose_credential() a list as attributes; it must be a dict",
+        ),
+        (
+            lambda it: it.propose_credential(None, {"a": {}}),
+            "a mapping as attributes['a']; it must be a text or a num",
+        ),
+        (
+            lambda it: it.propose_credential(None, {1: "a"}),
+            "propose_credential() attributes has the key 1; it must be",
+        ),
+        (
+            lambda it: it.propose_credential(None, {}, ["x"]),
+            "propose_credential() a list as filters; it must be a dict",
+        ),
+        (
+            lambda it: it.propose_presentation(None, None),
+            "propose_presentation() nothing as request; it must be a dict",
+        ),
+        (lambda it: it.propose_presentation(None, {"a": {1}}), "request['a'] is {1}; it must be something that JSON"),
+        (
+            lambda it: it.present_proof(None, self_attested="a"),
+            "present_proof() a text as self_attested; it must be a",
+        ),
+        (
+            lambda it: it.present_proof("verifier", "a"),
+            "a text as invitation; it must be a dict, such as holder.request",
+        ),
+        (
+            lambda it: it.connect("issuer", invitation="a"),
+            "connect() a text as invitation; it must be a dict, such as",
+        ),
+        (
+            lambda it: it.receive_credential("issuer", 5),
+            "receive_credential() a number as invitation; it must be a d",
+        ),
+        (
+            lambda it: it.connect(None),
+            "the script asks for the service None, but stampede_services has issuer, verif",
+        ),
+        (lambda it: it.request(5), "the script gives holder.request() a number as name; it must be a text"),
+        (
+            lambda it: it.send_message(None, None),
+            "the script gives holder.send_message() nothing as text; it must be",
+        ),
+        (lambda it: it.discover_features(None, 5), "holder.discover_features() a number as match; it must be a text"),
+    ],
+)
+def test_what_a_script_gives_has_its_type(play: Play, call: Callable[[Holder], Any], said: str) -> None:
+    async def script(holder: Holder) -> None:
+        await call(holder)
+
+    assert said in str(play(script, holders=1).bad_input)
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("disconnect", ()),
+        ("reconnect", ()),
+        ("connect", ("issuer",)),
+        ("receive_credential", ("issuer",)),
+        ("present_proof", ("verifier",)),
+    ],
+)
+def test_phones_connect_to_their_mediator_first(play: Play, method: str, arguments: tuple[str, ...]) -> None:
+    async def script(holder: Holder) -> None:
+        await getattr(holder, method)(*arguments)
+        await holder.connect_to_mediator()
+
+    assert str(play(script, holders=1, mediator_pickup="http").bad_input) == (
+        f"the script calls holder.{method}() before holder.connect_to_mediator(); with stampede_mediator_pickup http "
+        "holders are reached through their mediator only"
+    )
+
+
+def test_nothing_is_presented_over_a_connection_that_did_not_come_about(play: Play) -> None:
+    async def script(holder: Holder) -> None:
+        await holder.present_proof(None)
+        await holder.receive_credential(None)
+
+    run = play(script, holders=1, on_failure="continue")
+    assert (run.bad_input, run.figures.errors) == (None, {"no_connection": 2})
+
+
 def test_a_declared_step_keeps_its_name_and_documentation() -> None:
     assert Holder.ping.__name__ == "ping"
     assert "RFC 0048" in (Holder.ping.__doc__ or "")
