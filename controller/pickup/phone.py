@@ -165,9 +165,13 @@ class Phone:
 
     def poke(self) -> None:
         """Something is awaited and does not come: see whether the mediator holds it back."""
-        silent = time.monotonic() - self._correspondence.last_arrival > SILENCE
-        if self.link is not None and self.link.is_up and silent and not self._must_fetch(self.link):
-            self._do("emptying", self._poke(self.link))
+        link = self.link
+        if link is None or time.monotonic() - self._correspondence.last_arrival <= SILENCE:
+            return
+        if not self._is_mediated and link.is_open:
+            self._do("emptying", self._empty("held_back"))
+        elif link.is_up and not self._must_fetch(link):
+            self._do("emptying", self._poke(link))
 
     def _met(self) -> Link:
         if self.link is None:

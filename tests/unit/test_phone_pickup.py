@@ -16,6 +16,7 @@ from pickup_mediator import (
     all_phones,
     counts,
     joined,
+    met,
     packed,
     small_mediator,
     until,
@@ -25,7 +26,7 @@ from controller.pickup import correspondence, link, phone
 from controller.pickup import phones as phones_module
 from controller.pickup.correspondence import DELIVERY, STATUS
 from controller.pickup.link import LinkFailed
-from controller.pickup.phone import Handover
+from controller.pickup.phone import PING, Handover
 
 
 @pytest.fixture(autouse=True)
@@ -131,6 +132,17 @@ async def test_a_mediator_that_answers_no_keylist_update_holds_nothing_up_for_ev
             its_phone.follow({"@id": f"u{number}"})
         await asyncio.wait_for(its_phone.routed(), 5)
         await asyncio.wait_for(its_phone.routed(), 0.05)
+
+
+@pytest.mark.parametrize("mode", ["websocket", "http"])
+async def test_a_grant_of_mediation_that_is_held_back_comes_when_it_is_poked(mode: str) -> None:
+    async with small_mediator("implicit") as mediator, all_phones(mode) as phones:
+        phone, agent = await met(phones, mediator)
+        mediator.kept += texts("granted")
+        phone.poke()
+        await until(lambda: agent.taken == ["granted"])
+        await until(lambda: phones.figures.held_back == 1)
+        assert set(mediator.said) == {PING}
 
 
 async def test_nothing_is_poked_while_messages_come(monkeypatch: pytest.MonkeyPatch) -> None:
