@@ -100,8 +100,8 @@ def phone_of(root: Profile, profile: Profile) -> Phone:
 
 
 async def send_to_mediators_by_link(profile: Profile, outbound: OutboundMessage) -> None:
-    """Called before ACA-Py chooses an outbound transport. What is for somebody else than the mediator stays as it is:
-    no return route is asked of an issuer."""
+    """Called before ACA-Py chooses an outbound transport. What is for somebody else than the mediator stays as it is,
+    but is sent when the mediator routes the answer; no return route is asked of an issuer."""
     phones: Phones = profile.inject(Phones)
     wallet_id = profile.settings.get("wallet.id") or ""
     await phones.restored(wallet_id)
@@ -109,12 +109,16 @@ async def send_to_mediators_by_link(profile: Profile, outbound: OutboundMessage)
     if phone is None or not outbound.connection_id or not outbound.payload or outbound.enc_payload:
         return
     if outbound.connection_id != phone.connection_id and not await _is_to(phone, profile, outbound.connection_id):
+        await phone.routed()
         return
     targets = [outbound.target] if outbound.target else outbound.target_list
     former = phone.link.url if phone.link else ""
     target, url = await _address(profile, outbound.connection_id, targets, phones.mode, former)
     phone.meet(outbound.connection_id, url, frozenset(target.recipient_keys))
-    outbound.payload = json.dumps({**json.loads(outbound.payload), "~transport": {"return_route": "all"}})
+    message = json.loads(outbound.payload)
+    if message["@type"].endswith("/keylist-update"):
+        phone.follow(message)
+    outbound.payload = json.dumps({**message, "~transport": {"return_route": "all"}})
     target.endpoint = f"{SCHEME}:{url}"
     outbound.target, outbound.target_list = target, []
 

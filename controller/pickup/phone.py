@@ -154,11 +154,24 @@ class Phone:
         """Send the mediator a message and return its answer; None when none comes within PATIENCE."""
         return await self._correspondence.ask_by(message, PATIENCE)
 
+    def follow(self, update: dict[str, Any]) -> None:
+        """The agent sends the mediator a keylist update."""
+        self._correspondence.follow(update)
+
+    async def routed(self) -> None:
+        """Return when the mediator routes the keys that it was told of, or when PATIENCE has gone: what others answer
+        to a key that it does not route yet is lost."""
+        await self._correspondence.routed(PATIENCE)
+
     def poke(self) -> None:
         """Something is awaited and does not come: see whether the mediator holds it back."""
-        silent = time.monotonic() - self._correspondence.last_arrival > SILENCE
-        if self.link is not None and self.link.is_up and silent and not self._must_fetch(self.link):
-            self._do("emptying", self._poke(self.link))
+        link = self.link
+        if link is None or time.monotonic() - self._correspondence.last_arrival <= SILENCE:
+            return
+        if not self._is_mediated and link.is_open:
+            self._do("emptying", self._empty("held_back"))
+        elif link.is_up and not self._must_fetch(link):
+            self._do("emptying", self._poke(link))
 
     def _met(self) -> Link:
         if self.link is None:

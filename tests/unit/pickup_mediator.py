@@ -163,11 +163,17 @@ async def all_phones(mode: str, polls_every: float = 0.05) -> AsyncIterator[Phon
 
 async def joined(phones: Phones, mediator: SmallMediator, wallet_id: str = "w") -> tuple[Phone, HoldersAgent]:
     """A phone that has met the mediator and was granted mediation."""
+    phone, agent = await met(phones, mediator, wallet_id)
+    await asyncio.wait_for(phone.come(), 20)
+    return phone, agent
+
+
+async def met(phones: Phones, mediator: SmallMediator, wallet_id: str = "w") -> tuple[Phone, HoldersAgent]:
+    """A phone that has met the mediator, and is about to ask it for mediation."""
     agent = HoldersAgent(("ws" if phones.mode == "websocket" else "http") + mediator.url)
     phone = agent.phone = phones.add(wallet_id, agent)
     phone.meet("c", agent.url, frozenset({KEY}))
     await asyncio.wait_for(phone.reached(), 20)
-    await asyncio.wait_for(phone.come(), 20)
     return phone, agent
 
 

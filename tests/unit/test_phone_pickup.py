@@ -16,6 +16,7 @@ from pickup_mediator import (
     all_phones,
     counts,
     joined,
+    met,
     packed,
     small_mediator,
     until,
@@ -25,7 +26,7 @@ from controller.pickup import correspondence, link, phone
 from controller.pickup import phones as phones_module
 from controller.pickup.correspondence import DELIVERY, STATUS
 from controller.pickup.link import LinkFailed
-from controller.pickup.phone import Handover
+from controller.pickup.phone import PING, Handover
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +98,51 @@ async def test_what_a_mediator_holds_back_comes_when_it_is_poked(kind: str, burs
         await until(lambda: len(agent.taken) == burst)
         await until(lambda: phones.figures.held_back == burst - 1)
         assert agent.taken == [str(number) for number in range(burst)]
+
+
+def routed(thread: str, sender: str = KEY) -> str:
+    kind = "https://didcomm.org/coordinate-mediation/1.0/keylist-update-response"
+    return packed(
+        {"@type": kind, "@id": "r", "text": "routed"} | ({"~thread": {"thid": thread}} if thread else {}), sender
+    )
+
+
+@pytest.mark.parametrize("thread", ["u1", ""])
+async def test_what_is_for_others_waits_until_the_mediator_routes_the_answer(thread: str) -> None:
+    async with small_mediator("implicit") as mediator, all_phones("websocket") as phones:
+        phone, agent = await joined(phones, mediator)
+        await phone.routed()
+        phone.follow({"@id": "u1"})
+        waiting = asyncio.create_task(phone.routed())
+        await mediator.push(routed("u1", sender="someone"))
+        await until(lambda: agent.taken == ["routed"])
+        assert not waiting.done()
+        await mediator.push(routed(thread))
+        await asyncio.wait_for(waiting, 5)
+        await until(lambda: agent.taken == ["routed", "routed"])
+
+
+async def test_a_mediator_that_answers_no_keylist_update_holds_nothing_up_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(phone, "PATIENCE", 0.1)
+    async with small_mediator("implicit") as mediator, all_phones("websocket") as phones:
+        its_phone, _ = await joined(phones, mediator)
+        for number in range(correspondence.MOST_ASKED + 2):
+            its_phone.follow({"@id": f"u{number}"})
+        await asyncio.wait_for(its_phone.routed(), 5)
+        await asyncio.wait_for(its_phone.routed(), 0.05)
+
+
+@pytest.mark.parametrize("mode", ["websocket", "http"])
+async def test_a_grant_of_mediation_that_is_held_back_comes_when_it_is_poked(mode: str) -> None:
+    async with small_mediator("implicit") as mediator, all_phones(mode) as phones:
+        phone, agent = await met(phones, mediator)
+        mediator.kept += texts("granted")
+        phone.poke()
+        await until(lambda: agent.taken == ["granted"])
+        await until(lambda: phones.figures.held_back == 1)
+        assert set(mediator.said) == {PING}
 
 
 async def test_nothing_is_poked_while_messages_come(monkeypatch: pytest.MonkeyPatch) -> None:
