@@ -188,6 +188,10 @@ class TestBuilding:
         monkeypatch.setattr(agent_packages, "MOST_FILES", 1)
         with pytest.raises(BadInput, match="has more than 1 files or 100 MB"):
             built_packages([PLUGIN], REPOSITORY, tmp_path / "cache")
+        source = plugin_folder(tmp_path / "source", "one", "")
+        (source / "everything").symlink_to("/")
+        with pytest.raises(BadInput, match="has more than 1 files or 100 MB"):
+            built_packages([str(source)], REPOSITORY, tmp_path / "cache")
 
     def test_what_this_python_has_is_not_installed_again(self, tmp_path: Path) -> None:
         source = plugin_folder(tmp_path / "source", "one", "", needs='["aiohttp"]')
