@@ -167,11 +167,11 @@ class Holder:
         """
         check_invitation("connect", invitation)
         self._to_connect.add(name or service)
-        self._check_reachable("connect")
         if invitation is None:
             invitation = await self.request_invitation(service)
             if invitation is None:
                 return None
+        self._check_reachable("connect")
         return await self._connect(service, name or service, invitation)
 
     @step("connect")
@@ -214,11 +214,11 @@ class Holder:
         check_invitation("receive_credential", invitation)
         if isinstance(connection, str):
             if invitation is None and self._is_offered_by_invitation(connection):
-                self._check_reachable("receive_credential")
                 invitation = await self.request_invitation(connection)
                 if invitation is None:
                     return None
             if invitation is not None:
+                self._check_reachable("receive_credential")
                 return await self._accept_offer(connection, invitation)
         return await self._receive_credential(connection)
 
@@ -276,11 +276,11 @@ class Holder:
         if not isinstance(verifier, str):
             await self._present_over_connection(verifier)
             return
-        self._check_reachable("present_proof")
         if invitation is None:
             invitation = await self.request_invitation(verifier)
             if invitation is None:
                 return
+        self._check_reachable("present_proof")
         await self._present_on_invitation(verifier, invitation)
 
     @step("present_proof")
