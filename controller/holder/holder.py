@@ -171,7 +171,6 @@ class Holder:
             invitation = await self.request_invitation(service)
             if invitation is None:
                 return None
-        self._check_reachable("connect")
         return await self._connect(service, name or service, invitation)
 
     @step("connect")
@@ -218,7 +217,6 @@ class Holder:
                 if invitation is None:
                     return None
             if invitation is not None:
-                self._check_reachable("receive_credential")
                 return await self._accept_offer(connection, invitation)
         return await self._receive_credential(connection)
 
@@ -280,7 +278,6 @@ class Holder:
             invitation = await self.request_invitation(verifier)
             if invitation is None:
                 return
-        self._check_reachable("present_proof")
         await self._present_on_invitation(verifier, invitation)
 
     @step("present_proof")
@@ -413,15 +410,10 @@ class Holder:
                 f"the script calls holder.{method}(), but stampede_mediator_pickup is none; it must be websocket or "
                 "http"
             )
-        self._check_reachable(method)
-
-    def _check_reachable(self, method: str) -> None:
-        """Raise BadInput for a phone whom nobody could answer, since the script has asked no mediator."""
-        if self.context.settings.has_phones and not self._has_asked_mediator:
+        if not self._has_asked_mediator:
             raise BadInput(
-                f"the script calls holder.{method}() before holder.connect_to_mediator(); with "
-                f"stampede_mediator_pickup {self.context.settings.mediator_pickup} holders are reached through their "
-                "mediator only"
+                f"the script calls holder.{method}() before holder.connect_to_mediator(), so that there is no link "
+                "to a mediator; it must call that first"
             )
 
     def _is_offered_by_invitation(self, service: str) -> bool:

@@ -56,7 +56,7 @@ def given_values(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_text(method: str, name: str, value: Any) -> None:
     """Raise BadInput when the argument ``name`` of a holder's method is no text."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) and not _is_assumed(value):
         raise BadInput(f"the script gives holder.{method}() {kind_of(value)} as {name}; it must be a text")
 
 
@@ -69,8 +69,13 @@ def check_dict(method: str, name: str, value: Any, right: str, *, of_texts: bool
     for sentence in not_json(dict.fromkeys(value) if of_texts else value, name):
         raise BadInput(f"{said} {sentence}")
     for key, each in value.items():
-        if of_texts and isinstance(each, Mapping | list | tuple | set):
+        if of_texts and isinstance(each, Mapping | list | tuple | set) and not _is_assumed(each):
             raise BadInput(f"{said} {kind_of(each)} as {name}[{key!r}]; it must be a text or a number")
+
+
+def _is_assumed(value: Any) -> bool:
+    """Whether a value is what the dry run assumes of answers without an ``example``: an empty mapping."""
+    return isinstance(value, Mapping) and not value
 
 
 def check_invitation(method: str, invitation: Any) -> None:

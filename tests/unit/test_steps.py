@@ -16,6 +16,7 @@ from controller.agents.inbox import Inbox, Topic
 from controller.agents.webhooks import WebhookReceiver
 from controller.holder.holder import STEPS, Holder
 from controller.run.run import Run
+from controller.run.simulated import Assumed
 from stampede.prepare.trial import try_script
 from stampede.schema.errors import BadInput, ServiceRefused
 from stampede.schema.settings.thresholds import parse
@@ -79,7 +80,7 @@ def test_only_phones_go_to_the_background(play: Play, method: str) -> None:
             "propose_credential() a list as attributes; it must be a dict",
         ),
         (
-            lambda it: it.propose_credential(None, {"a": {}}),
+            lambda it: it.propose_credential(None, {"a": {1: 2}}),
             "a mapping as attributes['a']; it must be a text or a num",
         ),
         (
@@ -130,24 +131,26 @@ def test_what_a_script_gives_has_its_type(play: Play, call: Callable[[Holder], A
     assert said in str(play(script, holders=1).bad_input)
 
 
-@pytest.mark.parametrize(
-    ("method", "arguments"),
-    [
-        ("disconnect", ()),
-        ("reconnect", ()),
-        ("connect", ("issuer",)),
-        ("receive_credential", ("issuer",)),
-        ("present_proof", ("verifier",)),
-    ],
-)
-def test_phones_connect_to_their_mediator_first(play: Play, method: str, arguments: tuple[str, ...]) -> None:
+def test_what_the_dry_run_assumes_of_answers_may_be_given(play: Play) -> None:
     async def script(holder: Holder) -> None:
-        await getattr(holder, method)(*arguments)
+        answered = Assumed()
+        issuer = await holder.connect("issuer", invitation=answered["invitation"])
+        await holder.propose_credential(issuer, {"name": answered["name"]}, {"cred_def_id": answered["id"]})
+        await holder.send_message(issuer, answered["text"])
+        await holder.present_proof("verifier", self_attested={"town": answered["town"]})
+
+    assert play(script, holders=1).bad_input is None
+
+
+@pytest.mark.parametrize("method", ["disconnect", "reconnect"])
+def test_only_who_has_a_mediator_goes_to_the_background(play: Play, method: str) -> None:
+    async def script(holder: Holder) -> None:
+        await getattr(holder, method)()
         await holder.connect_to_mediator()
 
     assert str(play(script, holders=1, mediator_pickup="http").bad_input) == (
-        f"the script calls holder.{method}() before holder.connect_to_mediator(); with stampede_mediator_pickup http "
-        "holders are reached through their mediator only"
+        f"the script calls holder.{method}() before holder.connect_to_mediator(), so that there is no link to a "
+        "mediator; it must call that first"
     )
 
 
