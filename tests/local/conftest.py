@@ -82,6 +82,15 @@ class Playbook:
         self.start(*options, **variables)
         return self.end()
 
+    def play(self, name: str, *options: str) -> tuple[int, str]:
+        """Exit code and output of another playbook, about this run."""
+        settings = {
+            "stampede_run_id": self.run_id,
+            "stampede_work_dir": str(self.run_dir.parent),
+            "stampede_results_dir": str(self.results.parent),
+        }
+        return play_with(name, settings, *options)
+
     def state(self) -> dict[str, Any]:
         """The controller's state file; empty when there is none yet."""
         try:
@@ -104,14 +113,14 @@ class Playbook:
         return json.loads((self.results / "summary.json").read_text())
 
     def journal(self, measurement: str = "step") -> list[dict[str, str]]:
-        """The collected journal's records: tags, fields and ``time`` in seconds."""
-        (file,) = self.results.glob("*/journal.lp.gz")
-        with gzip.open(file, "rt") as lines:
+        """The journal's records, before or after it was collected: tags, fields and ``time`` in seconds."""
+        collected = list(self.results.glob("*/journal.lp.gz"))
+        with gzip.open(collected[0], "rt") if collected else (self.run_dir / "journal.lp").open() as lines:
             return [
                 {key: value.strip('"') for key, value in PAIR.findall(line)}
                 | {"time": str(int(line.rsplit(" ", 1)[1]) / 1e9)}
                 for line in lines
-                if line.startswith(f"{measurement},")
+                if line.startswith(f"{measurement},") and line.endswith("\n")
             ]
 
     def left_running(self) -> list[str]:

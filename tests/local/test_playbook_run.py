@@ -10,23 +10,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from conftest import REPOSITORY, play_with
+from conftest import REPOSITORY
 
 from controller.agents.pool import TMPFS
 from stampede.machine.ports import free_ports
 
 SECRET = "s3cret-w0rd"
 LONG = {"holders": 3, "duration": "5m", "wait_min": 0.2, "wait_max": 0.6}
-
-
-def play(playbook: Any, name: str, *options: str) -> tuple[int, str]:
-    """Exit code and output of another playbook, about the run of ``playbook``."""
-    settings = {
-        "stampede_run_id": playbook.run_id,
-        "stampede_work_dir": str(playbook.run_dir.parent),
-        "stampede_results_dir": str(playbook.results.parent),
-    }
-    return play_with(name, settings, *options)
 
 
 def errors(output: str) -> list[str]:
@@ -89,7 +79,7 @@ def test_a_run_with_its_own_reference_services_comes_home_whole(playbook: Any) -
             assert not file.is_file() or SECRET.encode() not in content(file), file
 
     (playbook.results / "summary.json").unlink()
-    code, output = play(playbook, "report", "-e", f"stampede_run_dir={playbook.results}")
+    code, output = playbook.play("report", "-e", f"stampede_run_dir={playbook.results}")
     assert code == 0, output
     assert playbook.summary()["steps"] == steps
 
@@ -101,7 +91,7 @@ def test_a_run_whose_playbook_was_killed_ends_and_can_be_collected(playbook: Any
     playbook.process.communicate(timeout=30)
     assert leaves_nothing_running(playbook)
 
-    code, output = play(playbook, "collect")
+    code, output = playbook.play("collect")
     assert code == 0, output
     assert f"Report: {playbook.results}/report.html" in output
     assert len(playbook.journal()) > 5
@@ -121,7 +111,7 @@ def test_what_is_left_when_all_of_a_run_is_killed_is_removed_when_it_is_collecte
     wallets = f"stampede-{pid}-*"
     assert list(TMPFS.glob(wallets))
 
-    code, output = play(playbook, "collect")
+    code, output = playbook.play("collect")
     assert code == 0, output
     assert len(playbook.journal()) > 5 and not list(TMPFS.glob(wallets)) and not services.exists()
 
@@ -158,9 +148,9 @@ def test_a_controller_that_dies_is_named_once_and_nothing_measured_is_lost(playb
 def test_a_run_can_be_stopped_and_still_reports(playbook: Any) -> None:
     playbook.start(**LONG)
     playbook.wait_for_steps(5)
-    code, output = play(playbook, "collect")
+    code, output = playbook.play("collect")
     assert code and "is still active on local" in errors(output)[0]
-    code, output = play(playbook, "stop")
+    code, output = playbook.play("stop")
     assert code == 0, output
     code, output = playbook.end()
     assert code == 0, output
