@@ -48,6 +48,14 @@ def test_right_settings_are_read(variables: dict[str, Any]) -> None:
             {"mediator_pickup": "http", "mediator_did": ""},
             "stampede_mediator_pickup is http, but stampede_mediator_did is empty; phones are reached through",
         ),
+        (
+            {"mediator_pickup": "http", "mediator_did": "https://m.example.org/?oob=abc"},
+            "or empty for no mediator; an invitation belongs in stampede_mediator_invitation",
+        ),
+        (
+            {"mediator_pickup": "http", "mediator_did": "", "mediator_invitation": "https://m.example.org/?oob=abc"},
+            "stampede_mediator_invitation is no invitation",
+        ),
         ({"mediator_poll_interval": 0}, "stampede_mediator_poll_interval is 0; it must be"),
         ({"run_id": "a/b"}, "stampede_run_id is 'a/b'; it must be 1 to 64 of"),
         ({"services": {}}, "stampede_services is {}; it must map at least one service name"),

@@ -26,6 +26,11 @@ class MediatorInvitation:
     service: Service | None = None
 
 
+def names_mediator(reader: VariableReader) -> bool:
+    """Whether there is to be a mediator, even if what names it is wrong."""
+    return any(reader.read(name) or not reader.is_right(name) for name in ("mediator_did", "mediator_invitation"))
+
+
 def read_mediator_invitation(reader: VariableReader) -> MediatorInvitation | None:
     """How the mediator's invitation is come by; None when there is none. What is wrong with it is noted."""
     value = reader.read("mediator_invitation")

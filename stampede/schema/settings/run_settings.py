@@ -16,7 +16,12 @@ from stampede.schema.errors import BadInput
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.influxdb_settings import Influxdb, read_influxdb
 from stampede.schema.settings.ledger_settings import Ledger, read_ledgers, where
-from stampede.schema.settings.mediator_settings import VARIABLE, MediatorInvitation, read_mediator_invitation
+from stampede.schema.settings.mediator_settings import (
+    VARIABLE,
+    MediatorInvitation,
+    names_mediator,
+    read_mediator_invitation,
+)
 from stampede.schema.settings.secret_settings import check_secrets
 from stampede.schema.settings.service_settings import Service, read_services, variable_of
 from stampede.schema.settings.targets import Targets, did_urls, invitation_urls
@@ -88,7 +93,7 @@ class Settings(LoadHostVariables):
         reader.ordered("presentations_min", "presentations_max")
         for sentence in (
             *settings._unreachable_agents(),
-            *settings._phones_without_mediator(),
+            *(settings._phones_without_mediator() if not names_mediator(reader) else ()),
             *(settings._wallets_without_ledger() if not reader.problems else ()),
             *settings._wrong_postgresql(has_own_server=not reader.read("local")),
             *(settings.not_allowed() if reader.is_right("allowed_targets") else ()),
@@ -149,7 +154,7 @@ class Settings(LoadHostVariables):
         ]
 
     def _phones_without_mediator(self) -> list[str]:
-        if not self.has_phones or self.mediator_did or self.mediator_invitation:
+        if not self.has_phones:
             return []
         return [
             f"stampede_mediator_pickup is {self.mediator_pickup}, but stampede_mediator_did is empty; phones are "

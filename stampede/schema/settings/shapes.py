@@ -352,7 +352,8 @@ PATTERNS = {
     "name": (r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}", "1 to 64 of A-Z a-z 0-9 . _ -, and not . or .."),
     "did": (
         r"|did:[a-z0-9]+:[!-~]+|[1-9A-HJ-NP-Za-km-z]{21,22}",
-        "a public DID such as did:web:mediator.example.org, or empty for no mediator",
+        "a public DID such as did:web:mediator.example.org, or empty for no mediator; an invitation belongs "
+        "in stampede_mediator_invitation",
     ),
     "user": (r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", "a name that a Linux user can have, such as stampede"),
     "memory_limit": (
