@@ -64,7 +64,7 @@ def test_root_follows_no_link_and_what_a_host_says_concerns_it_alone(
     before = of_roots(fleet, "load-1")
     as_root(fleet, "load-1", f"chown -R stampede: {RUNS}/h1")
     laid = (
-        f"cd {RUNS}/h1 && ln -s /root/stop stop && ln -s /etc/shadow secrets.json && ln -s /etc/shadow state.json && "
+        f"cd {RUNS}/h1 && ln -s ~root/stop stop && ln -s /etc/shadow secrets.json && ln -s /etc/shadow state.json && "
         "ln -s /etc/shadow logs/agent-1.log && mkfifo logs/agent-2.log && ln -s /etc /var/tmp/laid && "
         f"cd {RUNS} && mkdir 'r;reboot' && touch -d 2100-01-01 'r;reboot/controller_script.py' && ln -s /root h2"
     )

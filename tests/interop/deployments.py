@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from controllers import Controllers
 from installs import Missing, MissingPython
-from journeys import REVOCATION, Journey, Played, play, play_mission
+from journeys import Journey, Played, network, play, play_mission
 
 
 class Deployment:
@@ -40,13 +40,7 @@ class Deployment:
 
     def play_mission(self, name: str, issuer: str, verifier: str, version: str, **variables: Any) -> None:
         """One run of issue_present_revoke; ``version`` is that of the revocation notification, `v1_0` or `v2_0`."""
-        services = {
-            "issuer": {
-                "invitation": {"url": f"{{url}}/{issuer}/invitation"},
-                "revocation": {"url": f"{{url}}/{issuer}/revocation?renew=1&version={version}", "body": REVOCATION},
-            },
-            "verifier": {"invitation": {"url": f"{{url}}/{verifier}/request?of={issuer}"}},
-        }
+        services = network(issuer, verifier, revocation=f"renew=1&version={version}")
         ca_file = self.controllers.authority.ca_file
         play_mission(self._folder / name, services, ca_file=ca_file, places=self._places(), **variables)
 

@@ -50,15 +50,22 @@ class Journey:
 
 
 REVOCATION = {"rev_reg_id": "${rev_reg_id}", "cred_rev_id": "${cred_rev_id}"}
+
+
+def network(issuer: str, verifier: str, query: str = "", revocation: str = "version=v2_0") -> dict[str, Any]:
+    """The services of two agents; ``query`` is for invitation and proof request, ``revocation`` for that."""
+    return {
+        "issuer": {
+            "invitation": {"url": f"{{url}}/{issuer}/invitation?{query}"},
+            "revocation": {"url": f"{{url}}/{issuer}/revocation?{revocation}", "body": REVOCATION},
+        },
+        "verifier": {"invitation": {"url": f"{{url}}/{verifier}/request?of={issuer}&{query}"}},
+    }
+
+
 LIFE = Journey(
     "life",
-    {
-        "issuer": {
-            "invitation": {"url": "{url}/issuer/invitation"},
-            "revocation": {"url": "{url}/issuer/revocation", "body": REVOCATION},
-        },
-        "verifier": {"invitation": {"url": "{url}/verifier/request?of=issuer"}},
-    },
+    network("issuer", "verifier", revocation=""),
     "await holder.connect_to_mediator()\n" + PRESENT + REVOKE,
     ("connect_to_mediator", *PRESENTED, *REVOKED),
 )

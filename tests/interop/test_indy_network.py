@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from deployments import Deployment
-from journeys import PRESENT, PRESENTED, REVOCATION, REVOKE, REVOKED, Journey, Played
+from journeys import PRESENT, PRESENTED, REVOKE, REVOKED, Journey, Played, network
 
 pytestmark = pytest.mark.timeout(1500)  # the first test starts what all share
 
 LIFE = PRESENT + REVOKE
-
-
-def network(issuer: str, verifier: str, query: str = "", revocation: str = "version=v2_0") -> dict[str, Any]:
-    return {
-        "issuer": {
-            "invitation": {"url": f"{{url}}/{issuer}/invitation?{query}"},
-            "revocation": {"url": f"{{url}}/{issuer}/revocation?{revocation}", "body": REVOCATION},
-        },
-        "verifier": {"invitation": {"url": f"{{url}}/{verifier}/request?of={issuer}&{query}"}},
-    }
 
 
 def life(issuer: str, verifier: str, query: str = "", revocation: str = "version=v2_0") -> Journey:

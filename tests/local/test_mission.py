@@ -155,7 +155,7 @@ def test_a_killed_agent_comes_back_and_the_run_goes_on(playbook: Playbook) -> No
     playbook.wait_for_steps(40)
     os.kill(playbook.state()["agents"][0]["pid"], signal.SIGKILL)
     wait_for(lambda: agents_at_work_after_restart(playbook) == {0, 1}, 120)
-    playbook.play("stop")
+    assert playbook.play("stop")[0] == 0
     code, output = playbook.end()
 
     assert code != 0, "failed steps fail the playbook"
