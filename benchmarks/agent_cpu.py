@@ -107,10 +107,8 @@ def print_ratios(per_step: dict[str, list[float]]) -> None:
     print(f"\n{'':<26}  ms a step  ratio to {PLAIN} (least and most of the turns)")
     for name, values in per_step.items():
         ratios = [value / base for value, base in zip(values, plain, strict=True)]
-        median = statistics.median(ratios)
-        print(
-            f"{name:<26}{statistics.median(values) * 1e3:11.1f}  {median:.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        )
+        milliseconds, ratio = statistics.median(values) * 1e3, statistics.median(ratios)
+        print(f"{name:<26}{milliseconds:11.1f}  {ratio:.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
 
 
 def main() -> int:

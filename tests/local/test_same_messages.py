@@ -61,7 +61,13 @@ class Names:
     """Gives what is made up anew in each journey (keys, DIDs, ids, numbers of a proof, times) a name by the order in
     which it is seen, so that what refers to what stays visible."""
 
-    TOKEN = re.compile(r"[A-Za-z0-9_+=-]{32,}|[0-9]{9,}|(?<=::)[0-9]+|[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+Z?")
+    TOKEN = re.compile(
+        r"^(?:[0-9]+ [0-9A-F]{32,} ?)+$"  # points on a curve
+        r"|[A-Za-z0-9_+=-]{32,}"  # keys, ids, proofs in base64 or hexadecimal digits
+        r"|\b[1-9A-HJ-NP-Za-km-z]{20,}\b"  # DIDs in base58
+        r"|^[0-9]+$|[0-9]{9,}|(?<=::)[0-9]+|(?<=Holder )[0-9]+"  # numbers, times, and whom the issuer takes one for
+        r"|[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+Z?"
+    )
     INDICES = frozenset({"i", "cred_rev_id", "rev_idx", "cred_rev_index"})
     """Keys of a credential's place in its registry."""
 
@@ -73,7 +79,9 @@ class Names:
         if key in self.INDICES:
             return "<index>"
         if isinstance(value, dict):
-            return {self.of(name): self.of(item, name) for name, item in value.items()}
+            return {self.of(name): self.of(item, name) for name, item in sorted(value.items())}
+        if isinstance(value, list) and len(value) > 16 and all(isinstance(item, int) for item in value):
+            return "<bytes>"
         if isinstance(value, list):
             return [self.of(item) for item in value]
         if isinstance(value, str):
@@ -82,6 +90,8 @@ class Names:
         return "<time>" if isinstance(value, int) and value > 1e9 else value
 
     def _name(self, token: re.Match[str]) -> str:
+        if len(token[0]) < 9:  # it is the same as others by chance
+            return "<number>"
         return self._names.setdefault(token[0], f"<{len(self._names)}>")
 
 
@@ -94,20 +104,44 @@ def json_of(text: str) -> Any:
     return found if isinstance(found, dict | list) else None
 
 
+def in_order(notes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each conversation in its order, then each kind of request: agents do several things at once in no certain
+    order, so that one conversation may be ahead of another or not."""
+    conversations: dict[str, list[dict[str, Any]]] = {}
+    requests: list[dict[str, Any]] = []
+    for note in notes:
+        thread = conversations.setdefault(thread_of(note["message"]), []) if "message" in note else requests
+        thread.append(note)
+    told = [note for _, each in sorted(conversations.items(), key=lambda item: types(item[1])) for note in each]
+    requests.sort(key=lambda note: (note["method"], Names.TOKEN.sub("", note["url"])))
+    names = Names()
+    return [names.of(note) for note in told + requests]
+
+
+def types(notes: list[dict[str, Any]]) -> list[str]:
+    """The types of the messages, and whether they were sent."""
+    return [f"{note['message']['@type']} {note['kind']}" for note in notes]
+
+
+def thread_of(message: dict[str, Any]) -> str:
+    """The id of the conversation that a message belongs to (Aries RFC 0008)."""
+    return str(message.get("~thread", {}).get("thid") or message["@id"])
+
+
 async def test_all_patches_and_none(
     reference: ReferenceServices, variables: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(PLUGINS))
     own = reference.variables() | {"holders": 1, "agents": 1, "ramp_up": 0, "iterations": 1, "allowed_targets": []}
     own["agent_plugins"] = [*own["agent_plugins"], "witness"]
+    own["agent_port"] = free_ports(1)
     noted = {}
     for switch in (True, False):
         folder = tmp_path / str(switch)
         monkeypatch.setenv("WITNESS", str(folder / "noted"))
-        switched = {"agent_patches": {"all": switch}, "agent_port": free_ports(1)}
+        switched = {"agent_patches": {"all": switch}}
         changed = {f"stampede_{name}": value for name, value in (own | switched).items()}
-        names = Names()
-        noted[switch] = [names.of(note) for note in await travel(folder, variables | changed)]
+        noted[switch] = in_order(await travel(folder, variables | changed))
 
     kinds = {
         note["message"]["@type"].removeprefix("https://didcomm.org/") for note in noted[True] if "message" in note

@@ -1,14 +1,14 @@
-"""The patch ``context_copies``: copies of settings and contexts hold what they held, and share no more than before."""
+"""The patch ``context_copies``: copies of settings and contexts hold, and share, what they did before."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from acapy_models import Change, outcome
 from acapy_agent.config.injection_context import InjectionContext
 from acapy_agent.config.injector import Injector
 from acapy_agent.config.settings import Settings
+from acapy_models import Change, outcome
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -138,7 +139,8 @@ def live(kind: Any, made_of: dict[str, Any], doing: list[str], settings: dict[st
         elif act == "emit":
             outcomes.append(outcome(lambda: run(record.emit_event(session))))
         else:
-            outcomes.append(outcome(lambda: run(record.save(session, reason="why", **options))))
+            saving = partial(record.save, session, reason="why", **options)
+            outcomes.append(outcome(lambda saving=saving: run(saving())))
     return outcomes, plain(session.storage.calls), session.events, plain(vars(record))
 
 

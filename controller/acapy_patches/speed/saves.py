@@ -61,7 +61,7 @@ def save_without_log() -> None:
 
 SAVES = Patch(
     name="saves",
-    reason="ACA-Py serialises a record at each save for a line of a log, also when that log is off, as it usually is.",
+    reason="ACA-Py serialises a record at each save for a line of a log, also when that log is off.",
     upstream="not reported upstream",
     written_for={"acapy-agent": "1.7.0"},
     originals={f"{BASE_RECORD}.save": "6dab5d3fd3ee97a9", f"{BASE_RECORD}.log_state": "da10bb2a6b270ae5"},

@@ -97,8 +97,8 @@ def somebody_listens(record: Any, profile: Any) -> bool:
 SLIM_EVENTS = Patch(
     name="slim_events",
     reason=(
-        "ACA-Py serialises all messages of an exchange for each of its events, then leaves them out; and makes events "
-        "of invitations, which carry these, that nobody listens to."
+        "ACA-Py serialises all messages of an exchange for each of its events, then leaves them out; and it makes "
+        "events with whole invitations that nobody listens to."
     ),
     upstream="not reported upstream",
     written_for={"acapy-agent": "1.7.0"},

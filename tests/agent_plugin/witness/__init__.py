@@ -32,7 +32,8 @@ def watch_wallet(note: Any) -> None:
     pack, unpack = AskarWallet.pack_message, AskarWallet.unpack_message
 
     async def pack_message(self: Any, message: Any, to_verkeys: Any, from_verkey: Any = None) -> Any:
-        note("sent", to=list(to_verkeys), sender=from_verkey, message=json.loads(message))
+        plain = json.loads(message)
+        note("sent", to=list(to_verkeys), sender=from_verkey, message=plain, fields=list(plain))
         return await pack(self, message, to_verkeys, from_verkey)
 
     async def unpack_message(self: Any, enc_message: Any) -> Any:
