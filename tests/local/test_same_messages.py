@@ -24,7 +24,8 @@ from stampede.schema.settings.run_settings import Settings
 PLUGINS = Path(__file__).parents[1] / "agent_plugin"
 STEPS = [
     *("connect_to_mediator", "request_invitation", "connect", "receive_credential", "request_invitation"),
-    *("present_proof", "ping", "request_revocation", "receive_revocation_notification", "delete_credential"),
+    *("present_proof", "request_revocation", "receive_revocation_notification", "delete_credential"),
+    *("receive_credential", "ping"),
 ]
 
 
@@ -34,9 +35,10 @@ async def journey(holder: Any) -> None:
     issuer = await holder.connect("issuer")
     await holder.receive_credential(issuer)
     await holder.present_proof("verifier")
-    await holder.ping(issuer)
     await holder.request_revocation("issuer")
     await holder.receive_revocation_notification(issuer)
+    await holder.receive_credential(issuer)  # which is offered once the old one is revoked
+    await holder.ping(issuer)  # so that all that the agent says of the credential has been said
 
 
 async def travel(folder: Path, variables: dict[str, Any]) -> list[dict[str, Any]]:
