@@ -13,6 +13,11 @@ from controller.acapy_patches.made_up_parents import MADE_UP_PARENTS
 from controller.acapy_patches.missing_parents import MISSING_PARENTS
 from controller.acapy_patches.nested_loops import NESTED_LOOPS
 from controller.acapy_patches.patch import Patch
+from controller.acapy_patches.speed.context_copies import CONTEXT_COPIES
+from controller.acapy_patches.speed.lazy_messages import LAZY_MESSAGES
+from controller.acapy_patches.speed.saves import SAVES
+from controller.acapy_patches.speed.schema_pool import SCHEMA_POOL
+from controller.acapy_patches.speed.slim_events import SLIM_EVENTS
 from controller.acapy_patches.sqlite import SQLITE_CONNECTIONS, SQLITE_WRITERS
 from controller.acapy_patches.start_up import START_UP
 from controller.acapy_patches.tails_files import TAILS_FILES
@@ -33,9 +38,15 @@ PATCHES = {
         UNMATCHED_REQUESTS,
         SQLITE_CONNECTIONS,
         SQLITE_WRITERS,
+        SAVES,
+        SCHEMA_POOL,
+        LAZY_MESSAGES,
+        SLIM_EVENTS,
+        CONTEXT_COPIES,
     )
 }
-"""By name, in the order in which they are applied."""
+"""By name, in the order in which they are applied. ``stampede.schema.settings.agent_patches`` says what depends on
+each; a user switches them off by these names."""
 
 SQLITE = (SQLITE_CONNECTIONS.name, SQLITE_WRITERS.name)
 """The patches of agents with their wallets in SQLite."""

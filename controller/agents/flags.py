@@ -13,8 +13,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from controller.acapy_patches import registry
+from controller.acapy_patches.speed.slim_events import UNHEARD
 from controller.agents.ledgers import LEDGERS_FILE
 from controller.agents.postgresql import Postgresql
+from controller.agents.protocols.topics import IGNORED_TOPICS
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.web_address import in_url
 
@@ -64,8 +66,9 @@ def store_names(settings: Settings, number: int) -> tuple[str, str]:
 
 
 def patch_names(settings: Settings) -> tuple[str, ...]:
-    """The patches with which the agents start."""
-    return registry.GENERAL + (registry.SQLITE if settings.wallet_storage != "postgresql" else ())
+    """The patches with which the agents start: those that are switched on and have to do with their wallets."""
+    fitting = registry.GENERAL + (registry.SQLITE if settings.wallet_storage != "postgresql" else ())
+    return tuple(name for name in settings.agent_patches if name in fitting)
 
 
 def open_port(settings: Settings, number: int) -> tuple[str, ...]:
@@ -139,6 +142,7 @@ def environment(settings: Settings, agent: AgentIdentity, postgresql: Postgresql
         "PYTHONUNBUFFERED": "1",
         "STAMPEDE_ALLOWED_TARGETS": json.dumps(settings.allowed_targets),
         "STAMPEDE_PATCHES": " ".join(patch_names(settings)),
+        UNHEARD: " ".join(sorted(IGNORED_TOPICS)),
         "STAMPEDE_MEDIATOR_PICKUP": settings.mediator_pickup,
         "STAMPEDE_MEDIATOR_POLL_INTERVAL": str(settings.mediator_poll_interval),
     }

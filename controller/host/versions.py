@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from controller.acapy_patches import registry
+from controller.agents.flags import patch_names
 from stampede.schema.run_record import HostRecord
 from stampede.schema.settings.run_settings import Settings
 from stampede.version import VERSION
@@ -25,11 +27,18 @@ def host_record(settings: Settings, run_dir: Path) -> HostRecord:
         host=settings.host_name,
         scenario=settings.scenario,
         settings=settings.public(),
-        versions=versions(),
+        versions=versions() | {"agent patches": " ".join(applied_patches(settings)) or "none"},
         cores=psutil.cpu_count() or 0,
         memory=psutil.virtual_memory().total,
         disk_free=shutil.disk_usage(run_dir).free,
     )
+
+
+def applied_patches(settings: Settings) -> list[str]:
+    """The names of the patches that the agents run with: those that are on and fit what is installed."""
+    names = patch_names(settings)
+    left_out = registry.left_out(names)
+    return [name for name in names if name not in left_out]
 
 
 def versions() -> dict[str, str]:

@@ -14,6 +14,7 @@ from stampede.load_models import catalog
 from stampede.load_models.interface import LoadModel
 from stampede.schema.errors import BadInput
 from stampede.schema.settings import thresholds
+from stampede.schema.settings.agent_patches import read_agent_patches
 from stampede.schema.settings.influxdb_settings import Influxdb, read_influxdb
 from stampede.schema.settings.ledger_settings import Ledger, read_ledgers, where
 from stampede.schema.settings.mediator_settings import (
@@ -46,6 +47,8 @@ class Settings(LoadHostVariables):
     self_attested: Mapping[str, str]
     """What holders say of themselves, by the names of attributes."""
     ledgers: tuple[Ledger, ...]
+    agent_patches: tuple[str, ...]
+    """The names of those that are on."""
     influxdb: Influxdb | None
     """None: points are not pushed."""
 
@@ -72,6 +75,7 @@ class Settings(LoadHostVariables):
     def from_variables(cls, variables: Mapping[str, Any]) -> Settings:
         """Build settings from ``stampede_*`` variables. Raises BadInput with all problems found."""
         optional: dict[str, Any] = {
+            "stampede_agent_patches": {},
             "stampede_first_holder": 0,
             "stampede_load_model": catalog.DEFAULT,
             "stampede_local": True,
@@ -87,6 +91,7 @@ class Settings(LoadHostVariables):
             mediator_invitation=read_mediator_invitation(reader),
             self_attested=_read_self_attested(reader),
             ledgers=read_ledgers(reader),
+            agent_patches=read_agent_patches(reader),
             influxdb=read_influxdb(reader),
         )
         reader.ordered("wait_min", "wait_max")

@@ -27,6 +27,7 @@ VARIABLES: dict[str, Shape] = {
     "stampede_agent_bind": Host(use="address"),
     "stampede_agent_host": Host(use="host"),
     "stampede_agent_packages": Texts(),
+    "stampede_agent_patches": Mapped(),
     "stampede_agent_plugins": Texts(),
     "stampede_agent_port": WholeNumber(minimum=1, maximum=65535),
     "stampede_agents": WholeNumber(minimum=0, at_most=1000),
