@@ -13,8 +13,9 @@ from controller.acapy_patches.made_up_parents import MADE_UP_PARENTS
 from controller.acapy_patches.missing_parents import MISSING_PARENTS
 from controller.acapy_patches.nested_loops import NESTED_LOOPS
 from controller.acapy_patches.patch import Patch
-from controller.acapy_patches.sqlite import SQLITE_CONNECTIONS, SQLITE_WRITERS
 from controller.acapy_patches.start_up import START_UP
+from controller.acapy_patches.storage.memory import MEMORY_WALLETS
+from controller.acapy_patches.storage.sqlite import SQLITE_CONNECTIONS, SQLITE_WRITERS
 from controller.acapy_patches.tails_files import TAILS_FILES
 from controller.acapy_patches.unmatched_requests import UNMATCHED_REQUESTS
 
@@ -33,13 +34,16 @@ PATCHES = {
         UNMATCHED_REQUESTS,
         SQLITE_CONNECTIONS,
         SQLITE_WRITERS,
+        MEMORY_WALLETS,
     )
 }
 """By name, in the order in which they are applied."""
 
 SQLITE = (SQLITE_CONNECTIONS.name, SQLITE_WRITERS.name)
 """The patches of agents with their wallets in SQLite."""
-GENERAL = tuple(name for name in PATCHES if name not in SQLITE)
+STORAGE = {"memory": (MEMORY_WALLETS.name,), "sqlite": SQLITE, "postgresql": ()}
+"""The patches of agents by where their wallets are: the values of ``stampede_wallet_storage``."""
+GENERAL = tuple(name for name in PATCHES if name not in {name for names in STORAGE.values() for name in names})
 """Those of every agent."""
 
 

@@ -37,7 +37,7 @@ class AgentIdentity:
     number: int
     admin_port: int
     home: Path
-    """Folder of the SQLite wallets and tails files."""
+    """Folder of the wallets' files and the tails files."""
     trust_file: Path
     """PEM file with the CAs that the agent trusts."""
     webhook_url: str
@@ -65,7 +65,7 @@ def store_names(settings: Settings, number: int) -> tuple[str, str]:
 
 def patch_names(settings: Settings) -> tuple[str, ...]:
     """The patches with which the agents start."""
-    return registry.GENERAL + (registry.SQLITE if settings.wallet_storage != "postgresql" else ())
+    return registry.GENERAL + registry.STORAGE[settings.wallet_storage]
 
 
 def open_port(settings: Settings, number: int) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ async def until(agent: AgentProcess, kind: str, count: int) -> None:
 async def test_an_agent_that_ends_is_restarted_and_at_last_given_up(agent: AgentProcess) -> None:
     await agent.start()
     inbox = Inbox()
-    agent._inboxes.append(inbox)
+    agent._inboxes["wallet"] = inbox
     for death in (1, 2):
         waiting = asyncio.create_task(inbox.expect("connections"))
         await asyncio.sleep(0)
