@@ -164,9 +164,7 @@ class AgentPool:
 
 def check_space(settings: Settings, agents: int, folder: Path) -> None:
     """Raise BadInput when ``folder`` is too small for this host's wallets."""
-    if settings.wallet_storage != "postgresql" and (
-        lacking := lacking_space(folder, agents, len(settings.load.wallets))
-    ):
+    if lacking := lacking_space(settings.wallet_storage, folder, agents, len(settings.load.wallets)):
         raise BadInput(f"{settings.host_name}: {lacking}")
 
 
