@@ -5,22 +5,29 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from aries_askar import AskarError, AskarErrorCode, Key, KeyAlg
 from aries_askar import Store as AskarStore
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from controller.wallet_memory.store import Stores
 
 SESSIONS = 4
 """At once."""
-NAMES = st.sampled_from(["one", "two", "three", "four"])
+NAMES = st.sampled_from(["0", "1", "2", "3"])
 CATEGORIES = st.sampled_from(["connection", "credential"])
 ENCRYPTED, PLAIN = ["state", "role"], ["~state", "~at"]
 TAG_NAMES = st.sampled_from(ENCRYPTED + PLAIN)
@@ -101,6 +108,13 @@ async def inserted(session: Any, name: str, **arguments: Any) -> None:
     await session.insert_key(name, KEYS[name], **arguments)
 
 
+async def filled(store: Any, profile: str, tags: list[Any]) -> None:
+    """Insert records with these tags, named by their numbers."""
+    async with store.session(profile) as session:
+        for number, each in enumerate(tags):
+            await session.insert("connection", str(number), "value", each)
+
+
 class Pair:
     """A session of each store."""
 
@@ -120,13 +134,15 @@ class SameAsAskar(RuleBasedStateMachine):
         super().__init__()
         self.pairs: list[Pair] = []
 
-    @initialize()
-    def open(self) -> None:
+    @initialize(tags=st.lists(TAGS, min_size=3, max_size=3))
+    def open(self, tags: list[Any]) -> None:
         self.memory = self.run(Stores().provision("sqlite://:memory:", "raw", AskarStore.generate_raw_key()))
         self.profiles = [str(uuid4()) for _ in range(2)]
         for profile in self.profiles:
             self.run(self.askar.create_profile(profile))
             self.run(self.memory.create_profile(profile))
+            for store in (self.askar, self.memory):
+                self.run(filled(store, profile, tags))
 
     def teardown(self) -> None:
         for pair in self.pairs:
@@ -158,6 +174,12 @@ class SameAsAskar(RuleBasedStateMachine):
         pair = data.draw(st.sampled_from(transactions or self.pairs), "session")
         askar, memory = self.both(call, pair.askar, pair.memory)
         assert memory == askar
+
+    @invariant()
+    def every_session_sees_the_same(self) -> None:
+        for pair in self.pairs:
+            askar, memory = self.both(lambda session: session.fetch_all(order_by="id"), pair.askar, pair.memory)
+            assert memory == askar
 
     has_sessions = precondition(lambda self: self.pairs)
 
@@ -312,9 +334,15 @@ class SameAsAskar(RuleBasedStateMachine):
         )
 
 
-@pytest.mark.slow
-def test_every_call_does_what_it_does_on_sqlite() -> None:
-    with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
+@pytest.fixture(scope="module")
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module")
+def askar(runner: asyncio.Runner) -> Iterator[AskarStore]:
+    with tempfile.TemporaryDirectory() as folder:
 
         async def provision() -> AskarStore:
             uri = f"sqlite://{folder}/sqlite.db?max_connections=20&journal_mode=wal&synchronous=off"
@@ -324,10 +352,36 @@ def test_every_call_does_what_it_does_on_sqlite() -> None:
                 await session.close()
             return askar
 
-        SameAsAskar.runner, SameAsAskar.askar = runner, runner.run(provision())
-        checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
-        run_state_machine_as_test(
-            SameAsAskar,
-            settings=settings(max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=checks),
-        )
-        runner.run(SameAsAskar.askar.close())
+        askar = runner.run(provision())
+        yield askar
+        runner.run(askar.close())
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(TAGS, min_size=4, max_size=8), st.lists(filters(), min_size=6, max_size=12))
+def test_a_filter_selects_what_it_selects_on_sqlite(
+    runner: asyncio.Runner, askar: AskarStore, tags: list[Any], tag_filters: list[Any]
+) -> None:
+    async def selected(store: Any) -> list[list[str]]:
+        profile = await store.create_profile()
+        await filled(store, profile, tags)
+        async with store.session(profile) as session:
+            found = [await session.fetch_all("connection", each, order_by="id") for each in tag_filters]
+        return [[entry.name for entry in entries] for entries in found]
+
+    async def both() -> tuple[Any, Any]:
+        memory = await Stores().provision("sqlite://:memory:", "raw", AskarStore.generate_raw_key())
+        return await selected(memory), await selected(askar)
+
+    memory_selected, askar_selected = runner.run(both())
+    assert memory_selected == askar_selected
+
+
+@pytest.mark.slow
+def test_every_call_does_what_it_does_on_sqlite(runner: asyncio.Runner, askar: AskarStore) -> None:
+    SameAsAskar.runner, SameAsAskar.askar = runner, askar
+    checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
+    run_state_machine_as_test(
+        SameAsAskar,
+        settings=settings(max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=checks),
+    )
