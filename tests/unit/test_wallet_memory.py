@@ -388,6 +388,15 @@ class TestAsAskarDoes:
         await asyncio.gather(*(call() for _ in range(8) for call in (increment, look)))
         assert [entry.value async for entry in either.scan("counter")] == [b"8", b"8"]
 
+    async def test_sessions_without_transactions_see_each_other_s_writes_at_once(self, either: Any) -> None:
+        async with either.session() as one, either.session() as other:
+            await one.insert("record", "first", "0")
+            for number, (writer, reader) in enumerate([(one, other), (other, one)] * 2):
+                await writer.replace("record", "first", str(number))
+                await writer.insert("record", f"further {number}", "")
+                for session in (reader, writer):
+                    assert (await session.fetch("record", "first")).value == str(number).encode()
+
     async def test_an_error_within_a_context_rolls_back(self, either: Any) -> None:
         with pytest.raises(ZeroDivisionError):
             async with either.transaction(autocommit=True) as transaction:

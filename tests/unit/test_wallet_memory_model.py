@@ -27,8 +27,8 @@ from controller.wallet_memory.store import Stores
 
 SESSIONS = 4
 """At once."""
-NAMES = st.sampled_from(["0", "1", "2", "3"])
-CATEGORIES = st.sampled_from(["connection", "credential"])
+NAMES = st.sampled_from(["0", "1", "3"])
+CATEGORIES = st.sampled_from(["connection", "connection", "credential"])
 ENCRYPTED, PLAIN = ["state", "role"], ["~state", "~at"]
 TAG_NAMES = st.sampled_from(ENCRYPTED + PLAIN)
 TEXTS = st.sampled_from(["", "a", "A", "ab", "b", "ä", "a%", "[a]", "a_b", "2026-11-27"])
@@ -180,11 +180,18 @@ class SameAsAskar(RuleBasedStateMachine):
         for pair in self.pairs:
             askar, memory = self.both(lambda session: session.fetch_all(order_by="id"), pair.askar, pair.memory)
             assert memory == askar
+        for profile in self.profiles:
+            askar, memory = self.both(
+                lambda store, name=profile: store.scan(profile=name, order_by="id").fetch_all(),
+                self.askar,
+                self.memory,
+            )
+            assert memory == askar
 
     has_sessions = precondition(lambda self: self.pairs)
 
     @precondition(lambda self: len(self.pairs) < SESSIONS)
-    @rule(profile=st.integers(0, 1), transaction=st.booleans())
+    @rule(profile=st.sampled_from([0, 0, 0, 1]), transaction=st.sampled_from([False, False, True]))
     def begin(self, profile: int, transaction: bool) -> None:
         if transaction and any(pair.memory.is_transaction for pair in self.pairs):
             return
@@ -197,7 +204,8 @@ class SameAsAskar(RuleBasedStateMachine):
     @has_sessions
     @rule(data=st.data(), how=st.sampled_from(["commit", "rollback", "close"]), autocommit=st.booleans())
     def end(self, data: st.DataObject, how: str, autocommit: bool) -> None:
-        pair = data.draw(st.sampled_from(self.pairs), "session")
+        transactions = [pair for pair in self.pairs if pair.memory.is_transaction]
+        pair = data.draw(st.sampled_from([*transactions, *transactions, *self.pairs]), "session")
         pair.askar.autocommit = pair.memory.autocommit = autocommit
         askar, memory = self.both(lambda session: getattr(session, how)(), pair.askar, pair.memory)
         assert memory == askar
@@ -210,7 +218,7 @@ class SameAsAskar(RuleBasedStateMachine):
     @has_sessions
     @rule(
         data=st.data(),
-        how=st.sampled_from(["insert", "insert", "replace"]),
+        how=st.sampled_from(["insert", "replace", "replace"]),
         category=CATEGORIES,
         name=NAMES,
         value=VALUES,
@@ -383,5 +391,5 @@ def test_every_call_does_what_it_does_on_sqlite(runner: asyncio.Runner, askar: A
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
     run_state_machine_as_test(
         SameAsAskar,
-        settings=settings(max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=checks),
+        settings=settings(max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=checks),
     )
