@@ -70,6 +70,7 @@ class Services:
         self._mediator = Mediator(self._agents[Mediator.NAME], documents)
         parts = (documents, registry, tails, self._issuer, self._verifier, self._mediator)
         self._routes = [route for part in parts for route in part.routes()]
+        self._awaited = dict.fromkeys(self._agents, "starts")
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -192,17 +193,24 @@ class Services:
 
     async def _set_up_issuer(self) -> None:
         await self._agents[Issuer.NAME].ready()
-        self._report("the issuer is up and creates its keys, credential definition and revocation registry")
+        self._told(Issuer.NAME, "creates its keys, credential definition and revocation registry")
         await self._issuer.set_up(self._options.registry_size)
+        self._told(Issuer.NAME, "")
 
     async def _set_up_verifier(self) -> None:
         await self._agents[Verifier.NAME].ready()
-        self._report("the verifier is up")
+        self._told(Verifier.NAME, "")
 
     async def _set_up_mediator(self) -> None:
         await self._agents[Mediator.NAME].ready()
         await self._mediator.set_up()
-        self._report("the mediator is up")
+        self._told(Mediator.NAME, "")
+
+    def _told(self, name: str, doing: str) -> None:
+        """Report what is still awaited: that one of the services does something, or nothing any more."""
+        self._awaited[name] = doing
+        if awaited := [f"the {service} {does}" for service, does in self._awaited.items() if does]:
+            self._report(", ".join(awaited))
 
     def _write_services_file(self) -> None:
         path = self._folder / "services.json"

@@ -76,6 +76,7 @@ class AgentProcess:
         self._stopping = False
         self._watcher: asyncio.Task[None] | None = None
         self._inboxes: dict[str, Inbox] = {}
+        self._phones: dict[str, RemotePhone] = {}
         self.admin = AdminApi(
             session, f"http://127.0.0.1:{admin_port}", self._identity.admin_key, self._has_exited, self.name
         )
@@ -160,6 +161,8 @@ class AgentProcess:
         token = tenant["token"]
         pickup = self._settings.mediator_pickup
         phone = RemotePhone(self.admin, token, pickup) if self._settings.has_phones else None
+        if phone:
+            self._phones[tenant["wallet_id"]] = phone
         return AcapyWallet(
             self.admin, inbox, tenant["wallet_id"], token, self.until_up, self._settings.wallet_type, phone
         )
@@ -168,6 +171,7 @@ class AgentProcess:
         """Remove a wallet with everything in it."""
         self._webhooks.forget(wallet.wallet_id)
         self._inboxes.pop(wallet.wallet_id, None)
+        self._phones.pop(wallet.wallet_id, None)
         await wallet.remove()
 
     async def _has_exited(self) -> bool:
@@ -206,6 +210,9 @@ class AgentProcess:
                     await asyncio.sleep(0.1)
         except TimeoutError:
             raise AgentError(f"{self.name} was not ready within {START_TIMEOUT:g} s; see {log}") from None
+        if self._phones:  # which were there before the agent was
+            away = [wallet_id for wallet_id, phone in self._phones.items() if phone.is_away]
+            await self.admin.call("POST", "/pickup/restore", body={"away": away})
         self._up.set()
 
     async def _is_ready(self) -> bool:
@@ -234,7 +241,7 @@ class AgentProcess:
             await asyncio.sleep(policy.next_pause())
             try:
                 await self._launch()
-            except (AgentError, OSError) as error:
+            except (AgentError, AgentDied, OSError) as error:
                 self._announce(EventKind.AGENT_DIED, str(error))
                 if self._is_running():
                     self._process.kill()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 from controller.agents.admin import AdminApi
 from stampede.schema.errors import AgentError, BadInvitation, ServiceUnreachable, StepError
@@ -17,7 +18,7 @@ as long each time."""
 class RemotePhone:
     """How a holder is reached that opens no port."""
 
-    __slots__ = ("_admin", "_token", "schemes")
+    __slots__ = ("_admin", "_token", "is_away", "schemes")
 
     def __init__(self, admin: AdminApi, token: str, pickup: str) -> None:
         """``pickup``: see ``stampede_mediator_pickup``."""
@@ -25,6 +26,8 @@ class RemotePhone:
         self._token = token
         self.schemes = ("wss", "ws") if pickup == "websocket" else ("https", "http")
         """Of the endpoints of a mediator that can be used, the preferred one first."""
+        self.is_away = False
+        """Whether the app is in the background."""
 
     @contextlib.asynccontextmanager
     async def meets(self, known_by: str) -> AsyncIterator[None]:
@@ -42,10 +45,18 @@ class RemotePhone:
 
     async def come(self) -> None:
         """Pick up, from now on or again; await the mediator's answer. Raises ServiceUnreachable."""
-        await self._post("come")
+        self.is_away = False
+        why = "nothing was heard of it yet"
+        try:
+            while waits_for := (await self._post("come")).get("waits_for"):
+                why = str(waits_for)
+        except asyncio.CancelledError as error:
+            error.add_note(f"waited for the mediator to answer: {why}")
+            raise
 
     async def go(self) -> None:
         """Close the link; what comes in the meantime waits at the mediator."""
+        self.is_away = True
         await self._post("go")
 
     async def end(self) -> None:
@@ -69,7 +80,8 @@ class RemotePhone:
                 await self._post("poke")
             pause *= 2
 
-    async def _post(self, what: str) -> None:
+    async def _post(self, what: str) -> dict[str, Any]:
         answer = await self._admin.call("POST", f"/pickup/{what}", token=self._token)
         if problem := answer.get("problem"):
             raise ServiceUnreachable(f"the mediator cannot be reached: {problem}")
+        return answer

@@ -9,7 +9,15 @@ from typing import Any
 
 from controller.agents.wallet import Connection, Credential, Presentation, Wallet
 from controller.holder.context import HolderContext
-from controller.holder.requests import check_given, given_values, service_and_request, unknown_service
+from controller.holder.requests import (
+    check_dict,
+    check_given,
+    check_invitation,
+    check_text,
+    given_values,
+    service_and_request,
+    unknown_service,
+)
 from controller.holder.step import TimedStep, declared_steps, step
 from controller.load.think_time import think_time
 from controller.services.interface import Verdict, string_values
@@ -57,6 +65,7 @@ class Holder:
         """The names under which connections were to be kept, whether they came about or not."""
         self.credentials: dict[str, list[Credential]] = {}
         self._answers: dict[str, dict[str, Any]] = {}
+        self._has_asked_mediator = False
 
     # ------------------------------------------------------------------ steps
 
@@ -67,6 +76,7 @@ class Holder:
         have to be requested by HTTPS first; without either this does nothing. Connections made afterwards are routed
         through the mediator.
         """
+        self._has_asked_mediator = True
         settings = self.context.settings
         mediator: str | Json | None = settings.mediator_did
         if (known := settings.mediator_invitation) and not mediator:
@@ -155,6 +165,7 @@ class Holder:
         It is kept under ``name``, or else the service's name. An ``invitation`` that the script already
         has is processed as it is. When the invitation leads to a connection that there is, that one is returned.
         """
+        check_invitation("connect", invitation)
         self._to_connect.add(name or service)
         if invitation is None:
             invitation = await self.request_invitation(service)
@@ -184,6 +195,8 @@ class Holder:
         ``filters`` say by which definition, such as ``{"cred_def_id": "..."}`` or ``{"schema_name": "membership"}``.
         The issuer answers with an offer: ``receive_credential`` awaits it.
         """
+        check_dict("propose_credential", "attributes", attributes, 'a dict such as {"name": "Ada"}', of_texts=True)
+        check_dict("propose_credential", "filters", filters or {}, 'a dict such as {"cred_def_id": "..."}')
         await self.wallet.propose_credential(
             self._connection(connection), string_values(attributes), filters or {}, comment
         )
@@ -197,6 +210,7 @@ class Holder:
         is requested by HTTPS and accepted; an ``invitation`` that the script already has is accepted as it is. The
         credential is then kept under the service's name.
         """
+        check_invitation("receive_credential", invitation)
         if isinstance(connection, str):
             if invitation is None and self._is_offered_by_invitation(connection):
                 invitation = await self.request_invitation(connection)
@@ -231,12 +245,14 @@ class Holder:
         ``request`` is one of AnonCreds, with ``requested_attributes`` and ``requested_predicates``. The verifier
         answers with its own request: ``present_proof`` over the connection answers that.
         """
+        right = 'a dict such as {"requested_attributes": {"name": {"name": "name"}}}'
+        check_dict("propose_presentation", "request", request, right)
         proposed = {"name": "proof", "version": "1.0", "requested_attributes": {}, "requested_predicates": {}}
         await self.wallet.propose_presentation(self._connection(connection), proposed | dict(request), comment)
 
     async def present_proof(
         self,
-        verifier: Connection | str,
+        verifier: Connection | str | None,
         invitation: Json | None = None,
         self_attested: Mapping[str, Any] | None = None,
     ) -> None:
@@ -250,9 +266,12 @@ class Holder:
         ``self_attested`` are values, by the names of their attributes, for what the verifier takes without a
         credential and no credential has; ``stampede_self_attested`` has those for all steps.
         """
+        check_invitation("present_proof", invitation)
+        right = 'a dict such as {"nickname": "Ada"}'
+        check_dict("present_proof", "self_attested", self_attested or {}, right, of_texts=True)
         known = self.context.settings.self_attested
         self.wallet.self_attested = {**known, **string_values(self_attested or {})}
-        if isinstance(verifier, Connection):
+        if not isinstance(verifier, str):
             await self._present_over_connection(verifier)
             return
         if invitation is None:
@@ -262,10 +281,11 @@ class Holder:
         await self._present_on_invitation(verifier, invitation)
 
     @step("present_proof")
-    async def _present_over_connection(self, verifier: Connection, timed: TimedStep | None = None) -> None:
-        send_only = self._is_done_when_sent(verifier.service)
-        presentation = await (self.wallet.send_proof_to if send_only else self.wallet.present_proof_to)(verifier)
-        await self._await_verdict(timed, presentation, verifier)
+    async def _present_over_connection(self, verifier: Connection | None, timed: TimedStep | None = None) -> None:
+        kept = self._connection(verifier)
+        send_only = self._is_done_when_sent(kept.service)
+        presentation = await (self.wallet.send_proof_to if send_only else self.wallet.present_proof_to)(kept)
+        await self._await_verdict(timed, presentation, kept)
 
     @step("present_proof")
     async def _present_on_invitation(self, verifier: str, invitation: Json, timed: TimedStep | None = None) -> None:
@@ -337,6 +357,7 @@ class Holder:
     @step("send_message")
     async def send_message(self, connection: Connection | str | None, text: str) -> None:
         """Send a basic message (RFC 0095) over a kept connection; done when the agent has taken it."""
+        check_text("send_message", "text", text)
         await self.wallet.send_message(self._connection(connection), text)
 
     @step("discover_features")
@@ -345,6 +366,7 @@ class Holder:
 
         ``match`` is a protocol identifier, in which a trailing ``*`` stands for anything.
         """
+        check_text("discover_features", "match", match)
         return await self.wallet.discover_features(self._connection(connection), match)
 
     def step(self, name: str, service: str = "") -> TimedStep:
@@ -387,6 +409,11 @@ class Holder:
             raise BadInput(
                 f"the script calls holder.{method}(), but stampede_mediator_pickup is none; it must be websocket or "
                 "http"
+            )
+        if not self._has_asked_mediator:
+            raise BadInput(
+                f"the script calls holder.{method}() before holder.connect_to_mediator(), so that there is no link "
+                "to a mediator; it must call that first"
             )
 
     def _is_offered_by_invitation(self, service: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from controller.services.answer import scalar_text
 from stampede.schema.errors import BadInput
+from stampede.schema.settings.json_values import not_json
 from stampede.schema.settings.placeholders import GIVEN
 from stampede.schema.settings.service_settings import Service
 from stampede.schema.settings.variable_reader import kind_of
@@ -16,6 +17,7 @@ from stampede.schema.settings.variable_reader import kind_of
 def service_and_request(name: str, services: Mapping[str, Service]) -> tuple[str, str]:
     """The service, and the name there, of a request as scripts name it: ``portal`` or ``portal.status``. Raises
     BadInput when there is none."""
+    check_text("request", "name", name)
     service, own_name = (name, "") if name in services else name.rpartition(".")[::2]
     if service not in services or own_name not in services[service].requests:
         raise unknown_request(name, services.values())
@@ -40,6 +42,8 @@ def check_given(name: str, wanted: Collection[str], given: Mapping[str, Any]) ->
                 f"the script gives {key!r} to the request to {name!r} as {kind_of(value)}; it must be a text, a "
                 "number, a list or a dict"
             )
+        for sentence in not_json(value, key):
+            raise BadInput(f"the script gives the request to {name!r} {sentence}")
 
 
 def given_values(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,6 +52,36 @@ def given_values(given: Mapping[str, Any]) -> dict[str, Any]:
         f"{GIVEN}{name}": value if isinstance(value, dict | list) else scalar_text(value)
         for name, value in given.items()
     }
+
+
+def check_text(method: str, name: str, value: Any) -> None:
+    """Raise BadInput when the argument ``name`` of a holder's method is no text."""
+    if not isinstance(value, str) and not _is_assumed(value):
+        raise BadInput(f"the script gives holder.{method}() {kind_of(value)} as {name}; it must be a text")
+
+
+def check_dict(method: str, name: str, value: Any, right: str, *, of_texts: bool = False) -> None:
+    """Raise BadInput when the argument ``name`` is no dict that JSON can express, or ``of_texts`` by their names.
+    ``right``: what it must be."""
+    said = f"the script gives holder.{method}()"
+    if not isinstance(value, Mapping):
+        raise BadInput(f"{said} {kind_of(value)} as {name}; it must be {right}")
+    for sentence in not_json(dict.fromkeys(value) if of_texts else value, name):
+        raise BadInput(f"{said} {sentence}")
+    for key, each in value.items():
+        if of_texts and isinstance(each, Mapping | list | tuple | set) and not _is_assumed(each):
+            raise BadInput(f"{said} {kind_of(each)} as {name}[{key!r}]; it must be a text or a number")
+
+
+def _is_assumed(value: Any) -> bool:
+    """Whether a value is what the dry run assumes of answers without an ``example``: an empty mapping."""
+    return isinstance(value, Mapping) and not value
+
+
+def check_invitation(method: str, invitation: Any) -> None:
+    """Raise BadInput when what a script has in place of an invitation is none."""
+    if invitation is not None:
+        check_dict(method, "invitation", invitation, "a dict, such as holder.request_invitation() returns")
 
 
 def unknown_request(name: str, services: Iterable[Service]) -> BadInput:
@@ -65,7 +99,7 @@ def unknown_request(name: str, services: Iterable[Service]) -> BadInput:
 def unknown_service(service: str, known: Iterable[str]) -> BadInput:
     """The error for a service name that ``stampede_services`` does not have."""
     names = sorted(known)
-    nearest = difflib.get_close_matches(service, names, n=1)
+    nearest = difflib.get_close_matches(str(service), names, n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
     return BadInput(
         f"the script asks for the service {service!r}, but stampede_services has {', '.join(names)}{hint}"

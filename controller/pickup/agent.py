@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
+from collections.abc import Collection
 from typing import Any
 
 from acapy_agent.admin.server import AdminResponder
 from acapy_agent.config.injection_context import InjectionContext
 from acapy_agent.connections.base_manager import BaseConnectionManager
 from acapy_agent.connections.models.conn_record import ConnRecord
-from acapy_agent.core.event_bus import Event, EventBus
 from acapy_agent.core.profile import Profile
-from acapy_agent.core.util import STARTUP_EVENT_TOPIC
 from acapy_agent.messaging.decorators.service_decorator import ServiceDecorator
 from acapy_agent.messaging.responder import BaseResponder
 from acapy_agent.multitenant.base import BaseMultitenantManager
@@ -54,7 +52,6 @@ async def install(context: InjectionContext) -> None:
     context.injector.bind_instance(Phones, phones)
     OUTBOUND_MESSAGES.apply(send_to_mediators_by_link)
     CONNECTIONLESS.apply(be_answered_through_mediator)
-    context.inject(EventBus).subscribe(re.compile(f"^{STARTUP_EVENT_TOPIC}$"), restore_phones)
 
 
 class TenantAgent:
@@ -103,19 +100,25 @@ def phone_of(root: Profile, profile: Profile) -> Phone:
 
 
 async def send_to_mediators_by_link(profile: Profile, outbound: OutboundMessage) -> None:
-    """Called before ACA-Py chooses an outbound transport. What is for somebody else than the mediator stays as it is:
-    no return route is asked of an issuer."""
+    """Called before ACA-Py chooses an outbound transport. What is for somebody else than the mediator stays as it is,
+    but is sent when the mediator routes the answer; no return route is asked of an issuer."""
     phones: Phones = profile.inject(Phones)
-    phone = phones.get(profile.settings.get("wallet.id") or "")
+    wallet_id = profile.settings.get("wallet.id") or ""
+    await phones.restored(wallet_id)
+    phone = phones.get(wallet_id)
     if phone is None or not outbound.connection_id or not outbound.payload or outbound.enc_payload:
         return
     if outbound.connection_id != phone.connection_id and not await _is_to(phone, profile, outbound.connection_id):
+        await phone.routed()
         return
     targets = [outbound.target] if outbound.target else outbound.target_list
     former = phone.link.url if phone.link else ""
     target, url = await _address(profile, outbound.connection_id, targets, phones.mode, former)
     phone.meet(outbound.connection_id, url, frozenset(target.recipient_keys))
-    outbound.payload = json.dumps({**json.loads(outbound.payload), "~transport": {"return_route": "all"}})
+    message = json.loads(outbound.payload)
+    if message["@type"].endswith("/keylist-update"):
+        phone.follow(message)
+    outbound.payload = json.dumps({**message, "~transport": {"return_route": "all"}})
     target.endpoint = f"{SCHEME}:{url}"
     outbound.target, outbound.target_list = target, []
 
@@ -157,7 +160,7 @@ async def _address(
 
 
 def _fitting(targets: list[Any], mode: str) -> Any | None:
-    return next((target for target in targets if (target.endpoint or "").startswith(SCHEMES[mode])), None)
+    return next((target for target in targets if (target.endpoint or "").lower().startswith(SCHEMES[mode])), None)
 
 
 async def be_answered_through_mediator(profile: Profile, record: Any) -> None:
@@ -180,22 +183,20 @@ async def be_answered_through_mediator(profile: Profile, record: Any) -> None:
         await record.save(session)
 
 
-async def restore_phones(root: Profile, event: Event) -> None:
-    """The agent has started, perhaps not for the first time: whoever has a mediator turns to it again."""
-    phones: Phones = root.inject(Phones)
-    phones.restore(_restore(root))
-
-
-async def _restore(root: Profile) -> None:
+async def restore_phones(root: Profile, away: Collection[str]) -> None:
+    """The agent was started anew: whoever has a mediator turns to it again, but for the wallets that are ``away``."""
     manager, phones = root.inject(BaseMultitenantManager), root.inject(Phones)
     async with root.session() as session:
-        wallets = await WalletRecord.query(session)
-    for wallet in wallets:
-        profile = await manager.get_wallet_profile(root.context, wallet)
+        wallets = {wallet.wallet_id: wallet for wallet in await WalletRecord.query(session)}
+
+    async def restore(wallet_id: str) -> None:
+        profile = await manager.get_wallet_profile(root.context, wallets[wallet_id])
         async with profile.session() as session:
             granted = await MediationRecord.query(session, {"state": MediationRecord.STATE_GRANTED})
         for record in granted[:1]:
             targets = await BaseConnectionManager(profile).get_connection_targets(connection_id=record.connection_id)
             target, url = await _address(profile, record.connection_id, targets, phones.mode, "")
-            phone_of(root, profile).restored(record.connection_id, url, frozenset(target.recipient_keys))
-            await phones.take_a_breath()
+            keys, is_away = frozenset(target.recipient_keys), wallet_id in away
+            phone_of(root, profile).restored(record.connection_id, url, keys, is_away=is_away)
+
+    phones.restore(wallets, restore)

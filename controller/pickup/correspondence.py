@@ -68,7 +68,7 @@ class Correspondence:
     """One wallet's. Everything that comes is taken one after the other, in the order in which it came."""
 
     __slots__ = (
-        "_agent", "_asked", "_delivered", "_figures", "_incoming", "_incoming_size", "_taking", "arrivals",
+        "_agent", "_asked", "_delivered", "_figures", "_incoming", "_incoming_size", "_routes", "_taking", "arrivals",
         "connection_id", "last_arrival", "mediator_keys", "message_came", "messages",
     )  # fmt: skip
 
@@ -76,6 +76,7 @@ class Correspondence:
         self._agent = agent
         self._figures = figures
         self._asked: dict[str, tuple[str, asyncio.Future[Json]]] = {}
+        self._routes: dict[str, asyncio.Future[None]] = {}
         self._delivered: deque[str] = deque(maxlen=REMEMBERED)
         self._incoming: deque[Payload] = deque()
         self._incoming_size = 0
@@ -99,9 +100,9 @@ class Correspondence:
 
     async def ask(self, kind: str, **fields: Any) -> Json | None:
         """Send the mediator a message and return its answer; None when none comes in time."""
-        return await self.ask_by(_message(kind, fields))
+        return await self.ask_by(_message(kind, fields), ANSWER)
 
-    async def ask_by(self, message: Json, within: float = ANSWER) -> Json | None:
+    async def ask_by(self, message: Json, within: float) -> Json | None:
         """As ``ask``, by a message that is there already; the answer must come ``within`` seconds."""
         message_id, answered = message["@id"], asyncio.get_running_loop().create_future()
         self._asked[message_id] = message["@type"], answered
@@ -116,6 +117,22 @@ class Correspondence:
             return None
         finally:
             self._asked.pop(message_id, None)
+
+    def follow(self, update: Json) -> None:
+        """Await the answer to a keylist update (RFC 0211) that the agent sends by itself."""
+        self._routes[update["@id"]] = asyncio.get_running_loop().create_future()
+        if len(self._routes) > MOST_ASKED:
+            self._routes.pop(next(iter(self._routes))).cancel()
+
+    async def routed(self, within: float) -> None:
+        """Return when the mediator has answered every keylist update, or after ``within`` seconds."""
+        if not (asked := dict(self._routes)):
+            return
+        await asyncio.wait(asked.values(), timeout=within)
+        for message_id, answered in asked.items():
+            if not answered.done():
+                LOGGER.warning("the mediator did not answer a keylist update within %g s", within)
+                self._routes.pop(message_id, answered).cancel()
 
     def arrived(self, payload: Payload) -> None:
         """Take a message soon. Raises LinkFailed when too many wait already."""
@@ -134,17 +151,18 @@ class Correspondence:
             await asyncio.gather(self._taking, return_exceptions=True)
 
     async def take_delivery(self, attachments: Any) -> int:
-        """Take the messages in a delivery (RFC 0685), tell the mediator so, and return how many there were."""
-        ids = []
+        """Take the messages in a delivery (RFC 0685), tell the mediator so, and return how many were new."""
+        ids, new = [], 0
         for attachment in attachments if isinstance(attachments, list) else []:
             identifier = str(attachment.get("@id")) if isinstance(attachment, dict) else ""
             ids += [identifier] if identifier else []  # an odd one, too: it would be delivered again and again
             if identifier not in self._delivered:
                 self._delivered += [identifier] if identifier else []
+                new += bool(identifier)
                 await self._take(_attached(attachment), is_delivered=True)
         if ids:
             await self.say(PICKUP + "messages-received", message_id_list=ids)
-        return len(ids)
+        return new
 
     async def _take_all(self) -> None:
         while self._incoming:
@@ -162,6 +180,8 @@ class Correspondence:
             if received.kind.startswith(PICKUP) and (is_delivered or not is_of_mediator):
                 raise ValueError(f"it is a {received.kind} of someone else than the mediator")
             question = self._question_of(received) if is_of_mediator else None
+            if is_of_mediator and received.kind.endswith("/keylist-update-response"):
+                self._note_routed(received.thread)
             self.arrivals += 1
             self.last_arrival = time.monotonic()
             if question is not None:
@@ -175,6 +195,13 @@ class Correspondence:
         except Exception as error:
             self._figures.refused += 1
             LOGGER.warning("a message that came over the link to the mediator was not taken: %r", error)
+
+    def _note_routed(self, thread: str) -> None:
+        """An update is answered: that of the thread, else the first. Some mediators answer without a thread."""
+        message_id = thread if thread in self._routes else next(iter(self._routes), "")
+        answered = self._routes.pop(message_id, None)
+        if answered is not None and not answered.done():
+            answered.set_result(None)
 
     def _question_of(self, received: Received) -> asyncio.Future[Json] | None:
         """What a message of the mediator answers; None when nothing. Some mediators answer without a thread."""

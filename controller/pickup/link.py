@@ -11,8 +11,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-import aiohttp
-
 from controller.pickup.figures import Figures
 
 FIRST_PAUSE = 0.5
@@ -146,7 +144,7 @@ class Link(ABC):
             problem = "it was closed by the mediator"
             try:
                 await self._use()
-            except (aiohttp.ClientError, OSError, LinkFailed) as error:  # TimeoutError is an OSError
+            except Exception as error:  # whatever it is, the link must be opened again
                 problem = str(error) or type(error).__name__
             finally:
                 self.is_open = False

@@ -142,9 +142,11 @@ class Phone:
         await self.go()
         await self._correspondence.end()
 
-    def restored(self, connection_id: str, url: str, keys: frozenset[str]) -> None:
-        """The agent was started anew, and this mediator had granted mediation before."""
+    def restored(self, connection_id: str, url: str, keys: frozenset[str], *, is_away: bool = False) -> None:
+        """The agent was started anew, and this mediator had granted mediation before. ``is_away``: the app was in
+        the background then, and stays there."""
         self._is_mediated = self._may_wait = True
+        self._is_away |= is_away
         self.meet(connection_id, url, keys)
         self._met().is_missed()
 
@@ -152,11 +154,24 @@ class Phone:
         """Send the mediator a message and return its answer; None when none comes within PATIENCE."""
         return await self._correspondence.ask_by(message, PATIENCE)
 
+    def follow(self, update: dict[str, Any]) -> None:
+        """The agent sends the mediator a keylist update."""
+        self._correspondence.follow(update)
+
+    async def routed(self) -> None:
+        """Return when the mediator routes the keys that it was told of, or when PATIENCE has gone: what others answer
+        to a key that it does not route yet is lost."""
+        await self._correspondence.routed(PATIENCE)
+
     def poke(self) -> None:
         """Something is awaited and does not come: see whether the mediator holds it back."""
-        silent = time.monotonic() - self._correspondence.last_arrival > SILENCE
-        if self.link is not None and self.link.is_up and silent and not self._must_fetch(self.link):
-            self._do("emptying", self._poke(self.link))
+        link = self.link
+        if link is None or time.monotonic() - self._correspondence.last_arrival <= SILENCE:
+            return
+        if not self._is_mediated and link.is_open:
+            self._do("emptying", self._empty("held_back"))
+        elif link.is_up and not self._must_fetch(link):
+            self._do("emptying", self._poke(link))
 
     def _met(self) -> Link:
         if self.link is None:
@@ -181,12 +196,7 @@ class Phone:
 
     async def _greet(self, link: Link) -> None:
         """Tell the mediator whose link this is; when it answers nothing, the link is no good."""
-        try:
-            is_answered = await self._is_greeted(link)
-        except Exception:
-            link.drop()
-            raise
-        if not is_answered:
+        if not await self._is_greeted(link):
             link.drop()
 
     async def _is_greeted(self, link: Link) -> bool:
@@ -257,7 +267,7 @@ class Phone:
             await self._collect()
 
     async def _collect(self) -> None:
-        """Have all that waits delivered (pickup 2.0)."""
+        """Have all that waits delivered (pickup 2.0), until there is nothing new: some mediators forget nothing."""
         while answer := await self._correspondence.ask(DELIVERY_REQUEST, limit=AT_ONCE):
             if answer.get("@type") != DELIVERY or not await self._correspondence.take_delivery(answer.get("~attach")):
                 return
@@ -285,7 +295,8 @@ class Phone:
     # ------------------------------------------------------------------- tasks
 
     def _do(self, what: str, work: Coroutine[Any, Any, None]) -> None:
-        """Do something in the background, unless that is under way."""
+        """Do something in the background, unless that is under way. When it fails, the link is no good: whatever was
+        under way begins anew with the next one."""
         if what in self._tasks:
             work.close()
             return
@@ -297,6 +308,8 @@ class Phone:
             del self._tasks[what]
         if not task.cancelled() and (error := task.exception()):
             LOGGER.warning("%s, %s: %r", self.link and self.link.url, what, error)
+            if self.link is not None:
+                self.link.drop()
 
 
 def _count(status: dict[str, Any]) -> int:

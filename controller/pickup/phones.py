@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -22,6 +22,8 @@ LOGGER = logging.getLogger(__name__)
 
 RESTORED_EACH = 0.02
 """Seconds between two phones that turn to their mediators again after the agent was started anew, on average."""
+RETRIED = 5.0
+"""Seconds after which those are tried again that could not, such as while the mediator's DID cannot be resolved."""
 
 
 class Phones:
@@ -35,6 +37,8 @@ class Phones:
         self._known: dict[str, Handover] = {}
         self._phones: dict[str, Phone] = {}
         self._session: aiohttp.ClientSession | None = None
+        self._to_restore: set[str] = set()
+        self._restore: Callable[[str], Awaitable[None]] | None = None
         self._restoring: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -72,17 +76,32 @@ class Phones:
 
     async def remove(self, wallet_id: str) -> None:
         """Switch a wallet's phone off for good."""
+        self._to_restore.discard(wallet_id)
         if phone := self._phones.pop(wallet_id, None):
             await phone.end()
 
-    def restore(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do the work of restoring phones in the background."""
-        self._restoring = asyncio.create_task(work)
-        self._restoring.add_done_callback(_log_failure)
+    def restore(self, wallet_ids: Iterable[str], restore: Callable[[str], Awaitable[None]]) -> None:
+        """Have the phones of wallets be as they were before the agent was started anew: in the background, or when
+        they are needed. ``restore`` does so with one of them."""
+        self._to_restore, self._restore = set(wallet_ids), restore
+        self._restoring = asyncio.create_task(self._restore_all())
 
-    async def take_a_breath(self) -> None:
-        """Keep phones from turning to their mediators all at once."""
-        await asyncio.sleep(random.uniform(0, 2 * RESTORED_EACH))
+    async def restored(self, wallet_id: str) -> None:
+        """Return when the phone of a wallet is as it was before the agent was started anew, or cannot be so yet."""
+        if wallet_id not in self._to_restore or self._restore is None:
+            return
+        try:
+            await self._restore(wallet_id)
+            self._to_restore.discard(wallet_id)
+        except Exception as error:
+            LOGGER.warning("the phone of wallet %s could not turn to its mediator again: %r", wallet_id, error)
+
+    async def _restore_all(self) -> None:
+        while self._to_restore:
+            for wallet_id in list(self._to_restore):
+                await self.restored(wallet_id)
+                await asyncio.sleep(random.uniform(0, 2 * RESTORED_EACH))  # not all at once
+            await asyncio.sleep(RETRIED)
 
     def state(self) -> dict[str, Any]:
         """Links now (wanted: they should be up), and what has happened to them."""
@@ -101,8 +120,3 @@ class Phones:
             raise RuntimeError("no link before the transport was started")
         kind = WebSocketLink if self.mode == "websocket" else PostLink
         return kind(url, end, self.figures, self._session)
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()):
-        LOGGER.error("phones could not turn to their mediators again: %r", error)

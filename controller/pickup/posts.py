@@ -37,6 +37,7 @@ class PostLink(Link):
         if not self._unsent:
             self._opened()
         while not self._is_given_up:
+            self._something_to_send.clear()  # before, not after: it may be given up while a message is being sent
             while self._unsent:
                 answer = await self._post(self._unsent[0])
                 self._unsent.popleft()
@@ -44,9 +45,8 @@ class PostLink(Link):
                     self._opened()
                 if answer.strip():
                     self._end.arrived(answer)
-            self._something_to_send.clear()
             await self._something_to_send.wait()
-        raise LinkFailed("it did not answer a greeting")
+        raise LinkFailed("it did not answer in time")
 
     async def _post(self, payload: Payload) -> bytes:
         async with asyncio.timeout(ATTEMPT), self._session.post(self.url, data=payload, headers=HEADERS) as response:

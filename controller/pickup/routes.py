@@ -8,13 +8,15 @@ from collections.abc import Awaitable
 from acapy_agent.admin.decorators.auth import admin_authentication, tenant_authentication
 from aiohttp import web
 
-from controller.pickup.agent import phone_of
+from controller.pickup.agent import phone_of, restore_phones
 from controller.pickup.link import LinkFailed
 from controller.pickup.phone import Phone
 from controller.pickup.phones import Phones
 
 LONGEST = 300.0
 """Seconds that a request may take; steps end before."""
+ASKED_AGAIN = 5.0
+"""Seconds after which who awaits the mediator's answer is told why there is none yet."""
 
 
 async def register(app: web.Application) -> None:
@@ -27,6 +29,7 @@ async def register(app: web.Application) -> None:
             web.post("/pickup/go", tenant_authentication(go)),
             web.post("/pickup/poke", tenant_authentication(poke)),
             web.post("/pickup/end", tenant_authentication(end)),
+            web.post("/pickup/restore", admin_authentication(restore)),
             web.get("/pickup", admin_authentication(state), allow_head=False),
         ]
     )
@@ -44,8 +47,17 @@ async def reached(request: web.Request) -> web.Response:
 
 
 async def come(request: web.Request) -> web.Response:
-    """Mediation is granted, or the app comes back. Answers when the mediator has answered."""
-    return await _outcome(_phone(request).come())
+    """Mediation is granted, or the app comes back. Answers when the mediator has answered, or after a while with
+    ``waits_for``; then this is to be asked again."""
+    context = request["context"]
+    await context.root_profile.inject(Phones).restored(context.profile.settings["wallet.id"])
+    phone = _phone(request)
+    try:
+        async with asyncio.timeout(ASKED_AGAIN):
+            return await _outcome(phone.come())
+    except TimeoutError:
+        problem = phone.link.problem if phone.link else ""
+        return web.json_response({"waits_for": problem or "it has not answered a greeting yet"})
 
 
 async def go(request: web.Request) -> web.Response:
@@ -63,6 +75,12 @@ async def end(request: web.Request) -> web.Response:
     """The wallet is about to be removed."""
     context = request["context"]
     await context.root_profile.inject(Phones).remove(context.profile.settings["wallet.id"])
+    return web.json_response({})
+
+
+async def restore(request: web.Request) -> web.Response:
+    """The agent was started anew; ``away`` has the ids of the wallets whose app is in the background."""
+    await restore_phones(request["context"].profile, frozenset((await request.json())["away"]))
     return web.json_response({})
 
 

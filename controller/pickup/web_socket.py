@@ -7,12 +7,14 @@ import asyncio
 import aiohttp
 
 from controller.pickup.figures import Figures
-from controller.pickup.link import ATTEMPT, LONGEST_MESSAGE, End, Link
+from controller.pickup.link import ATTEMPT, LONGEST_MESSAGE, End, Link, LinkFailed
 
 HEARTBEAT = 30.0
 """Seconds between two pings of ours: they keep a NAT's entry alive, and tell of a mediator that is gone silently."""
 CLOSING = 2.0
 """Seconds within which a mediator may answer that we close."""
+LONGEST_REASON = 123
+"""Characters of why a mediator closes a socket."""
 MESSAGES = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
 
 
@@ -47,11 +49,9 @@ class WebSocketLink(Link):
             self._socket = socket
             self._opened()
             self._send_soon()
-            async for message in socket:
-                if message.type in MESSAGES:
-                    self._end.arrived(message.data)
-            if error := socket.exception():
-                raise error
+            while (message := await socket.receive()).type in MESSAGES:
+                self._end.arrived(message.data)
+            raise LinkFailed(_ended_by(message, socket.exception()))
         finally:
             self._socket = None
             await asyncio.shield(socket.close())
@@ -70,3 +70,15 @@ class WebSocketLink(Link):
                 await socket.close()  # the message is sent on the next one
                 return
             self._unsent.popleft()
+
+
+def _ended_by(message: aiohttp.WSMessage, error: BaseException | None) -> str:
+    """Why a socket has ended whose last message this is."""
+    if message.type == aiohttp.WSMsgType.CLOSE:
+        reason = "".join(sign for sign in message.extra or "" if sign.isprintable())[:LONGEST_REASON]
+        return f"it was closed by the mediator, with the code {message.data}" + (f" ({reason})" if reason else "")
+    if message.type == aiohttp.WSMsgType.CLOSING:  # by ourselves
+        return "it did not answer in time"
+    if message.type == aiohttp.WSMsgType.ERROR:
+        error = message.data
+    return str(error or "") or (type(error).__name__ if error else "it was closed by the mediator")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,7 +75,7 @@ def at_pointer(document: Any, pointer: str) -> Any:
         key = token.replace("~1", "/").replace("~0", "~")
         if isinstance(value, dict):
             value = value[key]
-        elif isinstance(value, list) and key.isascii() and key.isdecimal() and len(key) < 10:
+        elif isinstance(value, list) and re.fullmatch("0|[1-9][0-9]{0,8}", key):
             value = value[int(key)]
         else:
             raise LookupError(pointer)

@@ -279,11 +279,6 @@ class Inquiry:
                 }
 
 
-def _with_secrets(headers: Mapping[str, str]) -> list[str]:
-    """The headers, in lower case, whose values are secrets or may be."""
-    return [name.lower() for name, text in headers.items() if any(map(is_of_the_moment, names_in(text)))]
-
-
 def _invitation_in(answer: Answer, where: str, url: str) -> Json:
     """The invitation that a redirect carries or that is in the body. Raises BadInvitation."""
     if answer.invitation is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from controller.services.invitation import Json, as_out_of_band, attached_message, did_keys
 from stampede.schema.errors import BadInvitation, UnsupportedProtocol
 from stampede.schema.invitation_urls import expiry
-from stampede.schema.settings.targets import endpoints
+from stampede.schema.settings.targets import endpoints, written_in
 
 OFFER, REQUEST = "/issue-credential/2.", "/present-proof/2."
 """Within the types of the messages that an invitation may carry: a credential offer, a presentation request."""
@@ -67,15 +67,20 @@ def _chosen(services: list[Any], schemes: Sequence[str]) -> Any:
     """The service with the most preferred transport; a DID, whose endpoint only the agent finds, is preferred."""
     ranked = [(rank, service) for service in services if (rank := _rank(service, schemes)) is not None]
     if not ranked:
+        why = (
+            "for which agents have no transport"
+            if schemes == SCHEMES
+            else "which stampede_mediator_pickup does not use"
+        )
         raise BadInvitation(
-            f"the invitation's services are at {', '.join(endpoints(services))}, for which agents have no transport; "
-            f"it must be one of {', '.join(schemes)}"
+            f"the invitation's services are at {', '.join(endpoints(services))}, {why}; it must be one of "
+            f"{', '.join(schemes)}"
         )
     return min(ranked, key=lambda each: each[0])[1]
 
 
 def _rank(service: Any, schemes: Sequence[str]) -> int | None:
-    found = [url.partition("://")[0].lower() for url in endpoints(service)]
+    found = [url.partition("://")[0].lower() for url in endpoints(service, written_in)]
     ranks = [schemes.index(scheme) for scheme in found if scheme in schemes]
     return min(ranks) if ranks else None if found else 0
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import itertools
+import re
 import shutil
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -35,7 +37,9 @@ MOST_BYTES = 100_000_000
 LEFT_OUT = frozenset({".git", ".venv", "venv", "__pycache__", "build", "dist", "node_modules", ".mypy_cache"})
 """Names within a folder that are no part of a package."""
 KEPT = 20
-"""Wheels of folders that are kept, the newest."""
+"""Wheels that are kept, the newest; more if more are in use."""
+_LOGIN = re.compile(r"://[^/\s@]*@")
+"""In a URL; all of it may be a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +70,12 @@ def package_problems(variables: Mapping[str, Any], repository: Path) -> list[str
     for entry in entries:
         try:
             if problem := _problem(entry, repository):
-                problems.append(f"{VARIABLE} has {shown(entry)}, {problem}")
+                problems.append(f"{VARIABLE} has {shown(_LOGIN.sub('://***@', entry))}, {problem}")
         except BadInput as error:  # a path that none can be
             problems += error.sentences
-    if entries and not plugins and not problems:
+    if not problems:
+        problems += _twice((entry, _known_name(entry, repository)) for entry in entries)
+    if entries and isinstance(plugins, list | tuple) and not plugins and not problems:
         problems.append(
             f"{VARIABLE} has {shown(entries[0])}, but {PLUGINS} names no plugin; it must name those that ACA-Py is "
             "to load, by their modules"
@@ -87,16 +93,37 @@ def built_packages(entries: Sequence[str], repository: Path, cache: Path) -> lis
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        packages = [_ready(entry, repository, cache) for entry in entries]
-        _forget_old(cache)
-    names = [package.name for package in packages]
-    for place, package in enumerate(packages):
-        if (first := names.index(package.name)) != place:
-            raise BadInput(
-                f"{VARIABLE} has {shown(package.entry)}, which is the package {package.name}, as is "
-                f"{shown(packages[first].entry)}; it must be there once"
-            )
+        packages = [_readable(entry, repository, cache) for entry in entries]
+        _forget_old(cache, max(KEPT, len(packages)))
+    if problems := list(_twice((package.entry, package.name) for package in packages)):
+        raise BadInput(*problems)
     return packages
+
+
+def _twice(packages: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """A sentence for each entry with the name of an earlier one."""
+    first: dict[str, str] = {}
+    for entry, name in packages:
+        if name and name in first:
+            yield (
+                f"{VARIABLE} has {shown(entry)}, which is the package {name}, as is {shown(first[name])}; it must be "
+                "there once"
+            )
+        first.setdefault(name, entry)
+
+
+def _known_name(entry: str, repository: Path) -> str:
+    """The name of a package; empty where it takes building it to know."""
+    if not _is_path(entry):
+        return canonicalize_name(Requirement(entry).name)
+    path = user_path(VARIABLE, entry, repository)
+    if path.is_file():
+        return _name(path)
+    try:
+        project = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8"))
+        return canonicalize_name(project["project"]["name"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""
 
 
 def _problem(entry: str, repository: Path) -> str:
@@ -106,7 +133,7 @@ def _problem(entry: str, repository: Path) -> str:
             requirement = Requirement(entry)
         except InvalidRequirement:
             return f"which is no package; {RIGHT}"
-        if requirement.url and "@" in requirement.url.partition("://")[2].partition("/")[0]:
+        if requirement.url and _LOGIN.search(requirement.url):
             return "whose URL holds a login; it must be without, for pip has a configuration of its own for logins"
         return ""
     try:
@@ -137,8 +164,17 @@ def _is_path(entry: str) -> bool:
     return entry.startswith((".", "/", "~")) or ("@" not in entry and ("/" in entry or entry.endswith(".whl")))
 
 
-def _ready(entry: str, repository: Path, cache: Path) -> AgentPackage:
+def _readable(entry: str, repository: Path, cache: Path) -> AgentPackage:
     """A package as pip takes it. Raises BadInput."""
+    try:
+        return _ready(entry, repository, cache)
+    except OSError as error:
+        reason = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        raise BadInput(f"{VARIABLE} has {shown(entry)}, which cannot be read ({reason}); {RIGHT}") from None
+
+
+def _ready(entry: str, repository: Path, cache: Path) -> AgentPackage:
+    """The same. Raises OSError too."""
     if not _is_path(entry):
         requirement = Requirement(entry)
         name, digest = canonicalize_name(requirement.name), _digest(entry.encode())
@@ -180,7 +216,8 @@ def _copied(entry: str, folder: Path, copy: Path) -> str:
     """
     digest, total = hashlib.sha256(), 0
     copy.mkdir()
-    for count, file in enumerate(sorted(_files(folder)), 1):
+    files = itertools.islice(_files(folder), MOST_FILES + 1)  # a link may lead to all there is
+    for count, file in enumerate(sorted(files), 1):
         total += file.stat().st_size
         if count > MOST_FILES or total > MOST_BYTES:
             raise BadInput(
@@ -194,10 +231,22 @@ def _copied(entry: str, folder: Path, copy: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, within: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """All files of a package, also those behind links to folders, unless these are ``within`` each other."""
+    real = folder.resolve()
+    if real in within:
+        return
     for path, folders, names in folder.walk():
-        folders[:] = [name for name in folders if name not in LEFT_OUT and not name.endswith(".egg-info")]
-        yield from (file for name in names if (file := path / name).is_file())
+        folders[:] = [name for name in folders if _is_part(name)]
+        for file in (path / name for name in names):
+            if file.is_file():
+                yield file
+            elif file.is_dir() and _is_part(file.name):  # a link, which walk() does not follow
+                yield from _files(file, within | {real})
+
+
+def _is_part(folder: str) -> bool:
+    return folder not in LEFT_OUT and not folder.endswith(".egg-info")
 
 
 def _has_what_it_needs(source: Path) -> bool:
@@ -218,7 +267,7 @@ def _digest(*parts: bytes) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-def _forget_old(cache: Path) -> None:
+def _forget_old(cache: Path, kept: int) -> None:
     wheels = sorted(cache.glob("*/*.whl"), key=lambda wheel: wheel.parent.stat().st_mtime, reverse=True)
-    for stale in wheels[KEPT:]:
+    for stale in wheels[kept:]:
         shutil.rmtree(stale.parent)

@@ -52,15 +52,15 @@ def build_overlay(packages: Sequence[AgentPackage], python: str, constraints: Pa
 
 def _install(packages: Sequence[AgentPackage], python: str, constraints: Path, folder: Path) -> None:
     folder.mkdir()
-    common = ("--quiet", WHEELS_ONLY)
+    plan = folder.with_name("plan.json")
     wanted = [package.requirement for package in packages]
-    plan = pip(
-        *("install", "--dry-run", "--report", "-", *common, "-c", str(constraints), *wanted),
+    pip(
+        *("install", "--dry-run", "--report", str(plan), WHEELS_ONLY, "-c", str(constraints), *wanted),
         python=python,
     )
     wheels = [package.requirement for package in packages if package.is_wheel]
     there = {package.name for package in packages if package.is_wheel}
-    found = [item["metadata"] for item in json.loads(plan)["install"]]
+    found = [item["metadata"] for item in json.loads(plan.read_text(encoding="utf-8"))["install"]]
     missing = [f"{each['name']}=={each['version']}" for each in found if canonicalize_name(each["name"]) not in there]
     if wheels or missing:
-        pip("install", "--no-deps", "--target", str(folder), *common, *wheels, *missing, python=python)
+        pip("install", "--no-deps", "--target", str(folder), WHEELS_ONLY, *wheels, *missing, python=python)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 LIMIT = 900.0
 """Seconds for one command of pip."""
+_CONFLICT = re.compile(r"^The conflict is caused by:\n((?: +.*\n)+)", re.MULTILINE)
+"""What pip says of versions that exclude each other, a line for who wants which."""
 _ERROR = re.compile(r"^ *(?:ERROR|error): (.*)$", re.MULTILINE)
 _PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s]*@")
 _IDLE = ("ResolutionImpossible: for help", "subprocess-exited-with-error", "Exception:")
@@ -28,6 +30,8 @@ def pip(*arguments: str, python: str = "") -> str:
         raise PipFailed(f"pip {arguments[0]} was not over after {LIMIT:g} s") from None
     if done.returncode:
         found = [line for line in _ERROR.findall(done.stderr) if not line.startswith(_IDLE)]
+        if conflict := _CONFLICT.search(done.stdout):
+            found += [line.strip() for line in conflict[1].splitlines()]
         said = "; ".join(dict.fromkeys(found or done.stderr.strip().splitlines()[-1:]))
         printable = "".join(sign if sign.isprintable() else " " for sign in said)
         raise PipFailed(f"{_PASSWORD.sub(r'\1***@', printable)[:600].strip()} (pip {arguments[0]})")

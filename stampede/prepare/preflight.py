@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from stampede.influxdb.client import connect, failure_message
@@ -15,7 +16,7 @@ from stampede.schema.settings.influxdb_settings import Influxdb
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.secret_settings import read_secrets
 from stampede.schema.settings.service_settings import variable_of
-from stampede.schema.settings.targets import Targets, invitation_urls
+from stampede.schema.settings.targets import Targets, endpoints, written_in
 
 
 def probe_run(settings: Settings, secrets: Mapping[str, str]) -> list[str]:
@@ -51,12 +52,8 @@ def probe(settings: Settings) -> list[str]:
     if problem := mediator_problem(settings.mediator_did, targets, *trusted, pickup=settings.mediator_pickup):
         problems.append(f"stampede_mediator_did is {settings.mediator_did!r}, which cannot be used: {problem}")
     if (mediator := settings.mediator_invitation) and mediator.message:
-        named, pickup = invitation_urls(dict(mediator.message)), settings.mediator_pickup
-        if named and unfit_for_pickup(named, pickup):
-            problems.append(
-                f"stampede_mediator_invitation leads to {' and '.join(named)}, but stampede_mediator_pickup is "
-                f"{pickup}; one must start with {' or '.join(PICKUP_SCHEMES[pickup])}"
-            )
+        unfit = _unfit_services(mediator.message, settings.mediator_pickup, targets, *trusted)
+        problems += [f"stampede_mediator_invitation leads to {each}" for each in unfit[:1]]
     return [*problems, *unusable_genesis(settings)]
 
 
@@ -79,6 +76,26 @@ def probe_influxdb(target: Influxdb, secret: str) -> tuple[list[str], list[str]]
             "is available, or afterwards by playbooks/replay.yml"
         ]
     return [f"Points cannot be pushed: {failure_message(target, answer)}"], []
+
+
+def _unfit_services(message: Mapping[str, Any], pickup: str, targets: Targets, *ca_files: str) -> list[str]:
+    """Why a mediator cannot be used by any service of its invitation; none when it can by one. What a ``did:web``
+    names is in its document."""
+    services = message.get("services")
+    dids = [*(services if isinstance(services, list) else ()), message.get("did")]
+    to_fetch = [did for did in dids if isinstance(did, str) and did.startswith("did:web:")]
+    named = list(endpoints([services, dict(message)], written_in))
+    unfit = [
+        f"{did}, which cannot be used: {problem}"
+        for did in to_fetch
+        if (problem := mediator_problem(did, targets, *ca_files, pickup=pickup))
+    ]
+    if named and unfit_for_pickup(named, pickup):
+        unfit.append(
+            f"{' and '.join(named)}, but stampede_mediator_pickup is {pickup}; one must start with "
+            f"{' or '.join(PICKUP_SCHEMES[pickup])}"
+        )
+    return unfit if len(unfit) == len(to_fetch) + bool(named) else []
 
 
 def _ca_files(settings: Settings) -> dict[str, str]:

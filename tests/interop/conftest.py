@@ -81,12 +81,21 @@ async def _add_issuers(deployment: Deployment, *agents: tuple[str, str, str, str
     await asyncio.gather(*(add(*agent) for agent in agents))
 
 
+async def _add_registered(deployment: Deployment) -> None:
+    controllers = deployment.controllers
+    words = ("--open-mediation", "--public-invites", "--requests-through-public-did")
+    agent = await controllers.add(StockAgent("registered", *words, ledger=controllers.genesis_url))
+    await controllers.give_did_sov(agent, controllers.agents["classic"])
+
+
 @pytest.fixture(scope="session")
 def indy_agents(deployment: Deployment, ledger: IndyLedger) -> Deployment:
-    """ACA-Py 1.7.0 on an Indy ledger, with wallets of either type. Each issues and verifies."""
+    """ACA-Py 1.7.0 on an Indy ledger: with wallets of either type, to issue and verify, and one whose DID is on the
+    ledger, `registered`, to verify and mediate."""
     deployment.controllers.genesis = ledger.genesis
     agents = [("classic", "Trustee1", "askar", ""), ("anoncreds", "Steward1", "askar-anoncreds", "")]
     deployment.run(_add_issuers(deployment, *agents))
+    deployment.run(_add_registered(deployment))
     return deployment
 
 

@@ -36,7 +36,8 @@ type Mode = dict[str, str]
 """The query of an endpoint: `hs` handshake protocols or none; `did` a method, `web` or `public`; `multi` one
 invitation for all; `offer` none, attached or twice; `format` of offer or proof; `plain` without revocation; `of` the
 issuer of what is asked for; `over` connection or attached; `self` also a self-attested answer; `verify` never or
-decline; `as` and `enc` how the answer carries the invitation; `d_m` as a URL's parameter; `elder` by RFC 0160."""
+decline; `as` and `enc` how the answer carries the invitation; `d_m` as a URL's parameter; `elder` by RFC 0160;
+`renew` to offer another credential after a revocation."""
 
 
 class Controllers:
@@ -56,6 +57,8 @@ class Controllers:
         self._registry, self._tails = Registry(folder / "registry", TOKEN), TailsFiles(folder / "tails")
         self.definitions: dict[tuple[str, str], str] = {}
         """Ids of credential definitions, by the issuer's name and revocable or plain."""
+        self.sov: dict[str, str] = {}
+        """DIDs on the Indy ledger, by the agent's name."""
         self._invited: dict[str, Mode] = {}
         """How the connection of an invitation goes on, by the invitation's id."""
         self._presented: dict[str, Mode] = {}
@@ -119,6 +122,15 @@ class Controllers:
         if public:
             await agent.post("/wallet/did/public", did=did)
         return did
+
+    async def give_did_sov(self, agent: StockAgent, trustee: StockAgent) -> None:
+        """A DID on the ledger, with its whole key and an endpoint, made public."""
+        made = (await agent.post("/wallet/did/create", {"method": "sov"}))["result"]
+        did = self.sov[agent.name] = made["did"]
+        await trustee.post("/ledger/register-nym", did=did, verkey=made["verkey"], role="ENDORSER")
+        async with asyncio.timeout(60):
+            while not await _answers(agent.post("/wallet/did/public", did=did)):
+                await asyncio.sleep(0.5)
 
     def publish(self, name: str, endpoint: str) -> str:
         """A did:web DID for an agent that needs it for its AnonCreds objects alone."""
@@ -332,6 +344,9 @@ class Controllers:
         async with self._revoking:
             await agent.post("/revocation/revoke" if agent.classic else "/anoncreds/revocation/revoke", body)
             await asyncio.sleep(1.1)
+        if mode.get("renew"):
+            offer = self._offer(agent, mode) | {"connection_id": connection}
+            await agent.post("/issue-credential-2.0/send-offer", offer)
         return web.json_response({})
 
     async def _genesis(self, request: web.Request) -> web.StreamResponse:

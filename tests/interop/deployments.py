@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from controllers import Controllers
 from installs import Missing, MissingPython
-from journeys import Journey, Played, play
+from journeys import REVOCATION, Journey, Played, play, play_mission
 
 
 class Deployment:
@@ -33,11 +33,27 @@ class Deployment:
         self, name: str, journeys: Sequence[Journey], places: Mapping[str, str] | None = None, **variables: Any
     ) -> Played:
         """One run of all these journeys; ``places`` are further names that their URLs have in braces."""
+        known = self._places() | (places or {})
+        return play(
+            self._folder / name, journeys, ca_file=self.controllers.authority.ca_file, places=known, **variables
+        )
+
+    def play_mission(self, name: str, issuer: str, verifier: str, version: str, **variables: Any) -> None:
+        """One run of issue_present_revoke; ``version`` is that of the revocation notification, `v1_0` or `v2_0`."""
+        services = {
+            "issuer": {
+                "invitation": {"url": f"{{url}}/{issuer}/invitation"},
+                "revocation": {"url": f"{{url}}/{issuer}/revocation?renew=1&version={version}", "body": REVOCATION},
+            },
+            "verifier": {"invitation": {"url": f"{{url}}/{verifier}/request?of={issuer}"}},
+        }
+        ca_file = self.controllers.authority.ca_file
+        play_mission(self._folder / name, services, ca_file=ca_file, places=self._places(), **variables)
+
+    def _places(self) -> dict[str, str]:
         known = {"url": self.controllers.url}
         known |= {f"{name}:admin": agent.admin for name, agent in self.controllers.agents.items()}
-        known |= {f"{name}:{tag}": made for (name, tag), made in self.controllers.definitions.items()}
-        ca_file = self.controllers.authority.ca_file
-        return play(self._folder / name, journeys, ca_file=ca_file, places=known | (places or {}), **variables)
+        return known | {f"{name}:{tag}": made for (name, tag), made in self.controllers.definitions.items()}
 
     def stop(self) -> None:
         self.run(self.controllers.stop())

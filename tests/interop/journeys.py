@@ -1,4 +1,4 @@
-"""Journeys of holders against stock services: many in one run of the playbook, each one holder's."""
+"""Runs of the playbook against stock services: many journeys in one run, each one holder's, or a scenario."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,27 +100,66 @@ def play(
         for name, entry in journey.services.items()
     }
     settings = {
-        "run_id": folder.name,
         "script": str(folder / "script.py"),
-        "work_dir": str(folder / "work"),
-        "results_dir": str(folder / "results"),
         "holders": len(journeys),
         "ramp_up": f"{max(1, len(journeys) // 3)}s",
         "iterations": 1,
-        "step_timeout": "60s",
         "on_failure": "stop",
         "fail_on_errors": False,
         "services": services,
+        "ca_file": str(ca_file),
+    }
+    done = _run_test(folder, settings | variables)
+    return Played(_journal(folder / "results", [journey.name for journey in journeys]), done.stdout)
+
+
+def play_mission(
+    folder: Path, services: Mapping[str, Any], *, ca_file: Path, places: Mapping[str, str], **variables: Any
+) -> None:
+    """The scenario issue_present_revoke, by some holders. Fails when a step does, or one is missing."""
+    folder.mkdir()
+    holders, credentials = 3, 2
+    settings = {
+        "script": "issue_present_revoke",
+        "holders": holders,
+        "ramp_up": "2s",
+        "iterations": credentials,
+        "presentations_min": 1,
+        "presentations_max": 2,
+        "wait_min": 1,
+        "wait_max": 2,
+        "services": _filled_in(services, places),
+        "ca_file": str(ca_file),
+    }
+    done = _run_test(folder, settings | variables)
+    names = [f"holder {number}" for number in range(holders)]
+    played = Played(_journal(folder / "results", names), done.stdout)
+    for name in names:
+        steps = Counter(played.steps(name))
+        assert {step for step in steps if ": " in step} == set(), played.details(name)
+        assert steps["receive_credential"] == credentials + 1, done.stdout[-4000:]
+        assert [steps[step] for step in REVOKED] == [credentials] * len(REVOKED)
+        assert credentials <= steps["present_proof"] <= 2 * credentials
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
+def _run_test(folder: Path, variables: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
+    """run-test.yml on this machine, with what all these runs have alike."""
+    settings = {
+        "run_id": folder.name,
+        "work_dir": str(folder / "work"),
+        "results_dir": str(folder / "results"),
+        "step_timeout": "60s",
         "reference_services": False,
         "mediator_pickup": "none",
-        "ca_file": str(ca_file),
         "agents": 1,
         "agent_port": free_ports(2),
         "secrets": {"key": KEY},
-    } | variables
+        **variables,
+    }
     extra = folder / "settings.yml"
     extra.write_text(yaml.safe_dump({f"stampede_{name}": value for name, value in settings.items()}))
-    done = subprocess.run(
+    return subprocess.run(
         [
             Path(sys.executable).with_name("ansible-playbook"),
             *("-i", "inventory/local", "playbooks/run-test.yml", "-e", f"@{extra}"),
@@ -133,7 +173,6 @@ def play(
         check=False,
         timeout=400,
     )
-    return Played(_journal(folder / "results", [journey.name for journey in journeys]), done.stdout)
 
 
 def _script(journeys: Sequence[Journey]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from connections_plugin import connections_plugin
@@ -69,31 +68,36 @@ def played(credo: Credo, deployment: Deployment) -> Played:
     )
 
 
-def test_a_life_of_phones_through_its_mediator(credo: Credo, web_agents: Deployment) -> None:
+def test_the_mission_of_phones_through_its_mediator(credo: Credo, web_agents: Deployment) -> None:
     """Messages by the implicit return route: the mediator delivers at once."""
-    invitation = credo.invitation("/mediator/invitation")
+    phones = {"mediator_invitation": credo.invitation("/mediator/invitation"), "mediator_pickup": "websocket"}
     plugins = ["reference.didweb_anoncreds"]
-    played = web_agents.play(
-        "credo-mediator", [LIFE], agent_plugins=plugins, mediator_invitation=invitation, mediator_pickup="websocket"
-    )
-    played.check(LIFE)
+    web_agents.play_mission("credo-mediator", "issuer", "verifier", "v2_0", agent_plugins=plugins, **phones)
 
 
-def test_a_life_of_phones_through_its_queue(deployment: Deployment, web_agents: Deployment, tmp_path: Path) -> None:
-    """Messages by pickup 2.0 (RFC 0685), in live mode."""
+@pytest.fixture(scope="module")
+def queue(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Credo]:
+    """A mediator that keeps messages until they are fetched by pickup 2.0 (RFC 0685)."""
     trust = deployment.controllers.authority.ca_file
-    mediator = had(lambda: Credo(tmp_path, trust, strategy="QueueAndLiveModeDelivery"))
+    folder = tmp_path_factory.mktemp("queue")
+    found = had(lambda: Credo(folder, trust, strategy="QueueAndLiveModeDelivery"))
     try:
-        mediator.wait()
-        played = web_agents.play(
-            "credo-queue",
-            [LIFE],
-            agent_plugins=["reference.didweb_anoncreds"],
-            mediator_invitation=mediator.invitation("/mediator/invitation"),
-            mediator_pickup="websocket",
-        )
+        found.wait()
+        yield found
     finally:
-        mediator.stop()
+        found.stop()
+
+
+@pytest.mark.parametrize("pickup", ["websocket", "http"])
+def test_a_life_of_phones_through_its_queue(pickup: str, queue: Credo, web_agents: Deployment) -> None:
+    """In live mode, or by polling."""
+    played = web_agents.play(
+        f"credo-queue-{pickup}",
+        [LIFE],
+        agent_plugins=["reference.didweb_anoncreds"],
+        mediator_invitation=queue.invitation("/mediator/invitation"),
+        mediator_pickup=pickup,
+    )
     played.check(LIFE)
 
 

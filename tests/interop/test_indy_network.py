@@ -38,6 +38,10 @@ def presented(issuer: str, verifier: str, query: str) -> Journey:
     return Journey(name, network(issuer, verifier, query), PRESENT, PRESENTED)
 
 
+BY_PUBLIC_DID = {
+    "issuer": {"invitation": {"url": "{url}/classic/invitation"}},
+    "verifier": {"invitation": {"url": "{url}/registered/request?of=classic&did=public"}},
+}
 ANONCREDS = [
     life("classic", "classic"),
     life("anoncreds", "anoncreds"),
@@ -45,6 +49,7 @@ ANONCREDS = [
     life("anoncreds", "classic"),
     presented("classic", "classic", "plain=1"),
     presented("classic", "classic", "offer=attached"),
+    Journey("request_by_public_did", BY_PUBLIC_DID, PRESENT, PRESENTED),
 ]
 """Holders with wallets of type askar-anoncreds."""
 ASKAR = [
@@ -77,3 +82,17 @@ def test_wallets_of_type_askar_anoncreds(journey: Journey, anoncreds: Played) ->
 @pytest.mark.parametrize("journey", ASKAR, ids=str)
 def test_wallets_of_type_askar(journey: Journey, askar: Played) -> None:
     askar.check(journey)
+
+
+def test_the_mission_with_an_issuer_of_today(indy_agents: Deployment) -> None:
+    """Through a mediator whose public DID is on the ledger."""
+    controllers = indy_agents.controllers
+    settings = {"genesis_url": controllers.genesis_url, "mediator_did": f"did:sov:{controllers.sov['registered']}"}
+    indy_agents.play_mission("indy-mission", "classic", "anoncreds", "v2_0", **settings)
+
+
+def test_the_mission_with_an_elder_issuer(old_agents: Deployment) -> None:
+    """Its notifications are of version 1.0, and holders know of two ledgers."""
+    genesis = old_agents.controllers.genesis_url
+    ledgers = [{"id": name, "genesis_url": genesis} for name in ("ours", "another")]
+    old_agents.play_mission("elder-mission", "old0", "old0", "v1_0", ledgers=ledgers, wallet_type="askar")

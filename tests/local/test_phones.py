@@ -183,6 +183,16 @@ async def test_a_mediator_and_an_agent_that_are_killed_come_back(tmp_path: Path,
             for other, friend in friends:
                 await asyncio.wait_for(other.ping(friend), 60)
 
+            await asyncio.wait_for(wallets[2].disconnect(), 60)
+            os.kill(agent.pid, signal.SIGKILL)
+            await until(lambda: mediator.sockets() == 2)
+            await until(lambda: mediator.sockets() == 3 and agent.is_up)
+            await asyncio.sleep(1)
+            state = await agent.admin.call("GET", "/pickup")
+            assert (state["wanted"], state["reconnected"]) == (1, 1), "who was away stays away"
+            await asyncio.wait_for(wallets[2].reconnect(), 60)
+            assert mediator.sockets() == 4
+
             await agent.remove_wallet(wallets[0])
             await until(lambda: mediator.sockets() == 3)
             mediator.kill()

@@ -65,6 +65,8 @@ class SmallMediator:
         """The types of the messages that came from phones, without the pickup protocol's address."""
         self.sockets: set[web.WebSocketResponse] = set()
         self.port = 0
+        self.delay = 0.0
+        """Seconds until it answers a POST."""
         self._runner: web.AppRunner | None = None
         self._handler: Callable[[web.Request], Any] = self._serve
 
@@ -134,6 +136,7 @@ class SmallMediator:
         return socket
 
     async def _post(self, request: web.Request) -> web.Response:
+        await asyncio.sleep(self.delay)
         found = self.answers(json.loads(await request.read()))
         return web.Response(body=found[0].encode() if found else b"")
 
@@ -160,11 +163,17 @@ async def all_phones(mode: str, polls_every: float = 0.05) -> AsyncIterator[Phon
 
 async def joined(phones: Phones, mediator: SmallMediator, wallet_id: str = "w") -> tuple[Phone, HoldersAgent]:
     """A phone that has met the mediator and was granted mediation."""
+    phone, agent = await met(phones, mediator, wallet_id)
+    await asyncio.wait_for(phone.come(), 20)
+    return phone, agent
+
+
+async def met(phones: Phones, mediator: SmallMediator, wallet_id: str = "w") -> tuple[Phone, HoldersAgent]:
+    """A phone that has met the mediator, and is about to ask it for mediation."""
     agent = HoldersAgent(("ws" if phones.mode == "websocket" else "http") + mediator.url)
     phone = agent.phone = phones.add(wallet_id, agent)
     phone.meet("c", agent.url, frozenset({KEY}))
     await asyncio.wait_for(phone.reached(), 20)
-    await asyncio.wait_for(phone.come(), 20)
     return phone, agent
 
 

@@ -61,8 +61,10 @@ class TestEntries:
             ("https://example.org/a.tar.gz", "but there is no such folder or wheel"),
             (
                 "name @ https://me:secret@example.org/n.zip",
-                "has 'name @ https://me:***@example.org/n.zip', whose URL",
+                "has 'name @ https://***@example.org/n.zip', whose URL",
             ),
+            ("n @ git+https://secret@example.org/n.git", "has 'n @ git+https://***@example.org/n.git', whose URL"),
+            ("git+https://secret@example.org/n.git", "has 'git+https://***@example.org/n.git', which is no package"),
             ("./missing", "but there is no such folder or wheel ('/"),
             ("missing-1.0-py3-none-any.whl", "but there is no such folder or wheel ('/"),
             ("tests/unit", "has neither pyproject.toml nor setup.py; it must be a Python package's folder"),
@@ -150,10 +152,46 @@ class TestBuilding:
         with pytest.raises(BadInput, match=r"'test.ONE==1', which is the package test-one, as is '"):
             built_packages([str(source), "test.ONE==1"], REPOSITORY, tmp_path / "cache")
 
+    @pytest.mark.parametrize(
+        "entries",
+        [("Foo_Bar==1", "foo-bar"), ("p-1.0-py3-none-any.whl", "P>=1"), (PLUGIN, f"./{PLUGIN}")],
+    )
+    def test_one_that_is_there_twice_is_told_before_it_is_built(
+        self, entries: tuple[str, str], tmp_path: Path
+    ) -> None:
+        with zipfile.ZipFile(tmp_path / "p-1.0-py3-none-any.whl", "w"):
+            pass
+        (tmp_path / "tests").symlink_to(REPOSITORY / "tests")
+        (sentence,) = problems(*entries, folder=tmp_path)
+        assert f"has {entries[1]!r}, which is the package " in sentence and sentence.endswith("it must be there once")
+
+    def test_a_folder_behind_a_link_is_part_of_it(self, tmp_path: Path) -> None:
+        source = plugin_folder(tmp_path / "source", "one", "")
+        (source / "one").rename(tmp_path / "elsewhere")
+        (source / "one").symlink_to(tmp_path / "elsewhere")
+        (tmp_path / "elsewhere/again").symlink_to(tmp_path / "elsewhere")
+        (first,) = built_packages([str(source)], REPOSITORY, tmp_path / "cache")
+        assert "one/__init__.py" in zipfile.ZipFile(first.requirement).namelist()
+        (tmp_path / "elsewhere/__init__.py").write_text("A = 2\n")
+        (changed,) = built_packages([str(source)], REPOSITORY, tmp_path / "cache")
+        assert changed.digest != first.digest
+
+    def test_one_that_cannot_be_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(_: Path) -> bytes:
+            raise PermissionError(13, "Permission denied", "setup.py")
+
+        monkeypatch.setattr(Path, "read_bytes", fail)
+        with pytest.raises(BadInput, match=r"which cannot be read \(Permission denied: setup.py\); it must be a"):
+            built_packages([PLUGIN], REPOSITORY, tmp_path / "cache")
+
     def test_one_that_is_too_large(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(agent_packages, "MOST_FILES", 1)
         with pytest.raises(BadInput, match="has more than 1 files or 100 MB"):
             built_packages([PLUGIN], REPOSITORY, tmp_path / "cache")
+        source = plugin_folder(tmp_path / "source", "one", "")
+        (source / "everything").symlink_to("/")
+        with pytest.raises(BadInput, match="has more than 1 files or 100 MB"):
+            built_packages([str(source)], REPOSITORY, tmp_path / "cache")
 
     def test_what_this_python_has_is_not_installed_again(self, tmp_path: Path) -> None:
         source = plugin_folder(tmp_path / "source", "one", "", needs='["aiohttp"]')
@@ -165,8 +203,11 @@ class TestBuilding:
     def test_a_version_that_does_not_go_with_the_agents(self, tmp_path: Path) -> None:
         source = plugin_folder(tmp_path / "source", "one", "", needs='["aiohttp<3"]')
         packages = built_packages([str(source)], REPOSITORY, tmp_path)
-        with pytest.raises(BadInput, match=r"which cannot be installed beside the packages of .*: .*test-one"):
+        with pytest.raises(
+            BadInput, match=r"which cannot be installed beside the packages of .*: .*test-one"
+        ) as raised:
             build_overlay(packages, sys.executable, CONSTRAINTS, tmp_path)
+        assert "; test-one 1.0 depends on aiohttp<3; The user requested (constraint) aiohttp==" in str(raised.value)
         assert not list(tmp_path.glob("overlay-*"))
 
 

@@ -70,6 +70,10 @@ async def test_where_there_is_no_ledger_there_is_no_file(variables: dict[str, An
         ([LOCAL | {"id": "a b"}], "stampede_ledgers[0].id is 'a b'; it must be 1 to 64 of A-Z"),
         ([LOCAL | {"id": 7}], "stampede_ledgers[0].id is 7; it must be 1 to 64 of A-Z"),
         ([{"id": "a", "genesis_url": "ledger"}], "stampede_ledgers[0].genesis_url is 'ledger'; it must be a URL"),
+        (
+            [{"id": "a", "genesis_url": "https://me:hush@ledger.example.org/"}],
+            "stampede_ledgers[0].genesis_url holds a user",
+        ),
         ([{"id": "a", "genesis_url": None}], "stampede_ledgers[0].genesis_url is nothing; it must be a text"),
         ([{"id": "a", "genesis_file": ""}], "stampede_ledgers[0].genesis_file is ''; it must be the path of a file"),
         (
@@ -99,6 +103,11 @@ def test_one_ledger_by_its_url_and_several_are_not_for_the_same_run(variables: d
     assert said == (
         "stampede_ledgers has 1 ledgers, but stampede_genesis_url is set too; one of them must be left out"
     )
+
+
+def test_a_login_is_not_for_a_ledgers_url(variables: dict[str, Any]) -> None:
+    (said,) = check_variables(variables | {"stampede_genesis_url": "https://hush@ledger.example.org/genesis"})
+    assert said.startswith("stampede_genesis_url holds a user or password, which results would quote")
 
 
 def test_wallets_for_indy_need_a_ledger(variables: dict[str, Any]) -> None:

@@ -102,6 +102,14 @@ def test_without_an_invitation_there_is_none(mediated: Any, value: Any) -> None:
             url_of(INVITATION | {"services": [{"serviceEndpoint": "https://elsewhere.example.net"}]}),
             "', but elsewhere.example.net is not among the hosts that may be loaded",
         ),
+        (url_of(INVITATION | {"handshake_protocols": "x"}), "without handshake_protocols that holders speak"),
+        (url_of(INVITATION | {"handshake_protocols": [5]}), "without handshake_protocols that holders speak"),
+        (url_of(INVITATION | {"services": []}), "carries an invitation without a service; it must name a DID, or"),
+        (url_of(INVITATION | {"services": "x"}), "carries an invitation without a service"),
+        (url_of(ELDER | {"serviceEndpoint": None}, "c_i"), "carries an invitation without a service"),
+        (url_of(INVITATION | {"services": [{"serviceEndpoint": "ftp://localhost"}]}), " to ftp://localhost; it must"),
+        (INVITATION, " is a mapping with an invitation in it; it must be the URL that carries the invitation in"),
+        ({"url": url_of(INVITATION)}, " is a mapping with an invitation in it; it must be the URL that carries"),
         ("ftp://m.example.org", ".url is 'ftp://m.example.org'; it must be a URL"),
         ("http://m.example.org", ".url is 'http://m.example.org'; it must start with https://"),
         ("https://m.example.org/i", ".url is 'https://m.example.org/i', but m.example.org is not among the hosts"),
@@ -149,6 +157,32 @@ def test_phones_are_told_that_an_invitation_has_no_websocket(mediated: Any) -> N
         "stampede_mediator_invitation leads to http://localhost:9000, but stampede_mediator_pickup is websocket; one "
         "must start with ws or wss"
     )
+
+
+@pytest.mark.parametrize(
+    "message", [INVITATION | {"services": ["did:sov:abc"]}, {"@type": ELDER["@type"], "did": "did:sov:abc"}]
+)
+def test_of_a_did_only_the_agents_can_tell(mediated: Any, message: Any) -> None:
+    assert check_variables(mediated(url_of(message))) == []
+
+
+@pytest.mark.parametrize(
+    ("services", "problem", "said"),
+    [
+        (["did:web:localhost"], "", []),
+        (["did:web:localhost", INVITATION["services"][0]], "it has none", []),
+        (["did:web:localhost"], "it has none", ["did:web:localhost, which cannot be used: it has none"]),
+    ],
+)
+def test_the_endpoints_of_a_did_in_an_invitation_are_those_of_its_document(
+    mediated: Any, monkeypatch: pytest.MonkeyPatch, services: list[Any], problem: str, said: list[str]
+) -> None:
+    monkeypatch.setattr("stampede.prepare.preflight.mediator_problem", lambda did, *_, **__: problem if did else "")
+    pickup = "http" if len(services) > 1 else "websocket"
+    settings = mediated(url_of(INVITATION | {"services": services})) | {"stampede_mediator_pickup": pickup}
+    without_probes = {"issuer": {"invitation": {"url": "https://${run_id}.localhost/"}}}
+    told = probe(Settings.from_variables(settings | {"stampede_services": without_probes}))
+    assert told == [f"stampede_mediator_invitation leads to {each}" for each in said]
 
 
 class Mediated(SimulatedWallet):

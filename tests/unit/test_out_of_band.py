@@ -112,9 +112,20 @@ def test_a_did_among_services_is_preferred_unless_its_endpoint_is_known() -> Non
     assert for_agent(INVITATION | {"services": [peer, service("http://a")]}, ("ws", "http"))["services"] == [peer]
 
 
+def test_the_endpoint_of_a_did_is_not_where_its_document_lies() -> None:
+    assert for_agent(INVITATION, ("wss", "ws"))["services"] == ["did:web:issuer.example.org"]
+
+
 def test_services_without_a_known_transport_are_refused() -> None:
     with pytest.raises(BadInvitation, match=r"are at smtp://a, for which agents have no transport"):
         for_agent(INVITATION | {"services": [service("smtp://a")]})
+
+
+def test_a_mediator_without_the_transport_of_phones_is_refused_with_the_setting() -> None:
+    with pytest.raises(
+        BadInvitation, match=r"are at https://a, which stampede_mediator_pickup does not use; .* wss, ws"
+    ):
+        for_agent(INVITATION | {"services": [service("https://a")]}, ("wss", "ws"))
 
 
 def test_services_get_the_form_that_acapy_reads() -> None:

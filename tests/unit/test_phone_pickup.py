@@ -16,15 +16,17 @@ from pickup_mediator import (
     all_phones,
     counts,
     joined,
+    met,
     packed,
     small_mediator,
     until,
 )
 
 from controller.pickup import correspondence, link, phone
+from controller.pickup import phones as phones_module
 from controller.pickup.correspondence import DELIVERY, STATUS
 from controller.pickup.link import LinkFailed
-from controller.pickup.phone import Handover
+from controller.pickup.phone import PING, Handover
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +98,51 @@ async def test_what_a_mediator_holds_back_comes_when_it_is_poked(kind: str, burs
         await until(lambda: len(agent.taken) == burst)
         await until(lambda: phones.figures.held_back == burst - 1)
         assert agent.taken == [str(number) for number in range(burst)]
+
+
+def routed(thread: str, sender: str = KEY) -> str:
+    kind = "https://didcomm.org/coordinate-mediation/1.0/keylist-update-response"
+    return packed(
+        {"@type": kind, "@id": "r", "text": "routed"} | ({"~thread": {"thid": thread}} if thread else {}), sender
+    )
+
+
+@pytest.mark.parametrize("thread", ["u1", ""])
+async def test_what_is_for_others_waits_until_the_mediator_routes_the_answer(thread: str) -> None:
+    async with small_mediator("implicit") as mediator, all_phones("websocket") as phones:
+        phone, agent = await joined(phones, mediator)
+        await phone.routed()
+        phone.follow({"@id": "u1"})
+        waiting = asyncio.create_task(phone.routed())
+        await mediator.push(routed("u1", sender="someone"))
+        await until(lambda: agent.taken == ["routed"])
+        assert not waiting.done()
+        await mediator.push(routed(thread))
+        await asyncio.wait_for(waiting, 5)
+        await until(lambda: agent.taken == ["routed", "routed"])
+
+
+async def test_a_mediator_that_answers_no_keylist_update_holds_nothing_up_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(phone, "PATIENCE", 0.1)
+    async with small_mediator("implicit") as mediator, all_phones("websocket") as phones:
+        its_phone, _ = await joined(phones, mediator)
+        for number in range(correspondence.MOST_ASKED + 2):
+            its_phone.follow({"@id": f"u{number}"})
+        await asyncio.wait_for(its_phone.routed(), 5)
+        await asyncio.wait_for(its_phone.routed(), 0.05)
+
+
+@pytest.mark.parametrize("mode", ["websocket", "http"])
+async def test_a_grant_of_mediation_that_is_held_back_comes_when_it_is_poked(mode: str) -> None:
+    async with small_mediator("implicit") as mediator, all_phones(mode) as phones:
+        phone, agent = await met(phones, mediator)
+        mediator.kept += texts("granted")
+        phone.poke()
+        await until(lambda: agent.taken == ["granted"])
+        await until(lambda: phones.figures.held_back == 1)
+        assert set(mediator.said) == {PING}
 
 
 async def test_nothing_is_poked_while_messages_come(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,6 +228,78 @@ async def test_a_message_that_is_delivered_twice_is_taken_once() -> None:
         await until(lambda: mediator.said.count("messages-received") == 2)
 
 
+async def test_a_mediator_that_forgets_nothing_is_not_asked_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with small_mediator("live") as mediator, all_phones("websocket") as phones:
+        phone, agent = await joined(phones, mediator)
+        await phone.go()
+        mediator.kept += texts("one", "two")
+        answers = mediator.answers
+
+        def forgetting_nothing(question: dict[str, object]) -> list[str]:
+            kept, answered = mediator.kept, answers(question)
+            mediator.kept = kept
+            return answered
+
+        monkeypatch.setattr(mediator, "answers", forgetting_nothing)
+        await asyncio.wait_for(phone.come(), 20)
+        await until(lambda: mediator.said.count("messages-received") == 2)
+        await until(lambda: "emptying" not in phone._tasks)
+        assert (agent.taken, mediator.said.count("delivery-request")) == (["one", "two"], 2)
+
+
+async def test_a_mediator_says_why_it_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "FIRST_PAUSE", 60.0)
+    async with small_mediator("live") as mediator, all_phones("websocket") as phones:
+        await joined(phones, mediator)
+        for socket in list(mediator.sockets):
+            await socket.close(code=1008, message=b"too many\x07 sockets")
+        await until(lambda: phones.state()["problem"])
+        assert phones.state()["problem"] == "it was closed by the mediator, with the code 1008 (too many sockets)"
+        assert counts(phones.figures) == {"opened": 1, "dropped": 1}
+
+
+@pytest.mark.parametrize("sent", [b"\x81\x02\xff\xff", b"\x82\x7f" + (2**40).to_bytes(8), b"\xff\xff"])
+async def test_what_is_no_message_of_a_web_socket_ends_that_socket_alone(sent: bytes) -> None:
+    async with small_mediator("live") as mediator, all_phones("websocket") as phones:
+        await joined(phones, mediator)
+        for socket in list(mediator.sockets):
+            assert socket._req is not None and socket._req.transport is not None
+            socket._req.transport.write(sent)
+        await until(lambda: phones.figures.dropped == 1)
+        await until(lambda: phones.state()["open"] == 1)
+
+
+async def test_a_slow_answer_does_not_keep_an_http_link_from_being_opened_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(correspondence, "ANSWER", 0.2)
+    async with small_mediator("live") as mediator, all_phones("http", polls_every=60) as phones:
+        phone, _ = await joined(phones, mediator)
+        await until(lambda: mediator.said.count("delivery-request") == 1)
+        await phone.go()
+        mediator.delay = 1.0
+        coming = asyncio.create_task(phone.come())
+        await until(lambda: phones.figures.unanswered == 1)
+        mediator.delay = 0.0
+        await asyncio.wait_for(coming, 20)
+
+
+@pytest.mark.parametrize("mode", ["websocket", "http"])
+async def test_a_phone_that_cannot_ask_asks_again(mode: str) -> None:
+    async with small_mediator("queue") as mediator, all_phones(mode) as phones:
+        _, agent = await joined(phones, mediator)
+        send = agent.send
+
+        async def failing(connection_id: str, message: dict[str, object]) -> None:
+            agent.send = send  # type: ignore[method-assign]
+            raise RuntimeError("the wallet is busy")
+
+        agent.send = failing  # type: ignore[method-assign]
+        await until(lambda: agent.send == send)
+        mediator.kept += texts("one")
+        await until(lambda: agent.taken == ["one"])
+
+
 async def test_a_flood_and_a_message_without_end_drop_the_link(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(correspondence, "MOST_WAITING", 20)
     async with small_mediator("implicit") as mediator, all_phones("websocket") as phones:
@@ -238,6 +357,31 @@ async def test_a_mediator_that_is_not_there_is_told(mode: str) -> None:
         assert phones.state()["wanted"] == 0
         with pytest.raises(LinkFailed, match="no mediator yet"):
             await phone.come()
+
+
+async def test_after_a_restart_each_phone_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One was away and stays so; the mediator of another cannot be found at first; one is needed before its turn."""
+    monkeypatch.setattr(phones_module, "RETRIED", 0.1)
+    async with small_mediator("live") as mediator, all_phones("websocket") as phones:
+        failures = [RuntimeError("its DID cannot be resolved")]
+
+        async def restore(wallet_id: str) -> None:
+            if wallet_id == "lost" and failures:
+                raise failures.pop()
+            agent = HoldersAgent("ws" + mediator.url)
+            agent.phone = phones.get(wallet_id) or phones.add(wallet_id, agent)
+            agent.phone.restored("c", agent.url, frozenset({KEY}), is_away=wallet_id == "away")
+
+        phones.restore(["lost", "away", "other", "removed"], restore)
+        await phones.remove("removed")
+        await phones.restored("other")
+        assert phones.get("other") is not None
+        await until(lambda: mediator.sockets and phones.state()["open"] == 2)
+        away, removed = phones.get("away"), phones.get("removed")
+        assert away is not None and removed is None and not failures
+        assert counts(phones.figures) == {"reconnected": 2}
+        await asyncio.wait_for(away.come(), 20)
+        assert phones.state()["open"] == 3
 
 
 async def test_what_cannot_be_sent_is_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:

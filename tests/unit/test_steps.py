@@ -16,6 +16,7 @@ from controller.agents.inbox import Inbox, Topic
 from controller.agents.webhooks import WebhookReceiver
 from controller.holder.holder import STEPS, Holder
 from controller.run.run import Run
+from controller.run.simulated import Assumed
 from stampede.prepare.trial import try_script
 from stampede.schema.errors import BadInput, ServiceRefused
 from stampede.schema.settings.thresholds import parse
@@ -69,6 +70,97 @@ def test_only_phones_go_to_the_background(play: Play, method: str) -> None:
     assert str(run.bad_input) == (
         f"the script calls holder.{method}(), but stampede_mediator_pickup is none; it must be websocket or http"
     )
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda it: it.propose_credential(None, ["a"]),
+            "propose_credential() a list as attributes; it must be a dict",
+        ),
+        (
+            lambda it: it.propose_credential(None, {"a": {1: 2}}),
+            "a mapping as attributes['a']; it must be a text or a num",
+        ),
+        (
+            lambda it: it.propose_credential(None, {1: "a"}),
+            "propose_credential() attributes has the key 1; it must be",
+        ),
+        (
+            lambda it: it.propose_credential(None, {}, ["x"]),
+            "propose_credential() a list as filters; it must be a dict",
+        ),
+        (
+            lambda it: it.propose_presentation(None, None),
+            "propose_presentation() nothing as request; it must be a dict",
+        ),
+        (lambda it: it.propose_presentation(None, {"a": {1}}), "request['a'] is {1}; it must be something that JSON"),
+        (
+            lambda it: it.present_proof(None, self_attested="a"),
+            "present_proof() a text as self_attested; it must be a",
+        ),
+        (
+            lambda it: it.present_proof("verifier", "a"),
+            "a text as invitation; it must be a dict, such as holder.request",
+        ),
+        (
+            lambda it: it.connect("issuer", invitation="a"),
+            "connect() a text as invitation; it must be a dict, such as",
+        ),
+        (
+            lambda it: it.receive_credential("issuer", 5),
+            "receive_credential() a number as invitation; it must be a d",
+        ),
+        (
+            lambda it: it.connect(None),
+            "the script asks for the service None, but stampede_services has issuer, verif",
+        ),
+        (lambda it: it.request(5), "the script gives holder.request() a number as name; it must be a text"),
+        (
+            lambda it: it.send_message(None, None),
+            "the script gives holder.send_message() nothing as text; it must be",
+        ),
+        (lambda it: it.discover_features(None, 5), "holder.discover_features() a number as match; it must be a text"),
+    ],
+)
+def test_what_a_script_gives_has_its_type(play: Play, call: Callable[[Holder], Any], said: str) -> None:
+    async def script(holder: Holder) -> None:
+        await call(holder)
+
+    assert said in str(play(script, holders=1).bad_input)
+
+
+def test_what_the_dry_run_assumes_of_answers_may_be_given(play: Play) -> None:
+    async def script(holder: Holder) -> None:
+        answered = Assumed()
+        issuer = await holder.connect("issuer", invitation=answered["invitation"])
+        await holder.propose_credential(issuer, {"name": answered["name"]}, {"cred_def_id": answered["id"]})
+        await holder.send_message(issuer, answered["text"])
+        await holder.present_proof("verifier", self_attested={"town": answered["town"]})
+
+    assert play(script, holders=1).bad_input is None
+
+
+@pytest.mark.parametrize("method", ["disconnect", "reconnect"])
+def test_only_who_has_a_mediator_goes_to_the_background(play: Play, method: str) -> None:
+    async def script(holder: Holder) -> None:
+        await getattr(holder, method)()
+        await holder.connect_to_mediator()
+
+    assert str(play(script, holders=1, mediator_pickup="http").bad_input) == (
+        f"the script calls holder.{method}() before holder.connect_to_mediator(), so that there is no link to a "
+        "mediator; it must call that first"
+    )
+
+
+def test_nothing_is_presented_over_a_connection_that_did_not_come_about(play: Play) -> None:
+    async def script(holder: Holder) -> None:
+        await holder.present_proof(None)
+        await holder.receive_credential(None)
+
+    run = play(script, holders=1, on_failure="continue")
+    assert (run.bad_input, run.figures.errors) == (None, {"no_connection": 2})
 
 
 def test_a_declared_step_keeps_its_name_and_documentation() -> None:

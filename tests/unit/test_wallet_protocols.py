@@ -9,6 +9,7 @@ import pytest
 
 from controller.agents.acapy_wallet import TOPICS, AcapyWallet
 from controller.agents.inbox import Inbox
+from controller.agents.remote_phone import RemotePhone
 from controller.agents.wallet import Connection, Credential
 from stampede.schema.errors import (
     AgentError,
@@ -17,6 +18,7 @@ from stampede.schema.errors import (
     RequestUnmatched,
     StepTimeout,
     UnsupportedProtocol,
+    noted,
 )
 
 REGISTRY = "did:web:issuer.example.org:4:CL_ACCUM:a::b"
@@ -46,6 +48,11 @@ class Agent:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    async def phone(self, method: str, path: str, **_: Any) -> Any:
+        """What the phone of a wallet answers whose mediator is down."""
+        await asyncio.sleep(0.01)
+        return {"waits_for": "Connection refused"} if path == "/pickup/come" else {}
 
 
 async def up() -> None:
@@ -98,6 +105,37 @@ async def test_a_credential_without_registry_or_thread_is_nobodys() -> None:
         async with asyncio.timeout(0.01):
             await holder.receive_revocation_notification([Credential("c1", "x1")])
     assert isinstance(holder.cut_off(), StepTimeout)
+
+
+# -------------------------------------------------------------------------------------------------- phones
+
+
+def with_phone() -> AcapyWallet:
+    agent: Any = Agent()
+    agent.call = agent.phone
+    made = AcapyWallet(agent, Inbox(TOPICS), "w", "token", up, phone=RemotePhone(agent, "token", "websocket"))
+    made._mediation_id = "m1"
+    return made
+
+
+async def test_what_a_phone_waits_for_is_told_when_time_is_over() -> None:
+    with pytest.raises(TimeoutError) as expired:
+        async with asyncio.timeout(0.1):
+            await with_phone().reconnect()
+    assert noted(expired.value) == "waited for the mediator to answer: Connection refused"
+
+
+async def test_who_waits_in_vain_is_told_that_the_holder_is_disconnected() -> None:
+    holder = with_phone()
+    for disconnected in (False, True):
+        if disconnected:
+            await holder.disconnect()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await holder.receive_credential(VERIFIER)
+        reason = holder.cut_off()
+        assert reason is not None
+        assert ("disconnected from its mediator" in reason.detail) == disconnected
 
 
 # --------------------------------------------------------------------------------------------- connections

@@ -12,6 +12,8 @@ from controller.agents.remote_phone import RemotePhone
 from controller.services.invitation import Json
 from stampede.schema.errors import StepError, StepTimeout
 
+AWAY = " (the holder is disconnected from its mediator, where messages wait until holder.reconnect())"
+
 
 class Tenant:
     """What all protocols of a wallet share."""
@@ -69,5 +71,5 @@ class Tenant:
             async with self._phone.poked() if self._phone else contextlib.nullcontext():
                 return await self.inbox.expect(topic.name, *states, **values)
         except asyncio.CancelledError:
-            self._cut_off = missing(self.inbox.cut_off)
+            self._cut_off = missing(self.inbox.cut_off + (AWAY if self._phone and self._phone.is_away else ""))
             raise

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from stampede.schema.settings.variable_reader import VariableReader, kind_of, shown
-from stampede.schema.settings.web_address import web_address
+from stampede.schema.settings.web_address import holds_login, web_address
 
 VARIABLE = "stampede_ledgers"
 SINGLE = "stampede_genesis_url"
@@ -17,6 +17,10 @@ LARGEST_GENESIS = 2**20
 """Bytes; a ledger's genesis has one kilobyte for each of its nodes."""
 SOURCES = ("genesis_url", "genesis_file", "genesis_transactions")
 """The keys of which a ledger has one."""
+LOGIN = (
+    "holds a user or password, which results would quote; it must be a URL without, or the transactions must be a "
+    "genesis_file of stampede_ledgers"
+)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 
 
@@ -41,6 +45,8 @@ KEYS = tuple(field.name for field in fields(Ledger))
 def read_ledgers(reader: VariableReader) -> tuple[Ledger, ...]:
     """The ledgers of the settings; what is wrong with them is noted."""
     entries = reader.read("ledgers")
+    if holds_login(reader.read("genesis_url")):
+        reader.complain(f"{SINGLE} {LOGIN}")
     problems = [sentence for place, entry in enumerate(entries) for sentence in _problems(entry, where(place))]
     if not problems:
         ledgers = tuple(Ledger(**entry) for entry in entries)
@@ -108,6 +114,8 @@ def _wrong_source(value: Any, key: str, name: str) -> Iterator[str]:
         yield f"{name} is {kind_of(value)}; it must be a text"
     elif key == "genesis_url" and not web_address(value):
         yield f"{name} is {shown(value)}; it must be a URL such as https://ledger.example.org/genesis"
+    elif key == "genesis_url" and holds_login(value):
+        yield f"{name} {LOGIN}"
     elif key == "genesis_file" and not (value.isprintable() and value):
         yield f"{name} is {shown(value)}; it must be the path of a file on the control node"
     elif key == "genesis_transactions" and (problem := genesis_problem(value)):

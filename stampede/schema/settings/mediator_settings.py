@@ -10,9 +10,12 @@ from stampede.schema.errors import BadInvitation
 from stampede.schema.invitation_urls import carries_message, expiry, from_url
 from stampede.schema.settings.request_reader import check_placeholders, read_request
 from stampede.schema.settings.service_settings import MEDIATOR, Service
+from stampede.schema.settings.targets import endpoints
 from stampede.schema.settings.variable_reader import VariableReader, shown
 
 VARIABLE = "stampede_mediator_invitation"
+SCHEMES = ("https://", "http://", "wss://", "ws://")
+"""How the endpoints begin that agents can reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,12 @@ def read_mediator_invitation(reader: VariableReader) -> MediatorInvitation | Non
         if carries_message(value):
             return _carried(reader, value)
         value = {"url": value, "method": "GET"}
+    if isinstance(value, Mapping) and ("@type" in value or carries_message(str(value.get("url", "")))):
+        reader.complain(
+            f"{VARIABLE} is a mapping with an invitation in it; it must be the URL that carries the invitation in "
+            "oob= or c_i=, an https URL that leads to it, or a request"
+        )
+        return None
     request = read_request(reader, VARIABLE, "invitation", value)
     if request is None:
         return None
@@ -59,6 +68,33 @@ def _carried(reader: VariableReader, url: str) -> MediatorInvitation | None:
         return None
     if expired := expiry(message):
         reader.complain(f"{VARIABLE} carries an invitation that expired at {expired}; it must be one that has not")
-    if message.get("handshake_protocols") in (None, []) and "/out-of-band/" in str(message.get("@type")):
-        reader.complain(f"{VARIABLE} carries an invitation without handshake_protocols; it must offer a connection")
+    if "/out-of-band/" in str(message.get("@type")) and not _offers_connection(message.get("handshake_protocols")):
+        reader.complain(
+            f"{VARIABLE} carries an invitation without handshake_protocols that holders speak; it must offer a "
+            "connection by didexchange or connections"
+        )
+    if wrong := _leads_nowhere(message):
+        reader.complain(
+            f"{VARIABLE} carries an invitation {wrong}; it must name a DID, or keys and an endpoint that starts with "
+            f"{', '.join(SCHEMES)}"
+        )
     return MediatorInvitation(message=message)
+
+
+def _offers_connection(protocols: Any) -> bool:
+    known = ("/didexchange/", "/connections/")
+    return isinstance(protocols, list) and any(name in str(each) for each in protocols for name in known)
+
+
+def _leads_nowhere(message: Mapping[str, Any]) -> str:
+    """Why there is nobody to whom an invitation could be answered, to follow its name; empty when there may be."""
+    services = message.get("services")
+    named = [message, *(services if isinstance(services, list) else ())]
+    if any(str(each).startswith("did:") for each in (*named, message.get("did"))):
+        return ""
+    found = list(endpoints(named))
+    if not found:
+        return "without a service"
+    if not any(url.lower().startswith(SCHEMES) for url in found):
+        return f"to {' and '.join(found)}"
+    return ""

@@ -10,7 +10,7 @@ import contextlib
 import ipaddress
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import unquote
@@ -131,11 +131,14 @@ def did_web_url(did: str) -> str:
 
 
 def did_urls(did: str) -> list[str]:
-    """The URLs that a DID names by itself: where its document lies (did:web), or the endpoints that are written
-    in it (did:peer:2 and did:peer:4, https://identity.foundation/peer-did-method-spec/)."""
+    """The URLs that a DID names by itself: where its document lies (did:web), or the endpoints written in it."""
+    return [did_web_url(did.split("#")[0].split("?")[0])] if did.startswith("did:web:") else written_in(did)
+
+
+def written_in(did: str) -> list[str]:
+    """The endpoints that are written in a DID itself (did:peer:2 and did:peer:4,
+    https://identity.foundation/peer-did-method-spec/); none where a document has to be fetched."""
     did = did.split("#")[0].split("?")[0]
-    if did.startswith("did:web:"):
-        return [did_web_url(did)]
     try:
         if did.startswith("did:peer:2"):
             services = [json.loads(_base64url(part[1:])) for part in did.split(".")[1:] if part.startswith("S")]
@@ -155,16 +158,16 @@ def invitation_urls(invitation: dict[str, Any]) -> list[str]:
     return urls + did_urls(str(invitation.get("did") or ""))
 
 
-def endpoints(service: Any) -> Iterator[str]:
+def endpoints(service: Any, of_did: Callable[[str], list[str]] = did_urls) -> Iterator[str]:
     """Endpoints within services of all forms: DIDs, mappings by their long or short names, lists of those."""
     if isinstance(service, str):
-        yield from did_urls(service) if service.startswith("did:") else [service] if "://" in service else []
+        yield from of_did(service) if service.startswith("did:") else [service] if "://" in service else []
     elif isinstance(service, list):
         for item in service:
-            yield from endpoints(item)
+            yield from endpoints(item, of_did)
     elif isinstance(service, dict):
         for key in ("serviceEndpoint", "s", "uri"):
-            yield from endpoints(service.get(key))
+            yield from endpoints(service.get(key), of_did)
 
 
 def _base64url(text: str) -> bytes:

@@ -20,6 +20,12 @@ def web_address(url: str) -> SplitResult | None:
     return parts if good else None
 
 
+def holds_login(url: str) -> bool:
+    """Whether an http or https URL has a user or password in it."""
+    parts = web_address(url)
+    return parts is not None and bool(parts.username or parts.password)
+
+
 def is_loopback(host: str | None) -> bool:
     """Whether a URL's host is this machine: what goes there is seen by nobody else, so it need not be encrypted."""
     try:
