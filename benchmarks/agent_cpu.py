@@ -20,6 +20,8 @@ from local_run import ControllerRun, LoadPhase, exit_code, load_phase, reference
 from stampede.schema.settings.agent_patches import ALL, DEPENDENTS
 
 PLAIN = "plain ACA-Py"
+NEW = ("saves", "schema_pool", "lazy_messages", "slim_events", "context_copies", "memory_wallets")
+"""The patches that the launcher of Stampede 0.1 did not have."""
 QUICK = {"turns": 1, "iterations": 2}
 
 
@@ -39,6 +41,7 @@ def variants(each: list[str]) -> list[Variant]:
     return [
         Variant(PLAIN, {ALL: False}, "acapy_agent"),
         Variant("launcher, no patches", {ALL: False}),
+        Variant("launcher of 0.1", dict.fromkeys(NEW, False)),
         Variant("launcher, all patches"),
         *(Variant(f"{name} alone", {ALL: False, name: True}) for name in each),
         *(Variant(f"without {name}", {name: False}) for name in each),

@@ -2,8 +2,8 @@
 """How much memory does each additional holder take, in the agent and in the controller?
 
 For each number of holders, one agent: every holder connects to the mediator and to the issuer, receives a credential,
-and waits. Memory is the unique set size (USS) of the processes, read until it is stable. The wallets' SQLite files
-are in memory too (tmpfs) and counted separately.
+and waits. Memory is the unique set size (USS) of the processes, read until it is stable. The wallets' files are in
+memory too (tmpfs) and counted separately.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "--holders", type=int, nargs="+", default=[10, 100, 500], metavar="N", help="(default: 10 100 500)"
     )
     parser.add_argument("--at-once", type=int, default=6, help="holders that connect concurrently (default: 6)")
+    parser.add_argument("--storage", choices=("memory", "sqlite"), default="memory", help="(default: memory)")
     parser.add_argument("--port", type=int, default=9843, help="port of the reference services (default: 9843)")
     return parser.parse_args(argv)
 
@@ -74,6 +75,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
                 duration="24h",
                 drain=5,
                 step_timeout=120,
+                wallet_storage=arguments.storage,
             )
             begun = time.monotonic()
             with ControllerRun(folder / f"run-{holders}", variables) as run:
@@ -121,7 +123,7 @@ def memory(run: ControllerRun) -> tuple[int, int, int]:
 
 
 def wallet_files(run: ControllerRun) -> int:
-    """Bytes of the agents' private folders, which hold SQLite and tails files."""
+    """Bytes of the agents' private folders, which hold wallets and tails files."""
     bases = (Path("/dev/shm"), run.folder)  # where controller.agents.pool puts them
     folders = [folder for base in bases for folder in base.glob(f"stampede-{run.controller.pid}-*")]
     return sum(file.stat().st_blocks * 512 for folder in folders for file in folder.rglob("*.*") if file.is_file())

@@ -73,7 +73,7 @@ def variables() -> dict[str, Any]:
         "stampede_ledgers": [],
         "stampede_allowed_targets": ["*.example.org"],
         "stampede_arm_timeout": "5m",
-        "stampede_wallet_storage": "sqlite",
+        "stampede_wallet_storage": "memory",
         "stampede_postgresql_url": "",
         "stampede_metrics": "none",
         "stampede_influxdb_flush": "30s",

@@ -18,8 +18,9 @@ from controller.acapy_patches.speed.lazy_messages import LAZY_MESSAGES
 from controller.acapy_patches.speed.saves import SAVES
 from controller.acapy_patches.speed.schema_pool import SCHEMA_POOL
 from controller.acapy_patches.speed.slim_events import SLIM_EVENTS
-from controller.acapy_patches.sqlite import SQLITE_CONNECTIONS, SQLITE_WRITERS
 from controller.acapy_patches.start_up import START_UP
+from controller.acapy_patches.storage.memory import MEMORY_WALLETS
+from controller.acapy_patches.storage.sqlite import SQLITE_CONNECTIONS, SQLITE_WRITERS
 from controller.acapy_patches.tails_files import TAILS_FILES
 from controller.acapy_patches.unmatched_requests import UNMATCHED_REQUESTS
 
@@ -43,14 +44,19 @@ PATCHES = {
         LAZY_MESSAGES,
         SLIM_EVENTS,
         CONTEXT_COPIES,
+        MEMORY_WALLETS,
     )
 }
 """By name, in the order in which they are applied. ``stampede.schema.settings.agent_patches`` says what depends on
 each; a user switches them off by these names."""
 
-SQLITE = (SQLITE_CONNECTIONS.name, SQLITE_WRITERS.name)
-"""The patches of agents with their wallets in SQLite."""
-GENERAL = tuple(name for name in PATCHES if name not in SQLITE)
+STORAGE = {
+    "memory": (MEMORY_WALLETS.name,),
+    "sqlite": (SQLITE_CONNECTIONS.name, SQLITE_WRITERS.name),
+    "postgresql": (),
+}
+"""The patches of agents by where their wallets are: the values of ``stampede_wallet_storage``."""
+GENERAL = tuple(name for name in PATCHES if name not in {name for names in STORAGE.values() for name in names})
 """Those of every agent."""
 
 

@@ -39,7 +39,7 @@ class AgentIdentity:
     number: int
     admin_port: int
     home: Path
-    """Folder of the SQLite wallets and tails files."""
+    """Folder of the wallets' files and the tails files."""
     trust_file: Path
     """PEM file with the CAs that the agent trusts."""
     webhook_url: str
@@ -67,7 +67,7 @@ def store_names(settings: Settings, number: int) -> tuple[str, str]:
 
 def patch_names(settings: Settings) -> tuple[str, ...]:
     """The patches with which the agents start: those that are switched on and have to do with their wallets."""
-    fitting = registry.GENERAL + (registry.SQLITE if settings.wallet_storage != "postgresql" else ())
+    fitting = registry.GENERAL + registry.STORAGE[settings.wallet_storage]
     return tuple(name for name in settings.agent_patches if name in fitting)
 
 

@@ -133,7 +133,7 @@ class Inbox:
     has seen. When an inbox is full, the topic that has most of it loses its oldest event.
     """
 
-    __slots__ = ("_aside", "_kept", "_limit", "_over", "_overflow", "_topics", "_waiters", "cut_off")
+    __slots__ = ("_aside", "_failed", "_kept", "_limit", "_over", "_overflow", "_topics", "_waiters", "cut_off")
 
     def __init__(
         self, topics: Mapping[str, Topic] | None = None, limit: int = LIMIT, overflow: Overflow | None = None
@@ -146,6 +146,7 @@ class Inbox:
         self._aside: dict[object, tuple[str, Event]] = {}
         self._over: dict[Exchange, None] = {}
         self._waiters: list[_Waiter] = []
+        self._failed: Exception | None = None
         self.cut_off = ""
 
     def deliver(self, topic: str, payload: Mapping[str, Any]) -> None:
@@ -171,6 +172,8 @@ class Inbox:
 
         When a timeout cancels the wait, ``cut_off`` tells what was waited for and what was seen last.
         """
+        if self._failed:
+            raise self._failed
         declared = self._topic(topic)
         waiter = _Waiter(declared, values, frozenset(states))
         self._overflow.awaited(topic)
@@ -191,8 +194,10 @@ class Inbox:
             self._waiters.remove(waiter)
             self._end(waiter.exchange)
 
-    def fail(self, error: Exception) -> None:
-        """Fail all waiters, for example because the agent died."""
+    def fail(self, error: Exception, *, for_good: bool = False) -> None:
+        """Fail all waiters, for example because the agent died; ``for_good``: also all that are to come."""
+        if for_good:
+            self._failed = error
         for waiter in self._waiters:
             if not waiter.future.done():
                 waiter.future.set_exception(error)

@@ -164,12 +164,12 @@ class AgentPool:
 
 def check_space(settings: Settings, agents: int, folder: Path) -> None:
     """Raise BadInput when ``folder`` is too small for this host's wallets."""
-    if settings.wallet_storage == "sqlite" and (lacking := lacking_space(folder, agents, len(settings.load.wallets))):
+    if lacking := lacking_space(settings.wallet_storage, folder, agents, len(settings.load.wallets)):
         raise BadInput(f"{settings.host_name}: {lacking}")
 
 
 def create_wallet_dir(run_dir: Path) -> Path:
-    """Create a private folder for SQLite wallets."""
+    """Create a private folder for the files of wallets."""
     return Path(tempfile.mkdtemp(prefix=f"{WALLET_DIR_PREFIX}{os.getpid()}-", dir=wallet_dir_parent(run_dir)))
 
 

@@ -23,6 +23,7 @@ from controller.agents.postgresql import Postgresql
 from controller.agents.remote_phone import RemotePhone
 from controller.agents.restart_policy import RestartPolicy
 from controller.agents.webhooks import WebhookReceiver
+from controller.wallet_memory.folders import folder_of, take_cut_short
 from stampede.machine.proxies import without_proxies
 from stampede.schema.errors import AgentDied, AgentError, AgentLost, BadInput
 from stampede.schema.records import EventKind
@@ -74,7 +75,7 @@ class AgentProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
         self._watcher: asyncio.Task[None] | None = None
-        self._inboxes: list[Inbox] = []
+        self._inboxes: dict[str, Inbox] = {}
         self._phones: dict[str, RemotePhone] = {}
         self.admin = AdminApi(
             session, f"http://127.0.0.1:{admin_port}", self._identity.admin_key, self._has_exited, self.name
@@ -155,7 +156,7 @@ class AgentProcess:
             },
         )
         inbox = Inbox(TOPICS, self._settings.inbox_limit, self._overflow)
-        self._inboxes.append(inbox)
+        self._inboxes[tenant["wallet_id"]] = inbox
         self._webhooks.register(tenant["wallet_id"], inbox)
         token = tenant["token"]
         pickup = self._settings.mediator_pickup
@@ -169,8 +170,7 @@ class AgentProcess:
     async def remove_wallet(self, wallet: AcapyWallet) -> None:
         """Remove a wallet with everything in it."""
         self._webhooks.forget(wallet.wallet_id)
-        if wallet.inbox in self._inboxes:
-            self._inboxes.remove(wallet.inbox)
+        self._inboxes.pop(wallet.wallet_id, None)
         self._phones.pop(wallet.wallet_id, None)
         await wallet.remove()
 
@@ -232,7 +232,7 @@ class AgentProcess:
             self._up.clear()
             cause = f"{self.name} ended with {describe_exit(code)}"
             self._announce(EventKind.AGENT_DIED, cause)
-            for inbox in self._inboxes:
+            for inbox in self._inboxes.values():
                 inbox.fail(AgentDied(cause))
             if policy.exhausted:
                 self._announce(EventKind.AGENT_DIED, f"{self.name} is given up after {policy.limit} restarts")
@@ -246,7 +246,15 @@ class AgentProcess:
                 if self._is_running():
                     self._process.kill()
             else:
+                self._end_cut_short(cause)
                 self._announce(EventKind.AGENT_RESTARTED, f"{self.name} is up again, restart {self.restarts}")
+
+    def _end_cut_short(self, cause: str) -> None:
+        """Have the holders start again whose wallets lost what was being written when the agent died."""
+        _, holders_store = flags.store_names(self._settings, self._identity.number)
+        for wallet_id in take_cut_short(folder_of(self._identity.home, holders_store)):
+            if inbox := self._inboxes.get(wallet_id):
+                inbox.fail(AgentDied(f"{cause} while it wrote to the wallet"), for_good=True)
 
 
 def check_ports_free(settings: Settings, count: int) -> None:

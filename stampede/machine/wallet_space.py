@@ -1,23 +1,44 @@
-"""Where SQLite wallets are stored, and whether there is space for them."""
+"""Where the files of wallets are stored, and whether there is space for them."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 TMPFS = Path("/dev/shm")  # noqa: S108  private folders are created in it
-AGENT_BYTES = 300_000
-"""What the two stores of an agent take before they hold a wallet."""
-HOLDER_BYTES = 50_000
-"""What a wallet with two connections and a credential takes (benchmarks/memory_per_holder.py)."""
-LOG_BYTES_PER_HOLDER, MOST_LOG_BYTES = 2_000_000, 8_000_000
-"""What SQLite's write-ahead logs come to take in addition: per holder, and at most per agent, which has two."""
 
 
-def lacking_space(folder: Path, agents: int, holders: int) -> str:
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Bytes that a kind of wallet storage comes to take (benchmarks/memory_per_holder.py)."""
+
+    agent: int
+    """What the two stores of an agent take before they hold a wallet."""
+    holder: int
+    """What a wallet with two connections and a credential takes."""
+    logs_per_holder: int = 0
+    most_logs: int = 0
+    """What SQLite's write-ahead logs take in addition: per holder, and at most per agent, which has two."""
+
+    def needed(self, agents: int, holders: int) -> int:
+        """What so many holders in so many agents take."""
+        logs = min(holders * self.logs_per_holder, agents * self.most_logs)
+        return agents * self.agent + holders * self.holder + logs
+
+
+SPACE = {
+    "memory": Space(agent=100_000, holder=80_000),
+    "sqlite": Space(agent=300_000, holder=50_000, logs_per_holder=2_000_000, most_logs=8_000_000),
+}
+"""By ``stampede_wallet_storage``. Of wallets in PostgreSQL there are no files."""
+
+
+def lacking_space(storage: str, folder: Path, agents: int, holders: int) -> str:
     """A sentence when ``folder`` has less space than the wallets of so many holders come to take; else ''."""
-    logs = min(holders * LOG_BYTES_PER_HOLDER, agents * MOST_LOG_BYTES)
-    needed, free = agents * AGENT_BYTES + holders * HOLDER_BYTES + logs, shutil.disk_usage(folder).free
+    if storage not in SPACE:
+        return ""
+    needed, free = SPACE[storage].needed(agents, holders), shutil.disk_usage(folder).free
     if free >= needed:
         return ""
     advice = (

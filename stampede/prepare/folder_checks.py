@@ -40,9 +40,10 @@ def no_home() -> list[str]:
 
 def no_space_for_wallets(settings: Settings) -> list[str]:
     """A sentence when the memory of this machine, which is the load host, has no room for the holders' wallets."""
-    if settings.wallet_storage != "sqlite" or not os.access(TMPFS, os.W_OK):
+    if not os.access(TMPFS, os.W_OK):
         return []
-    lacking = lacking_space(TMPFS, settings.agents or psutil.cpu_count() or 1, len(settings.load.wallets))
+    agents, holders = settings.agents or psutil.cpu_count() or 1, len(settings.load.wallets)
+    lacking = lacking_space(settings.wallet_storage, TMPFS, agents, holders)
     return [f"stampede_holders is {len(settings.load.wallets)}, but {lacking}"] if lacking else []
 
 

@@ -348,18 +348,20 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize(("storage", "holders", "needed"), [("memory", 200, "16.2"), ("sqlite", 40, "18.6")])
 async def test_too_little_memory_is_told_before_a_wallet_is_made(
-    small: Path, variables: dict[str, Any], tmp_path: Path
+    small: Path, variables: dict[str, Any], tmp_path: Path, storage: str, holders: int, needed: str
 ) -> None:
-    settings = settings_with(variables, holders=40, agents=2)
+    settings = settings_with(variables, holders=holders, agents=2, wallet_storage=storage)
     with pytest.raises(BadInput) as caught:
         await AgentPool(settings, tmp_path, lambda kind, text: None, {}).__aenter__()
     assert str(caught.value).startswith(
-        "local: /dev/shm has 10.0 MB left, but the wallets of 40 holders in 2 agents take about 18.6 MB; enlarge it"
+        f"local: /dev/shm has 10.0 MB left, but the wallets of {holders} holders in 2 agents take about {needed} MB; "
+        "enlarge it"
     )
     assert not list(tmp_path.iterdir())
     (sentence,) = no_space_for_wallets(settings)
-    assert sentence.startswith("stampede_holders is 40, but /dev/shm has 10.0 MB left")
+    assert sentence.startswith(f"stampede_holders is {holders}, but /dev/shm has 10.0 MB left")
     assert "postgresql" in sentence and "fewer holders" in sentence
 
 
@@ -369,8 +371,8 @@ def test_wallets_elsewhere_need_no_memory(small: Path, variables: dict[str, Any]
 
 
 def test_enough_memory_is_enough(small: Path) -> None:
-    assert lacking_space(small, 1, 10) == ""
-    assert "remount" not in lacking_space(small, 1, 1000)  # it is another folder's
+    assert lacking_space("sqlite", small, 1, 10) == lacking_space("memory", small, 1, 100) == ""
+    assert "remount" not in lacking_space("sqlite", small, 1, 1000)  # it is another folder's
 
 
 @pytest.mark.parametrize("path", ["~nobody-of-that-name/ca.pem"])

@@ -180,6 +180,38 @@ def agents_at_work_after_restart(playbook: Playbook) -> set[int]:
     }
 
 
+WAITING = """
+async def script(holder):
+    await holder.connect_to_mediator()
+    issuer = await holder.connect("issuer")
+    await holder.receive_credential(issuer)
+    await holder.wait(20)
+    await holder.present_proof("verifier")
+"""
+
+
+def test_holders_that_waited_while_their_agent_was_killed_go_on(playbook: Playbook, tmp_path: Path) -> None:
+    """But for the one whose wallet's file then ends within a write."""
+    script = tmp_path / "waiting.py.j2"
+    script.write_text(WAITING)
+    playbook.start(script=str(script), holders=4, agents=1, iterations=2, ramp_up=0, drain="30s")
+    playbook.wait_for_steps(4 * 4 - 1)
+    victim = psutil.Process(playbook.state()["agents"][0]["pid"])
+    home = Path(victim.environ()["ACAPY_HOME"])
+    victim.kill()
+    files = sorted(home.glob("wallet/*_holders/records/*.log"), key=lambda file: file.stat().st_size)
+    assert len(files) == 5, "of the holders, and of the store's own profile"
+    os.truncate(files[-1], files[-1].stat().st_size - 1)
+    _, output = playbook.end()
+
+    failed = [step for step in playbook.journal() if step["outcome"] == "failed"]
+    assert [step["error"] for step in failed] == ["agent_died"], output
+    assert failed[0]["detail"] == "agent-0 ended with signal 9 while it wrote to the wallet"
+    presented = [step["holder"] for step in playbook.journal() if step["step"] == "present_proof"]
+    assert len(set(presented)) == 4, output
+    assert playbook.summary()["steps"]["present_proof"]["ok"] >= 4
+
+
 def test_ctrl_c_leaves_nothing_running(playbook: Playbook) -> None:
     playbook.start(holders=4, duration="5m", wait_min=0.2, wait_max=0.6)
     playbook.wait_for_steps(5)

@@ -26,7 +26,7 @@ from controller.acapy_patches.http_requests import HTTP_REQUESTS
 from controller.acapy_patches.made_up_parents import MADE_UP, leave_out
 from controller.acapy_patches.outbound_messages import OUTBOUND_MESSAGES
 from controller.acapy_patches.patch import Patch, SourceNotFound, fingerprint, installed_version
-from controller.acapy_patches.sqlite import TurnTaking
+from controller.acapy_patches.storage.sqlite import TurnTaking
 from controller.agents.egress_guard import REFUSED, GuardNotInstalled, TargetNotAllowed, install_egress_guard
 from controller.agents.pool import AgentPool
 from controller.services import invitation

@@ -93,8 +93,13 @@ def test_secrets_are_in_the_environment_only(settings: Settings) -> None:
         assert secret not in repr(AGENT)
 
 
-def test_patches_of_sqlite_are_for_wallets_in_sqlite(settings: Settings) -> None:
-    assert flags.environment(settings, AGENT, None)["STAMPEDE_PATCHES"].split() == list(registry.PATCHES)
+def test_each_storage_of_wallets_has_patches_of_its_own(settings: Settings) -> None:
+    assert settings.wallet_storage == "memory"
+    for storage, own in (("memory", ["memory_wallets"]), ("sqlite", ["sqlite_connections", "sqlite_writers"])):
+        chosen = flags.environment(replace(settings, wallet_storage=storage), AGENT, None)
+        assert set(chosen["STAMPEDE_PATCHES"].split()) == {*registry.GENERAL, *own}
+        assert "ACAPY_WALLET_STORAGE_TYPE" not in chosen
+    assert len(registry.GENERAL) + 3 == len(registry.PATCHES)
     server = Postgresql.from_url("postgresql://stampede@db:5433", "secret")
     elsewhere = flags.environment(replace(settings, wallet_storage="postgresql"), AGENT, server)
     assert elsewhere["STAMPEDE_PATCHES"].split() == list(registry.GENERAL)

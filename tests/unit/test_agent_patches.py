@@ -80,7 +80,21 @@ def test_agents_start_with_those_that_are_on(variables: dict[str, Any]) -> None:
 
     assert asked_for(agent_patches=()) == []
     assert asked_for(agent_patches=("saves", "schema_pool")) == ["saves", "schema_pool"]
-    assert asked_for(agent_patches=("sqlite_writers",), wallet_storage="postgresql") == []
+    of_storages = ("sqlite_writers", "memory_wallets")
+    assert asked_for(agent_patches=of_storages, wallet_storage="postgresql") == []
+    assert asked_for(agent_patches=of_storages, wallet_storage="sqlite") == ["sqlite_writers"]
+    assert asked_for(agent_patches=of_storages) == ["memory_wallets"]
+
+
+def test_without_its_patch_wallets_in_memory_are_in_sqlite(variables: dict[str, Any]) -> None:
+    def storage(wanted: str, **switches: bool) -> str:
+        changes = {"stampede_wallet_storage": wanted, "stampede_agent_patches": switches}
+        return Settings.from_variables(variables | changes).wallet_storage
+
+    variables |= {"stampede_postgresql_url": "postgresql://u@localhost"}
+    assert storage("memory") == storage("memory", all=False, memory_wallets=True) == "memory"
+    assert storage("memory", memory_wallets=False) == storage("memory", all=False) == "sqlite"
+    assert storage("postgresql", all=False) == "postgresql"
 
 
 def test_agents_know_which_events_the_controller_drops(variables: dict[str, Any]) -> None:
@@ -96,7 +110,7 @@ def test_the_run_notes_them_with_its_versions(
         settings = Settings.from_variables(variables | {"stampede_agent_patches": switches})
         return host_record(settings, tmp_path).versions["agent patches"]
 
-    assert noted() == " ".join(NAMES)
+    assert noted() == " ".join(name for name in NAMES if not name.startswith("sqlite"))
     assert noted(all=False) == "none"
     assert noted(all=False, saves=True, slim_events=True) == "saves slim_events"
     monkeypatch.setitem(registry.PATCHES, "saves", replace(registry.PATCHES["saves"], originals={"nowhere": "x"}))

@@ -10,12 +10,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from controller.agents import process
+from controller.agents import flags, process
 from controller.agents.acapy_wallet import TOPICS
 from controller.agents.inbox import Inbox
 from controller.agents.process import AgentProcess
 from controller.agents.restart_policy import RestartPolicy
 from controller.agents.webhooks import WebhookReceiver
+from controller.wallet_memory.folders import folder_of, take_cut_short, tell_cut_short
 from stampede.machine.ports import free_ports
 from stampede.schema.errors import AgentDied, AgentError, AgentLost
 from stampede.schema.settings.run_settings import Settings
@@ -77,7 +78,7 @@ async def until(agent: AgentProcess, kind: str, count: int) -> None:
 async def test_an_agent_that_ends_is_restarted_and_at_last_given_up(agent: AgentProcess) -> None:
     await agent.start()
     inbox = Inbox()
-    agent._inboxes.append(inbox)
+    agent._inboxes["wallet"] = inbox
     for death in (1, 2):
         waiting = asyncio.create_task(inbox.expect("connections"))
         await asyncio.sleep(0)
@@ -94,6 +95,24 @@ async def test_an_agent_that_ends_is_restarted_and_at_last_given_up(agent: Agent
             await agent.until_up()
             await until(agent, "agent_died", 4)
             await agent.until_up()
+
+
+async def test_a_wallet_that_lost_its_last_write_is_of_no_more_use(agent: AgentProcess, tmp_path: Path) -> None:
+    await agent.start()
+    agent._inboxes = {"lost": Inbox(), "whole": Inbox()}
+    folder = folder_of(tmp_path / "agent-0", flags.store_names(agent._settings, 0)[1])
+    folder.mkdir(parents=True)
+    tell_cut_short(folder, ["lost", "one that was removed"])
+    assert agent._process is not None
+    agent._process.kill()
+    await until(agent, "agent_restarted", 1)
+    for inbox in agent._inboxes.values():
+        inbox.deliver("connections", {"state": "active"})
+    for _ in range(2):
+        with pytest.raises(AgentDied, match="agent-0 ended with signal 9 while it wrote to the wallet"):
+            await agent._inboxes["lost"].expect("connections")
+    assert await agent._inboxes["whole"].expect("connections") == {"state": "active"}
+    assert take_cut_short(folder) == []
 
 
 async def test_a_refused_connection_is_the_death_of_an_agent_that_just_died(agent: AgentProcess) -> None:

@@ -30,6 +30,7 @@ DEPENDENTS: Mapping[str, str] = {
     "lazy_messages": "",
     "slim_events": "",
     "context_copies": "",
+    "memory_wallets": "",
 }
 """Every patch that can be switched off, in the order in which they are applied, and what does not work without it;
 empty where agents merely need more CPU. ``controller.acapy_patches.registry`` has the patches themselves."""
@@ -48,6 +49,11 @@ def read_agent_patches(reader: VariableReader) -> tuple[str, ...]:
         except (TypeError, ValueError):
             reader.complain(f"{VARIABLE} has {shown(name)}: {shown(value)}; the value must be {Switch.right}")
     return tuple(name for name in DEPENDENTS if switches.get(name, switches.get(ALL, True)))
+
+
+def storage_without_patch(wallet_storage: str, on: tuple[str, ...]) -> str:
+    """Where wallets are stored with the patches that are ``on``: in SQLite when those in memory are switched off."""
+    return "sqlite" if wallet_storage == "memory" and "memory_wallets" not in on else wallet_storage
 
 
 def switched_off(variables: Mapping[str, Any]) -> list[str]:

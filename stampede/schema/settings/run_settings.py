@@ -14,7 +14,7 @@ from stampede.load_models import catalog
 from stampede.load_models.interface import LoadModel
 from stampede.schema.errors import BadInput
 from stampede.schema.settings import thresholds
-from stampede.schema.settings.agent_patches import read_agent_patches
+from stampede.schema.settings.agent_patches import read_agent_patches, storage_without_patch
 from stampede.schema.settings.influxdb_settings import Influxdb, read_influxdb
 from stampede.schema.settings.ledger_settings import Ledger, read_ledgers, where
 from stampede.schema.settings.mediator_settings import (
@@ -84,14 +84,17 @@ class Settings(LoadHostVariables):
         }
         reader = VariableReader(optional | dict(variables))
         check_secrets(reader)
+        fields = reader.fields(LoadHostVariables)
+        patches = read_agent_patches(reader)
+        fields["wallet_storage"] = storage_without_patch(fields["wallet_storage"], patches)
         settings = cls(
-            **reader.fields(LoadHostVariables),
+            **fields,
             load=_read_load_model(reader),
             services=read_services(reader),
             mediator_invitation=read_mediator_invitation(reader),
             self_attested=_read_self_attested(reader),
             ledgers=read_ledgers(reader),
-            agent_patches=read_agent_patches(reader),
+            agent_patches=patches,
             influxdb=read_influxdb(reader),
         )
         reader.ordered("wait_min", "wait_max")

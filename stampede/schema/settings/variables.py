@@ -112,7 +112,7 @@ VARIABLES: dict[str, Shape] = {
     "stampede_user": Pattern(name="user"),
     "stampede_wait_max": Duration(),
     "stampede_wait_min": Duration(),
-    "stampede_wallet_storage": Choice(choices=("sqlite", "postgresql")),
+    "stampede_wallet_storage": Choice(choices=("memory", "sqlite", "postgresql")),
     "stampede_wallet_type": Choice(choices=("askar-anoncreds", "askar")),
     "stampede_watch_interval": Duration(above_zero=True),
     "stampede_weight": Number(minimum=0, at_most=1000000),
@@ -211,7 +211,9 @@ class LoadHostVariables:
     ``indy``, of all ledgers and registries. ``askar`` takes those in the format ``indy``, of Indy ledgers alone;
     issuers of ACA-Py 1.1 and older need it."""
     wallet_storage: str
-    """Where the holders' wallets are stored."""
+    """Where the holders' wallets are stored. ``memory`` takes the least CPU, with Stampede's own store in the
+    agents instead of Askar's; a file of each wallet in the load host's memory outlives an agent that dies.
+    ``sqlite`` and ``postgresql`` are Askar's stores, as other deployments of ACA-Py have them."""
     postgresql_url: str
     """postgresql://USER@HOST:PORT of a server for the wallets, whose user may create databases; its password is
     ``stampede_secrets.postgresql_password``. When empty, role postgresql sets up a server on each load host."""
