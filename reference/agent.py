@@ -16,6 +16,10 @@ from stampede.machine.ports import HeldPorts
 from stampede.machine.proxies import without_proxies
 
 
+PATCHES = registry.GENERAL + registry.STORAGE["memory"]
+"""What the agents start with: the same as the holders' agents, so that one machine bears more of both."""
+
+
 class AgentError(Exception):
     """The agent did not start, exited, or rejected a request."""
 
@@ -165,7 +169,7 @@ class Agent:
             "ACAPY_WALLET_KEY": aries_askar.Store.generate_raw_key(),
             "SSL_CERT_FILE": str(self._trust_file),
             "REQUESTS_CA_BUNDLE": str(self._trust_file),
-            "STAMPEDE_PATCHES": " ".join(registry.GENERAL + registry.SQLITE),  # for the launcher
+            "STAMPEDE_PATCHES": " ".join(PATCHES),  # for the launcher
             "PYTHONUNBUFFERED": "1",
             "PYTHONWARNINGS": "ignore",
         }
