@@ -246,6 +246,13 @@ def cpu_seconds(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
+def wallet_files(run: ControllerRun) -> int:
+    """Bytes of the agents' private folders, which hold wallets and tails files."""
+    bases = (Path("/dev/shm"), run.folder)  # where controller.agents.pool puts them
+    folders = [folder for base in bases for folder in base.glob(f"stampede-{run.controller.pid}-*")]
+    return sum(file.stat().st_blocks * 512 for folder in folders for file in folder.rglob("*.*") if file.is_file())
+
+
 def verdict(value: float, most: float) -> str:
     """Whether a target is reached, as a word."""
     return "reached" if value <= most else "missed"

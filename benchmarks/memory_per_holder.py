@@ -21,6 +21,7 @@ from local_run import (
     reference_services,
     reference_variables,
     verdict,
+    wallet_files,
 )
 
 AGENT_TARGET = 0.5e6
@@ -120,13 +121,6 @@ def memory(run: ControllerRun) -> tuple[int, int, int]:
         time.sleep(3)
         before, now = now, agent.memory_full_info().uss
     return now, run.controller.memory_full_info().uss, wallet_files(run)
-
-
-def wallet_files(run: ControllerRun) -> int:
-    """Bytes of the agents' private folders, which hold wallets and tails files."""
-    bases = (Path("/dev/shm"), run.folder)  # where controller.agents.pool puts them
-    folders = [folder for base in bases for folder in base.glob(f"stampede-{run.controller.pid}-*")]
-    return sum(file.stat().st_blocks * 512 for folder in folders for file in folder.rglob("*.*") if file.is_file())
 
 
 def main() -> int:
