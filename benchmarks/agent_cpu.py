@@ -20,8 +20,9 @@ from local_run import ControllerRun, LoadPhase, exit_code, load_phase, reference
 from stampede.schema.settings.agent_patches import ALL, DEPENDENTS
 
 PLAIN = "plain ACA-Py"
-NEW = ("saves", "schema_pool", "lazy_messages", "slim_events", "context_copies", "memory_wallets")
-"""The patches that the launcher of Stampede 0.1 did not have."""
+OLD = ("nested_loops", "cache_scan")
+"""The patches that save CPU and that the launcher of Stampede 0.1 had."""
+NEW = tuple(name for name, dependents in DEPENDENTS.items() if not dependents and name not in OLD)
 QUICK = {"turns": 1, "iterations": 2}
 
 

@@ -15,7 +15,6 @@ from controller.acapy_patches import registry
 from stampede.machine.ports import HeldPorts
 from stampede.machine.proxies import without_proxies
 
-
 PATCHES = registry.GENERAL + registry.STORAGE["memory"]
 """What the agents start with: the same as the holders' agents, so that one machine bears more of both."""
 

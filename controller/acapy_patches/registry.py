@@ -15,6 +15,8 @@ from controller.acapy_patches.nested_loops import NESTED_LOOPS
 from controller.acapy_patches.patch import Patch
 from controller.acapy_patches.speed.context_copies import CONTEXT_COPIES
 from controller.acapy_patches.speed.lazy_messages import LAZY_MESSAGES
+from controller.acapy_patches.speed.leftovers import LEFTOVERS
+from controller.acapy_patches.speed.proxy_look_ups import PROXY_LOOK_UPS
 from controller.acapy_patches.speed.saves import SAVES
 from controller.acapy_patches.speed.schema_pool import SCHEMA_POOL
 from controller.acapy_patches.speed.slim_events import SLIM_EVENTS
@@ -44,6 +46,8 @@ PATCHES = {
         LAZY_MESSAGES,
         SLIM_EVENTS,
         CONTEXT_COPIES,
+        PROXY_LOOK_UPS,
+        LEFTOVERS,
         MEMORY_WALLETS,
     )
 }

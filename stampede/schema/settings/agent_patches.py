@@ -30,6 +30,8 @@ DEPENDENTS: Mapping[str, str] = {
     "lazy_messages": "",
     "slim_events": "",
     "context_copies": "",
+    "proxy_look_ups": "",
+    "leftovers": "the memory of long runs: each answered invitation stays in it",
     "memory_wallets": "",
 }
 """Every patch that can be switched off, in the order in which they are applied, and what does not work without it;
