@@ -14,7 +14,7 @@ from typing import Any
 from stampede.schema.settings.web_address import in_url
 
 from . import issuer, mediator, verifier
-from .agent import Agent
+from .agent import PATCHES, Agent
 from .ca import Authority
 from .did_documents import DidDocuments
 from .gateway import Gateway
@@ -130,6 +130,7 @@ class Services:
             "mediator_pickup": "websocket",
             "ca_file": str(self._authority.ca_file),
             "agent_plugins": [DIDWEB_PLUGIN],
+            "notes": {"reference agents": f"ACA-Py with the patches {' '.join(PATCHES)}"},
             "urls": {
                 "issuer_invitation": f"{self.url}/issuer/invitation",
                 "issuer_revocation": f"{self.url}/issuer/revocation",

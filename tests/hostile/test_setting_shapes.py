@@ -117,7 +117,10 @@ def test_a_wrong_shape_has_a_sentence(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(VARIABLES))
 def test_no_check_of_a_run_trips_over_a_wrong_shape(variables: dict[str, Any], name: str) -> None:
-    optional = ("agent_patches", "load_model", "first_holder", "local", "self_attested", "mediator_invitation")
+    optional = (
+        *("agent_patches", "load_model", "first_holder", "local", "notes", "self_attested"),
+        "mediator_invitation",
+    )
     read = {*variables, *(f"stampede_{each}" for each in optional)}
     for value in wrong_values(name):
         sentences = check_variables(variables | {name: value})

@@ -64,6 +64,7 @@ def test_right_settings_are_read(variables: dict[str, Any]) -> None:
         ({"genesis_url": "ledger"}, "stampede_genesis_url is 'ledger'; it must be a URL"),
         ({"metrics": "some"}, "stampede_metrics is 'some'; it must be one of none, existing, install"),
         ({"wallet_storage": "postgresql"}, "stampede_postgresql_url is empty"),
+        ({"notes": {"issuer": ["2.1"]}}, "stampede_notes has 'issuer': ['2.1']; it must map names of your choice to"),
         ({"postgresql_url": "postgresql://u:hush@db.example.org"}, "stampede_postgresql_url holds a password"),
     ],
 )
@@ -197,6 +198,11 @@ def test_all_problems_are_told_at_once(variables: dict[str, Any]) -> None:
 def test_values_are_filled_in_everywhere() -> None:
     body = {"id": "${rev_reg_id}", "list": ["x${cred_rev_id}", 3], "dollar": "$5"}
     assert fill_in(body, {"rev_reg_id": "r", "cred_rev_id": "7"}) == {"id": "r", "list": ["x7", 3], "dollar": "$5"}
+
+
+def test_notes_are_part_of_the_results(variables: dict[str, Any]) -> None:
+    settings = Settings.from_variables(variables | {"stampede_notes": {"issuer": "two pods", "version": 2.1}})
+    assert settings.public()["notes"] == {"issuer": "two pods", "version": "2.1"}
 
 
 def test_public_settings_hold_no_secret(variables: dict[str, Any]) -> None:

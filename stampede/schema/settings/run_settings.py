@@ -44,6 +44,8 @@ class Settings(LoadHostVariables):
     services: Mapping[str, Service]
     mediator_invitation: MediatorInvitation | None
     """None: the mediator is known by ``mediator_did``, or there is none."""
+    notes: Mapping[str, str]
+    """What is worth knowing beside the results, by names of the user's choice."""
     self_attested: Mapping[str, str]
     """What holders say of themselves, by the names of attributes."""
     ledgers: tuple[Ledger, ...]
@@ -79,6 +81,7 @@ class Settings(LoadHostVariables):
             "stampede_first_holder": 0,
             "stampede_load_model": catalog.DEFAULT,
             "stampede_local": True,
+            "stampede_notes": {},
             "stampede_self_attested": {},
             "stampede_mediator_invitation": "",
         }
@@ -92,7 +95,8 @@ class Settings(LoadHostVariables):
             load=_read_load_model(reader),
             services=read_services(reader),
             mediator_invitation=read_mediator_invitation(reader),
-            self_attested=_read_self_attested(reader),
+            notes=_read_texts(reader, "notes", "names of your choice"),
+            self_attested=_read_texts(reader, "self_attested", "the names of attributes"),
             ledgers=read_ledgers(reader),
             agent_patches=patches,
             influxdb=read_influxdb(reader),
@@ -205,16 +209,16 @@ def _read_load_model(reader: VariableReader) -> LoadModel:
         return catalog.load_model(catalog.DEFAULT).read(reader)
 
 
-def _read_self_attested(reader: VariableReader) -> dict[str, str]:
+def _read_texts(reader: VariableReader, name: str, names: str) -> dict[str, str]:
+    """A variable that maps ``names`` to texts; numbers are texts, too."""
     found = {}
-    for name, value in reader.read("self_attested").items():
-        if not isinstance(name, str) or isinstance(value, bool) or not isinstance(value, str | int | float):
+    for key, value in reader.read(name).items():
+        if not isinstance(key, str) or isinstance(value, bool) or not isinstance(value, str | int | float):
             reader.complain(
-                f"stampede_self_attested has {shown(name)}: {shown(value)}; it must map the names of attributes to "
-                "texts or numbers"
+                f"stampede_{name} has {shown(key)}: {shown(value)}; it must map {names} to texts or numbers"
             )
         else:
-            found[name] = str(value)
+            found[key] = str(value)
     return found
 
 

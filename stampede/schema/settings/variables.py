@@ -82,6 +82,7 @@ VARIABLES: dict[str, Shape] = {
     "stampede_memory_max": Pattern(name="memory_limit"),
     "stampede_metrics": Choice(choices=("none", "existing", "install")),
     "stampede_min_hosts": WholeNumber(minimum=0, at_most=100000),
+    "stampede_notes": Mapped(),
     "stampede_ntp_servers": Texts(),
     "stampede_on_failure": Choice(choices=("restart", "continue", "stop")),
     "stampede_open_files": WholeNumber(minimum=1, at_most=1073741816),
