@@ -3,18 +3,15 @@
 // `services`: the URLs of invitations. It writes a line of JSON when it is up. Then each line of standard input names a
 // stage that all holders go through, and a line of JSON says in the end which of them could not, and why.
 import {
-  Agent, ConnectionsModule, ConsoleLogger, CredentialEventTypes, CredentialsModule, HttpOutboundTransport,
-  KeyDerivationMethod, LogLevel, PeerDidNumAlgo, ProofEventTypes, ProofsModule, V2CredentialProtocol, V2ProofProtocol,
+  Agent, ConnectionsModule, ConsoleLogger, CredentialEventTypes, HttpOutboundTransport, KeyDerivationMethod, LogLevel,
+  PeerDidNumAlgo, ProofEventTypes,
 } from '@credo-ts/core'
 import { HttpInboundTransport, agentDependencies } from '@credo-ts/node'
-import { AskarModule } from '@credo-ts/askar'
-import {
-  AnonCredsCredentialFormatService, AnonCredsModule, AnonCredsProofFormatService, BasicTailsFileService,
-} from '@credo-ts/anoncreds'
-import { Store, ariesAskar } from '@hyperledger/aries-askar-nodejs'
-import { anoncreds } from '@hyperledger/anoncreds-nodejs'
+import { BasicTailsFileService } from '@credo-ts/anoncreds'
+import { Store } from '@hyperledger/aries-askar-nodejs'
 import { createInterface } from 'node:readline'
 import { DidWebRegistry } from './didweb.mjs'
+import { exchanges } from './exchanges.mjs'
 
 const given = JSON.parse(process.argv[2])
 const registry = new DidWebRegistry()
@@ -51,19 +48,10 @@ class Holder {
       },
       dependencies: agentDependencies,
       modules: {
-        askar: new AskarModule({ ariesAskar }),
-        anoncreds: new AnonCredsModule({ registries: [registry], anoncreds, tailsFileService: tails }),
+        ...exchanges({ registries: [registry], tailsFileService: tails }),
         connections: new ConnectionsModule({
           autoAcceptConnections: true,
           peerNumAlgoForDidExchangeRequests: PeerDidNumAlgo.ShortFormAndLongForm, // did:peer:4, as ACA-Py's holders
-        }),
-        credentials: new CredentialsModule({
-          autoAcceptCredentials: 'always',
-          credentialProtocols: [new V2CredentialProtocol({ credentialFormats: [new AnonCredsCredentialFormatService()] })],
-        }),
-        proofs: new ProofsModule({
-          autoAcceptProofs: 'always',
-          proofProtocols: [new V2ProofProtocol({ proofFormats: [new AnonCredsProofFormatService()] })],
         }),
       },
     })

@@ -11,8 +11,9 @@ CPU is that of all processes of a kind: Node.js, or agent and controller. That o
 holders take it uses, for each of them. What it takes to receive a credential is the difference of two stages, with
 and without. What it takes to make a holder ready, and its memory, are differences between many and few holders, so
 that what a kind takes once does not count (of Node.js, the start of one process). Memory is the proportional set size
-(PSS), after Node.js has collected its garbage; wallet files are memory, too, and told apart. A step that fails ends
-it with exit code 1.
+(PSS); wallet files are memory, too, and told apart. Node.js is made to collect its garbage after each stage, and the
+CPU of that does not count: left alone it comes to take several times as much memory. A step that fails ends the
+benchmark with exit code 1.
 
 Needs Node.js with its headers, npm and a C++ compiler: Credo is installed at the first time, in about a minute, where
 the tests of interoperability have it, too (~/.cache/stampede/interop).
@@ -149,15 +150,14 @@ def play(kind: str, made: Made, holders: int, arguments: argparse.Namespace, ser
     """Take so many holders through all rounds."""
     before, begun = counts(services), time.monotonic()
     with made(holders) as side:
-        now = cpu(side)
         stages: dict[str, list[float]] = {stage: [] for stage in ENDS}
         for number in range(arguments.rounds):
             for stage in ENDS:
+                before_it = cpu(side)
                 side.go_through(stage, number)
                 time.sleep(arguments.settle)
-                was, now = now, cpu(side)
-                stages[stage].append(now - was)
-        side.collect_garbage()
+                stages[stage].append(cpu(side) - before_it)
+                side.collect_garbage()
         memory, files = stable_memory(side), side.files()
     done = {name: count - before[name] for name, count in counts(services).items()}
     wanted = holders * arguments.rounds

@@ -99,7 +99,7 @@ class Side(Protocol):
         """Take all holders through a stage of round ``number``. Raises MeasurementFailed when one of them fails."""
 
     def collect_garbage(self) -> None:
-        """Free what a process would free some time later."""
+        """Free what the processes would free at some later time, if they have any."""
 
     def files(self) -> int:
         """Bytes of the wallets' and tails files."""

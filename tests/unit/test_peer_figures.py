@@ -27,7 +27,7 @@ def peer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 class Holders:
-    """A kind of which a holder takes 3 s to be made ready, 1 MB and 40 kB of files, and all together 100 s and 50 MB."""
+    """A kind of which a holder takes 3 s to be made ready, 1 MB and 40 kB of files, and all together 100 s, 50 MB."""
 
     def __init__(self, holders: int, done: Counter[str]) -> None:
         self._holders, self._done = holders, done

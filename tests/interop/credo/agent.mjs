@@ -1,17 +1,14 @@
 // Credo-TS as issuer, verifier and mediator. The only argument is JSON: `port` for messages by HTTP and WebSocket, `control`
 // for the endpoints below, `strategy` of the mediator, `folder` of the wallet, and for an issuer `did`, `registry`, `token`.
 import {
-  Agent, ConnectionEventTypes, ConnectionsModule, ConsoleLogger, CredentialsModule, HttpOutboundTransport, LogLevel,
-  MediatorModule, ProofsModule, V2CredentialProtocol, V2ProofProtocol, WsOutboundTransport,
+  Agent, ConnectionEventTypes, ConnectionsModule, ConsoleLogger, HttpOutboundTransport, LogLevel, MediatorModule,
+  WsOutboundTransport,
 } from '@credo-ts/core'
 import { HttpInboundTransport, WsInboundTransport, agentDependencies } from '@credo-ts/node'
-import { AskarModule } from '@credo-ts/askar'
-import { AnonCredsCredentialFormatService, AnonCredsModule, AnonCredsProofFormatService } from '@credo-ts/anoncreds'
-import { ariesAskar } from '@hyperledger/aries-askar-nodejs'
-import { anoncreds } from '@hyperledger/anoncreds-nodejs'
 import express from 'express'
 import { WebSocketServer } from 'ws'
 import { DidWebRegistry, hashOf } from './didweb.mjs'
+import { exchanges } from './exchanges.mjs'
 
 const given = JSON.parse(process.argv[2])
 const own = `http://127.0.0.1:${given.control}`
@@ -51,17 +48,8 @@ const agent = new Agent({
   },
   dependencies: agentDependencies,
   modules: {
-    askar: new AskarModule({ ariesAskar }),
-    anoncreds: new AnonCredsModule({ registries: [new IssuersRegistry()], anoncreds }),
+    ...exchanges({ registries: [new IssuersRegistry()] }),
     connections: new ConnectionsModule({ autoAcceptConnections: true }),
-    credentials: new CredentialsModule({
-      autoAcceptCredentials: 'always',
-      credentialProtocols: [new V2CredentialProtocol({ credentialFormats: [new AnonCredsCredentialFormatService()] })],
-    }),
-    proofs: new ProofsModule({
-      autoAcceptProofs: 'always',
-      proofProtocols: [new V2ProofProtocol({ proofFormats: [new AnonCredsProofFormatService()] })],
-    }),
     mediator: new MediatorModule({ autoAcceptMediationRequests: true, messageForwardingStrategy: given.strategy }),
   },
 })

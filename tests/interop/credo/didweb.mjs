@@ -64,7 +64,8 @@ export class DidWebRegistry {
       const asked = new URLSearchParams(query)
       const path = asked.get('relativeRef')
       const answer = await get((await this.endpoint(did, asked.get('service'))) + path)
-      if (hashOf(answer.resource) !== path.split('/').pop()) throw new Error(`${id} is another object's hash`)
+      const hash = hashOf(answer.resource)
+      if (hash !== path.split('/').pop()) throw new Error(`${id}: the object's hash is ${hash}, not the one named`)
       return answer
     })
   }
