@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from local_run import MeasurementFailed, check_linux, exit_code, reference_services
-from sides import ENDS, Journey, Side, cpu, credo, stampede
+from sides import ENDS, Journey, Side, cpu, credo, install_credo, stampede
 
 FEW = 2
 """Holders of the smaller run, with which the larger one is compared."""
@@ -103,6 +103,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def measure(arguments: argparse.Namespace, folder: Path) -> None:
     """Run and print the figures."""
     check_linux()
+    install_credo()
     holders = arguments.holders
     per_process = arguments.per_process or holders
     with reference_services(folder / "reference", arguments.port) as services:

@@ -31,7 +31,7 @@ from stampede.machine.ports import free_ports
 from stampede.machine.wallet_space import TMPFS
 
 sys.path.insert(0, str(ROOT / "tests/interop"))
-from credo import node
+from credo import node, node_modules
 from installs import Missing
 
 STEP_LIMIT = 60
@@ -172,11 +172,19 @@ def stampede(folder: Path, services: Mapping[str, Any], journey: Journey, holder
         run.stop()
 
 
+def install_credo() -> None:
+    """Install it if it is not. Raises MeasurementFailed when it cannot be had."""
+    try:
+        node_modules()
+    except (Missing, AssertionError) as reason:
+        raise MeasurementFailed(f"Credo cannot be had, for want of {reason}") from reason
+
+
 class CredoProcess:
-    """A Node.js process with some holders. Raises Missing when Credo cannot be had."""
+    """A Node.js process with some holders."""
 
     def __init__(self, folder: Path, trust: Path, given: Mapping[str, Any]) -> None:
-        self._log = folder / f"credo-{given['first']}.log"
+        self._log = folder / "credo.log"
         with self._log.open("wb") as log:
             self._process = node(
                 ROOT / "benchmarks/credo_holders.mjs",
@@ -278,10 +286,9 @@ def credo(
                 "folder": str(wallets),
                 "services": journey.invitations,
             }
-            try:
-                process = CredoProcess(folder, Path(services["ca_file"]), given)
-            except Missing as missing:
-                raise MeasurementFailed(f"Credo cannot be had for want of {missing}") from missing
+            home = folder / f"from-{first}"
+            home.mkdir()
+            process = CredoProcess(home, Path(services["ca_file"]), given)
             stack.callback(process.stop)
             processes.append(process)
         yield Credo(processes, wallets, journey.at_once // at_once)

@@ -67,17 +67,18 @@ class Credo:
 def node(
     script: Path, given: Mapping[str, Any], folder: Path, trust: Path, *options: str, **files: Any
 ) -> subprocess.Popen[bytes]:
-    """Node.js with this script beside Credo. It ends when its standard input is closed, also with this process.
+    """Node.js with a copy of this script in ``folder``, its home; other processes have other folders.
 
-    ``given`` is its argument, as JSON; its home is ``folder``, and it trusts the CA in ``trust``. ``options`` are
-    those of Node.js, ``files`` what Popen is told about its output. Raises Missing when Credo cannot be had.
+    It ends when its standard input is closed, also with this process. ``given`` is its argument, as JSON; it trusts
+    the CA in ``trust``. ``options`` are those of Node.js, ``files`` what Popen is told about its output.
+    Raises Missing when Credo cannot be had.
     """
-    place = node_modules()
+    (folder / "node_modules").symlink_to(node_modules() / "node_modules")
     for source in (script, *SOURCES.glob("*.mjs")):
-        shutil.copy(source, place)
+        shutil.copy(source, folder)
     return subprocess.Popen(
         ["node", *options, script.name, json.dumps(given)],
-        cwd=place,
+        cwd=folder,
         stdin=subprocess.PIPE,
         env=os.environ | {"HOME": str(folder), "NODE_ENV": "production", "NODE_EXTRA_CA_CERTS": str(trust)},
         **files,

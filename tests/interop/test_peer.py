@@ -75,3 +75,16 @@ def test_a_step_that_fails_is_counted_and_ends_the_measurement(
         with pytest.raises(MeasurementFailed, match=r"^Credo, connect of round 1: 3 holders failed: holder 0: .*"):
             side.go_through("connect", 0)
     assert not list(running_in(folder))
+
+
+def test_what_is_not_there_is_named_at_once(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "peer.py"), "--quick"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ | {"TMPDIR": str(tmp_path), "PATH": "", "STAMPEDE_INTEROP_CACHE": str(tmp_path / "empty")},
+    )
+    assert done.returncode == 1
+    assert done.stderr == "Credo cannot be had, for want of npm (Debian: apt install npm)\n"
