@@ -12,7 +12,7 @@ holders take it uses, for each of them. What it takes to receive a credential is
 and without. What it takes to make a holder ready, and its memory, are differences between many and few holders, so
 that what a kind takes once does not count (of Node.js, the start of one process). Memory is the proportional set size
 (PSS); wallet files are memory, too, and told apart. Node.js is made to collect its garbage after each stage, and the
-CPU of that does not count: left alone it comes to take several times as much memory. A step that fails ends the
+CPU of that does not count: left alone it takes about three times as much memory. A step that fails ends the
 benchmark with exit code 1.
 
 Needs Node.js with its headers, npm and a C++ compiler: Credo is installed at the first time, in about a minute, where

@@ -16,6 +16,8 @@ from deployments import had
 
 from stampede.machine.ports import free_ports
 
+pytestmark = pytest.mark.timeout(1500)  # the first test installs Credo
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 BENCHMARKS = REPOSITORY / "benchmarks"
 
