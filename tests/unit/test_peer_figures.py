@@ -126,3 +126,14 @@ def test_the_table_has_what_credo_takes_for_each_of_ours(
     assert rows["made ready, and the last round"] == ["3010.0", "ms", "12040.0", "ms", "4.0"]
     assert rows["an additional holder, PSS"] == ["2.00", "MB", "8.00", "MB", "4.0"]
     assert rows["all 20, with everything"] == ["30.00", "MB", "120.00", "MB", "4.0"]
+
+
+def test_a_failed_step_of_our_holders_is_counted_and_ends_the_measurement(peer: ModuleType, tmp_path: Path) -> None:
+    idle = SimpleNamespace(cpu_times=lambda: SimpleNamespace(user=1.0, system=0.5))
+    steps = {"connect": {"ok": 3, "failed": 1}, "request_invitation": {"ok": 4, "failed": 2}}
+    run = SimpleNamespace(controller=idle, agents=lambda: [idle], go=lambda: None, steps=lambda: steps, over=False)
+    side = importlib.import_module("sides").Stampede(run, tmp_path, 6)
+    assert side.made_ready == 3.0
+    with pytest.raises(peer.MeasurementFailed, match=r"^Stampede, connect of round 2: 3 steps failed; .*"):
+        side.go_through("connect", 1)
+    assert (tmp_path / "connect-1").exists(), "the holders were told"
