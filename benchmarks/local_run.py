@@ -249,8 +249,12 @@ def cpu_seconds(process: psutil.Process) -> float:
 def wallet_files(run: ControllerRun) -> int:
     """Bytes of the agents' private folders, which hold wallets and tails files."""
     bases = (Path("/dev/shm"), run.folder)  # where controller.agents.pool puts them
-    folders = [folder for base in bases for folder in base.glob(f"stampede-{run.controller.pid}-*")]
-    return sum(file.stat().st_blocks * 512 for folder in folders for file in folder.rglob("*.*") if file.is_file())
+    return sum(disk_use(folder) for base in bases for folder in base.glob(f"stampede-{run.controller.pid}-*"))
+
+
+def disk_use(folder: Path) -> int:
+    """Bytes that the files below ``folder`` take."""
+    return sum(file.stat().st_blocks * 512 for file in folder.rglob("*") if file.is_file())
 
 
 def verdict(value: float, most: float) -> str:

@@ -11,7 +11,9 @@ import sys
 import time
 import urllib.request
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from installs import HERE, Missing, command, installed, program
 
@@ -30,21 +32,12 @@ class Credo:
 
     def __init__(self, folder: Path, trust: Path, strategy: str = "DirectDelivery", **issuer: str) -> None:
         """``issuer``: ``did``, ``registry`` and its ``token``."""
-        place = node_modules()
-        shutil.copy(SOURCES / "agent.mjs", place)
         self.port = free_ports(2)
         self.control = f"http://127.0.0.1:{self.port + 1}"
         given = {"port": self.port, "control": self.port + 1, "strategy": strategy, "folder": str(folder)} | issuer
         self._log = folder / "credo.log"
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                ["node", "agent.mjs", json.dumps(given)],
-                cwd=place,
-                stdin=subprocess.PIPE,  # it ends when this is closed, also with this process
-                stdout=log,
-                stderr=log,
-                env=os.environ | {"HOME": str(folder), "NODE_EXTRA_CA_CERTS": str(trust)},
-            )
+            self._process = node(SOURCES / "agent.mjs", given, folder, trust, stdout=log, stderr=log)
 
     def wait(self, limit: float = 300) -> None:
         """Return when it is ready."""
@@ -69,6 +62,27 @@ class Credo:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def node(
+    script: Path, given: Mapping[str, Any], folder: Path, trust: Path, *options: str, **files: Any
+) -> subprocess.Popen[bytes]:
+    """Node.js with a copy of this script in ``folder``, its home; other processes have other folders.
+
+    It ends when its standard input is closed, also with this process. ``given`` is its argument, as JSON; it trusts
+    the CA in ``trust``. ``options`` are those of Node.js, ``files`` what Popen is told about its output.
+    Raises Missing when Credo cannot be had.
+    """
+    (folder / "node_modules").symlink_to(node_modules() / "node_modules")
+    for source in (script, *SOURCES.glob("*.mjs")):
+        shutil.copy(source, folder)
+    return subprocess.Popen(
+        ["node", *options, script.name, json.dumps(given)],
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        env=os.environ | {"HOME": str(folder), "NODE_ENV": "production", "NODE_EXTRA_CA_CERTS": str(trust)},
+        **files,
+    )
 
 
 def node_modules() -> Path:

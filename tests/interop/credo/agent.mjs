@@ -1,58 +1,24 @@
 // Credo-TS as issuer, verifier and mediator. The only argument is JSON: `port` for messages by HTTP and WebSocket, `control`
 // for the endpoints below, `strategy` of the mediator, `folder` of the wallet, and for an issuer `did`, `registry`, `token`.
 import {
-  Agent, ConnectionEventTypes, ConnectionsModule, ConsoleLogger, CredentialsModule, HttpOutboundTransport, LogLevel,
-  MediatorModule, ProofsModule, TypedArrayEncoder, V2CredentialProtocol, V2ProofProtocol, WsOutboundTransport,
+  Agent, ConnectionEventTypes, ConnectionsModule, ConsoleLogger, HttpOutboundTransport, LogLevel, MediatorModule,
+  WsOutboundTransport,
 } from '@credo-ts/core'
 import { HttpInboundTransport, WsInboundTransport, agentDependencies } from '@credo-ts/node'
-import { AskarModule } from '@credo-ts/askar'
-import { AnonCredsCredentialFormatService, AnonCredsModule, AnonCredsProofFormatService } from '@credo-ts/anoncreds'
-import { ariesAskar } from '@hyperledger/aries-askar-nodejs'
-import { anoncreds } from '@hyperledger/anoncreds-nodejs'
 import express from 'express'
-import { createHash } from 'node:crypto'
 import { WebSocketServer } from 'ws'
+import { DidWebRegistry, hashOf } from './didweb.mjs'
+import { exchanges } from './exchanges.mjs'
 
 const given = JSON.parse(process.argv[2])
 const own = `http://127.0.0.1:${given.control}`
 
-// The did:web AnonCreds method, as Stampede's reference services have it: objects by the hash of their canonical JSON.
-const canonical = (value) =>
-  Array.isArray(value) ? `[${value.map(canonical).join(',')}]`
-  : value && typeof value === 'object'
-    ? `{${Object.keys(value).sort().filter((key) => value[key] !== undefined)
-        .map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`).join(',')}}`
-  : JSON.stringify(value)
-
-async function publish(kind, resource) {
-  const hash = TypedArrayEncoder.toBase58(createHash('sha256').update(canonical(resource)).digest())
-  const answer = await fetch(`${given.registry}/${kind}/${hash}`, {
-    method: 'PUT',
-    headers: { Authorization: `Bearer ${given.token}`, 'Content-Type': 'application/json' },
-    body: JSON.stringify({ resource, resourceMetadata: {} }),
-  })
-  if (!answer.ok) throw new Error(`${kind}: ${answer.status} ${await answer.text()}`)
-  return `${given.did}?service=anoncreds&relativeRef=/${kind}/${hash}`
-}
-
-const read = async (id) => (await (await fetch(given.registry + id.split('relativeRef=')[1])).json()).resource
-
-class DidWebRegistry {
-  methodName = 'didweb'
-  supportedIdentifier = /^did:web:/
-  allowsCaching = true
-  allowsLocalRecord = true
-  async getSchema(_, schemaId) {
-    return { schema: await read(schemaId), schemaId, resolutionMetadata: {}, schemaMetadata: {} }
-  }
+// The registry, written to as well.
+class IssuersRegistry extends DidWebRegistry {
   async registerSchema(_, { schema: { attrNames, issuerId, name, version } }) {
     const schema = { attrNames, issuerId, name, version }
     const schemaState = { state: 'finished', schema, schemaId: await publish('schema', schema) }
     return { schemaState, registrationMetadata: {}, schemaMetadata: {} }
-  }
-  async getCredentialDefinition(_, credentialDefinitionId) {
-    const credentialDefinition = await read(credentialDefinitionId)
-    return { credentialDefinition, credentialDefinitionId, resolutionMetadata: {}, credentialDefinitionMetadata: {} }
   }
   async registerCredentialDefinition(_, { credentialDefinition: { issuerId, schemaId, tag, type, value } }) {
     const credentialDefinition = { issuerId, schemaId, tag, type, value }
@@ -60,6 +26,17 @@ class DidWebRegistry {
     const credentialDefinitionState = { state: 'finished', credentialDefinition, credentialDefinitionId }
     return { credentialDefinitionState, registrationMetadata: {}, credentialDefinitionMetadata: {} }
   }
+}
+
+async function publish(kind, resource) {
+  const hash = hashOf(resource)
+  const answer = await fetch(`${given.registry}/${kind}/${hash}`, {
+    method: 'PUT',
+    headers: { Authorization: `Bearer ${given.token}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ resource, resourceMetadata: {} }),
+  })
+  if (!answer.ok) throw new Error(`${kind}: ${answer.status} ${await answer.text()}`)
+  return `${given.did}?service=anoncreds&relativeRef=/${kind}/${hash}`
 }
 
 const agent = new Agent({
@@ -71,17 +48,8 @@ const agent = new Agent({
   },
   dependencies: agentDependencies,
   modules: {
-    askar: new AskarModule({ ariesAskar }),
-    anoncreds: new AnonCredsModule({ registries: [new DidWebRegistry()], anoncreds }),
+    ...exchanges({ registries: [new IssuersRegistry()] }),
     connections: new ConnectionsModule({ autoAcceptConnections: true }),
-    credentials: new CredentialsModule({
-      autoAcceptCredentials: 'always',
-      credentialProtocols: [new V2CredentialProtocol({ credentialFormats: [new AnonCredsCredentialFormatService()] })],
-    }),
-    proofs: new ProofsModule({
-      autoAcceptProofs: 'always',
-      proofProtocols: [new V2ProofProtocol({ proofFormats: [new AnonCredsProofFormatService()] })],
-    }),
     mediator: new MediatorModule({ autoAcceptMediationRequests: true, messageForwardingStrategy: given.strategy }),
   },
 })
