@@ -20,7 +20,7 @@ from local_run import ControllerRun, LoadPhase, exit_code, load_phase, reference
 from stampede.schema.settings.agent_patches import ALL, DEPENDENTS
 
 PLAIN = "plain ACA-Py"
-NEW = ("saves", "schema_pool", "lazy_messages", "slim_events", "context_copies", "memory_wallets")
+NEW = ("saves", "schema_pool", "lazy_messages", "slim_events", "event_socket", "context_copies", "memory_wallets")
 """The patches that the launcher of Stampede 0.1 did not have."""
 QUICK = {"turns": 1, "iterations": 2}
 
@@ -98,7 +98,8 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
 def print_run(variant: Variant, phase: LoadPhase) -> None:
     """One run's figures."""
     print(
-        f"{variant.name:<26}{phase.agents / phase.ok * 1e3:8.1f} ms of agent CPU per step; "
+        f"{variant.name:<26}{phase.agents / phase.ok * 1e3:8.1f} ms of agent CPU per step, "
+        f"{phase.controller / phase.ok * 1e3:.2f} ms of the controller's; "
         f"{phase.ok} steps ok, {phase.failed} failed, {phase.seconds:.0f} s",
         flush=True,
     )

@@ -14,6 +14,7 @@ from controller.acapy_patches.missing_parents import MISSING_PARENTS
 from controller.acapy_patches.nested_loops import NESTED_LOOPS
 from controller.acapy_patches.patch import Patch
 from controller.acapy_patches.speed.context_copies import CONTEXT_COPIES
+from controller.acapy_patches.speed.event_socket import EVENT_SOCKET
 from controller.acapy_patches.speed.lazy_messages import LAZY_MESSAGES
 from controller.acapy_patches.speed.saves import SAVES
 from controller.acapy_patches.speed.schema_pool import SCHEMA_POOL
@@ -43,6 +44,7 @@ PATCHES = {
         SCHEMA_POOL,
         LAZY_MESSAGES,
         SLIM_EVENTS,
+        EVENT_SOCKET,
         CONTEXT_COPIES,
         MEMORY_WALLETS,
     )

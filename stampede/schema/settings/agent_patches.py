@@ -29,6 +29,7 @@ DEPENDENTS: Mapping[str, str] = {
     "schema_pool": "",
     "lazy_messages": "",
     "slim_events": "",
+    "event_socket": "",
     "context_copies": "",
     "memory_wallets": "",
 }
