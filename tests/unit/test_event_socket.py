@@ -232,6 +232,18 @@ async def test_events_are_given_up_in_the_end_and_the_next_ones_are_sent(
     assert controller.overflow.lost == 3
 
 
+async def test_only_failures_in_a_row_count(caplog: pytest.LogCaptureFixture) -> None:
+    failures = [(False, False)] * (event_socket.TRIES - 1)
+    async with Controller([*failures, (True, True), *failures]) as controller:
+        sender = EventSender(controller.url)
+        for number in range(2):
+            sender.put(event("a", number))
+            await controller.until(lambda: not sender._waiting)
+        await end(sender)
+    assert controller.wallets["a"].numbers == [0, 1]
+    assert not [record for record in caplog.records if record.name == event_socket.__name__]
+
+
 async def test_nobody_without_the_key_sends_events() -> None:
     async with Controller() as controller, aiohttp.ClientSession() as session:
         for headers in ({}, {"x-api-key": "guessed"}):
