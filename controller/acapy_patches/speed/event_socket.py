@@ -49,6 +49,7 @@ class EventSender:
         self._waiting: deque[str] = deque()
         self._first = 0
         self._size = 0
+        self._told = False  # that events were dropped since the controller last took some
         self._more = asyncio.Event()
         self._sending: asyncio.Task[None] | None = None
 
@@ -56,13 +57,11 @@ class EventSender:
         """Send an event, JSON of at most LARGEST bytes, with those that come in the same turn of the event loop."""
         self._waiting.append(event)
         self._size += len(event)
-        before = len(self._waiting)
         while self._size > KEPT:
             self._forget(1)
-        if dropped := before - len(self._waiting):
-            LOGGER.error(
-                "the controller is too slow in taking events: of those that wait, the %d oldest are dropped", dropped
-            )
+            if not self._told:
+                self._told = True
+                LOGGER.error("the controller is too slow in taking events: the oldest of those that wait are dropped")
         self._more.set()
         if self._sending is None or self._sending.done():
             self._sending = asyncio.get_running_loop().create_task(self._send())
@@ -94,6 +93,7 @@ class EventSender:
         answer = await socket.receive()
         if answer.type is not aiohttp.WSMsgType.TEXT:
             return False
+        self._told = False
         self._forget(int(answer.data) - self._first)
         return True
 
