@@ -99,7 +99,8 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
 def print_run(variant: Variant, phase: LoadPhase) -> None:
     """One run's figures."""
     print(
-        f"{variant.name:<26}{phase.agents / phase.ok * 1e3:8.1f} ms of agent CPU per step; "
+        f"{variant.name:<26}{phase.agents / phase.ok * 1e3:8.1f} ms of agent CPU per step, "
+        f"{phase.controller / phase.ok * 1e3:.2f} ms of the controller's; "
         f"{phase.ok} steps ok, {phase.failed} failed, {phase.seconds:.0f} s",
         flush=True,
     )

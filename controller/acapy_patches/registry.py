@@ -14,6 +14,7 @@ from controller.acapy_patches.missing_parents import MISSING_PARENTS
 from controller.acapy_patches.nested_loops import NESTED_LOOPS
 from controller.acapy_patches.patch import Patch
 from controller.acapy_patches.speed.context_copies import CONTEXT_COPIES
+from controller.acapy_patches.speed.event_socket import EVENT_SOCKET
 from controller.acapy_patches.speed.lazy_messages import LAZY_MESSAGES
 from controller.acapy_patches.speed.leftovers import LEFTOVERS
 from controller.acapy_patches.speed.proxy_look_ups import PROXY_LOOK_UPS
@@ -45,6 +46,7 @@ PATCHES = {
         SCHEMA_POOL,
         LAZY_MESSAGES,
         SLIM_EVENTS,
+        EVENT_SOCKET,
         CONTEXT_COPIES,
         PROXY_LOOK_UPS,
         LEFTOVERS,

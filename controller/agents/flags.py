@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from controller.acapy_patches import registry
+from controller.acapy_patches.speed.event_socket import SOCKET
 from controller.acapy_patches.speed.slim_events import UNHEARD
 from controller.agents.ledgers import LEDGERS_FILE
 from controller.agents.postgresql import Postgresql
@@ -134,7 +135,8 @@ def environment(settings: Settings, agent: AgentIdentity, postgresql: Postgresql
         "ACAPY_WALLET_KEY": agent.wallet_key,
         "ACAPY_WALLET_KEY_DERIVATION_METHOD": "kdf:argon2i:int",
         "ACAPY_MULTITENANT_JWT_SECRET": agent.jwt_secret,
-        "ACAPY_WEBHOOK_URL": agent.webhook_url,
+        "WEBHOOK_URL": agent.webhook_url,  # ACA-Py adds it to those of stampede_agent_args
+        SOCKET: agent.webhook_url,
         "ACAPY_HOME": str(agent.home),
         "HOME": str(agent.home),  # tails files are stored below it
         "SSL_CERT_FILE": str(agent.trust_file),

@@ -74,11 +74,20 @@ class Overflow:
         self._awaited: set[str] = set()
         self._dropped: Counter[str] = Counter()
         self._told: set[str] = set()
+        self._missing = 0
 
     @property
     def lost(self) -> int:
         """Events that a step may have awaited in vain."""
-        return sum(self._dropped[topic] for topic in self._told)
+        return self._missing + sum(self._dropped[topic] for topic in self._told)
+
+    def missing(self, count: int) -> None:
+        """That many events did not come from an agent."""
+        if not self._missing:
+            self._announce(
+                "messages to holders were dropped by an agent, because the controller did not take them in time"
+            )
+        self._missing += count
 
     def awaited(self, topic: str) -> None:
         """A step awaits events of a topic."""

@@ -61,7 +61,7 @@ class AgentPool:
             else None
         )
         self._wallets: dict[int, AcapyWallet] = {}
-        self._webhooks = WebhookReceiver(TOPICS, IGNORED_TOPICS)
+        self._webhooks = WebhookReceiver(TOPICS, IGNORED_TOPICS, overflow)
         self._session: aiohttp.ClientSession | None = None
         self._wallet_dir = Path()
 

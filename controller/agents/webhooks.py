@@ -1,4 +1,4 @@
-"""Receives the webhooks of this host's agents, on loopback, and hands each to its wallet's inbox."""
+"""Receives the events of this host's agents, on loopback, and hands each to its wallet's inbox."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import hmac
 import json
 import logging
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from aiohttp import web
+from aiohttp import WSMsgType, web
 
-from controller.agents.inbox import Inbox
+from controller.acapy_patches.speed.event_socket import LARGEST, PATH, SENDER
+from controller.agents.inbox import Inbox, Overflow
 
 LOGGER = logging.getLogger(__name__)
 
@@ -22,13 +23,20 @@ EARLY_EVENTS = 20
 """Events that are kept of each of them."""
 FORGOTTEN = 10_000
 """Wallets of which is remembered that they were forgotten."""
+SENDERS = 10_000
+"""Processes of agents of which is remembered how many events were taken."""
 
 
 class WebhookReceiver:
-    """One HTTP server for all agents; ACA-Py names the wallet in the header ``x-wallet-id``."""
+    """One HTTP server for all agents. Their events come over a WebSocket each (see the patch ``event_socket``), or as
+    ACA-Py sends them: in a request each, which names the wallet in the header ``x-wallet-id``."""
 
-    def __init__(self, topics: Collection[str], ignored: Collection[str] = ()) -> None:
+    def __init__(
+        self, topics: Collection[str], ignored: Collection[str] = (), overflow: Overflow | None = None
+    ) -> None:
         """``topics`` are delivered, ``ignored`` ones dropped; any other is named once in a warning, and dropped."""
+        self._overflow = overflow or Overflow()
+        self._expected: dict[str, int] = {}
         self._topics = frozenset(topics)
         self._ignored = set(ignored)
         self._inboxes: dict[str, Inbox] = {}
@@ -46,7 +54,8 @@ class WebhookReceiver:
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=8 * 1024 * 1024)
         app.router.add_post("/webhooks/topic/{topic}/", self._receive)
-        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=120)
+        app.router.add_get(f"/webhooks/{PATH}", self._receive_many)
+        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=120, shutdown_timeout=1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
@@ -71,16 +80,44 @@ class WebhookReceiver:
         _remember(self._forgotten, wallet_id, None, FORGOTTEN)
 
     async def _receive(self, request: web.Request) -> web.Response:
-        if not hmac.compare_digest(request.headers.get("x-api-key", ""), self._key):
-            raise web.HTTPUnauthorized
-        topic = request.match_info["topic"]
-        if topic in self._topics:
-            self._deliver(request.headers.get("x-wallet-id", ""), topic, json.loads(await request.read()))
-        else:
-            self._drop(topic)
+        self._check_key(request)
+        wallet_id, topic = request.headers.get("x-wallet-id", ""), request.match_info["topic"]
+        self._sort(wallet_id, topic, json.loads(await request.read()) if topic in self._topics else None)
         return web.Response()
 
-    def _deliver(self, wallet_id: str, topic: str, payload: Any) -> None:
+    async def _receive_many(self, request: web.Request) -> web.WebSocketResponse:
+        """Batch by batch: the next is read when this one is in the inboxes, and until then the agent waits."""
+        self._check_key(request)
+        socket = web.WebSocketResponse(max_msg_size=2 * LARGEST, compress=False)
+        await socket.prepare(request)
+        async for message in socket:
+            if message.type is WSMsgType.TEXT:
+                expected = self._take(request.headers[SENDER], **json.loads(message.data))
+                await socket.send_str(str(expected))
+        return socket
+
+    def _check_key(self, request: web.Request) -> None:
+        if not hmac.compare_digest(request.headers.get("x-api-key", ""), self._key):
+            raise web.HTTPUnauthorized
+
+    def _take(self, sender: str, first: int, events: Sequence[tuple[str, str, Any]]) -> int:
+        """Take the events with the numbers from ``first`` on, each once; returns the number that is expected next."""
+        expected = self._expected.get(sender, 0)
+        if first > expected:
+            self._overflow.missing(first - expected)
+        for wallet_id, topic, payload in events[max(0, expected - first) :]:
+            self._sort(wallet_id, topic, payload)
+        expected = max(expected, first + len(events))
+        _remember(self._expected, sender, expected, SENDERS)
+        return expected
+
+    def _sort(self, wallet_id: str, topic: str, payload: Any) -> None:
+        if topic not in self._topics:
+            self._drop(topic)
+        elif isinstance(payload, Mapping):  # as all of ACA-Py's own are
+            self._deliver(wallet_id, topic, payload)
+
+    def _deliver(self, wallet_id: str, topic: str, payload: Mapping[str, Any]) -> None:
         if inbox := self._inboxes.get(wallet_id):
             inbox.deliver(topic, payload)
         elif wallet_id and wallet_id not in self._forgotten:

@@ -23,7 +23,7 @@ from .test_run import unpacked
 
 RUN = "secrets-1"
 FOLDER = Path("var/lib/stampede/runs") / RUN
-AGENT_KEYS = ("ACAPY_ADMIN_API_KEY", "ACAPY_WALLET_KEY", "ACAPY_MULTITENANT_JWT_SECRET", "ACAPY_WEBHOOK_URL")
+AGENT_KEYS = ("ACAPY_ADMIN_API_KEY", "ACAPY_WALLET_KEY", "ACAPY_MULTITENANT_JWT_SECRET", "WEBHOOK_URL")
 
 
 class CommandLines:

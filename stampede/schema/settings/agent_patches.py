@@ -29,6 +29,7 @@ DEPENDENTS: Mapping[str, str] = {
     "schema_pool": "",
     "lazy_messages": "",
     "slim_events": "",
+    "event_socket": "",
     "context_copies": "",
     "proxy_look_ups": "",
     "leftovers": "the memory of long runs: each answered invitation stays in it",
