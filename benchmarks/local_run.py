@@ -187,6 +187,8 @@ class LoadPhase:
     seconds: float
     controller: float
     agents: float
+    agents_beside: float
+    """Of these, what was not used by the agents' main threads."""
     ok: int
     failed: int
     lags: list[tuple[float, float]]
@@ -197,13 +199,16 @@ def load_phase(run: ControllerRun) -> LoadPhase:
     """Start the armed ``run`` and measure until its last holder has finished."""
     processes = [run.controller, *run.agents()]
     before = [cpu_seconds(process) for process in processes]
+    main = [main_thread_seconds(process) for process in processes]
     now, end, lags = before, 0.0, {}
+    main_now = main
     begun = time.monotonic()
     run.go()
     while not run.over:
         state = run.state
         try:
             now, end = [cpu_seconds(process) for process in processes], time.monotonic()
+            main_now = [main_thread_seconds(process) for process in processes]
         except psutil.Error:
             break  # the agents are being stopped: the last reading is the load phase's end
         lags[state["time"]] = state["lag_p99"], state["loop_lag_max"]
@@ -215,7 +220,9 @@ def load_phase(run: ControllerRun) -> LoadPhase:
     if not ok:
         raise MeasurementFailed(f"no step succeeded; see {run.folder}")
     used = [after - was for was, after in zip(before, now, strict=True)]
-    return LoadPhase(end - begun, used[0], sum(used[1:]), ok, failed, list(lags.values()))
+    of_main = [after - was for was, after in zip(main, main_now, strict=True)]
+    agents, beside = sum(used[1:]), sum(used[1:]) - sum(of_main[1:])
+    return LoadPhase(end - begun, used[0], agents, beside, ok, failed, list(lags.values()))
 
 
 def exit_code(measure: Callable[[argparse.Namespace, Path], None], arguments: argparse.Namespace) -> int:
@@ -255,6 +262,12 @@ def wallet_files(run: ControllerRun) -> int:
 def disk_use(folder: Path) -> int:
     """Bytes that the files below ``folder`` take."""
     return sum(file.stat().st_blocks * 512 for file in folder.rglob("*") if file.is_file())
+
+
+def main_thread_seconds(process: psutil.Process) -> float:
+    """CPU seconds used by a process's main thread, user and system."""
+    (times,) = (thread for thread in process.threads() if thread.id == process.pid)
+    return float(times.user_time + times.system_time)
 
 
 def verdict(value: float, most: float) -> str:
