@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,11 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        args = self._task.args
+        self.bring_home(self._task.args)
+        return result | {"changed": True}
+
+    def bring_home(self, args: Mapping[str, Any]) -> None:
+        """Wait, and write the services' files. Raises AnsibleActionFail."""
         authority, description = self._read(args)
         folder = Path(args["dest"])
         try:
@@ -48,9 +53,8 @@ class ActionModule(ActionBase):
             write_atomically(folder / "services.json", json.dumps(ready), 0o600)
         except OSError as error:
             raise AnsibleActionFail(f"{folder} cannot be written: {error.strerror}") from None
-        return result | {"changed": True}
 
-    def _read(self, args: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    def _read(self, args: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """The services' certificate authority and their description, once they are ready."""
         unit = str(args["unit"])
         command = WAIT_AND_READ.format(

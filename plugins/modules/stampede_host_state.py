@@ -44,7 +44,7 @@ options:
     type: dict
     default: {}
   virtualenv:
-    description: Link to a virtualenv that M(stampede_venv) has made, of which RV(virtualenv) is told; none when empty.
+    description: Link to a virtualenv of M(stampede_venv), of which RV(virtualenv) is told; none when empty.
     type: str
     default: ""
   python:
@@ -73,11 +73,11 @@ differences:
   returned: success
   sample: ["package python3-venv", "folder /opt/stampede"]
 virtualenv:
-  description: Fingerprint of the wheelhouse of which the virtualenv consists; empty when there is none that is complete.
+  description: Fingerprint of the wheelhouse that the virtualenv is made of; empty when none is complete.
   type: str
   returned: success
 python:
-  description: What O(python) says of itself, its C(version), C(minor), C(machine) and C(libc); empty if it does not run.
+  description: The C(version), C(minor), C(machine) and C(libc) of O(python); empty if it does not run.
   type: dict
   returned: success
 """
@@ -87,6 +87,7 @@ import json, platform, sys
 print(json.dumps({"version": platform.python_version(), "minor": list(sys.version_info[:2]),
                   "machine": platform.machine(), "libc": platform.libc_ver()}))
 """
+SHADOW = Path("/etc/shadow")
 PYTHON_LIMIT = 20
 """Seconds within which a Python says what it is."""
 
@@ -143,7 +144,7 @@ def has_user(wanted: Mapping[str, str]) -> bool:
     found = pwd.getpwnam(wanted["name"])
     locked = (
         line.split(":")[1].startswith("!")
-        for line in Path("/etc/shadow").read_text(encoding="utf-8").splitlines()
+        for line in SHADOW.read_text(encoding="utf-8").splitlines()
         if line.startswith(f"{wanted['name']}:")
     )
     same = (found.pw_gecos, found.pw_dir, found.pw_shell) == (wanted["comment"], wanted["home"], wanted["shell"])
