@@ -137,6 +137,7 @@ class HostRun:
                     write_json(self._dir / HOST_FILE, to_json(host_record(settings, self._dir)))
                     keep_pauses_short()
                     self._enter(Phase.ARMED)
+                    self._state.write_again()  # the playbook waits for it
                     if await self._until_stopped(self._wait_for_go()):
                         assert self._state.start_at is not None
                         await run.play(run.clock.at_epoch(self._state.start_at))

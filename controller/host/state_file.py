@@ -43,6 +43,7 @@ class StateFile:
         self._path = run_dir / state.FILE
         self._phase_since = time.time()
         self._steps_before = 0
+        self._sample = Sample()
 
     def enter(self, phase: Phase) -> None:
         """The host has come to ``phase`` now."""
@@ -53,12 +54,17 @@ class StateFile:
 
         On a disk that is full it may have to do without the figures; without any room at all, the former one stays.
         """
+        self._sample = sample
         found = self._state(sample)
         without_figures = replace(found, errors={}, p95={}, thresholds=(), agents=())
         for state_now in (found, without_figures):
             with contextlib.suppress(OSError):
                 write_json_anyway(self._path, to_json(state_now))
                 return
+
+    def write_again(self) -> None:
+        """Write it at once, with what was measured last. To be called while no steps are made."""
+        self.write(self._sample)
 
     def _state(self, sample: Sample) -> HostState:
         run, settings = self.run, self._settings

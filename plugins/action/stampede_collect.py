@@ -84,10 +84,14 @@ class AnsibleHost:
             except AnsibleError as error:  # such as what sftp wrote
                 raise collection.TransferFailed(str(error)) from error
 
-    def remove(self, prefixes: list[str], folders: list[str]) -> str:
+    def clear(self, prefixes: list[str], folders: list[str], *, collected: bool) -> str:
         words = [f"{shlex.quote(prefix)}*" for prefix in prefixes] + [shlex.quote(folder) for folder in folders]
+        command = f"rm -rf -- {' '.join(words)}"
+        if collected and (unit := self._args.get("unit", "")):
+            # It fails where the unit did not.
+            command = f"systemctl reset-failed {shlex.quote(unit)} >/dev/null 2>&1; {command}"
         with connection_failures():
-            done = self._action._low_level_execute_command(f"rm -rf -- {' '.join(words)}")
+            done = self._action._low_level_execute_command(command)
         return str(done["stderr"]).strip() if done["rc"] else ""
 
 

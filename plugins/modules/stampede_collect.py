@@ -26,7 +26,9 @@ options:
     elements: str
     default: []
   unit:
-    description: Unit of systemd whose journal is collected too, as C(logs/journald.log.gz); none when empty.
+    description:
+      - Unit of systemd whose journal is collected too, as C(logs/journald.log.gz); none when empty. That it failed is
+        no longer remembered by systemd once all was collected.
     type: str
     default: ""
   dest:

@@ -54,19 +54,25 @@ class HostPoller:
             ended.wait(self._pause)
 
     def wait(self, limit: float) -> list[Fault]:
-        """Process the results of ``limit`` seconds; returns early with the faults that began or ended."""
+        """Process the results of ``limit`` seconds; returns early with the faults that began or ended.
+
+        And without faults when a host has come to another phase.
+        """
         deadline = time.monotonic() + limit
         faults: list[Fault] = []
-        while not faults and (left := deadline - time.monotonic()) > 0:
+        moved = False
+        while not (faults or moved) and (left := deadline - time.monotonic()) > 0:
             try:
                 name, at, result = self._results.get(timeout=left)
             except queue.Empty:
                 break
             view = self._views[name]
+            before = view.phase
             if isinstance(result, Snapshot):
                 faults += view.update(result, at)
             else:
                 view.poll_failed(str(result), refused=isinstance(result, Refused))
+            moved = view.phase != before
             if view.over and not view.lost:
                 self._ended[name].set()
         now = self.now()

@@ -42,10 +42,11 @@ class Host(Protocol):
     def fetch(self, source: str, target: Path) -> None:
         """Copy a file to this machine. Raises TransferFailed, or OSError."""
 
-    def remove(self, prefixes: list[str], folders: list[str]) -> str:
+    def clear(self, prefixes: list[str], folders: list[str], *, collected: bool) -> str:
         """Remove ``folders``, and every path that begins with one of ``prefixes``.
 
-        Returns an error message, or an empty text.
+        Where all was ``collected``, systemd need not remember a failure either. Returns an error message, or an empty
+        text.
         """
 
 
@@ -73,7 +74,7 @@ def collect(host: Host, folder: Path, dest: Path, *, remove: bool = False) -> Co
     except HostUnreachable:
         raise  # another attempt to reach the host would only cost another timeout
     except BaseException as problem:
-        _remove(host, spools)
+        _clear(host, spools, [], collected=False)
         if isinstance(problem, Damaged):
             raise NotCollected(str(problem)) from problem
         raise
@@ -84,14 +85,13 @@ def collect(host: Host, folder: Path, dest: Path, *, remove: bool = False) -> Co
     elif remove:
         folders.append(str(folder))
         changed = True
-    return Collected(changed, sorted(packed.sums), warnings + _remove(host, spools, folders))
+    return Collected(changed, sorted(packed.sums), warnings + _clear(host, spools, folders, collected=True))
 
 
-def _remove(host: Host, prefixes: list[str], folders: list[str] | None = None) -> list[str]:
+def _clear(host: Host, prefixes: list[str], folders: list[str], *, collected: bool) -> list[str]:
     """Remove paths on the host; returns warnings."""
-    folders = folders or []
     try:
-        error = host.remove(prefixes, folders)
+        error = host.clear(prefixes, folders, collected=collected)
     except HostUnreachable as lost:
         return [f"{', '.join([*(f'{prefix}*' for prefix in prefixes), *folders])} may still be on the host: {lost}"]
     return [f"Not everything could be removed from the host: {error}"] if error else []

@@ -197,6 +197,25 @@ def test_the_folder_is_removed_from_the_host_when_all_of_it_is_home(host: Host) 
     assert host.home()["journal.lp.gz"] == JOURNAL
 
 
+@pytest.mark.parametrize(
+    ("unit", "arrives", "reset"), [("u.service", True, 1), ("", True, 0), ("u.service", False, 0)]
+)
+def test_a_failed_unit_is_forgotten_once_all_is_home(
+    host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, unit: str, arrives: bool, reset: int
+) -> None:
+    for name, script in {"systemctl": f'echo "$@" >> {tmp_path}/told; exit 1', "journalctl": "echo a line"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    if not arrives:
+        host.fetch = damaged
+    with contextlib.suppress(collection.NotCollected):
+        assert host.collect(unit=unit, remove=True)["warnings"] == []
+    told = tmp_path / "told"
+    assert (told.read_text() if told.exists() else "") == "reset-failed u.service\n" * reset
+    assert host.run.exists() is not arrives and not host.leftovers()
+
+
 def test_of_a_damaged_disk_comes_what_can_be_read_and_the_folder_stays(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from controller.agents.egress_guard import REFUSED
 from controller.host import host_run as host
 from controller.host.host_run import HostRun
 from controller.host.leftovers import remove_leftovers, remove_services
+from controller.host.reporter import Reporter
 from stampede.schema.push_progress import PushProgress
 from stampede.schema.settings.influxdb_settings import Influxdb
 from stampede.schema.settings.run_settings import Settings
@@ -67,6 +68,18 @@ async def test_an_armed_host_that_is_never_told_to_start_ends_by_itself(host_run
         "local was armed for 2 s and was not told to start, so it ended; run-test.yml may have been ended on the "
         "control node"
     )
+
+
+async def test_a_host_that_is_armed_says_so_before_it_is_measured_again(
+    host_run: HostRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Reporter, "report", lambda self: asyncio.Event().wait())
+    going = asyncio.create_task(host_run.go_through())
+    while not (tmp_path / "state.json").exists() and not going.done():
+        await asyncio.sleep(0.01)
+    assert state(tmp_path)["phase"] == "armed"
+    host_run.stop()
+    assert await going == 0
 
 
 class EndlessPush:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 import yaml
 from plugin_files import REPOSITORY
@@ -55,6 +56,15 @@ def test_the_controller_takes_the_defaults() -> None:
         "stampede_services": {"issuer": {"invitation": {"url": "https://localhost:9443/invitation"}}},
     }
     assert check_variables(variables) == []
+
+
+@pytest.mark.parametrize(("hosts", "delay"), [(1, "4s"), (3, "4s"), (6, "5s"), (50, "14s")])
+def test_a_larger_fleet_has_longer_for_the_start_signal(hosts: int, delay: str) -> None:
+    environment = jinja2.Environment()
+    environment.filters["bool"] = bool
+    template = environment.from_string(defaults(REPOSITORY / "roles/run")["stampede_start_delay"])
+    assert template.render(stampede_local=False, groups={"load_hosts": ["h"] * hosts}) == delay
+    assert template.render(stampede_local=True, groups={}) == "2s"
 
 
 @pytest.mark.parametrize("inventory", ["local", "example"])

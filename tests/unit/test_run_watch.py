@@ -77,9 +77,20 @@ def test_a_host_that_does_not_arm_is_noted_and_the_others_are_awaited() -> None:
     assert "3 load hosts: " in told.text
 
 
+def test_a_host_s_next_phase_is_noticed_at_once() -> None:
+    phases = iter(["arming", "arming", "armed", "running"])
+    view = HostView("h1", "see its logs", time.time())
+    poller = HostPoller({"h1": lambda: snapshot(phase=next(phases, "running"))}, {"h1": view}, 0.01)
+    seen = []
+    for _ in range(3):
+        assert poller.wait(1.0) == []
+        seen.append(view.phase)
+    assert seen == ["arming", "armed", "running"]
+
+
 def test_one_host_has_a_line_and_armed_includes_what_comes_after() -> None:
     phases = iter(["arming", "running"])
-    _, told = wait("armed", {"h1": lambda: snapshot(phase=next(phases, "running"))}, interval=0)
+    _, told = wait("armed", {"h1": lambda: snapshot(phase=next(phases, "running"))})
     assert told.text.startswith("  running | 8 of 10 holders active")
 
 

@@ -265,6 +265,8 @@ class ControlNodeVariables:
     """Whether a run's folder is removed from a load host once it has been collected and its checksums
     verified."""
     start_delay: float
-    """Time between the start signal and the start time that all load hosts share."""
+    """Time between the start signal and the start time that all load hosts share: on a fleet 4 s and a second for
+    every five hosts, unless it is set. The signal must have reached all of them by then, or the report tells how
+    late they started."""
     watch_interval: float
     """Time between two lines of progress, or two tables on a fleet."""
