@@ -62,7 +62,7 @@ class HostileHost:
         self.fetched = True
         target.write_bytes(self.content)
 
-    def remove(self, prefixes: list[str], folders: list[str]) -> str:
+    def clear(self, prefixes: list[str], folders: list[str], *, collected: bool) -> str:
         return ""
 
 
