@@ -58,7 +58,7 @@ def full_disks(fleet: Fleet) -> Iterator[str]:
     yield host
     for folder in FULL:
         as_root(fleet, host, f"umount {folder}")
-    as_root(fleet, host, "rmdir /home/admin/.ansible")
+    as_root(fleet, host, "rm -r /home/admin/.ansible")  # in which other tests may have left something
 
 
 def test_a_host_whose_disks_are_full_is_collected_twice_and_cleared(
