@@ -83,16 +83,12 @@ def read(run: ControllerRun, seconds: float) -> list[Reading]:
     interval = min(INTERVAL, seconds / 10)
     print(f"{'minutes':>8}{'steps':>9}{'failed':>8}{'agent':>12}{'controller':>12}{'wallet files':>14}", flush=True)
     for number in range(1, int(seconds / interval)):
-        time.sleep(max(0.0, begun + number * interval - time.monotonic()))
-        if run.over:
-            raise MeasurementFailed(f"the controller has ended; see {run.folder}")
-        counts = run.steps().values()
-        failed = sum(outcomes.get("failed", 0) for outcomes in counts)
-        ok = sum(outcomes.get("ok", 0) for outcomes in counts)
+        run.wait(max(0.0, begun + number * interval - time.monotonic()))
+        counts = run.outcomes()
         memory = agent.memory_full_info().uss, run.controller.memory_full_info().uss, wallet_files(run)
-        readings.append(Reading(ok, failed, *memory))
+        readings.append(Reading(counts["ok"], counts["failed"], *memory))
         shown = "".join(f"{value / 1e6:>9.2f} MB" for value in memory)
-        print(f"{(time.monotonic() - begun) / 60:>8.1f}{ok:>9}{failed:>8}{shown}", flush=True)
+        print(f"{(time.monotonic() - begun) / 60:>8.1f}{counts['ok']:>9}{counts['failed']:>8}{shown}", flush=True)
     return readings
 
 

@@ -118,10 +118,10 @@ def run_holders(
     with ControllerRun(folder, variables) as run:
         pin([run.controller, *run.agents()], own)
         run.go()
-        wait(run, holders * CONNECTING + MIXED_AFTER)
+        run.wait(holders * CONNECTING + MIXED_AFTER)
         before, lags = Reading.of(run, services), []
         for _ in range(round(arguments.seconds)):
-            wait(run, 1)
+            run.wait(1)
             lags.append(run.state["lag_p99"])
         after = Reading.of(run, services)
         seconds = after.time - before.time
@@ -144,19 +144,10 @@ class Reading(NamedTuple):
     @classmethod
     def of(cls, run: ControllerRun, services: dict[str, object]) -> Reading:
         """What they are now."""
-        counts = run.steps().values()
-        steps = {name: sum(outcomes.get(name, 0) for outcomes in counts) for name in ("ok", "failed")}
         (agent,) = run.agents()
         tested = with_children(psutil.Process(int(str(services["pid"]))))
         cpu = cpu_seconds(agent), cpu_seconds(run.controller), sum(cpu_seconds(process) for process in tested)
-        return cls(time.monotonic(), cpu, steps)
-
-
-def wait(run: ControllerRun, seconds: float) -> None:
-    """Wait, unless the run ends. Raises MeasurementFailed."""
-    time.sleep(seconds)
-    if run.over:
-        raise MeasurementFailed(f"the controller has ended; see {run.folder}")
+        return cls(time.monotonic(), cpu, run.outcomes())
 
 
 def pin(processes: list[psutil.Process], cores: list[int]) -> None:

@@ -20,6 +20,7 @@ import psutil
 import yaml
 
 from stampede.machine.ports import free_ports
+from stampede.machine.wallet_space import TMPFS
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "templates"
@@ -163,6 +164,17 @@ class ControllerRun:
             outcomes[tags["outcome"]] = outcomes.get(tags["outcome"], 0) + 1
         return counts
 
+    def outcomes(self) -> dict[str, int]:
+        """Counts of all steps in the journal, ``ok`` and ``failed``."""
+        counts = self.steps().values()
+        return {name: sum(outcomes.get(name, 0) for outcomes in counts) for name in ("ok", "failed")}
+
+    def wait(self, seconds: float) -> None:
+        """Wait while the run goes on. Raises MeasurementFailed when it has ended then."""
+        time.sleep(seconds)
+        if self.over:
+            raise MeasurementFailed(f"the controller has ended; see {self.folder}")
+
     def service_times(self) -> dict[str, list[float]]:
         """Seconds that successful steps took, by step."""
         times: dict[str, list[float]] = {}
@@ -198,31 +210,31 @@ class LoadPhase:
 def load_phase(run: ControllerRun) -> LoadPhase:
     """Start the armed ``run`` and measure until its last holder has finished."""
     processes = [run.controller, *run.agents()]
-    before = [cpu_seconds(process) for process in processes]
-    main = [main_thread_seconds(process) for process in processes]
+    before = [(cpu_seconds(process), main_thread_seconds(process)) for process in processes]
     now, end, lags = before, 0.0, {}
-    main_now = main
     begun = time.monotonic()
     run.go()
     while not run.over:
         state = run.state
         try:
-            now, end = [cpu_seconds(process) for process in processes], time.monotonic()
-            main_now = [main_thread_seconds(process) for process in processes]
+            now = [(cpu_seconds(process), main_thread_seconds(process)) for process in processes]
+            end = time.monotonic()
         except psutil.Error:
             break  # the agents are being stopped: the last reading is the load phase's end
         lags[state["time"]] = state["lag_p99"], state["loop_lag_max"]
         if state["holders"]["finished"] + state["holders"]["stopped"] == state["holders"]["total"]:
             break
         time.sleep(0.1)
-    outcomes = [count for step in run.steps().values() for count in step.items()]
-    ok, failed = (sum(count for name, count in outcomes if name == wanted) for wanted in ("ok", "failed"))
-    if not ok:
+    counts = run.outcomes()
+    if not counts["ok"]:
         raise MeasurementFailed(f"no step succeeded; see {run.folder}")
-    used = [after - was for was, after in zip(before, now, strict=True)]
-    of_main = [after - was for was, after in zip(main, main_now, strict=True)]
-    agents, beside = sum(used[1:]), sum(used[1:]) - sum(of_main[1:])
-    return LoadPhase(end - begun, used[0], agents, beside, ok, failed, list(lags.values()))
+    (controller, _), *agents = [
+        (used - used_before, main - main_before)
+        for (used_before, main_before), (used, main) in zip(before, now, strict=True)
+    ]
+    used = sum(used for used, _ in agents)
+    beside = used - sum(main for _, main in agents)
+    return LoadPhase(end - begun, controller, used, beside, counts["ok"], counts["failed"], list(lags.values()))
 
 
 def exit_code(measure: Callable[[argparse.Namespace, Path], None], arguments: argparse.Namespace) -> int:
@@ -255,7 +267,7 @@ def cpu_seconds(process: psutil.Process) -> float:
 
 def wallet_files(run: ControllerRun) -> int:
     """Bytes of the agents' private folders, which hold wallets and tails files."""
-    bases = (Path("/dev/shm"), run.folder)  # where controller.agents.pool puts them
+    bases = (TMPFS, run.folder)  # where controller.agents.pool puts them
     return sum(disk_use(folder) for base in bases for folder in base.glob(f"stampede-{run.controller.pid}-*"))
 
 
