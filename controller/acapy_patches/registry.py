@@ -18,6 +18,7 @@ from controller.acapy_patches.speed.event_socket import EVENT_SOCKET
 from controller.acapy_patches.speed.lazy_messages import LAZY_MESSAGES
 from controller.acapy_patches.speed.leftovers import LEFTOVERS
 from controller.acapy_patches.speed.proxy_look_ups import PROXY_LOOK_UPS
+from controller.acapy_patches.speed.revocation_states import REVOCATION_STATES
 from controller.acapy_patches.speed.saves import SAVES
 from controller.acapy_patches.speed.schema_pool import SCHEMA_POOL
 from controller.acapy_patches.speed.slim_events import SLIM_EVENTS
@@ -50,6 +51,7 @@ PATCHES = {
         CONTEXT_COPIES,
         PROXY_LOOK_UPS,
         LEFTOVERS,
+        REVOCATION_STATES,
         MEMORY_WALLETS,
     )
 }
