@@ -22,6 +22,7 @@ from controller.acapy_patches.speed.revocation_states import REVOCATION_STATES
 from controller.acapy_patches.speed.saves import SAVES
 from controller.acapy_patches.speed.schema_pool import SCHEMA_POOL
 from controller.acapy_patches.speed.slim_events import SLIM_EVENTS
+from controller.acapy_patches.speed.stored_credentials import STORED_CREDENTIALS
 from controller.acapy_patches.start_up import START_UP
 from controller.acapy_patches.storage.memory import MEMORY_WALLETS
 from controller.acapy_patches.storage.sqlite import SQLITE_CONNECTIONS, SQLITE_WRITERS
@@ -52,6 +53,7 @@ PATCHES = {
         PROXY_LOOK_UPS,
         LEFTOVERS,
         REVOCATION_STATES,
+        STORED_CREDENTIALS,
         MEMORY_WALLETS,
     )
 }

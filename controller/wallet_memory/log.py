@@ -9,7 +9,7 @@ from controller.wallet_memory.cipher import Cipher
 
 LENGTH_BYTES = 4
 """Before each frame, the number of bytes that follow, most significant byte first."""
-SLACK = 8 * 1024
+SLACK = 32 * 1024
 """Bytes to which a file may grow before it is written anew, in addition to twice what it then had."""
 
 

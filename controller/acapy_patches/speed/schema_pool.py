@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from controller.acapy_patches.patch import Patch
 
 BASE = "acapy_agent.messaging.models.base"
 AGENT_MESSAGE = "acapy_agent.messaging.agent_message"
+PRESENTATIONS = "acapy_agent.protocols.present_proof.v2_0.formats.anoncreds.handler"
+CREDENTIALS = "acapy_agent.protocols.issue_credential.v2_0.formats.anoncreds.handler"
 OWN = frozenset({"acapy_agent", "marshmallow", "abc", "builtins"})
 """The packages whose schema classes are known to keep nothing between two uses, but for what ``renew`` renews. Those
 of plugins may, so objects of theirs are made anew."""
+
+LENT: Mapping[str, tuple[str, ...]] = {
+    "acapy_agent.utils.jwe": ("JweSchema", "JweRecipientSchema"),
+    PRESENTATIONS: ("AnonCredsPresentationRequestSchema", "AnonCredsProofSchema"),
+    CREDENTIALS: ("AnonCredsCredentialOfferSchema", "AnonCredsCredRequestSchema", "AnonCredsCredentialSchema"),
+}
+"""Schema classes that other code than BaseModel makes objects of, by the module in which it does."""
 
 
 class Shelf:
@@ -51,6 +61,43 @@ class NoShelf:
 
     def give_back(self, schema: Any) -> None:
         """Drop it."""
+
+
+class Lent:
+    """Stands in for a schema class where what is made of it is used for a single ``load`` or ``loads``."""
+
+    def __init__(self, schema_class: Callable[..., Any]) -> None:
+        self._class = schema_class
+        self._shelves: dict[str | None, Shelf] = {}
+
+    def __call__(self, *, unknown: str | None = None) -> LentSchema:
+        shelf = self._shelves.get(unknown)
+        if shelf is None:
+            shelf = self._shelves[unknown] = Shelf(lambda: self._class(unknown=unknown), None)
+        return LentSchema(shelf)
+
+
+class LentSchema:
+    """A schema object that goes back to its shelf after a use without an error."""
+
+    __slots__ = ("_shelf",)
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+
+    def load(self, data: Any) -> Any:
+        """See ``marshmallow.Schema.load``."""
+        schema = self._shelf.take()
+        loaded = schema.load(data)
+        self._shelf.give_back(schema)
+        return loaded
+
+    def loads(self, text: str | bytes) -> Any:
+        """See ``marshmallow.Schema.loads``."""
+        schema = self._shelf.take()
+        loaded = schema.loads(text)
+        self._shelf.give_back(schema)
+        return loaded
 
 
 def is_own(schema_class: type) -> bool:
@@ -115,6 +162,10 @@ def use_again() -> None:
         return dumped
 
     BaseModel.deserialize, BaseModel.serialize = classmethod(deserialize), serialize
+    for module, names in LENT.items():
+        importing = importlib.import_module(module)
+        for name in names:
+            setattr(importing, name, Lent(getattr(importing, name)))
 
 
 SCHEMA_POOL = Patch(
@@ -129,6 +180,9 @@ SCHEMA_POOL = Patch(
         f"{BASE}:BaseModel": "21bbd1602de75001",
         f"{BASE}:BaseModelSchema": "0e15b2596449482c",
         f"{AGENT_MESSAGE}:AgentMessageSchema": "1309cc657075e75d",
+        "acapy_agent.utils.jwe": "b5669fe61d20baf7",
+        f"{PRESENTATIONS}:AnonCredsPresExchangeHandler.validate_fields": "d97875f565feec7c",
+        f"{CREDENTIALS}:AnonCredsCredFormatHandler.validate_fields": "c38c3d4061f65b57",
         "marshmallow.schema:Schema": "a272af5b348d73ec",
         "marshmallow.fields:Nested": "24593b38b3106188",
     },

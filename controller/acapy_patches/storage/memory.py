@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+from weakref import ref
+
 from controller.acapy_patches.patch import Patch
 
 
 def keep_in_memory() -> None:
-    """Have ACA-Py open its stores with ``controller.wallet_memory`` instead of Askar."""
-    from acapy_agent.askar import store
+    """Have ACA-Py open its stores with ``controller.wallet_memory`` instead of Askar, and their sessions without a
+    timer: what a session may wait for is another's transaction, for as long as the store lets it."""
+    from acapy_agent.askar import profile_anon, store
+    from acapy_agent.config.provider import ClassProvider
+    from acapy_agent.core.error import ProfileError
+    from acapy_agent.storage.base import BaseStorage
+    from acapy_agent.wallet.base import BaseWallet
+    from aries_askar import AskarError
 
     from controller.wallet_memory.store import Stores
 
+    async def set_up(self: Any) -> None:
+        try:
+            self._handle = await self._opener
+        except AskarError as error:
+            raise ProfileError("Error opening store session") from error
+        self._opener = None
+        providers = self._context.injector
+        providers.bind_provider(BaseWallet, ClassProvider("acapy_agent.wallet.askar.AskarWallet", ref(self)))
+        providers.bind_provider(BaseStorage, ClassProvider("acapy_agent.storage.askar.AskarStorage", ref(self)))
+
     store.Store = Stores()
+    profile_anon.AskarAnonCredsProfileSession._setup = set_up
 
 
 MEMORY_WALLETS = Patch(

@@ -34,6 +34,7 @@ DEPENDENTS: Mapping[str, str] = {
     "proxy_look_ups": "",
     "leftovers": "the memory of long runs: each answered invitation stays in it",
     "revocation_states": "",
+    "stored_credentials": "",
     "memory_wallets": "",
 }
 """Every patch that can be switched off, in the order in which they are applied, and what does not work without it;
