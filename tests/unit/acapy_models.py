@@ -39,16 +39,16 @@ class Change:
     """What a patch changes, made and taken back as often as a test likes."""
 
     def __init__(self, patch: Patch) -> None:
-        owners = {owner: None for original in patch.originals if (owner := _class_of(original)) is not None}
+        owners = [owner for original in patch.originals for owner in _owners(original)]
         before = {owner: dict(vars(owner)) for owner in owners}
         patch.apply()
         self._changes = [
             (owner, name, before[owner].get(name, ABSENT), value)
-            for owner in owners
+            for owner in before
             for name, value in dict(vars(owner)).items()
             if before[owner].get(name, ABSENT) is not value
         ]
-        assert self._changes, f"{patch.name} changes no class that it names"
+        assert self._changes, f"{patch.name} changes no module or class that it names"
         self._set(made=False)
 
     @contextlib.contextmanager
@@ -69,10 +69,14 @@ class Change:
                 setattr(owner, name, value)
 
 
-def _class_of(original: str) -> Any:
-    module, _, qualified = original.partition(":")
-    found = getattr(importlib.import_module(module), qualified.partition(".")[0], None) if qualified else None
-    return found if isinstance(found, type) else None
+def _owners(original: str) -> Iterator[Any]:
+    """The module that is named, and the class if one is."""
+    name, _, qualified = original.partition(":")
+    module = importlib.import_module(name)
+    yield module
+    found = getattr(module, qualified.partition(".")[0], None) if qualified else None
+    if isinstance(found, type):
+        yield found
 
 
 def outcome(act: Callable[[], Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import copy
 import importlib
 import inspect
@@ -19,7 +20,12 @@ import pytest
 from acapy_agent.messaging import agent_message
 from acapy_agent.messaging.agent_message import AgentMessage, AgentMessageSchema
 from acapy_agent.messaging.models.base import BaseModelError, BaseModelSchema
+from acapy_agent.protocols.issue_credential.v2_0.formats.anoncreds.handler import AnonCredsCredFormatHandler
+from acapy_agent.protocols.issue_credential.v2_0.message_types import CRED_20_ISSUE, CRED_20_OFFER, CRED_20_REQUEST
+from acapy_agent.protocols.present_proof.v2_0.formats.anoncreds.handler import AnonCredsPresExchangeHandler
+from acapy_agent.protocols.present_proof.v2_0.message_types import PRES_20, PRES_20_REQUEST
 from acapy_agent.protocols.trustping.v1_0.messages.ping import Ping
+from acapy_agent.utils.jwe import JweEnvelope
 from acapy_models import MODELS, Change, one_of, outcome, plain, values
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +64,64 @@ def readings(draw: st.DrawFn) -> tuple[Any, Any, dict[str, Any]]:
     if isinstance(made_of, dict) and draw(st.booleans()):
         return kind, json.dumps(made_of), options
     return kind, made_of, options
+
+
+@st.composite
+def envelopes(draw: st.DrawFn) -> str | bytes:
+    """A packed message, which is wrong now and then."""
+    encoded = st.binary(max_size=12).map(lambda data: base64.urlsafe_b64encode(data).decode().rstrip("="))
+    part = encoded | encoded | encoded | values
+    recipient = st.fixed_dictionaries({"encrypted_key": part}, optional={"header": st.just({"kid": "key"}) | values})
+    protected = st.fixed_dictionaries(
+        {"enc": st.just("xchacha20poly1305_ietf"), "alg": st.just("Authcrypt")},
+        optional={"recipients": st.lists(recipient, max_size=2), "encrypted_key": part},
+    ).map(lambda head: base64.urlsafe_b64encode(json.dumps(head, default=str).encode()).decode())
+    whole = st.fixed_dictionaries(
+        {"protected": protected | part, "iv": part, "ciphertext": part, "tag": part},
+        optional={"recipients": st.lists(recipient, max_size=2), "header": values, "aad": part, "other": part},
+    )
+    text = draw(whole.map(lambda parts: json.dumps(parts, default=str)) | st.sampled_from(["{", "[]", "{}", "7"]))
+    return text.encode() if draw(st.booleans()) else text
+
+
+def attachments() -> st.SearchStrategy[Any]:
+    """What comes with messages of the two protocols, with some of it changed or gone."""
+    restricted = {"restrictions": [{"cred_def_id": "did:web:x/cred-def"}]}
+    request = {
+        "name": "proof",
+        "version": "1.0",
+        "nonce": "1234567890",
+        "requested_attributes": {"a": {"name": "name", **restricted}},
+        "requested_predicates": {"p": {"name": "age", "p_type": ">=", "p_value": 18, **restricted}},
+        "non_revoked": {"from": 0, "to": 1},
+    }
+    offer = {
+        "schema_id": "did:web:x/schema",
+        "cred_def_id": "did:web:x/cred-def",
+        "nonce": "1234567890",
+        "key_correctness_proof": {"c": "1", "xz_cap": "2", "xr_cap": [["name", "3"]]},
+    }
+    credential = {
+        "schema_id": "did:web:x/schema",
+        "cred_def_id": "did:web:x/cred-def",
+        "rev_reg_id": None,
+        "values": {"name": {"raw": "Ada", "encoded": "5"}},
+        "signature": {},
+        "signature_correctness_proof": {},
+        "rev_reg": None,
+        "witness": None,
+    }
+    return st.sampled_from([request, offer, credential, {}]).flatmap(
+        lambda made_of: st.fixed_dictionaries(
+            {}, optional={name: st.just(value) | st.just(value) | values for name, value in made_of.items()}
+        )
+    )
+
+
+KINDS: dict[Any, tuple[str, ...]] = {
+    AnonCredsPresExchangeHandler: (PRES_20_REQUEST, PRES_20),
+    AnonCredsCredFormatHandler: (CRED_20_OFFER, CRED_20_REQUEST, CRED_20_ISSUE),
+}
 
 
 @given(readings())
@@ -116,6 +180,23 @@ def test_no_more_objects_are_made_than_are_used_at_once(pool: Change, monkeypatc
         for _ in range(5):
             Ping.deserialize(Ping(comment="a").serialize())
     assert len(made) <= 1
+
+
+@given(envelopes())
+def test_an_envelope_is_read_as_before(pool: Change, envelope: Any) -> None:
+    expected = outcome(lambda: vars(JweEnvelope.from_json(envelope)))
+    with pool.made():
+        assert outcome(lambda: vars(JweEnvelope.from_json(envelope))) == expected
+
+
+@pytest.mark.parametrize("handler", [AnonCredsPresExchangeHandler, AnonCredsCredFormatHandler])
+@given(attached=attachments())
+def test_an_attachment_is_checked_as_before(pool: Change, handler: Any, attached: Any) -> None:
+    for kind in KINDS[handler]:
+        expected = outcome(lambda kind=kind: handler.validate_fields(kind, copy.deepcopy(attached)))
+        with pool.made():
+            found = outcome(lambda kind=kind: handler.validate_fields(kind, copy.deepcopy(attached)))
+        assert found == expected
 
 
 def test_an_object_is_used_by_one_call_at_a_time() -> None:
