@@ -280,6 +280,18 @@ def test_an_event_that_nobody_hears_is_not_made(
         assert live(V20PresExRecord, record, ["save"], settings, bus)[2], "a topic that the controller awaits"
 
 
+@pytest.mark.parametrize(("urls", "states"), [(["http://controller"], ["done"]), (["a", "b"], ["done", "deleted"])])
+def test_the_removal_of_a_record_is_told_to_others_than_the_controller(
+    slim: Change, urls: list[str], states: list[str]
+) -> None:
+    bus = EventBus()
+    server(bus)
+    with slim.made():
+        made_of, settings = {"thread_id": "t", "state": "done"}, {"admin.webhook_urls": urls}
+        _, _, events, _ = live(V20PresExRecord, made_of, ["save", "delete"], settings, bus)
+    assert [payload["state"] for _, payload in events] == states
+
+
 def stored(kind: Any, made_of: dict[str, Any]) -> dict[str, Any]:
     """What is in the wallet of such a record."""
     record = kind(**copy.deepcopy(made_of))

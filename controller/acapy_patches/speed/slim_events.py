@@ -8,7 +8,8 @@ from typing import Any
 from controller.acapy_patches.patch import Patch
 
 UNHEARD = "STAMPEDE_UNHEARD_TOPICS"
-"""Environment variable with the topics of webhooks that the controller drops, in words."""
+"""Environment variable with the topics of webhooks that the controller drops, in words. Where it is set, events of
+records that are removed are dropped too."""
 BASE_RECORD = "acapy_agent.messaging.models.base_record:BaseRecord"
 CREDENTIAL = "acapy_agent.protocols.issue_credential.v2_0"
 PRESENTATION = "acapy_agent.protocols.present_proof.v2_0"
@@ -16,7 +17,8 @@ PRESENTATION = "acapy_agent.protocols.present_proof.v2_0"
 
 def make_less() -> None:
     """Take the payload of an exchange's event from the record's own fields, without its messages, which ACA-Py
-    serialises and leaves out; and emit no event of a topic in UNHEARD unless somebody besides the controller listens.
+    serialises and leaves out; and emit no event that the controller drops, see UNHEARD, unless somebody
+    besides it listens.
 
     A plugin that listens gets what it got. A record's serialised form is looked at for an event only, so that one
     that cannot be serialised is an error no longer where it is not part of the event.
@@ -33,6 +35,7 @@ def make_less() -> None:
         V20PresExRecord: carried(V20PresExRecord, V20PresExRecordWebhook),
     }
     unheard = frozenset(os.environ.get(UNHEARD, "").split())
+    unheard_state = BaseRecord.STATE_DELETED if UNHEARD in os.environ else None
     emit_event = BaseRecord.emit_event
 
     def payload_of(record: Any, session: Any) -> Any:
@@ -42,7 +45,8 @@ def make_less() -> None:
         return schema.dump(record)
 
     def is_heard(record: Any, session: Any) -> bool:
-        return record.RECORD_TOPIC not in unheard or somebody_listens(record, session.profile)
+        is_for_controller = record.RECORD_TOPIC not in unheard and record.state != unheard_state
+        return is_for_controller or somebody_listens(record, session.profile)
 
     async def post_save(
         self: Any, session: Any, new_record: bool, last_state: str | None, event: bool | None = None
@@ -98,7 +102,7 @@ SLIM_EVENTS = Patch(
     name="slim_events",
     reason=(
         "ACA-Py serialises all messages of an exchange for each of its events, then leaves them out; and it makes "
-        "events with whole invitations that nobody listens to."
+        "events with whole invitations, and of all removals, that nobody listens to."
     ),
     upstream="not reported upstream",
     written_for={"acapy-agent": "1.7.0"},
