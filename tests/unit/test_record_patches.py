@@ -289,7 +289,7 @@ def test_the_removal_of_a_record_is_told_to_others_than_the_controller(
     with slim.made():
         made_of, settings = {"thread_id": "t", "state": "done"}, {"admin.webhook_urls": urls}
         _, _, events, _ = live(V20PresExRecord, made_of, ["save", "delete"], settings, bus)
-    assert [payload["state"] for _, payload in events] == states
+    assert [json.loads(payload)["state"] for _, payload in events] == states
 
 
 def stored(kind: Any, made_of: dict[str, Any]) -> dict[str, Any]:
