@@ -123,7 +123,9 @@ def calculated(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 class TestRevocationStates:
     """``RevocationStates.state``."""
 
-    def state(self, states: RevocationStates, issuer: Issuer, status: RevocationStatusList, index: int = INDEX) -> Any:
+    def state(
+        self, states: RevocationStates, issuer: Issuer, status: RevocationStatusList, index: int = INDEX
+    ) -> Any:
         return states.state(issuer.registry.to_dict(), status.to_dict(), index, issuer.registry.tails_location)
 
     def test_an_updated_state_proves_as_one_that_was_calculated(self, issuer: Issuer, calculated: list[str]) -> None:
@@ -214,7 +216,8 @@ class TestStoredCredentials:
 
         async def found() -> list[Any]:
             stored = await wallet._get_credential("the credential")
-            chosen = await wallet.get_credentials_for_presentation_request_by_referent(request, (), offset=0, limit=10)
+            find = wallet.get_credentials_for_presentation_request_by_referent
+            chosen = await find(request, (), offset=0, limit=10)
             for credential in chosen:
                 credential["presentation_referents"].sort()
             return [
