@@ -3,7 +3,7 @@
 
 For each number of holders, one agent: every holder connects to the mediator and to the issuer, receives a credential,
 and waits. Memory is the unique set size (USS) of the processes, read until it is stable. The wallets' files are in
-memory too (tmpfs) and counted separately.
+memory too (tmpfs) and counted separately; what a PostgreSQL server takes is not counted.
 """
 
 from __future__ import annotations
@@ -53,7 +53,15 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "--holders", type=int, nargs="+", default=[10, 100, 500], metavar="N", help="(default: 10 100 500)"
     )
     parser.add_argument("--at-once", type=int, default=6, help="holders that connect concurrently (default: 6)")
-    parser.add_argument("--storage", choices=("memory", "sqlite"), default="memory", help="(default: memory)")
+    parser.add_argument(
+        "--storage", choices=("memory", "sqlite", "postgresql"), default="memory", help="(default: memory)"
+    )
+    parser.add_argument(
+        "--postgresql-url",
+        default="",
+        metavar="URL",
+        help="for --storage postgresql: a server that asks for no password, postgresql://USER@HOST:PORT",
+    )
     parser.add_argument("--port", type=int, default=9843, help="port of the reference services (default: 9843)")
     return parser.parse_args(argv)
 
@@ -77,6 +85,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
                 drain=5,
                 step_timeout=120,
                 wallet_storage=arguments.storage,
+                postgresql_url=arguments.postgresql_url,
             )
             begun = time.monotonic()
             with ControllerRun(folder / f"run-{holders}", variables) as run:

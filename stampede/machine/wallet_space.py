@@ -28,7 +28,7 @@ class Space:
 
 
 SPACE = {
-    "memory": Space(agent=100_000, holder=80_000),
+    "memory": Space(agent=100_000, holder=100_000),
     "sqlite": Space(agent=300_000, holder=50_000, logs_per_holder=2_000_000, most_logs=8_000_000),
 }
 """By ``stampede_wallet_storage``. Of wallets in PostgreSQL there are no files."""

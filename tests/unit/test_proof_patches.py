@@ -10,7 +10,7 @@ import pytest
 from acapy_agent.anoncreds import holder
 from acapy_agent.anoncreds.holder import AnonCredsHolder, AnonCredsHolderError
 from acapy_agent.utils.testing import create_test_profile
-from acapy_models import Change
+from acapy_models import Change, outcome
 from anoncreds import (
     AnoncredsError,
     Credential,
@@ -179,6 +179,51 @@ class TestRevocationStates:
             self.state(states, issuer, issuer.status(2), index)
         assert calculated == ["anew", "anew", "update", "anew", "update", "anew"]
 
+    @pytest.mark.parametrize(
+        "faulty",
+        [
+            pytest.param([0] * 10, id="shorter"),
+            pytest.param([0] * 25, id="longer"),
+            pytest.param([0] * 22 + [1] + [0] * 2, id="an entry of no credential"),
+            pytest.param([1] + [0] * 20, id="the entry 0"),
+            pytest.param([0] * 9 + [1] * 11, id="others are revoked"),
+        ],
+    )
+    def test_a_faulty_list_spoils_no_later_proof(self, issuer: Issuer, faulty: list[int]) -> None:
+        states, right = RevocationStates(), issuer.status(3, 4)
+        for entries in (issuer.status(2).to_dict()["revocationList"], faulty):
+            published = issuer.status(2).to_dict() | {"revocationList": entries}
+            states.state(issuer.registry.to_dict(), published, INDEX, issuer.registry.tails_location)
+        assert issuer.is_proved(self.state(states, issuer, right), right, 3)
+
+    def test_a_registry_that_is_published_anew_is_another_one(
+        self, issuer: Issuer, calculated: list[str], tmp_path: Path
+    ) -> None:
+        states, status = RevocationStates(), issuer.status(2)
+        anew, _ = RevocationRegistryDefinition.create(
+            CRED_DEF_ID, issuer.cred_def, ISSUER, "default", "CL_ACCUM", 20, tails_dir_path=str(tmp_path)
+        )
+        states.state(anew.to_dict(), status.to_dict(), INDEX, anew.tails_location)
+        states.state(issuer.registry.to_dict(), status.to_dict(), INDEX, anew.tails_location)
+        assert issuer.is_proved(self.state(states, issuer, status), status, 2)
+        assert calculated == ["anew"] * 3
+
+    @pytest.mark.parametrize(
+        "published", [{"revocationList": [0] * 3}, {"revRegDefId": None}, {"revocationList": [0] * 30}]
+    )
+    def test_odd_lists_come_to_what_anoncreds_makes_of_them(self, issuer: Issuer, published: dict[str, Any]) -> None:
+        odd = issuer.status(2).to_dict() | published
+        odd = {name: value for name, value in odd.items() if value is not None}
+        arguments = issuer.registry.to_dict(), odd, INDEX, issuer.registry.tails_location
+
+        def calculate() -> Any:
+            registry, listed, index, tails = arguments
+            return CredentialRevocationState.create(registry, listed, index, tails)
+
+        assert outcome(lambda: RevocationStates().state(*arguments).to_dict()) == outcome(
+            lambda: calculate().to_dict()
+        )
+
     async def test_acapy_gets_the_state_as_json_and_errors_as_its_own(self, issuer: Issuer) -> None:
         wallet = AnonCredsHolder(await create_test_profile(dict(WALLET)))
         registry, status = issuer.registry.to_dict(), issuer.status(2)
@@ -263,6 +308,23 @@ class TestStoredCredentials:
         assert Presentation.load(proof).verify(
             PresentationRequest.load(request), {SCHEMA_ID: issuer.schema}, {CRED_DEF_ID: issuer.cred_def}
         )
+
+    @pytest.mark.parametrize("damage", [b"{", b"[]", b'{"signature": 7}', b"\xff", b'{"schema_id": "s"}'])
+    async def test_what_is_damaged_is_an_error_of_anoncreds(self, damage: bytes) -> None:
+        with Change(STORED_CREDENTIALS).made():
+            for use in (Credential.to_dict, lambda stored: stored.schema_id, lambda stored: stored.copy()):
+                with pytest.raises(AnoncredsError):
+                    use(holder.Credential.load(damage))
+
+    async def test_a_credential_that_others_wrote_is_read_by_anoncreds(self, issuer: Issuer) -> None:
+        without = issuer.credential.to_dict()
+        del without["rev_reg_id"], without["rev_reg"], without["witness"], without["signature"]["r_credential"]
+        as_bytes = json.dumps(without).encode()
+        with Change(STORED_CREDENTIALS).made():
+            stored = holder.Credential.load(as_bytes)
+            assert stored.to_dict() == Credential.load(as_bytes).to_dict()
+            assert stored.copy().cred_def_id == stored.cred_def_id == CRED_DEF_ID
+            assert isinstance(stored, holder.Credential)
 
     def test_what_issuers_send_is_read_at_once(self, issuer: Issuer) -> None:
         with Change(STORED_CREDENTIALS).made():

@@ -280,6 +280,18 @@ def test_an_event_that_nobody_hears_is_not_made(
         assert live(V20PresExRecord, record, ["save"], settings, bus)[2], "a topic that the controller awaits"
 
 
+def test_records_without_a_state_are_announced(slim: Change, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the controller's environment is not set, as in the reference services' agents."""
+    monkeypatch.delenv(UNHEARD, raising=False)
+    for change in (slim, Change(SLIM_EVENTS)):
+        bus = EventBus()
+        server(bus)
+        with change.made():
+            made_of, settings = {"thread_id": "t", "state": None}, {"admin.webhook_urls": ["http://controller"]}
+            _, _, events, _ = live(V20PresExRecord, made_of, ["save", "emit"], settings, bus)
+        assert events
+
+
 @pytest.mark.parametrize(("urls", "states"), [(["http://controller"], ["done"]), (["a", "b"], ["done", "deleted"])])
 def test_the_removal_of_a_record_is_told_to_others_than_the_controller(
     slim: Change, urls: list[str], states: list[str]

@@ -184,9 +184,13 @@ def test_no_more_objects_are_made_than_are_used_at_once(pool: Change, monkeypatc
 
 @given(envelopes())
 def test_an_envelope_is_read_as_before(pool: Change, envelope: Any) -> None:
-    expected = outcome(lambda: vars(JweEnvelope.from_json(envelope)))
+    def read() -> dict[str, Any]:
+        parts = vars(JweEnvelope.from_json(envelope))
+        return parts | {"_recipients": [vars(recipient) for recipient in parts["_recipients"]]}
+
+    expected = outcome(read)
     with pool.made():
-        assert outcome(lambda: vars(JweEnvelope.from_json(envelope))) == expected
+        assert outcome(read) == expected
 
 
 @pytest.mark.parametrize("handler", [AnonCredsPresExchangeHandler, AnonCredsCredFormatHandler])

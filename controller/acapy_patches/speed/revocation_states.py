@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import hashlib
+import json
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from controller.acapy_patches.patch import Patch
 
 MOST_KEPT = 2000
 """Credentials whose state is kept, those that were used last: more than an agent's holders have. A state takes 1 to
 2 KB, and its status list a bit for each credential of the registry."""
+
+type Place = tuple[bytes, str, int]
+"""A registry's digest, its tails file, and an index in it."""
+type Others = tuple[int, int, tuple[int, ...]]
+"""See ``others_of``."""
 
 
 def update_states() -> None:
@@ -36,15 +44,24 @@ def update_states() -> None:
     AnonCredsHolder.create_revocation_state = create_revocation_state
 
 
+class Kept(NamedTuple):
+    """A state, and what must be so of the status list that it is updated to."""
+
+    state: Any
+    statuses: Any
+    """The list for which it holds: a RevocationStatusList."""
+    others: Others
+
+
 class RevocationStates:
     """The last state of each credential, by its place in its registry, with the status list for which it holds.
 
-    Both depend on what the issuer publishes alone, so that states may be forgotten, and are, when there are too many.
-    Safe to use in several threads.
+    They are calculated from what the issuer publishes alone, so that states may be forgotten, and are, when there are
+    too many. Safe to use in several threads.
     """
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, int], tuple[Any, Any]] = OrderedDict()
+        self._kept: OrderedDict[Place, Kept] = OrderedDict()
 
     def state(
         self, rev_reg_def: Mapping[str, Any], rev_list: Mapping[str, Any], index: int, tails_file_path: str
@@ -58,22 +75,43 @@ class RevocationStates:
             RevocationStatusList,
         )
 
-        place = (str(rev_list["revRegDefId"]), index)
-        registry, statuses = RevocationRegistryDefinition.load(rev_reg_def), RevocationStatusList.load(rev_list)
         create = CredentialRevocationState.create
+        registry, statuses = RevocationRegistryDefinition.load(rev_reg_def), RevocationStatusList.load(rev_list)
+        arguments = registry, statuses, index, tails_file_path
+        place = place_of(rev_reg_def, index, tails_file_path)
+        others = others_of(rev_reg_def, rev_list, index)
         last = self._kept.pop(place, None)
-        if rev_list["revocationList"][index]:  # revoked: there is no state from which one could go on
-            return create(registry, statuses, index, tails_file_path)
-        try:
-            state = create(registry, statuses, index, tails_file_path, *last or ())
-        except AnoncredsError:
-            if not last:
-                raise
-            state = create(registry, statuses, index, tails_file_path)
-        self._kept[place] = (state, statuses)
+        if others is None:  # there is no state from which one could go on
+            return create(*arguments)
+        state = None
+        if last and last.others == others:
+            with contextlib.suppress(AnoncredsError):
+                state = create(*arguments, last.state, last.statuses)
+        if state is None:
+            state = create(*arguments)
+        self._kept[place] = Kept(state, statuses, others)
         while len(self._kept) > MOST_KEPT:
             self._kept.popitem(last=False)
         return state
+
+
+def place_of(rev_reg_def: Mapping[str, Any], index: int, tails_file_path: str) -> Place:
+    """What a state depends on besides the status list. A registry may be published anew under its identifier."""
+    registry = json.dumps(rev_reg_def, sort_keys=True, default=str).encode()
+    return hashlib.sha256(registry).digest(), tails_file_path, index
+
+
+def others_of(rev_reg_def: Mapping[str, Any], rev_list: Mapping[str, Any], index: int) -> Others | None:
+    """The length of a status list, and its entries that are no credential's: AnonCreds takes a change of these for a
+    revocation when it updates a state, but not when it calculates one. None when the credential is revoked, or the
+    list is not as it should be."""
+    try:
+        entries, credentials = rev_list["revocationList"], rev_reg_def["value"]["maxCredNum"]
+        if entries[index]:
+            return None
+        return len(entries), entries[0], tuple(entries[credentials + 1 :])
+    except (LookupError, TypeError):
+        return None
 
 
 REVOCATION_STATES = Patch(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,7 +18,6 @@ OWN = frozenset({"acapy_agent", "marshmallow", "abc", "builtins"})
 of plugins may, so objects of theirs are made anew."""
 
 LENT: Mapping[str, tuple[str, ...]] = {
-    "acapy_agent.utils.jwe": ("JweSchema", "JweRecipientSchema"),
     PRESENTATIONS: ("AnonCredsPresentationRequestSchema", "AnonCredsProofSchema"),
     CREDENTIALS: ("AnonCredsCredentialOfferSchema", "AnonCredsCredRequestSchema", "AnonCredsCredentialSchema"),
 }
@@ -115,6 +115,7 @@ def use_again() -> None:
         BaseModelError,
         resolve_meta_property,
     )
+    from acapy_agent.utils import jwe
     from marshmallow import EXCLUDE, ValidationError
 
     shelves: dict[tuple[type, str | None], Shelf | NoShelf] = {}
@@ -162,6 +163,18 @@ def use_again() -> None:
         return dumped
 
     BaseModel.deserialize, BaseModel.serialize = classmethod(deserialize), serialize
+
+    packed, recipient = Lent(jwe.JweSchema)(), Lent(jwe.JweRecipientSchema)()
+
+    def from_json(cls: Any, message: bytes | str) -> Any:
+        try:
+            return cls._deserialize(packed.loads(message))
+        except json.JSONDecodeError:
+            raise ValidationError("Invalid JWE: not JSON") from None
+
+    jwe.JweEnvelope.from_json = classmethod(from_json)
+    jwe.JweEnvelope.deserialize = classmethod(lambda cls, message: cls._deserialize(packed.load(message)))
+    jwe.JweRecipient.deserialize = classmethod(lambda cls, entry: cls(**recipient.load(entry)))
     for module, names in LENT.items():
         importing = importlib.import_module(module)
         for name in names:
@@ -180,7 +193,10 @@ SCHEMA_POOL = Patch(
         f"{BASE}:BaseModel": "21bbd1602de75001",
         f"{BASE}:BaseModelSchema": "0e15b2596449482c",
         f"{AGENT_MESSAGE}:AgentMessageSchema": "1309cc657075e75d",
-        "acapy_agent.utils.jwe": "b5669fe61d20baf7",
+        "acapy_agent.utils.jwe:JweEnvelope": "5f53b359a9ddae5e",
+        "acapy_agent.utils.jwe:JweRecipient": "5cff081919ad85aa",
+        "acapy_agent.utils.jwe:JweSchema": "ad6dfac07a7b5fc2",
+        "acapy_agent.utils.jwe:JweRecipientSchema": "fa85908463febda0",
         f"{PRESENTATIONS}:AnonCredsPresExchangeHandler.validate_fields": "d97875f565feec7c",
         f"{CREDENTIALS}:AnonCredsCredFormatHandler.validate_fields": "c38c3d4061f65b57",
         "marshmallow.schema:Schema": "a272af5b348d73ec",

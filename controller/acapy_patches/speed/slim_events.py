@@ -35,7 +35,7 @@ def make_less() -> None:
         V20PresExRecord: carried(V20PresExRecord, V20PresExRecordWebhook),
     }
     unheard = frozenset(os.environ.get(UNHEARD, "").split())
-    unheard_state = BaseRecord.STATE_DELETED if UNHEARD in os.environ else None
+    unheard_states = {BaseRecord.STATE_DELETED} if UNHEARD in os.environ else set()
     emit_event = BaseRecord.emit_event
 
     def payload_of(record: Any, session: Any) -> Any:
@@ -45,7 +45,7 @@ def make_less() -> None:
         return schema.dump(record)
 
     def is_heard(record: Any, session: Any) -> bool:
-        is_for_controller = record.RECORD_TOPIC not in unheard and record.state != unheard_state
+        is_for_controller = record.RECORD_TOPIC not in unheard and record.state not in unheard_states
         return is_for_controller or somebody_listens(record, session.profile)
 
     async def post_save(

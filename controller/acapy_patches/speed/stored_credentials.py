@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
 from controller.acapy_patches.patch import Patch
+
+ASKED_FOR = frozenset({"schema_id", "cred_def_id", "rev_reg_id", "values", "signature"})
+"""What ACA-Py reads in a credential."""
 
 
 def read_from_json() -> None:
@@ -18,26 +22,32 @@ def read_from_json() -> None:
 
         def __init__(self, value: bytes) -> None:
             self._value = value
-            self._loaded: Any = None
+            self._own: Any = None
+
+        @classmethod
+        def load(cls, value: Any) -> Any:
+            """They come as bytes from the wallet, and as dictionaries from issuers."""
+            return cls(bytes(value)) if isinstance(value, bytes | memoryview) else Credential.load(value)
 
         @property
         def handle(self) -> Any:
             """That of AnonCreds' own object. Raises AnoncredsError."""
-            if self._loaded is None:
-                self._loaded = Credential.load(self._value)
-            return self._loaded.handle
+            if self._own is None:
+                self._own = Credential.load(self._value)
+            return self._own.handle
 
         def to_dict(self) -> Any:
-            return json.loads(self._value)
+            """Raises AnoncredsError."""
+            with contextlib.suppress(ValueError, LookupError, TypeError):
+                read = json.loads(self._value)
+                if read.keys() >= ASKED_FOR and "r_credential" in read["signature"]:
+                    return read
+            return Credential(self.handle).to_dict()
 
-    class StoredOrReceived(Credential):  # type: ignore[misc]
-        """Credentials come as bytes from the wallet, and as dictionaries from issuers."""
+        def copy(self) -> Any:
+            return Credential(self.handle).copy()
 
-        @classmethod
-        def load(cls, value: Any) -> Any:
-            return StoredCredential(bytes(value)) if isinstance(value, bytes | memoryview) else Credential.load(value)
-
-    holder.Credential = StoredOrReceived
+    holder.Credential = StoredCredential
 
 
 STORED_CREDENTIALS = Patch(
