@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -125,18 +125,17 @@ class AgentPool:
             for agent in self.agents:
                 group.create_task(agent.start())
         agents, numbers = len(self.agents), self._settings.load.wallets
-        first, end = numbers.start, numbers.stop
-        stride = agents * CONCURRENT_CREATIONS
         async with asyncio.TaskGroup() as group:  # an agent's first wallet creates its store: not concurrently
-            for number in range(first, min(first + agents, end)):
-                group.create_task(self._create_wallets(range(number, number + 1)))
+            for number in numbers[:agents]:
+                group.create_task(self.make(number))
+        stride = agents * CONCURRENT_CREATIONS
         async with asyncio.TaskGroup() as group:
-            for number in range(first + agents, first + agents + stride):
-                group.create_task(self._create_wallets(range(number, end, stride)))
+            for place in range(agents, agents + stride):
+                group.create_task(self._make_all(numbers[place::stride]))
 
-    async def _create_wallets(self, numbers: range) -> None:
+    async def _make_all(self, numbers: Sequence[int]) -> None:
         for number in numbers:
-            self._wallets[number] = await self._agent_of(number).create_wallet(number)
+            await self.make(number)
 
     def _report_patches_left_out(self) -> None:
         left_out = registry.left_out(patch_names(self._settings))
@@ -151,6 +150,18 @@ class AgentPool:
         """See controller.run.Wallets."""
         return self._wallets[number]
 
+    async def make(self, number: int) -> None:
+        """See controller.run.Wallets."""
+        self._wallets[number] = await self._agent_of(number).create_wallet(number)
+
+    async def remove(self, number: int) -> None:
+        """See controller.run.Wallets."""
+        if wallet := self._wallets.pop(number, None):
+            try:
+                await self._agent_of(number).remove_wallet(wallet)
+            except StepError as error:
+                self._announce(EventKind.WALLET_KEPT, f"the wallet of holder {number} was not removed: {error}")
+
     async def replace(self, number: int) -> AcapyWallet:
         """See controller.run.Wallets."""
         agent, former = self._agent_of(number), self._wallets[number]
@@ -164,7 +175,7 @@ class AgentPool:
 
 def check_space(settings: Settings, agents: int, folder: Path) -> None:
     """Raise BadInput when ``folder`` is too small for this host's wallets."""
-    if lacking := lacking_space(settings.wallet_storage, folder, agents, len(settings.load.wallets)):
+    if lacking := lacking_space(settings.wallet_storage, folder, agents, settings.load.holders):
         raise BadInput(f"{settings.host_name}: {lacking}")
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
 from controller.load.clock import Clock
 from controller.load.pacing import Pacer
+from controller.load.think_time import ThinkTimes
 from controller.metrics.recorder import Recorder
 from controller.services.interface import Services
 from stampede.schema.masking import Mask
@@ -24,7 +25,10 @@ class HolderContext:
     pacer: Pacer
     recorder: Recorder
     targets: Targets
-    another_round: Callable[[int], bool]
-    """Whether a holder that has completed so many rounds may begin another one."""
+    another_round: Callable[[int, int], bool]
+    """Whether a holder, by its number, that has completed so many rounds may begin another one."""
+    turn: Callable[[int], Coroutine[None, None, float | None]]
+    """Waits until it may, and returns when that was due; None for at once."""
+    think_times: ThinkTimes
     mask: Mask
     """Keeps the run's secrets out of what is told of a failed step."""

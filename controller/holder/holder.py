@@ -19,7 +19,6 @@ from controller.holder.requests import (
     unknown_service,
 )
 from controller.holder.step import TimedStep, declared_steps, step
-from controller.load.think_time import think_time
 from controller.services.interface import Verdict, string_values
 from controller.services.invitation import Json, answer_of, as_out_of_band
 from stampede.schema.errors import (
@@ -385,9 +384,13 @@ class Holder:
     # ----------------------------------------------------------------- pacing
 
     async def wait(self, least: float, most: float | None = None) -> None:
-        """Think time: wait a random time from ``least`` to ``most`` seconds (exactly ``least`` without)."""
-        due = self.context.clock.now() + think_time(self.random, least, most)
-        await self.context.pacer.until(due)
+        """Think time: wait a random time from ``least`` to ``most`` seconds (exactly ``least`` without).
+
+        ``stampede_think_times`` says how it is distributed, and ``stampede_think_time_scale`` by what it is
+        multiplied.
+        """
+        due = self.context.clock.now() + self.context.think_times.draw(self.random, least, most)
+        await self.context.pacer.until(due, self.number)
         self.due = due
 
     async def repeat(self, least: int, most: int | None = None) -> AsyncIterator[int]:
@@ -396,8 +399,13 @@ class Holder:
             yield turn
 
     async def until_end_of_run(self) -> AsyncIterator[int]:
-        """Go round until the run's duration is over, or ``stampede_iterations`` times when it has none."""
-        while self.context.another_round(self.rounds):
+        """Go round until the load model ends it: until the run's duration is over, or ``stampede_iterations`` times.
+
+        Where rounds have a rate, each begins when it is due.
+        """
+        while self.context.another_round(self.number, self.rounds):
+            due = await self.context.turn(self.number)
+            self.due = self.due if due is None else due
             self.rounds += 1
             yield self.rounds
             await asyncio.sleep(0)

@@ -102,7 +102,7 @@ class TimedStep:
         if context.settings.on_failure != "continue":
             raise failure
         await context.pacer.unless_over(self._holder.wallet.ready())
-        await context.pacer.until(context.clock.now() + FAILURE_PAUSE)
+        await context.pacer.until(context.clock.now() + FAILURE_PAUSE, self._holder.number)
         return True
 
     def _record(self, outcome: Outcome, error: StepError | None = None) -> None:

@@ -99,7 +99,7 @@ class StateFile:
     def _holders(self) -> HolderState:
         run, pool = self.run, self.pool
         return HolderState(
-            total=len(self._settings.load.wallets),
+            total=self._settings.load.total,
             ready=pool.ready if pool else 0,
             active=run.active if run else 0,
             finished=run.finished if run else 0,

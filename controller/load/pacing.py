@@ -20,6 +20,8 @@ class Pacer:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._sleepers: set[asyncio.Future[None]] = set()
+        self._of_holders: dict[int, asyncio.Future[None]] = {}
+        self._retired: set[int] = set()
         self._lags: list[float] = []
 
     @property
@@ -27,28 +29,44 @@ class Pacer:
         """Whether the run is over."""
         return self.end_reached.is_set()
 
-    async def until(self, due: float) -> None:
-        """Wait until the clock shows ``due``. Raises EndOfRun when the run ends before that."""
-        if self.ended:
+    async def until(self, due: float, holder: int | None = None) -> None:
+        """Wait until the clock shows ``due``. Raises EndOfRun when the run ends before that, or ``holder`` is retired,
+        whose wait it is."""
+        if self.ended or holder in self._retired:
             raise EndOfRun
         sleeper = self._loop.create_future()
         timer = self._loop.call_at(due, _wake, sleeper)
         self._sleepers.add(sleeper)
+        if holder is not None:
+            self._of_holders[holder] = sleeper
         try:
             await sleeper
         finally:
             timer.cancel()
             self._sleepers.discard(sleeper)
+            if holder is not None:
+                del self._of_holders[holder]
         self._lags.append(self._clock.now() - due)
 
-    async def unless_over(self, work: Coroutine[None, None, None]) -> None:
+    def retire(self, holder: int) -> None:
+        """Have a holder leave: its waits raise EndOfRun, now and from now on."""
+        self._retired.add(holder)
+        sleeper = self._of_holders.get(holder)
+        if sleeper and not sleeper.done():
+            sleeper.set_exception(EndOfRun())
+
+    def is_retired(self, holder: int) -> bool:
+        """Whether a holder is to leave."""
+        return holder in self._retired
+
+    async def unless_over[Result](self, work: Coroutine[None, None, Result]) -> Result:
         """Await ``work``. Raises EndOfRun when the run ends before that."""
         tasks = asyncio.ensure_future(work), asyncio.ensure_future(self.end_reached.wait())
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if not tasks[0].done():
                 raise EndOfRun
-            tasks[0].result()
+            return tasks[0].result()
         finally:
             for task in tasks:
                 task.cancel()

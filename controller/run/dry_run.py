@@ -113,7 +113,7 @@ async def _dry_run(script: Script, settings: Settings, within: float | None, cut
         dict(run.figures.steps),
         max(per_second.values(), default=0),
         settings.load.describe(),
-        len(settings.load.wallets),
+        settings.load.total,
         complete,
     )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from controller.agents.wallet import Wallet
 from controller.holder.context import HolderContext
@@ -14,6 +14,7 @@ from controller.holder.holder import Holder, Script
 from controller.holder.step import FAILURE_PAUSE
 from controller.load.clock import Clock
 from controller.load.pacing import Pacer
+from controller.load.think_time import ThinkTimes
 from controller.metrics.journal import Journal
 from controller.metrics.live_figures import LiveFigures
 from controller.metrics.recorder import Recorder, StepListener, journaling
@@ -34,10 +35,16 @@ class Wallets(Protocol):
     """Where the holders' wallets come from."""
 
     def get(self, number: int) -> Wallet:
-        """The wallet that was made for holder ``number`` before the start."""
+        """The wallet that was made for holder ``number``. Raises KeyError when there is none."""
+
+    async def make(self, number: int) -> None:
+        """Make the wallet of a holder that comes later. Raises StepError."""
 
     async def replace(self, number: int) -> Wallet:
         """A fresh wallet for holder ``number``; the old one is removed."""
+
+    async def remove(self, number: int) -> None:
+        """Remove the wallet of holder ``number``, if it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,12 @@ class HostStage:
     start: float
     now: Callable[[], float]
     until: Callable[[float], Coroutine[None, None, None]]
+    unless_over: Callable[[Coroutine[None, None, Any]], Coroutine[None, None, Any]]
     live: Callable[[int, float], Coroutine[None, None, None]]
+    make_wallet: Callable[[int], Coroutine[None, None, None]]
+    remove_wallet: Callable[[int], Coroutine[None, None, None]]
+    retire: Callable[[int], None]
+    drop: Callable[[float], None]
 
 
 class Run:
@@ -81,15 +93,42 @@ class Run:
         self.started = 0
         self.finished = 0
         self.stopped = 0
+        self.dropped = 0
+        """Arrivals and rounds for which there was no room."""
         self.targets = Targets(settings.allowed_targets)
         self.bad_input: BadInput | None = None
         self._context = HolderContext(
-            settings, services, self.clock, self.pacer, self.recorder, self.targets, self.another_round, self._mask
+            settings,
+            services,
+            self.clock,
+            self.pacer,
+            self.recorder,
+            self.targets,
+            self.another_round,
+            self._turn,
+            ThinkTimes(
+                settings.think_times,
+                settings.think_time_scale * settings.load.think_time_scale,
+                settings.observed_think_times,
+            ),
+            self._mask,
         )
         self._script = script
         self._wallets = wallets
         self._on_phase = on_phase
         self._aborted = asyncio.Event()
+        self._stage = HostStage(
+            0.0,
+            self.clock.now,
+            self.pacer.until,
+            self.pacer.unless_over,
+            self._live,
+            self._make_wallet,
+            wallets.remove,
+            self.pacer.retire,
+            self._drop,
+        )
+        self._making: dict[int, asyncio.Task[None]] = {}
 
     async def play(self, start: float) -> None:
         """Take all holders through the script from ``start``, a moment of the clock, until the duration
@@ -104,8 +143,8 @@ class Run:
             except EndOfRun:
                 return
         self._on_phase(Phase.RUNNING)
-        stage = HostStage(start, self.clock.now, self.pacer.until, self._live)
-        holders = asyncio.create_task(settings.load.run(stage))
+        self._stage = replace(self._stage, start=start)
+        holders = asyncio.create_task(settings.load.run(self._stage))
         over = asyncio.create_task(self.pacer.end_reached.wait())
         await asyncio.wait({holders, over}, return_when=asyncio.FIRST_COMPLETED)
         over.cancel()
@@ -133,9 +172,34 @@ class Run:
         self.bad_input = self.bad_input or error
         self.end()
 
-    def another_round(self, rounds: int) -> bool:
+    def another_round(self, holder: int, rounds: int) -> bool:
         """Whether a holder that has completed ``rounds`` rounds may begin another one."""
-        return not self.pacer.ended and self.settings.load.another_round(rounds)
+        is_over = self.pacer.ended or self.pacer.is_retired(holder)
+        return not is_over and self.settings.load.another_round(rounds)
+
+    async def _turn(self, holder: int) -> float | None:
+        return await self.settings.load.turn(self._stage, holder)
+
+    def _drop(self, due: float) -> None:
+        self.dropped += 1
+        self.recorder.dropped += 1
+
+    async def _make_wallet(self, number: int) -> None:
+        making = self._making[number] = asyncio.create_task(self._wallets.make(number))
+        await asyncio.wait({making})
+
+    async def _wallet(self, number: int) -> Wallet:
+        """The wallet of a holder that has arrived; it is made now if it was not made before, or could not be."""
+        while True:
+            if making := self._making.pop(number, None):
+                await asyncio.wait({making})
+                if error := making.exception():
+                    LOGGER.warning("holder %s got no wallet: %s", number, error)
+                    await self.pacer.until(self.clock.now() + FAILURE_PAUSE, number)
+            try:
+                return self._wallets.get(number)
+            except KeyError:
+                await self._make_wallet(number)
 
     async def _live(self, number: int, due: float) -> None:
         """The life of one holder: the script, and what ``stampede_on_failure`` says after a failure."""
@@ -143,7 +207,7 @@ class Run:
         self.started += 1
         self.active += 1
         try:
-            holder = Holder(self._context, number, self._wallets.get(number))
+            holder = Holder(self._context, number, await self._wallet(number))
             holder.due = due
             await self._script_until_it_ends(holder)
         except EndOfRun:
@@ -176,10 +240,10 @@ class Run:
                 LOGGER.exception("holder %s: the script raised", holder.number)
                 self._record_script_error(holder, error)
             holder.rounds = max(holder.rounds, rounds + 1)  # a script that fails early goes round too
-            if self.settings.on_failure == "stop" or not self.another_round(holder.rounds):
+            if self.settings.on_failure == "stop" or not self.another_round(holder.number, holder.rounds):
                 self.stopped += 1
                 return
-            await self.pacer.until(self.clock.now() + FAILURE_PAUSE)
+            await self.pacer.until(self.clock.now() + FAILURE_PAUSE, holder.number)
             try:
                 await self._start_over(holder)
             except AgentLost as error:
@@ -195,7 +259,7 @@ class Run:
                 holder.start_over(await self._wallets.replace(holder.number))
             except StepError as error:
                 LOGGER.warning("holder %s got no fresh wallet: %s", holder.number, error)
-                await self.pacer.until(self.clock.now() + FAILURE_PAUSE)
+                await self.pacer.until(self.clock.now() + FAILURE_PAUSE, holder.number)
             else:
                 holder.attempt += 1
                 return

@@ -156,9 +156,15 @@ class SimulatedWallets:
         """See Wallets."""
         return SimulatedWallet(f"simulated:{self._seed}:{number}", self._scale)
 
+    async def make(self, number: int) -> None:
+        """See Wallets."""
+
     async def replace(self, number: int) -> SimulatedWallet:
         """See Wallets."""
         return self.get(number)
+
+    async def remove(self, number: int) -> None:
+        """See Wallets."""
 
 
 class Assumed(dict[str, Any]):

@@ -48,7 +48,16 @@ IRRELEVANT_SETTINGS = frozenset(
     )
 )
 # What runs of a version did that did not have these settings yet.
-FORMER_BEHAVIOUR = {"stampede_load_model": "closed"}
+FORMER_BEHAVIOUR = {
+    "stampede_arrivals": "constant",
+    "stampede_load_model": "closed",
+    "stampede_observed_think_times": [],
+    "stampede_rate": "1/s",
+    "stampede_share": {},
+    "stampede_stages": [],
+    "stampede_think_time_scale": 1,
+    "stampede_think_times": "uniform",
+}
 
 type Floats = NDArray[np.float64]
 

@@ -1,7 +1,7 @@
-"""The closed load model: a fixed number of holders, each going through the script at its own pace.
+"""The closed load model: a number of holders, each going through the script at its own pace.
 
-After the ramp-up the number of holders is constant; a holder that waits for a slow service asks no more of
-it, as the public does (Schroeder et al., "Open Versus Closed: A Cautionary Tale", NSDI 2006).
+After the ramp-up the number of holders is constant, or it goes up and down by stages. A holder that waits for a slow
+service asks no more of it, as the public does (Schroeder et al., "Open Versus Closed: A Cautionary Tale", NSDI 2006).
 """
 
 from __future__ import annotations
@@ -9,35 +9,48 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Self
 
 from stampede.load_models.interface import EndOfRun, LoadModel, Plan, SettingReader, Stage
-from stampede.load_models.shares import share_out
+from stampede.load_models.profile import Profile, crossings, profile_of, read_profile
+from stampede.load_models.shares import Deal, deals, read_deal, share_out
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.durations import seconds
 
 
+class Stay(NamedTuple):
+    """A holder's, in seconds from the start; without an end it is that of the run."""
+
+    begin: float
+    end: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Closed(LoadModel):
-    """``holders`` from number ``first_holder`` on start evenly over ``ramp_up`` seconds, and run for ``duration``
-    seconds, or ``iterations`` iterations each if that is 0."""
+    """``number`` holders from number ``first_holder`` on start evenly over ``ramp_up`` seconds, and run for
+    ``duration`` seconds, or ``iterations`` iterations each if that is 0. With ``stages`` there are as many as these
+    say, of which this host has its ``deal``."""
 
-    holders: int
+    number: int
     first_holder: int
     ramp_up: float
     duration: float
     iterations: int
+    stages: Profile | None = None
+    deal: Deal = field(default_factory=Deal)
 
     @classmethod
     def read(cls, reader: SettingReader) -> Self:
         """See LoadModel."""
         return cls(
-            holders=reader.integer("holders"),
+            number=reader.integer("holders"),
             first_holder=reader.integer("first_holder"),
             ramp_up=reader.duration("ramp_up"),
             duration=reader.duration("duration"),
             iterations=reader.integer("iterations"),
+            stages=read_profile(reader, "holders", whole=True),
+            deal=read_deal(reader.read("share")),
         )
 
     @classmethod
@@ -51,27 +64,55 @@ class Closed(LoadModel):
             except ValueError:
                 raise ValueError(f"The {name} {value!r} of the settings was ignored: it is not a duration.") from None
 
+        if stages := profile_of(settings.get("stampede_stages", settings.get("stages")) or (), "holders", whole=True):
+            return Plan(stages.highest_after, stages.seconds)
         return Plan(recorded("ramp_up"), recorded("duration"))
 
     @property
     def plan(self) -> Plan:
         """See LoadModel."""
+        if self.stages:
+            return Plan(self.stages.highest_after, self.stages.seconds)
         return Plan(self.ramp_up, self.duration)
 
     @property
     def wallets(self) -> range:
         """See LoadModel."""
-        return range(self.first_holder, self.first_holder + self.holders)
+        return range(self.first_holder, self.first_holder + len(self.stays()))
+
+    def stays(self) -> list[Stay]:
+        """Those of this host's holders, in the order in which they come."""
+        if not self.stages:
+            return [Stay(self.ramp_up * place / self.number, None) for place in range(self.number)]
+        here = set(self.deal.mine(range(int(self.stages.highest))))
+        stays: list[Stay] = []
+        present: dict[int, int] = {}
+        for moment, rank, comes in crossings(self.stages):
+            if rank not in here:
+                continue
+            if comes:
+                present[rank] = len(stays)
+                stays.append(Stay(moment, None))
+            else:
+                place = present.pop(rank)
+                stays[place] = stays[place]._replace(end=moment)
+        return stays
 
     def describe(self) -> str:
         """See LoadModel."""
-        who = f"{self.holders:,} holder" + "s" * (self.holders != 1)
+        if self.stages:
+            most, count = int(self.stages.highest), len(self.stages.pieces)
+            stages = f"{count} stage" + "s" * (count != 1)
+            return f"Closed load model: up to {_holders(most)}, in {stages}, for {self.stages.seconds:g} s."
         start = f"started evenly over {self.ramp_up:g} s" if self.ramp_up else "started at once"
         iterations = f"for {self.iterations} iteration" + "s" * (self.iterations != 1)
-        return f"Closed load model: {who}, {start}, {f'for {self.duration:g} s' if self.duration else iterations}."
+        until = f"for {self.duration:g} s" if self.duration else iterations
+        return f"Closed load model: {_holders(self.number)}, {start}, {until}."
 
     def why_no_phase(self, phase: str) -> str:
         """See LoadModel."""
+        if self.stages:
+            return ""
         if phase == thresholds.RAMP_UP and not self.ramp_up:
             return "there is no such phase, because stampede_ramp_up is 0; remove 'during ramp_up'"
         if phase == thresholds.STEADY and 0 < self.duration <= self.ramp_up:
@@ -88,32 +129,52 @@ class Closed(LoadModel):
 
     def shares(self, weights: Mapping[str, float]) -> dict[str, dict[str, Any]]:
         """See LoadModel."""
+        if self.stages:
+            first, found = self.first_holder, {}
+            for host, deal in deals(weights).items():
+                found[host] = {"stampede_share": deal.settings(), "stampede_first_holder": first}
+                first += len(dataclasses.replace(self, deal=deal).stays())
+            return found
         return {
             host: {"stampede_holders": share.holders, "stampede_first_holder": self.first_holder + share.first}
-            for host, share in share_out(self.holders, weights).items()
+            for host, share in share_out(self.number, weights).items()
         }
 
     def reduced(self, holders: int, rounds: int | None = None, seconds: float | None = None) -> Self:
         """See LoadModel."""
-        smaller = dataclasses.replace(self, holders=min(self.holders, holders))
+        smaller = dataclasses.replace(self, number=min(self.number, holders))
+        if self.stages:
+            smaller = dataclasses.replace(
+                smaller, stages=None, deal=Deal(), duration=self.stages.seconds, ramp_up=0.0
+            )
         if rounds is not None:
             smaller = dataclasses.replace(smaller, iterations=min(self.iterations, rounds))
         if seconds is not None:
-            smaller = dataclasses.replace(smaller, duration=min(self.duration, seconds), ramp_up=0.0)
+            smaller = dataclasses.replace(smaller, duration=min(smaller.duration, seconds), ramp_up=0.0)
         return smaller
 
     def another_round(self, rounds: int) -> bool:
         """See LoadModel."""
-        return bool(self.duration) or rounds < self.iterations
+        return bool(self.duration or self.stages) or rounds < self.iterations
 
     async def run(self, stage: Stage) -> None:
         """See LoadModel."""
+        stays = dict(zip(self.wallets, self.stays(), strict=True))
+        changes = [(stay.begin, True, number) for number, stay in stays.items()]
+        changes += [(stay.end, False, number) for number, stay in stays.items() if stay.end is not None]
         async with asyncio.TaskGroup() as group:
             try:
-                for place, number in enumerate(self.wallets):
-                    due = stage.start + self.ramp_up * place / self.holders
+                for moment, comes, number in sorted(changes):
+                    due = stage.start + moment
                     if due > stage.now():
                         await stage.until(due)
-                    group.create_task(stage.live(number, due))
+                    if comes:
+                        group.create_task(stage.live(number, due))
+                    else:
+                        stage.retire(number)
             except EndOfRun:
                 pass  # over before all have begun
+
+
+def _holders(number: int) -> str:
+    return f"{number:,} holder" + "s" * (number != 1)

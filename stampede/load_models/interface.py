@@ -7,9 +7,9 @@ the file's name. Nothing outside the file knows its settings.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 
 class EndOfRun(BaseException):
@@ -35,6 +35,12 @@ class SettingReader(Protocol):
     def duration(self, name: str) -> float:
         """Seconds."""
 
+    def read(self, name: str) -> Any:
+        """A value in the shape that the argument specs give it."""
+
+    def complain(self, sentence: str) -> None:
+        """Note what is wrong, and what would be right."""
+
 
 class Stage(Protocol):
     """A run on one host, as its load model sees it."""
@@ -49,12 +55,31 @@ class Stage(Protocol):
     async def until(self, due: float) -> None:
         """Wait until the clock shows ``due``. Raises EndOfRun when the run ends before that."""
 
+    async def unless_over[Result](self, work: Coroutine[None, None, Result]) -> Result:
+        """Await ``work``. Raises EndOfRun when the run ends before that."""
+
     def live(self, number: int, due: float) -> Coroutine[None, None, None]:
-        """The life of holder ``number``, from its arrival, which was due at ``due``, to the end of its script."""
+        """The life of holder ``number``, from its arrival, which was due at ``due``, to the end of its script. Its
+        wallet is awaited if it is not made yet."""
+
+    async def make_wallet(self, number: int) -> None:
+        """Make the wallet of a holder that is to come."""
+
+    async def remove_wallet(self, number: int) -> None:
+        """Remove the wallet of a holder that has left, or that will not come."""
+
+    def retire(self, number: int) -> None:
+        """Have a holder leave: it begins no further round, and its script ends where it waits next."""
+
+    def drop(self, due: float) -> None:
+        """Count what was due at ``due`` and is left out, because all holders that there may be are busy."""
 
 
 class LoadModel(ABC):
     """A load model with its settings: a host's share of the run, or the whole run on the control node."""
+
+    think_time_scale: ClassVar[float] = 1.0
+    """What think times are multiplied by, besides ``stampede_think_time_scale``."""
 
     @classmethod
     @abstractmethod
@@ -73,8 +98,18 @@ class LoadModel(ABC):
 
     @property
     @abstractmethod
-    def wallets(self) -> range:
+    def wallets(self) -> Sequence[int]:
         """The numbers of the holders whose wallets are created before the start."""
+
+    @property
+    def holders(self) -> int:
+        """How many holders there are at the same time at most, so that there must be room for their wallets."""
+        return len(self.wallets)
+
+    @property
+    def total(self) -> int:
+        """How many holders there are in all, one after the other."""
+        return len(self.wallets)
 
     @abstractmethod
     def describe(self) -> str:
@@ -95,6 +130,11 @@ class LoadModel(ABC):
     @abstractmethod
     def another_round(self, rounds: int) -> bool:
         """Whether a holder that has completed ``rounds`` rounds of its loop may begin another one."""
+
+    async def turn(self, stage: Stage, number: int) -> float | None:
+        """Wait until a holder may begin its next round; returns when that was due, None for at once. Raises EndOfRun
+        when the run ends before that."""
+        return None
 
     @abstractmethod
     async def run(self, stage: Stage) -> None:

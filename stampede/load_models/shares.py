@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from stampede.schema.errors import BadInput
 
@@ -16,6 +18,54 @@ class Share:
     holders: int
 
 
+def turns(weights: Sequence[float]) -> Iterator[int]:
+    """Whose turn it is, again and again, so that each has its share by weight of any stretch, within one.
+
+    >>> [place for place, _ in zip(turns([2, 1]), range(6))]
+    [0, 1, 0, 0, 1, 0]
+    """
+    whole, had = sum(weights), [0] * len(weights)
+    for number in itertools.count(1):
+        place = max(range(len(weights)), key=lambda each: number * weights[each] / whole - had[each])
+        had[place] += 1
+        yield place
+
+
+@dataclass(frozen=True, slots=True)
+class Deal:
+    """Items are dealt out to hosts in turns; this is the host at ``place``."""
+
+    place: int = 0
+    weights: tuple[float, ...] = (1.0,)
+
+    def mine[Item](self, items: Iterable[Item]) -> Iterator[Item]:
+        """This host's of all items, which all hosts see in the same order."""
+        return (item for item, turn in zip(items, turns(self.weights), strict=False) if turn == self.place)
+
+    def settings(self) -> dict[str, Any]:
+        """As ``read_deal`` reads it."""
+        return {"place": self.place, "weights": list(self.weights)}
+
+
+def deals(weights: Mapping[str, float]) -> dict[str, Deal]:
+    """Each host's. Raises BadInput when a weight is not above 0."""
+    _check(weights)
+    return {host: Deal(place, tuple(weights.values())) for place, host in enumerate(weights)}
+
+
+def read_deal(found: Mapping[str, Any]) -> Deal:
+    """The deal of ``stampede_share``, which run-test.yml sets; without it, everything is this host's."""
+    if not found:
+        return Deal()
+    return Deal(int(found["place"]), tuple(float(weight) for weight in found["weights"]))
+
+
+def _check(weights: Mapping[str, float]) -> None:
+    for host, weight in weights.items():
+        if not 0 < weight < float("inf"):
+            raise BadInput(f"stampede_weight of {host} is {weight:g}; it must be more than 0, or 0 for its cores")
+
+
 def share_out(holders: int, weights: Mapping[str, float]) -> dict[str, Share]:
     """Share ``holders`` out over hosts by their weights, by the largest remainder method.
 
@@ -24,9 +74,7 @@ def share_out(holders: int, weights: Mapping[str, float]) -> dict[str, Share]:
 
     Raises BadInput when a weight is not above 0, or a host would get no holder.
     """
-    for host, weight in weights.items():
-        if not 0 < weight < float("inf"):
-            raise BadInput(f"stampede_weight of {host} is {weight:g}; it must be more than 0, or 0 for its cores")
+    _check(weights)
     whole = sum(weights.values())
     exact = {host: holders * weight / whole for host, weight in weights.items()}
     counts = {host: int(count) for host, count in exact.items()}

@@ -42,9 +42,9 @@ def no_space_for_wallets(settings: Settings) -> list[str]:
     """A sentence when the memory of this machine, which is the load host, has no room for the holders' wallets."""
     if not os.access(TMPFS, os.W_OK):
         return []
-    agents, holders = settings.agents or psutil.cpu_count() or 1, len(settings.load.wallets)
+    agents, holders = settings.agents or psutil.cpu_count() or 1, settings.load.holders
     lacking = lacking_space(settings.wallet_storage, TMPFS, agents, holders)
-    return [f"stampede_holders is {len(settings.load.wallets)}, but {lacking}"] if lacking else []
+    return [f"stampede_holders is {settings.load.holders}, but {lacking}"] if lacking else []
 
 
 def existing_run(run_id: str, folders: Iterable[Path]) -> list[str]:

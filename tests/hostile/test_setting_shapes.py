@@ -23,6 +23,7 @@ from stampede.schema.settings.shapes import (
     Mapped,
     Mappings,
     Number,
+    Numbers,
     Pattern,
     Shape,
     Switch,
@@ -92,6 +93,7 @@ WRONG: dict[type[Shape], tuple[Any, ...]] = {
     ),
     Mapped: (None, "", "one", 5, True, [], ["a"], [{"a": 1}], DATE),
     Mappings: (None, "", "one", 5, True, {}, {"a": 1}, ["a"], [[]], [None], [{}, 1], DATE, [{}] * 5000),
+    Numbers: (None, 5, True, "5", ["a"], [None], [-1], [True], [[1]], [float("nan")], {"a": 1}, DATE, [1] * 200_000),
     TextOrMapped: (None, 5, True, [], ["a"], DATE, *NO_LINES[:-1], "x" * 30_000),
     Url: (
         *(*NO_TEXTS, *NO_LINES, 5, "ledger", "ftp://l.example.org", "https://", "https://[::1", "https://l:99999"),
@@ -119,7 +121,8 @@ def test_a_wrong_shape_has_a_sentence(name: str) -> None:
 def test_no_check_of_a_run_trips_over_a_wrong_shape(variables: dict[str, Any], name: str) -> None:
     optional = (
         *("agent_patches", "load_model", "first_holder", "local", "notes", "self_attested"),
-        "mediator_invitation",
+        *("mediator_invitation", "observed_think_times", "think_time_scale", "think_times"),
+        *("arrivals", "rate", "share", "stages"),
     )
     read = {*variables, *(f"stampede_{each}" for each in optional)}
     for value in wrong_values(name):

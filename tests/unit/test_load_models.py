@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 
 from stampede.load_models import catalog
 from stampede.load_models.closed import Closed
+from stampede.load_models.flat_out import FlatOut
 from stampede.load_models.interface import Plan
+from stampede.load_models.open import Open
+from stampede.load_models.rounds import Rounds
 from stampede.load_models.shares import Share, share_out
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.run_settings import check_variables
@@ -50,11 +53,11 @@ def closed(**changes: float) -> Closed:
 
 class TestCatalog:
     def test_each_file_of_the_folder_is_a_model_by_its_name(self) -> None:
-        assert catalog.load_models() == {"closed": Closed}
+        assert catalog.load_models() == {"closed": Closed, "flat_out": FlatOut, "open": Open, "rounds": Rounds}
 
     def test_an_unknown_one_is_refused_with_the_nearest(self, variables: dict[str, Any]) -> None:
-        right = "stampede_load_model is 'clsoed'; it must be one of closed; did you mean closed?"
-        assert right in check_variables(variables | {"stampede_load_model": "clsoed"})
+        right = "stampede_load_model is 'clsoed'; it must be one of closed, flat_out, open, rounds; did you mean "
+        assert f"{right}closed?" in check_variables(variables | {"stampede_load_model": "clsoed"})
 
     def test_the_plan_of_recorded_settings(self) -> None:
         of_the_control_node = {"stampede_ramp_up": "10s", "stampede_duration": "2m", "stampede_load_model": "closed"}

@@ -78,12 +78,19 @@ class Settings(LoadHostVariables):
         """Build settings from ``stampede_*`` variables. Raises BadInput with all problems found."""
         optional: dict[str, Any] = {
             "stampede_agent_patches": {},
+            "stampede_arrivals": "constant",
             "stampede_first_holder": 0,
             "stampede_load_model": catalog.DEFAULT,
             "stampede_local": True,
             "stampede_notes": {},
             "stampede_self_attested": {},
             "stampede_mediator_invitation": "",
+            "stampede_observed_think_times": (),
+            "stampede_rate": "1/s",
+            "stampede_share": {},
+            "stampede_stages": (),
+            "stampede_think_time_scale": 1,
+            "stampede_think_times": "uniform",
         }
         reader = VariableReader(optional | dict(variables))
         check_secrets(reader)
@@ -104,6 +111,7 @@ class Settings(LoadHostVariables):
         reader.ordered("wait_min", "wait_max")
         reader.ordered("presentations_min", "presentations_max")
         for sentence in (
+            *(settings._no_think_times() if reader.is_right("observed_think_times") else ()),
             *settings._unreachable_agents(),
             *(settings._phones_without_mediator() if not names_mediator(reader) else ()),
             *(settings._wallets_without_ledger() if not reader.problems else ()),
@@ -147,6 +155,14 @@ class Settings(LoadHostVariables):
         """Settings for results and reports, as plain JSON values. They hold no secret: services name
         theirs as ``${secret:NAME}``."""
         return dataclasses.asdict(self)
+
+    def _no_think_times(self) -> list[str]:
+        if self.think_times != "observed" or self.observed_think_times:
+            return []
+        return [
+            "stampede_observed_think_times is empty, but stampede_think_times is observed; it must be a list of the "
+            "think times that were observed, in seconds"
+        ]
 
     def _unreachable_agents(self) -> list[str]:
         if self.has_phones or is_reached_at(self.agent_host, self.agent_bind):

@@ -19,6 +19,7 @@ LONGEST_TEXT = 4096
 LONGEST_INVITATION = 5 * LONGEST_TEXT
 """Characters; no path is longer on Linux."""
 MOST_TEXTS = 1000
+MOST_NUMBERS = 100_000
 LONGEST_DURATION = 366 * 24 * 3600
 """Seconds: a year. What is longer is a slip, and would only be found out by waiting."""
 
@@ -194,6 +195,26 @@ class Texts(Shape):
         if len(value) > MOST_TEXTS:
             raise TooMuch(f"a list of at most {MOST_TEXTS} texts")
         return tuple(one_line(item) for item in value)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers(Shape):
+    """A list of finite numbers of 0 or more, or of their texts."""
+
+    python = "tuple[float, ...]"
+    fallback = ()
+    right = "a list of numbers of 0 or more"
+
+    def read(self, value: Any) -> tuple[float, ...]:
+        """See Shape."""
+        if not isinstance(value, list | tuple):
+            raise TypeError(value)
+        if len(value) > MOST_NUMBERS:
+            raise TooMuch(f"a list of at most {MOST_NUMBERS} numbers")
+        found = tuple(number(item) for item in value)
+        if min(found, default=0.0) < 0:
+            raise ValueError(value)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

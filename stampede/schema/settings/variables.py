@@ -11,6 +11,7 @@ from stampede.schema.settings.shapes import (
     Mapped,
     Mappings,
     Number,
+    Numbers,
     Pattern,
     Shape,
     Switch,
@@ -33,6 +34,7 @@ VARIABLES: dict[str, Shape] = {
     "stampede_agents": WholeNumber(minimum=0, at_most=1000),
     "stampede_allowed_targets": Texts(),
     "stampede_arm_timeout": Duration(above_zero=True),
+    "stampede_arrivals": Choice(choices=("constant", "poisson")),
     "stampede_ca_file": Text(),
     "stampede_clock_set": Switch(),
     "stampede_compare_with": Text(),
@@ -84,6 +86,7 @@ VARIABLES: dict[str, Shape] = {
     "stampede_min_hosts": WholeNumber(minimum=0, at_most=100000),
     "stampede_notes": Mapped(),
     "stampede_ntp_servers": Texts(),
+    "stampede_observed_think_times": Numbers(),
     "stampede_on_failure": Choice(choices=("restart", "continue", "stop")),
     "stampede_open_files": WholeNumber(minimum=1, at_most=1073741816),
     "stampede_postgresql_buffers": Pattern(name="memory_size"),
@@ -93,6 +96,7 @@ VARIABLES: dict[str, Shape] = {
     "stampede_presentations_min": WholeNumber(minimum=0, at_most=10000),
     "stampede_python": Text(may_be_empty=False),
     "stampede_ramp_up": Duration(),
+    "stampede_rate": Text(may_be_empty=False),
     "stampede_reference_address": Text(),
     "stampede_reference_port": WholeNumber(minimum=1, maximum=65535),
     "stampede_reference_services": Switch(),
@@ -107,8 +111,12 @@ VARIABLES: dict[str, Shape] = {
     "stampede_seed": WholeNumber(minimum=0, at_most=9223372036854775807),
     "stampede_self_attested": Mapped(),
     "stampede_services": Mapped(),
+    "stampede_share": Mapped(),
+    "stampede_stages": Mappings(),
     "stampede_start_delay": Duration(),
     "stampede_step_timeout": Duration(above_zero=True),
+    "stampede_think_time_scale": Number(minimum=0, at_most=1000),
+    "stampede_think_times": Choice(choices=("uniform", "constant", "exponential", "lognormal", "observed")),
     "stampede_thresholds": Texts(),
     "stampede_user": Pattern(name="user"),
     "stampede_wait_max": Duration(),
@@ -124,6 +132,7 @@ VARIABLES: dict[str, Shape] = {
 OF_THE_RUN = frozenset(
     {
         "stampede_agent_packages",
+        "stampede_arrivals",
         "stampede_dry_run",
         "stampede_duration",
         "stampede_first_holder",
@@ -134,8 +143,11 @@ OF_THE_RUN = frozenset(
         "stampede_metrics",
         "stampede_min_hosts",
         "stampede_ramp_up",
+        "stampede_rate",
         "stampede_results_dir",
         "stampede_run_id",
+        "stampede_share",
+        "stampede_stages",
         "stampede_thresholds",
         "stampede_work_dir",
     }
@@ -156,6 +168,15 @@ class LoadHostVariables:
     """Shortest think time between two steps."""
     wait_max: float
     """Longest think time between two steps."""
+    think_times: str
+    """How think times are distributed. ``uniform`` has all from the shortest to the longest. ``constant`` and
+    ``exponential`` have the mean of the two. Of those of ``lognormal`` nine in ten are between the two. With
+    ``observed`` they are drawn from ``stampede_observed_think_times``."""
+    observed_think_times: tuple[float, ...]
+    """Think times in seconds that were observed, for ``stampede_think_times`` ``observed``. Those of a file with
+    one in each line are ``{{ lookup('ansible.builtin.file', '/path/to/think-times.txt'``.split() }})."""
+    think_time_scale: float
+    """What think times are multiplied by. With 0 there are none."""
     presentations_min: int
     """Smallest number of presentations in an iteration."""
     presentations_max: int

@@ -1,0 +1,174 @@
+"""The open load model: new holders arrive at a rate, whatever the services' response times; each goes through the
+script and leaves.
+
+That is how the public comes to a service, and what shows how long its queue grows. ``stampede_holders`` is how many
+there may be at a time; an arrival beyond that is dropped and counted, never queued.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Self
+
+from stampede.load_models.interface import EndOfRun, LoadModel, Plan, SettingReader, Stage
+from stampede.load_models.profile import POISSON, Piece, Profile, at_random, evenly, profile_of, read_rates
+from stampede.load_models.shares import Deal, deals, read_deal, share_out
+from stampede.schema.settings import thresholds
+from stampede.schema.settings.durations import seconds
+
+AHEAD = 20.0
+"""Seconds before an arrival at which its wallet is begun. Those of the first arrivals are made before the start."""
+MAKERS = 4
+"""Wallets that are made at the same time."""
+
+
+class Arrival(NamedTuple):
+    """One of this host's."""
+
+    number: int
+    moment: float
+    """Seconds from the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open(LoadModel):
+    """Arrivals as ``profile`` says, in 1/s, of which this host has its ``deal``; ``most`` holders at a time, who make
+    ``iterations`` rounds of a loop."""
+
+    profile: Profile
+    arrivals: str
+    seed: int
+    most: int
+    first_holder: int
+    iterations: int
+    deal: Deal = field(default_factory=Deal)
+
+    @classmethod
+    def read(cls, reader: SettingReader) -> Self:
+        """See LoadModel."""
+        return cls(
+            profile=read_rates(reader, over=reader.duration("ramp_up")),
+            arrivals=reader.read("arrivals"),
+            seed=reader.integer("seed"),
+            most=reader.integer("holders"),
+            first_holder=reader.integer("first_holder"),
+            iterations=reader.integer("iterations"),
+            deal=read_deal(reader.read("share")),
+        )
+
+    @classmethod
+    def recorded_plan(cls, settings: Mapping[str, Any]) -> Plan:
+        """See LoadModel."""
+        if profile := profile_of(settings.get("stampede_stages") or (), "rate"):
+            return Plan(profile.highest_after, profile.seconds)
+        return Plan(seconds(settings.get("stampede_ramp_up", 0)), seconds(settings.get("stampede_duration", 0)))
+
+    @property
+    def plan(self) -> Plan:
+        """See LoadModel."""
+        return Plan(self.profile.highest_after, self.profile.seconds)
+
+    @property
+    def wallets(self) -> list[int]:
+        """See LoadModel."""
+        first = itertools.takewhile(lambda arrival: arrival.moment < AHEAD, self.schedule())
+        return [arrival.number for arrival in itertools.islice(first, self.most)]
+
+    @property
+    def holders(self) -> int:
+        """See LoadModel."""
+        return self.most
+
+    @property
+    def total(self) -> int:
+        """See LoadModel."""
+        return sum(1 for _ in self.schedule())
+
+    def schedule(self) -> Iterator[Arrival]:
+        """This host's arrivals, in their order. Their numbers are the run's: no other host has them."""
+        amounts = at_random(self.seed) if self.arrivals == POISSON else evenly()
+        moments = enumerate(self.profile.moments(amounts), self.first_holder)
+        return (Arrival(number, moment) for number, moment in self.deal.mine(moments))
+
+    def describe(self) -> str:
+        """See LoadModel."""
+        how = "at random intervals (Poisson)" if self.arrivals == POISSON else "evenly"
+        return (
+            f"Open load model: {self.total:,} arrivals, up to {self.profile.highest:g}/s, {how}, in "
+            f"{self.profile.seconds:g} s; at most {self.most:,} holders at a time."
+        )
+
+    def why_no_phase(self, phase: str) -> str:
+        """See LoadModel."""
+        if phase == thresholds.RAMP_UP and not self.profile.highest_after:
+            return "there is no such phase, because the highest rate is there from the start; remove 'during ramp_up'"
+        return ""
+
+    def shares(self, weights: Mapping[str, float]) -> dict[str, dict[str, Any]]:
+        """See LoadModel."""
+        most = share_out(self.most, weights)
+        return {
+            host: {"stampede_share": deal.settings(), "stampede_holders": most[host].holders}
+            for host, deal in deals(weights).items()
+        }
+
+    def reduced(self, holders: int, rounds: int | None = None, seconds: float | None = None) -> Self:
+        """See LoadModel. So many arrive within a second, and go through the script."""
+        smaller = dataclasses.replace(self, most=min(self.most, holders), arrivals="constant", deal=Deal())
+        if rounds is not None:
+            smaller = dataclasses.replace(smaller, iterations=min(self.iterations, rounds))
+        long = self.profile.seconds if seconds is None else min(self.profile.seconds, seconds)
+        come, stay = Piece(min(1.0, long), smaller.most, smaller.most), Piece(long, 0.0, 0.0)
+        return dataclasses.replace(smaller, profile=Profile((come, stay)))
+
+    def another_round(self, rounds: int) -> bool:
+        """See LoadModel."""
+        return rounds < self.iterations
+
+    async def run(self, stage: Stage) -> None:
+        """See LoadModel."""
+        ready = set(self.wallets)
+        present = 0
+
+        async def visit(arrival: Arrival, due: float) -> None:
+            nonlocal present
+            try:
+                await stage.live(arrival.number, due)
+            finally:
+                present -= 1
+                await stage.remove_wallet(arrival.number)
+
+        async with asyncio.TaskGroup() as group:
+            making = asyncio.create_task(self._make_wallets(stage, ready))
+            try:
+                for arrival in self.schedule():
+                    due = stage.start + arrival.moment
+                    if due > stage.now():
+                        await stage.until(due)
+                    if present >= self.most:
+                        stage.drop(due)
+                        group.create_task(stage.remove_wallet(arrival.number))
+                        continue
+                    present += 1
+                    group.create_task(visit(arrival, due))
+            except EndOfRun:
+                pass  # over before all have come
+            finally:
+                making.cancel()
+
+    async def _make_wallets(self, stage: Stage, made: set[int]) -> None:
+        """Those of later arrivals, each before it is needed."""
+        rest = (arrival for arrival in self.schedule() if arrival.number not in made)
+
+        async def make() -> None:
+            for arrival in rest:
+                begin = stage.start + arrival.moment - AHEAD
+                if begin > stage.now():
+                    await stage.until(begin)
+                await stage.make_wallet(arrival.number)
+
+        await asyncio.gather(*(make() for _ in range(MAKERS)), return_exceptions=True)

@@ -1,0 +1,230 @@
+"""How a level develops over the time of a run: so many holders, or so many arrivals a second.
+
+A level is piecewise linear. Two questions are asked of it: how much has come together at a moment (the integral of a
+rate is a number of arrivals), and at which moment it has come to so much.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from stampede.load_models.interface import SettingReader
+from stampede.schema.settings.durations import number, seconds
+
+VARIABLE = "stampede_stages"
+RIGHT = "{%s: 5, over: 2m} to get there evenly, or {%s: 5, for: 10m} to be there at once and stay"
+POISSON = "poisson"
+"""``stampede_arrivals``, where it is not ``constant``."""
+UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+"""Seconds of the units that a rate can have: ``5/s``, ``300/min``, ``1000/h``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of time in which the level goes from ``begin`` to ``end`` evenly."""
+
+    seconds: float
+    begin: float
+    end: float
+
+    @property
+    def amount(self) -> float:
+        """What comes together in it."""
+        return self.seconds * (self.begin + self.end) / 2
+
+    def moment_of(self, amount: float) -> float:
+        """Seconds from its beginning until so much, at most ``amount``, has come together."""
+        slope = (self.end - self.begin) / self.seconds
+        root = math.sqrt(max(0.0, self.begin**2 + 2 * slope * amount))
+        return 2 * amount / (self.begin + root) if amount else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Pieces one after the other, from a level of 0."""
+
+    pieces: tuple[Piece, ...]
+
+    @classmethod
+    def rising(cls, level: float, over: float, until: float) -> Self:
+        """From 0 to a level ``over`` so many seconds, and on that level ``until`` so many from the start."""
+        over = min(over, until)
+        pieces = Piece(over, 0.0, level), Piece(until - over, level, level)
+        return cls(tuple(piece for piece in pieces if piece.seconds))
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return sum(piece.seconds for piece in self.pieces)
+
+    @property
+    def amount(self) -> float:
+        """What comes together in all."""
+        return math.fsum(piece.amount for piece in self.pieces)
+
+    @property
+    def highest(self) -> float:
+        """The highest level."""
+        return max((max(piece.begin, piece.end) for piece in self.pieces), default=0.0)
+
+    @property
+    def highest_after(self) -> float:
+        """Seconds until the highest level is reached for the first time."""
+        passed = 0.0
+        for piece in self.pieces:
+            if piece.begin == self.highest:
+                break
+            passed += piece.seconds
+            if piece.end == self.highest:
+                break
+        return passed
+
+    def moments(self, amounts: Iterable[float]) -> Iterator[float]:
+        """When so much has come together, for each of a series of amounts that does not fall: seconds from the start.
+        Ends with the profile, before what comes together at its very end: 5/s for 10 s are 50, the first at once."""
+        passed = collected = 0.0
+        pieces = iter(self.pieces)
+        piece = next(pieces, None)
+        for amount in amounts:
+            while piece is not None and amount >= collected + piece.amount:
+                passed, collected = passed + piece.seconds, collected + piece.amount
+                piece = next(pieces, None)
+            if piece is None:
+                return
+            yield passed + piece.moment_of(amount - collected)
+
+
+def read_profile(reader: SettingReader, key: str, *, whole: bool = False) -> Profile | None:
+    """The profile of ``stampede_stages``, of which each has a level under ``key``; None when there are no stages.
+    ``whole``: levels are whole numbers. What is wrong is left with the reader."""
+    try:
+        return profile_of(reader.read("stages"), key, whole=whole)
+    except ValueError as error:
+        reader.complain(str(error))
+        return None
+
+
+def read_rates(reader: SettingReader, *, begin: float = 0.0, over: float) -> Profile:
+    """The profile of ``stampede_stages`` with rates, in 1/s. Without stages it is ``stampede_rate``, reached evenly
+    ``over`` so many seconds and kept until ``stampede_duration``, which counts from ``begin`` seconds before. What is
+    wrong is left with the reader."""
+    if profile := read_profile(reader, "rate"):
+        return profile
+    written, duration = reader.read("rate"), reader.duration("duration")
+    try:
+        found = rate(written)
+    except ValueError:
+        found = 0.0
+    if not found:
+        reader.complain(
+            f"stampede_rate is {written!r}; it must be a rate of more than 0, such as 5/s, 300/min or 1000/h"
+        )
+    if duration <= begin:
+        than = f"no longer than stampede_ramp_up, {begin:g} s" if duration else "0, but a rate has no end of its own"
+        reader.complain(
+            f"stampede_duration is {than}; it must be longer, or stampede_stages must say how long each lasts"
+        )
+    return Profile.rising(found or 1.0, over, max(duration - begin, 1.0))
+
+
+def profile_of(stages: Sequence[Mapping[str, Any]], key: str, *, whole: bool = False) -> Profile | None:
+    """See ``read_profile``. Raises ValueError with a sentence about the first stage that is wrong."""
+    pieces: list[Piece] = []
+    level = 0.0
+    for place, stage in enumerate(stages):
+        try:
+            to, time, is_even = _read_stage(stage, key, whole=whole)
+        except ValueError as error:
+            raise ValueError(
+                f"{VARIABLE}[{place}] {error}; each stage must be such as {RIGHT % (key, key)}"
+            ) from None
+        pieces.append(Piece(time, level if is_even else to, to))
+        level = to
+    profile = Profile(tuple(pieces))
+    if pieces and not profile.highest:
+        raise ValueError(f"{VARIABLE} goes nowhere: {key} is 0 in all of them; one must have more")
+    return profile if pieces else None
+
+
+def _read_stage(stage: Mapping[str, Any], key: str, *, whole: bool) -> tuple[float, float, bool]:
+    """Level, seconds, and whether it is reached evenly over these. Raises ValueError with what is wrong."""
+    if unknown := sorted(map(str, stage.keys() - {key, "over", "for"})):
+        raise ValueError(f"has {unknown[0]!r}")
+    if key not in stage:
+        raise ValueError(f"has no {key!r}")
+    if ("over" in stage) == ("for" in stage):
+        raise ValueError("has both 'over' and 'for'" if "over" in stage else "has neither 'over' nor 'for'")
+    is_even = "over" in stage
+    time_key = "over" if is_even else "for"
+    try:
+        time = seconds(stage[time_key])
+    except ValueError:
+        time = 0.0
+    if not time:
+        raise ValueError(f"has {time_key}: {stage[time_key]!r}, which is no duration of more than 0")
+    try:
+        level = float(int(stage[key])) if whole and not isinstance(stage[key], float) else rate(stage[key])
+        if whole and not level.is_integer():
+            raise ValueError
+    except (ValueError, TypeError):
+        raise ValueError(f"has {key}: {stage[key]!r}, which is no {'whole number' if whole else 'rate'}") from None
+    if level < 0:
+        raise ValueError(f"has {key}: {stage[key]!r}, which is less than 0")
+    return level, time, is_even
+
+
+def rate(value: object) -> float:
+    """Read a rate, in 1/s: a number, or text such as ``5/s``, ``300/min`` or ``1000/h``.
+
+    >>> rate("300/min"), rate(2)
+    (5.0, 2.0)
+
+    Raises ValueError for anything else, negative rates included.
+    """
+    text, slash, unit = value.partition("/") if isinstance(value, str) else (value, "", "")
+    if slash and unit.strip() not in UNITS:
+        raise ValueError(value)
+    found = number(text.strip() if isinstance(text, str) else text) / (UNITS[unit.strip()] if slash else 1.0)
+    if found < 0:
+        raise ValueError(value)
+    return found
+
+
+def crossings(profile: Profile) -> Iterator[tuple[float, int, bool]]:
+    """When a level of holders lets one more in, or one go: seconds, the holder's rank from 0, and whether it comes.
+
+    A holder of rank k is there while the level is more than k, so that who came last goes first.
+    """
+    passed = level = 0.0
+    for piece in profile.pieces:
+        for rank in _between(level, piece.begin):
+            yield passed, rank, piece.begin > level
+        ranks = _between(piece.begin, piece.end)
+        for rank in ranks:
+            share = (rank - piece.begin) / (piece.end - piece.begin)
+            yield passed + piece.seconds * share, rank, piece.end > piece.begin
+        passed, level = passed + piece.seconds, piece.end
+
+
+def _between(before: float, after: float) -> Iterable[int]:
+    """The ranks whose holders come, or go, when a level changes; those that go in the order in which they go."""
+    low, high = math.ceil(min(before, after)), math.ceil(max(before, after))
+    return range(low, high) if after > before else range(high - 1, low - 1, -1)
+
+
+def evenly() -> Iterator[float]:
+    """Amounts 0, 1, 2 ...: what comes one after the other, evenly."""
+    return itertools.count(0.0, 1.0)
+
+
+def at_random(seed: int) -> Iterator[float]:
+    """Amounts of a Poisson process of rate 1: what comes independently of each other."""
+    chance, amount = random.Random(f"{seed}:arrivals"), 0.0
+    while True:
+        amount += chance.expovariate(1.0)
+        yield amount

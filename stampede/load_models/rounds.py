@@ -1,0 +1,159 @@
+"""A rate of rounds: holders begin rounds of their loop at a rate, whatever the services' response times.
+
+All holders connect first, during the ramp-up. From then on each round is begun by the holder that has waited longest;
+one for which no holder is free is dropped and counted, never queued.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from stampede.load_models.interface import EndOfRun, LoadModel, Plan, SettingReader, Stage
+from stampede.load_models.profile import (
+    POISSON,
+    Piece,
+    Profile,
+    at_random,
+    evenly,
+    profile_of,
+    read_rates,
+)
+from stampede.load_models.shares import Deal, deals, read_deal, share_out
+from stampede.schema.settings import thresholds
+from stampede.schema.settings.durations import seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds(LoadModel):
+    """``number`` holders from number ``first_holder`` on start evenly over ``ramp_up`` seconds; then they begin
+    rounds as ``profile`` says, in 1/s, of which this host has its ``deal``."""
+
+    number: int
+    first_holder: int
+    ramp_up: float
+    profile: Profile
+    arrivals: str
+    seed: int
+    deal: Deal = field(default_factory=Deal)
+    _free: deque[asyncio.Future[float]] = field(default_factory=deque, init=False, compare=False, repr=False)
+    """Holders that wait for a round, the first being who has waited longest."""
+
+    @classmethod
+    def read(cls, reader: SettingReader) -> Self:
+        """See LoadModel."""
+        ramp_up = reader.duration("ramp_up")
+        return cls(
+            number=reader.integer("holders"),
+            first_holder=reader.integer("first_holder"),
+            ramp_up=ramp_up,
+            profile=read_rates(reader, begin=ramp_up, over=0.0),
+            arrivals=reader.read("arrivals"),
+            seed=reader.integer("seed"),
+            deal=read_deal(reader.read("share")),
+        )
+
+    @classmethod
+    def recorded_plan(cls, settings: Mapping[str, Any]) -> Plan:
+        """See LoadModel."""
+        ramp_up = seconds(settings.get("stampede_ramp_up", 0))
+        if profile := profile_of(settings.get("stampede_stages") or (), "rate"):
+            return Plan(ramp_up, ramp_up + profile.seconds)
+        return Plan(ramp_up, seconds(settings.get("stampede_duration", 0)))
+
+    @property
+    def plan(self) -> Plan:
+        """See LoadModel."""
+        return Plan(self.ramp_up, self.ramp_up + self.profile.seconds)
+
+    @property
+    def wallets(self) -> range:
+        """See LoadModel."""
+        return range(self.first_holder, self.first_holder + self.number)
+
+    def describe(self) -> str:
+        """See LoadModel."""
+        how = "at random intervals (Poisson)" if self.arrivals == POISSON else "evenly"
+        count = sum(1 for _ in self.moments())
+        return (
+            f"Rate of rounds: {count:,} rounds, up to {self.profile.highest:g}/s, {how}, in "
+            f"{self.profile.seconds:g} s, by {self.number:,} holders, who start over {self.ramp_up:g} s before."
+        )
+
+    def why_no_phase(self, phase: str) -> str:
+        """See LoadModel."""
+        if phase == thresholds.RAMP_UP and not self.ramp_up:
+            return "there is no such phase, because stampede_ramp_up is 0; remove 'during ramp_up'"
+        return ""
+
+    def shares(self, weights: Mapping[str, float]) -> dict[str, dict[str, Any]]:
+        """See LoadModel."""
+        shares = share_out(self.number, weights)
+        return {
+            host: {
+                "stampede_share": deal.settings(),
+                "stampede_holders": shares[host].holders,
+                "stampede_first_holder": self.first_holder + shares[host].first,
+            }
+            for host, deal in deals(weights).items()
+        }
+
+    def reduced(self, holders: int, rounds: int | None = None, seconds: float | None = None) -> Self:
+        """See LoadModel."""
+        number = min(self.number, holders)
+        long = self.profile.seconds if seconds is None else min(self.profile.seconds, seconds)
+        made = number * (rounds or 1)
+        pieces = Piece(long, made / long, made / long)
+        return dataclasses.replace(
+            self, number=number, profile=Profile((pieces,)), arrivals="constant", ramp_up=0.0, deal=Deal()
+        )
+
+    def moments(self) -> Iterator[float]:
+        """When this host's rounds begin: seconds from the end of the ramp-up."""
+        return self.deal.mine(self.profile.moments(at_random(self.seed) if self.arrivals == POISSON else evenly()))
+
+    def another_round(self, rounds: int) -> bool:
+        """See LoadModel."""
+        return True
+
+    async def turn(self, stage: Stage, number: int) -> float:
+        """See LoadModel."""
+        waiting: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._free.append(waiting)
+
+        async def until_called() -> float:
+            return await waiting
+
+        try:
+            return await stage.unless_over(until_called())
+        finally:
+            waiting.cancel()
+
+    async def run(self, stage: Stage) -> None:
+        """See LoadModel."""
+        async with asyncio.TaskGroup() as group:
+            try:
+                for place, number in enumerate(self.wallets):
+                    due = stage.start + self.ramp_up * place / self.number
+                    if due > stage.now():
+                        await stage.until(due)
+                    group.create_task(stage.live(number, due))
+                for moment in self.moments():
+                    due = stage.start + self.ramp_up + moment
+                    if due > stage.now():
+                        await stage.until(due)
+                    self._begin_round(stage, due)
+            except EndOfRun:
+                pass
+
+    def _begin_round(self, stage: Stage, due: float) -> None:
+        while self._free:
+            waiting = self._free.popleft()
+            if not waiting.done():
+                waiting.set_result(due)
+                return
+        stage.drop(due)

@@ -1,0 +1,299 @@
+"""Loads that go up and down, arrivals and rounds at a rate: sums over hosts are exact, and nothing waits silently."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.holder.holder import Holder
+from controller.run.run import Run
+from stampede.load_models.closed import Closed
+from stampede.load_models.profile import Piece, Profile, at_random, crossings, evenly, rate
+from stampede.load_models.shares import Deal, deals, turns
+from stampede.schema.settings.run_settings import Settings, check_variables
+
+levels = st.floats(min_value=0, max_value=50) | st.integers(min_value=0, max_value=50).map(float)
+pieces = st.builds(Piece, st.floats(min_value=0.5, max_value=100), levels, levels)
+profiles = st.lists(pieces, min_size=1, max_size=6).map(lambda found: Profile(tuple(found)))
+weights = st.lists(st.floats(min_value=0.5, max_value=64), min_size=1, max_size=8)
+
+
+class TestProfile:
+    """A level over time."""
+
+    @given(profiles)
+    def test_as_many_come_as_come_together(self, profile: Profile) -> None:
+        moments = list(profile.moments(evenly()))
+        assert abs(len(moments) - profile.amount) <= 1
+        assert moments == sorted(moments)
+        assert all(0 <= moment <= profile.seconds * (1 + 1e-9) for moment in moments)
+
+    @given(profiles, st.floats(min_value=0.01, max_value=0.99))
+    def test_until_each_moment_so_much_has_come_together(self, profile: Profile, part: float) -> None:
+        amount = part * profile.amount
+        for moment in profile.moments([amount]):
+            assert collected(profile, moment) == pytest.approx(amount, rel=1e-6, abs=1e-6)
+
+    def test_a_rate_for_a_time(self) -> None:
+        moments = list(Profile((Piece(10, 5, 5),)).moments(evenly()))
+        assert moments == pytest.approx([number / 5 for number in range(50)])
+
+    def test_a_spike(self) -> None:
+        spike = Profile((Piece(10, 1, 1), Piece(1, 20, 20), Piece(10, 1, 1)))
+        per_second = Counter(int(moment) for moment in spike.moments(evenly()))
+        assert (per_second[9], per_second[10], per_second[11]) == (1, 20, 1)
+
+    def test_random_arrivals_are_a_poisson_process(self) -> None:
+        moments = list(Profile((Piece(1000, 20, 20),)).moments(at_random(42)))
+        intervals = [after - before for before, after in itertools.pairwise(moments)]
+        assert len(moments) == pytest.approx(20_000, abs=4 * math.sqrt(20_000))
+        assert statistics.mean(intervals) == pytest.approx(0.05, rel=0.03)
+        assert statistics.stdev(intervals) == pytest.approx(0.05, rel=0.03)
+        assert sum(each > 0.1 for each in intervals) / len(intervals) == pytest.approx(math.exp(-2), abs=0.01)
+
+    @given(st.lists(pieces, min_size=1, max_size=6))
+    def test_who_comes_goes_and_the_level_is_kept(self, found: list[Piece]) -> None:
+        present: set[int] = set()
+        profile = Profile(tuple(found))
+        changes = list(crossings(profile))
+        assert [moment for moment, *_ in changes] == sorted(moment for moment, *_ in changes)
+        for _, rank, comes in changes:
+            assert (rank in present) is not comes
+            present ^= {rank}
+            assert present == set(range(len(present))), "who came last goes first"
+        assert len(present) == math.ceil(found[-1].end)
+
+    @pytest.mark.parametrize(
+        ("text", "per_second"), [("5/s", 5), ("300/min", 5), ("3600/h", 1), (2, 2), ("0.5", 0.5), (" 2 / s ", 2)]
+    )
+    def test_rates(self, text: object, per_second: float) -> None:
+        assert rate(text) == per_second
+
+    @pytest.mark.parametrize("text", ["", "/s", "5/", "5/d", "-1", None, True, [], "nan", "5 per s"])
+    def test_what_is_no_rate(self, text: object) -> None:
+        with pytest.raises(ValueError):
+            rate(text)
+
+
+def collected(profile: Profile, moment: float) -> float:
+    """What has come together until a moment."""
+    amount = 0.0
+    for piece in profile.pieces:
+        if moment <= piece.seconds:
+            level = piece.begin + (piece.end - piece.begin) * moment / piece.seconds
+            return amount + moment * (piece.begin + level) / 2
+        amount, moment = amount + piece.amount, moment - piece.seconds
+    return amount
+
+
+class TestTurns:
+    """Items dealt out to hosts."""
+
+    @given(weights, st.integers(min_value=1, max_value=500))
+    def test_each_has_its_share_of_any_beginning(self, found: list[float], count: int) -> None:
+        had = Counter(itertools.islice(turns(found), count))
+        assert had.total() == count
+        for place, weight in enumerate(found):
+            assert abs(had[place] - count * weight / sum(found)) < len(found)
+
+    @given(weights)
+    def test_every_item_is_one_hosts(self, found: list[float]) -> None:
+        dealt = deals({str(place): weight for place, weight in enumerate(found)}).values()
+        assert sorted(item for deal in dealt for item in deal.mine(range(200))) == list(range(200))
+
+
+def load(variables: Mapping[str, Any], **changes: Any) -> Any:
+    return Settings.from_variables(variables | {f"stampede_{name}": value for name, value in changes.items()}).load
+
+
+def on_hosts(variables: Mapping[str, Any], whole: Any, **changes: Any) -> list[Any]:
+    """The same load on three hosts."""
+    of_hosts = whole.shares({"a": 4, "b": 2, "c": 1}).values()
+    return [load({**variables, **of_host}, **changes) for of_host in of_hosts]
+
+
+UP_AND_DOWN = [{"holders": 30, "over": "30s"}, {"holders": 30, "for": "1m"}, {"holders": 0, "over": "10s"}]
+
+
+class TestStages:
+    """The closed model with stages."""
+
+    def test_the_hosts_have_together_what_the_stages_say(self, variables: dict[str, Any]) -> None:
+        whole = load(variables, stages=UP_AND_DOWN)
+        hosts = on_hosts(variables, whole, stages=UP_AND_DOWN)
+        assert sorted(stay for host in hosts for stay in host.stays()) == sorted(whole.stays())
+        assert sorted(number for host in hosts for number in host.wallets) == list(whole.wallets)
+        assert [len(host.wallets) for host in hosts] == [17, 9, 4]
+
+    def test_holders_come_and_go(self, variables: dict[str, Any], play: Callable[..., Run]) -> None:
+        active = []
+
+        async def script(holder: Holder) -> None:
+            async for _ in holder.until_end_of_run():
+                active.append(holder.context.clock.now())
+                await holder.wait(1)
+
+        run = play(script, stages=UP_AND_DOWN)
+        beginnings = Counter(map(round, active))
+        assert beginnings[45] == beginnings[80] == 30
+        assert beginnings[95] == pytest.approx(15, abs=1) and not beginnings[101]
+        assert (run.started, run.finished, run.active) == (30, 30, 0)
+
+    def test_a_step_in_flight_is_completed_before_a_holder_leaves(self, play: Callable[..., Run]) -> None:
+        ended = []
+
+        async def script(holder: Holder) -> None:
+            async for _ in holder.until_end_of_run():
+                async with holder.step("long"):
+                    await holder.context.pacer.until(holder.context.clock.now() + 7)
+                ended.append(holder.context.clock.now())
+
+        run = play(script, stages=[{"holders": 1, "for": "10s"}, {"holders": 0, "for": "30s"}])
+        assert ended == [7, 14] and run.finished == 1
+
+    @pytest.mark.parametrize(
+        ("stages", "said"),
+        [
+            ([{"holders": 5}], "stampede_stages[0] has neither 'over' nor 'for'"),
+            ([{"holders": 5, "over": 1, "for": 1}], "stampede_stages[0] has both 'over' and 'for'"),
+            ([{"over": "1m"}], "stampede_stages[0] has no 'holders'"),
+            ([{"rate": 5, "for": "1m"}], "stampede_stages[0] has 'rate'"),
+            ([{"holders": 5, "for": 0}], "stampede_stages[0] has for: 0, which is no duration of more than 0"),
+            ([{"holders": 1.5, "for": 1}], "stampede_stages[0] has holders: 1.5, which is no whole number"),
+            ([{"holders": 2, "for": 1}, {"holders": -1, "for": 1}], "stampede_stages[1] has holders: -1, which"),
+            ([{"holders": 0, "for": "1m"}], "stampede_stages goes nowhere: holders is 0 in all of them"),
+        ],
+    )
+    def test_what_is_wrong_has_one_sentence(self, variables: dict[str, Any], stages: Any, said: str) -> None:
+        (sentence,) = check_variables(variables | {"stampede_stages": stages})
+        assert sentence.startswith(said)
+
+
+VISITS = {"load_model": "open", "rate": "2/s", "duration": "100s", "ramp_up": 0, "iterations": 1, "drain": 0}
+
+
+async def visit(holder: Holder) -> None:
+    """A script that takes ten seconds."""
+    await holder.wait(9)
+    await holder.wait(1)
+
+
+class TestOpen:
+    """Arrivals at a rate."""
+
+    @pytest.mark.parametrize("arrivals", ["constant", "poisson"])
+    def test_each_arrival_is_one_hosts(self, variables: dict[str, Any], arrivals: str) -> None:
+        changes = VISITS | {"arrivals": arrivals, "rate": "50/s", "holders": 700}
+        whole = load(variables, **changes)
+        del changes["holders"]
+        hosts = on_hosts(variables, whole, **changes)
+        assert sorted(itertools.chain.from_iterable(host.schedule() for host in hosts)) == list(whole.schedule())
+        assert sum(host.holders for host in hosts) == 700
+        assert sum(host.total for host in hosts) == whole.total
+
+    def test_each_goes_through_the_script_and_leaves(self, play: Callable[..., Run]) -> None:
+        wallets = Removed()
+        run = play(visit, wallets=wallets, **VISITS, holders=25)
+        assert (run.started, run.dropped) == (200, 0)
+        assert wallets.removed == set(range(200))
+
+    def test_what_finds_no_room_is_dropped_and_counted(self, play: Callable[..., Run]) -> None:
+        run = play(visit, **VISITS, holders=10)
+        assert run.started + run.dropped == 200
+        assert run.started == 100, "10 at a time, for 10 s each, in 100 s"
+
+    def test_it_describes_itself(self, variables: dict[str, Any]) -> None:
+        assert load(variables, **VISITS).describe() == (
+            "Open load model: 200 arrivals, up to 2/s, evenly, in 100 s; at most 4 holders at a time."
+        )
+
+    def test_wallets_of_the_first_are_made_before_the_start(self, variables: dict[str, Any]) -> None:
+        found = load(variables, **VISITS, holders=100)
+        assert found.wallets == list(range(40))
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"rate": "0/s"}, "stampede_rate is '0/s'; it must be a rate of more than 0"),
+            ({"rate": "many"}, "stampede_rate is 'many'; it must be a rate of more than 0"),
+            ({"duration": 0}, "stampede_duration is 0, but a rate has no end of its own"),
+        ],
+    )
+    def test_what_is_wrong_has_one_sentence(self, variables: dict[str, Any], changes: Any, said: str) -> None:
+        wrong = {f"stampede_{name}": value for name, value in (VISITS | changes).items()}
+        (sentence,) = check_variables(variables | wrong)
+        assert sentence.startswith(said)
+
+
+class Removed:
+    """Wallets that are counted."""
+
+    def __init__(self) -> None:
+        from controller.run.simulated import SimulatedWallets
+
+        self._made = SimulatedWallets(1)
+        self.removed: set[int] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._made, name)
+
+    async def remove(self, number: int) -> None:
+        assert number not in self.removed
+        self.removed.add(number)
+
+
+ROUNDS = {"load_model": "rounds", "rate": "2/s", "duration": "110s", "ramp_up": 10, "drain": 0}
+
+
+class TestRounds:
+    """Rounds at a rate."""
+
+    def test_rounds_begin_when_they_are_due(self, play: Callable[..., Run]) -> None:
+        begun = []
+
+        async def script(holder: Holder) -> None:
+            async for _ in holder.until_end_of_run():
+                begun.append((holder.context.clock.now(), holder.due))
+                await holder.wait(5)
+
+        run = play(script, **ROUNDS, holders=20)
+        assert [moment for moment, _ in begun] == pytest.approx([10 + number / 2 for number in range(200)])
+        assert all(due == moment for moment, due in begun) and run.dropped == 0
+
+    def test_a_round_for_which_nobody_is_free_is_dropped(self, play: Callable[..., Run]) -> None:
+        begun = []
+
+        async def script(holder: Holder) -> None:
+            async for _ in holder.until_end_of_run():
+                begun.append(holder.number)
+                await holder.wait(4.9)
+
+        run = play(script, **ROUNDS, holders=5)
+        assert len(begun) + run.dropped == 200 and len(begun) == 100
+        assert Counter(begun) == Counter(dict.fromkeys(range(5), 20)), "who has waited longest is next"
+
+
+def test_flat_out_has_no_think_times(play: Callable[..., Run]) -> None:
+    waits = []
+
+    async def script(holder: Holder) -> None:
+        before = holder.context.clock.now()
+        await holder.wait(10, 60)
+        waits.append(holder.context.clock.now() - before)
+
+    play(script, load_model="flat_out")
+    assert waits == [0, 0, 0, 0]
+
+
+def test_a_closed_load_without_stages_is_as_before(variables: dict[str, Any]) -> None:
+    found = load(variables)
+    assert isinstance(found, Closed) and [stay.begin for stay in found.stays()] == [0, 0.5, 1, 1.5]
+    assert Deal().settings() == {"place": 0, "weights": [1.0]}
