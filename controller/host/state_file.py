@@ -105,6 +105,7 @@ class StateFile:
             finished=run.finished if run else 0,
             stopped=run.stopped if run else 0,
             started=run.started if run else 0,
+            dropped=run.dropped if run else 0,
         )
 
     def _steps(self) -> StepState:

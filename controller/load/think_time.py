@@ -49,8 +49,8 @@ class ThinkTimes:
     def _lognormal(self, chance: random.Random, least: float, most: float) -> float:
         if not 0 < least < most:
             raise BadInput(
-                f"stampede_think_times is lognormal, but the script has think times from {least:g} to {most:g} s; they "
-                "must begin at more than 0, for nine in ten are between the two"
+                f"stampede_think_times is lognormal, but the script has think times from {least:g} to {most:g} s; "
+                "they must begin at more than 0, for nine in ten are between the two"
             )
         low, high = math.log(least), math.log(most)
         return chance.lognormvariate((low + high) / 2, (high - low) / 2 / _QUANTILE)

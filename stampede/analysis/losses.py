@@ -97,8 +97,10 @@ class _Host:
 
     def _holders(self) -> Iterator[Loss]:
         holders = self._state.holders if self._state else None
-        if holders and holders.started is not None and holders.started < holders.total:
-            number = holders.total - holders.started
+        if not holders or holders.started is None:
+            return
+        number = holders.total - holders.started - holders.dropped
+        if number > 0:
             text = (
                 f"{number:,} of the {holders.total:,} holders of host {self._name} never started: the run was over "
                 "before it was their turn."

@@ -108,7 +108,7 @@ class LoadModel(ABC):
 
     @property
     def total(self) -> int:
-        """How many holders there are in all, one after the other."""
+        """How many holders there are in all, at the same time or one after the other, those that are dropped too."""
         return len(self.wallets)
 
     @abstractmethod

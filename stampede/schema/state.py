@@ -41,6 +41,8 @@ class HolderState:
     """Given up after a failure."""
     started: int | None = None
     """That have begun; None where that was not counted, as in version 0.1."""
+    dropped: int = 0
+    """Arrivals and rounds for which there was no room."""
 
 
 @dataclass(frozen=True, slots=True)
