@@ -348,7 +348,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(("storage", "holders", "needed"), [("memory", 200, "16.2"), ("sqlite", 40, "18.6")])
+@pytest.mark.parametrize(("storage", "holders", "needed"), [("memory", 200, "20.2"), ("sqlite", 40, "18.6")])
 async def test_too_little_memory_is_told_before_a_wallet_is_made(
     small: Path, variables: dict[str, Any], tmp_path: Path, storage: str, holders: int, needed: str
 ) -> None:
@@ -371,7 +371,7 @@ def test_wallets_elsewhere_need_no_memory(small: Path, variables: dict[str, Any]
 
 
 def test_enough_memory_is_enough(small: Path) -> None:
-    assert lacking_space("sqlite", small, 1, 10) == lacking_space("memory", small, 1, 100) == ""
+    assert lacking_space("sqlite", small, 1, 10) == lacking_space("memory", small, 1, 99) == ""
     assert "remount" not in lacking_space("sqlite", small, 1, 1000)  # it is another folder's
 
 

@@ -312,7 +312,11 @@ class TestStoredCredentials:
     @pytest.mark.parametrize("damage", [b"{", b"[]", b'{"signature": 7}', b"\xff", b'{"schema_id": "s"}'])
     async def test_what_is_damaged_is_an_error_of_anoncreds(self, damage: bytes) -> None:
         with Change(STORED_CREDENTIALS).made():
-            for use in (Credential.to_dict, lambda stored: stored.schema_id, lambda stored: stored.copy()):
+            for use in (
+                lambda stored: stored.to_dict(),
+                lambda stored: stored.schema_id,
+                lambda stored: stored.copy(),
+            ):
                 with pytest.raises(AnoncredsError):
                     use(holder.Credential.load(damage))
 

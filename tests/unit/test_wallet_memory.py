@@ -534,17 +534,30 @@ class TestInAcaPy:
 
     async def test_its_stores_are_opened_in_memory(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from acapy_agent.askar import store as acapy
-        from acapy_agent.core.error import ProfileNotFoundError
+        from acapy_agent.askar.profile_anon import AskarAnonCredsProfile, AskarAnonCredsProfileSession
+        from acapy_agent.config.injection_context import InjectionContext
+        from acapy_agent.core.error import ProfileError, ProfileNotFoundError
+        from acapy_agent.storage.askar import AskarStorage
+        from acapy_agent.storage.base import BaseStorage
 
         from controller.acapy_patches.storage.memory import MEMORY_WALLETS
 
         monkeypatch.setenv("ACAPY_HOME", str(tmp_path))
-        monkeypatch.setattr(acapy, "Store", acapy.Store)  # so that it is restored
+        monkeypatch.setattr(acapy, "Store", acapy.Store)  # so that it is restored, and so is the other
+        monkeypatch.setattr(AskarAnonCredsProfileSession, "_setup", AskarAnonCredsProfileSession._setup)
         MEMORY_WALLETS.apply()
         config = acapy.AskarStoreConfig({"name": "holders", "key": "key", "key_derivation_method": "kdf:argon2i:int"})
         with pytest.raises(ProfileNotFoundError):
             await config.open_store()
         opened = await config.open_store(provision=True)
         assert isinstance(opened.store, Store)
+        profile = AskarAnonCredsProfile(opened, InjectionContext())
+        async with profile.transaction() as holding:
+            assert isinstance(holding.inject(BaseStorage), AskarStorage)
+            monkeypatch.setattr(write_lock, "WAIT", 0.01)
+            with pytest.raises(ProfileError, match="Error opening store session"):
+                await profile.transaction()
+        async with profile.session() as session:
+            assert await session.handle.count() == 0
         await opened.close()
         assert isinstance((await config.open_store()).store, Store)

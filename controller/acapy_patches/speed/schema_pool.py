@@ -87,15 +87,15 @@ class LentSchema:
 
     def load(self, data: Any) -> Any:
         """See ``marshmallow.Schema.load``."""
-        schema = self._shelf.take()
-        loaded = schema.load(data)
-        self._shelf.give_back(schema)
-        return loaded
+        return self._use("load", data)
 
     def loads(self, text: str | bytes) -> Any:
         """See ``marshmallow.Schema.loads``."""
+        return self._use("loads", text)
+
+    def _use(self, method: str, data: Any) -> Any:
         schema = self._shelf.take()
-        loaded = schema.loads(text)
+        loaded = getattr(schema, method)(data)
         self._shelf.give_back(schema)
         return loaded
 
@@ -106,7 +106,7 @@ def is_own(schema_class: type) -> bool:
 
 
 def use_again() -> None:
-    """Take schema objects from shelves in ``BaseModel.serialize`` and ``deserialize``."""
+    """Take schema objects from shelves: in ``BaseModel.serialize`` and ``deserialize``, for JWEs and attachments."""
     from acapy_agent.messaging.agent_message import AgentMessageSchema
     from acapy_agent.messaging.decorators.default import DecoratorSet
     from acapy_agent.messaging.models.base import (

@@ -38,9 +38,9 @@ def read_from_json() -> None:
 
         def to_dict(self) -> Any:
             """Raises AnoncredsError."""
-            with contextlib.suppress(ValueError, LookupError, TypeError):
+            with contextlib.suppress(ValueError, TypeError):
                 read = json.loads(self._value)
-                if read.keys() >= ASKED_FOR and "r_credential" in read["signature"]:
+                if isinstance(read, dict) and read.keys() >= ASKED_FOR and "r_credential" in read["signature"]:
                     return read
             return Credential(self.handle).to_dict()
 
