@@ -44,6 +44,7 @@ class _Host:
             yield self._loss(LossKind.HOST, None, f"Host {self._name} left no journal: none of its steps are known.")
             return
         yield from self._messages()
+        yield from self._dropped()
         records = self._records()
         lines = self._reading.not_understood
         if records:
@@ -94,6 +95,23 @@ class _Host:
             verb = "is" if number == 1 else "are"
             text = f"{number:,} of the {counted:,} steps that host {self._name} counted {verb} not in its journal."
             yield self._loss(LossKind.STEPS, number, text)
+
+    def _dropped(self) -> Iterator[Loss]:
+        holders = self._state.holders if self._state else None
+        if not holders or holders.started is None:
+            return
+        if holders.dropped:
+            text = (
+                f"{holders.dropped:,} of the {holders.started + holders.dropped:,} arrivals on host {self._name} were "
+                "dropped: as many holders were there as stampede_holders allows."
+            )
+            yield self._loss(LossKind.ARRIVALS, holders.dropped, text)
+        if holders.rounds_dropped:
+            text = (
+                f"{holders.rounds_dropped:,} of the {holders.rounds + holders.rounds_dropped:,} rounds on host "
+                f"{self._name} were dropped: none of the {holders.total:,} holders was free."
+            )
+            yield self._loss(LossKind.ROUNDS, holders.rounds_dropped, text)
 
     def _holders(self) -> Iterator[Loss]:
         holders = self._state.holders if self._state else None

@@ -84,6 +84,25 @@ class Profile:
                 break
         return passed
 
+    def collected(self, moment: float) -> float:
+        """What has come together ``moment`` seconds after the start."""
+        amount = 0.0
+        for piece in self.pieces:
+            if moment <= piece.seconds:
+                level = piece.begin + (piece.end - piece.begin) * moment / piece.seconds
+                return amount + moment * (piece.begin + level) / 2 if moment > 0 else amount
+            moment -= piece.seconds
+            amount += piece.amount
+        return amount
+
+    def most_within(self, span: float) -> float:
+        """The most that comes together in any stretch of ``span`` seconds: of a rate, by Little's law, as many as are
+        there at a time if each stays so long."""
+        bounds = [0.0, *itertools.accumulate(piece.seconds for piece in self.pieces)]
+        ends = {end for bound in bounds for end in (bound, bound + span)}
+        ends |= {self.seconds * part / 500 for part in range(500)}
+        return max(self.collected(end) - self.collected(end - span) for end in ends)
+
     def moments(self, amounts: Iterable[float]) -> Iterator[float]:
         """When so much has come together, for each of a series of amounts that does not fall: seconds from the start.
         Ends with the profile, before what comes together at its very end: 5/s for 10 s are 50, the first at once."""

@@ -38,6 +38,11 @@ class Deal:
     place: int = 0
     weights: tuple[float, ...] = (1.0,)
 
+    @property
+    def part(self) -> float:
+        """This host's part of all items, 0 to 1."""
+        return self.weights[self.place] / sum(self.weights)
+
     def mine[Item](self, items: Iterable[Item]) -> Iterator[Item]:
         """This host's of all items, which all hosts see in the same order."""
         return (item for item, turn in zip(items, turns(self.weights), strict=False) if turn == self.place)

@@ -242,6 +242,10 @@ class LossKind(StrEnum):
     """Steps that a host counted, but did not record."""
     HOLDERS = "holders"
     """Holders that never started."""
+    ARRIVALS = "arrivals"
+    """Arrivals that were dropped, because there were as many holders as there may be."""
+    ROUNDS = "rounds"
+    """Rounds that were dropped, because no holder was free."""
     MESSAGES = "messages"
     """Messages to holders that were dropped before a step awaited them."""
 

@@ -196,18 +196,20 @@ class TestOpen:
         del changes["holders"]
         hosts = on_hosts(variables, whole, **changes)
         assert sorted(itertools.chain.from_iterable(host.schedule() for host in hosts)) == list(whole.schedule())
-        assert sum(host.holders for host in hosts) == 700
+        assert sum(host.most for host in hosts) == 700
         assert sum(host.total for host in hosts) == whole.total
 
     def test_each_goes_through_the_script_and_leaves(self, play: Callable[..., Run]) -> None:
         wallets = Removed()
         run = play(visit, wallets=wallets, **VISITS, holders=25)
         assert (run.started, run.dropped) == (200, 0)
-        assert wallets.removed == set(range(200))
+        assert wallets.removed == set(range(180)), (
+            "the wallets of those that are there at the end go with their agents"
+        )
 
     def test_what_finds_no_room_is_dropped_and_counted(self, play: Callable[..., Run]) -> None:
         run = play(visit, **VISITS, holders=10)
-        assert run.started + run.dropped == 200
+        assert run.started + run.dropped == 200 and run.visits.value == 10
         assert run.started == 100, "10 at a time, for 10 s each, in 100 s"
 
     def test_it_describes_itself(self, variables: dict[str, Any]) -> None:
@@ -266,7 +268,8 @@ class TestRounds:
 
         run = play(script, **ROUNDS, holders=20)
         assert [moment for moment, _ in begun] == pytest.approx([10 + number / 2 for number in range(200)])
-        assert all(due == moment for moment, due in begun) and run.dropped == 0
+        assert all(due == moment for moment, due in begun) and run.rounds_dropped == 0
+        assert run.round_times.value == pytest.approx(5, rel=0.02)
 
     def test_a_round_for_which_nobody_is_free_is_dropped(self, play: Callable[..., Run]) -> None:
         begun = []
@@ -277,7 +280,7 @@ class TestRounds:
                 await holder.wait(4.9)
 
         run = play(script, **ROUNDS, holders=5)
-        assert len(begun) + run.dropped == 200 and len(begun) == 100
+        assert len(begun) + run.rounds_dropped == 200 and len(begun) == run.rounds == 100
         assert Counter(begun) == Counter(dict.fromkeys(range(5), 20)), "who has waited longest is next"
 
 
@@ -297,3 +300,30 @@ def test_a_closed_load_without_stages_is_as_before(variables: dict[str, Any]) ->
     found = load(variables)
     assert isinstance(found, Closed) and [stay.begin for stay in found.stays()] == [0, 0.5, 1, 1.5]
     assert Deal().settings() == {"place": 0, "weights": [1.0]}
+
+
+@pytest.mark.parametrize(("span", "most"), [(10, 50), (30, 125), (1000, 125)])
+def test_the_most_that_comes_together_in_a_stretch_of_time(span: float, most: float) -> None:
+    profile = Profile((Piece(10, 0, 5), Piece(10, 5, 5), Piece(20, 5, 0)))
+    assert profile.most_within(span) == pytest.approx(most)
+
+
+class TestRoom:
+    """Fewer holders than the rate needs are told before the run, with the number."""
+
+    def test_arrivals(self, variables: dict[str, Any]) -> None:
+        visits = load(variables, **VISITS, holders=19)
+        assert visits.too_few_holders(10, 0) == (
+            "stampede_holders is 19, but holders who stay for about 10 s arrive at up to 2/s, so that up to 20 are "
+            "there at a time; it must be at least 20, or arrivals are dropped"
+        )
+        assert not visits.too_few_holders(9.5, 0)
+        assert "at least 200, or" in visits.too_few_holders(1000, 0), "all of them, in a run that is short"
+
+    def test_rounds(self, variables: dict[str, Any]) -> None:
+        rounds = load(variables, **ROUNDS, holders=19)
+        assert rounds.too_few_holders(0, 10) == (
+            "stampede_holders is 19, but rounds of about 10 s each begin at up to 2/s, so that up to 20 are under way "
+            "at a time; it must be at least 20, or rounds are dropped"
+        )
+        assert not rounds.too_few_holders(1000, 9.5)
