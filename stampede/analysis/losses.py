@@ -102,8 +102,8 @@ class _Host:
             return
         if holders.dropped:
             text = (
-                f"{holders.dropped:,} of the {holders.started + holders.dropped:,} arrivals on host {self._name} were "
-                "dropped: as many holders were there as stampede_holders allows."
+                f"{holders.dropped:,} of the {holders.started + holders.dropped:,} arrivals on host {self._name} "
+                "were dropped: as many holders were there as stampede_holders allows."
             )
             yield self._loss(LossKind.ARRIVALS, holders.dropped, text)
         if holders.rounds_dropped:

@@ -203,13 +203,12 @@ class TestOpen:
         wallets = Removed()
         run = play(visit, wallets=wallets, **VISITS, holders=25)
         assert (run.started, run.dropped) == (200, 0)
-        assert wallets.removed == set(range(180)), (
-            "the wallets of those that are there at the end go with their agents"
-        )
+        assert wallets.removed == set(range(180)), "the last ones are there at the end"
 
     def test_what_finds_no_room_is_dropped_and_counted(self, play: Callable[..., Run]) -> None:
         run = play(visit, **VISITS, holders=10)
-        assert run.started + run.dropped == 200 and run.visits.value == 10
+        assert run.started + run.dropped == 200
+        assert run.visits.value == pytest.approx(9.725), "the last ones are cut off"
         assert run.started == 100, "10 at a time, for 10 s each, in 100 s"
 
     def test_it_describes_itself(self, variables: dict[str, Any]) -> None:
@@ -269,7 +268,7 @@ class TestRounds:
         run = play(script, **ROUNDS, holders=20)
         assert [moment for moment, _ in begun] == pytest.approx([10 + number / 2 for number in range(200)])
         assert all(due == moment for moment, due in begun) and run.rounds_dropped == 0
-        assert run.round_times.value == pytest.approx(5, rel=0.02)
+        assert run.round_times.value == pytest.approx(4.8875), "the last ones are cut off"
 
     def test_a_round_for_which_nobody_is_free_is_dropped(self, play: Callable[..., Run]) -> None:
         begun = []
@@ -302,10 +301,10 @@ def test_a_closed_load_without_stages_is_as_before(variables: dict[str, Any]) ->
     assert Deal().settings() == {"place": 0, "weights": [1.0]}
 
 
-@pytest.mark.parametrize(("span", "most"), [(10, 50), (30, 125), (1000, 125)])
+@pytest.mark.parametrize(("span", "most"), [(10, 50), (30, 125 - 25 / 3), (1000, 125)])
 def test_the_most_that_comes_together_in_a_stretch_of_time(span: float, most: float) -> None:
     profile = Profile((Piece(10, 0, 5), Piece(10, 5, 5), Piece(20, 5, 0)))
-    assert profile.most_within(span) == pytest.approx(most)
+    assert profile.most_within(span) == pytest.approx(most, rel=1e-4)
 
 
 class TestRoom:
@@ -323,7 +322,7 @@ class TestRoom:
     def test_rounds(self, variables: dict[str, Any]) -> None:
         rounds = load(variables, **ROUNDS, holders=19)
         assert rounds.too_few_holders(0, 10) == (
-            "stampede_holders is 19, but rounds of about 10 s each begin at up to 2/s, so that up to 20 are under way "
-            "at a time; it must be at least 20, or rounds are dropped"
+            "stampede_holders is 19, but rounds of about 10 s each begin at up to 2/s, so that up to 20 are under "
+            "way at a time; it must be at least 20, or rounds are dropped"
         )
         assert not rounds.too_few_holders(1000, 9.5)
