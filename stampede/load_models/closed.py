@@ -50,7 +50,7 @@ class Closed(LoadModel):
             duration=reader.duration("duration"),
             iterations=reader.integer("iterations"),
             stages=read_profile(reader, "holders", whole=True),
-            deal=read_deal(reader.read("share")),
+            deal=read_deal(reader),
         )
 
     @classmethod

@@ -60,7 +60,7 @@ class Open(LoadModel):
             most=reader.integer("holders"),
             first_holder=reader.integer("first_holder"),
             iterations=reader.integer("iterations"),
-            deal=read_deal(reader.read("share")),
+            deal=read_deal(reader),
         )
 
     @classmethod

@@ -54,7 +54,7 @@ class Rounds(LoadModel):
             profile=read_rates(reader, begin=ramp_up, over=0.0),
             arrivals=reader.read("arrivals"),
             seed=reader.integer("seed"),
-            deal=read_deal(reader.read("share")),
+            deal=read_deal(reader),
         )
 
     @classmethod

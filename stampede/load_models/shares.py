@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stampede.load_models.interface import SettingReader
 from stampede.schema.errors import BadInput
 
 
@@ -58,11 +60,20 @@ def deals(weights: Mapping[str, float]) -> dict[str, Deal]:
     return {host: Deal(place, tuple(weights.values())) for place, host in enumerate(weights)}
 
 
-def read_deal(found: Mapping[str, Any]) -> Deal:
-    """The deal of ``stampede_share``, which run-test.yml sets; without it, everything is this host's."""
+def read_deal(reader: SettingReader) -> Deal:
+    """The deal of ``stampede_share``, which run-test.yml sets; without it, everything is this host's. What is wrong is
+    left with the reader."""
+    found = reader.read("share")
     if not found:
         return Deal()
-    return Deal(int(found["place"]), tuple(float(weight) for weight in found["weights"]))
+    try:
+        deal = Deal(int(found["place"]), tuple(float(weight) for weight in found["weights"]))
+        if 0 <= deal.place < len(deal.weights) and all(0 < weight < math.inf for weight in deal.weights):
+            return deal
+    except (LookupError, TypeError, ValueError, OverflowError):
+        pass
+    reader.complain("stampede_share is wrong; run-test.yml sets it on each load host, so it must be left out")
+    return Deal()
 
 
 def _check(weights: Mapping[str, float]) -> None:
