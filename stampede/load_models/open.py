@@ -99,9 +99,11 @@ class Open(LoadModel):
 
     def describe(self) -> str:
         """See LoadModel."""
-        how = "at random intervals (Poisson)" if self.arrivals == POISSON else "evenly"
+        count, how = f"{math.ceil(self.profile.amount):,}", "evenly"
+        if self.arrivals == POISSON:
+            count, how = f"about {count}", "at random intervals (Poisson)"
         return (
-            f"Open load model: {self.total:,} arrivals, up to {self.profile.highest:g}/s, {how}, in "
+            f"Open load model: {count} arrivals, up to {self.profile.highest:g}/s, {how}, in "
             f"{self.profile.seconds:g} s; at most {self.most:,} holders at a time."
         )
 

@@ -20,6 +20,8 @@ VARIABLE = "stampede_stages"
 RIGHT = "{%s: 5, over: 2m} to get there evenly, or {%s: 5, for: 10m} to be there at once and stay"
 POISSON = "poisson"
 """``stampede_arrivals``, where it is not ``constant``."""
+MOST = 10_000_000
+"""Arrivals or rounds of a run: 100/s for a day."""
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 """Seconds of the units that a rate can have: ``5/s``, ``300/min``, ``1000/h``."""
 
@@ -133,7 +135,7 @@ def read_rates(reader: SettingReader, *, begin: float = 0.0, over: float) -> Pro
     ``over`` so many seconds and kept until ``stampede_duration``, which counts from ``begin`` seconds before. What is
     wrong is left with the reader."""
     if profile := read_profile(reader, "rate"):
-        return profile
+        return _countable(profile, reader)
     written, duration = reader.read("rate"), reader.duration("duration")
     try:
         found = rate(written)
@@ -148,7 +150,16 @@ def read_rates(reader: SettingReader, *, begin: float = 0.0, over: float) -> Pro
         reader.complain(
             f"stampede_duration is {than}; it must be longer, or stampede_stages must say how long each lasts"
         )
-    return Profile.rising(found or 1.0, over, max(duration - begin, 1.0))
+    return _countable(Profile.rising(found or 1.0, over, max(duration - begin, 1.0)), reader)
+
+
+def _countable(profile: Profile, reader: SettingReader) -> Profile:
+    """The profile, or one of 1/s, with a sentence for the reader, when more comes together than a run can count."""
+    if profile.amount <= MOST:
+        return profile
+    variable = VARIABLE if reader.read("stages") else "stampede_rate"
+    reader.complain(f"{variable} comes to {profile.amount:,.0f} in all; it must come to at most {MOST:,}")
+    return Profile((Piece(1.0, 1.0, 1.0),))
 
 
 def profile_of(stages: Sequence[Mapping[str, Any]], key: str, *, whole: bool = False) -> Profile | None:
@@ -194,6 +205,8 @@ def _read_stage(stage: Mapping[str, Any], key: str, *, whole: bool) -> tuple[flo
         raise ValueError(f"has {key}: {stage[key]!r}, which is no {'whole number' if whole else 'rate'}") from None
     if level < 0:
         raise ValueError(f"has {key}: {stage[key]!r}, which is less than 0")
+    if whole and level > MOST:
+        raise ValueError(f"has {key}: {stage[key]!r}, which is more than {MOST:,}")
     return level, time, is_even
 
 

@@ -77,10 +77,11 @@ class Rounds(LoadModel):
 
     def describe(self) -> str:
         """See LoadModel."""
-        how = "at random intervals (Poisson)" if self.arrivals == POISSON else "evenly"
-        count = sum(1 for _ in self.moments())
+        count, how = f"{math.ceil(self.profile.amount):,}", "evenly"
+        if self.arrivals == POISSON:
+            count, how = f"about {count}", "at random intervals (Poisson)"
         return (
-            f"Rate of rounds: {count:,} rounds, up to {self.profile.highest:g}/s, {how}, in "
+            f"Rate of rounds: {count} rounds, up to {self.profile.highest:g}/s, {how}, in "
             f"{self.profile.seconds:g} s, by {self.number:,} holders, who start over {self.ramp_up:g} s before."
         )
 

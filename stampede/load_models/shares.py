@@ -61,8 +61,8 @@ def deals(weights: Mapping[str, float]) -> dict[str, Deal]:
 
 
 def read_deal(reader: SettingReader) -> Deal:
-    """The deal of ``stampede_share``, which run-test.yml sets; without it, everything is this host's. What is wrong is
-    left with the reader."""
+    """The deal of ``stampede_share``, which run-test.yml sets; without it, everything is this host's. What is wrong
+    is left with the reader."""
     found = reader.read("share")
     if not found:
         return Deal()

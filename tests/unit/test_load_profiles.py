@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.holder.holder import Holder
@@ -326,3 +326,35 @@ class TestRoom:
             "way at a time; it must be at least 20, or rounds are dropped"
         )
         assert not rounds.too_few_holders(1000, 9.5)
+
+
+@pytest.mark.parametrize("model", ["open", "rounds", "closed", "flat_out"])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_stages_of_any_values_are_read_or_refused_in_a_sentence(
+    variables: dict[str, Any], model: str, data: st.DataObject
+) -> None:
+    key = "rate" if model in ("open", "rounds") else "holders"
+    words = st.sampled_from(["5/s", "1e9/s", "x", None, "1/h", "nan"])
+    levels = st.one_of(st.integers(-2, 10**12), st.floats(), words)
+    times = st.one_of(st.integers(-2, 10**9), st.floats(), st.sampled_from(["2m", "1d", "", None, "1h"]))
+    stage = st.dictionaries(st.sampled_from([key, "over", "for", "name"]), st.one_of(levels, times), max_size=3)
+    stages = data.draw(st.lists(stage, max_size=3))
+    chosen = {"stampede_load_model": model, "stampede_stages": stages, "stampede_duration": "10m"}
+    for sentence in check_variables(variables | chosen):
+        assert sentence.split("[")[0].split()[0] in ("stampede_stages", "stampede_rate"), sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"rate": "1e6/s"}, "stampede_rate comes to 100,000,000 in all; it must come to at most 10,000,000"),
+        (
+            {"stages": [{"rate": "5000/s", "for": "1h"}]},
+            "stampede_stages comes to 18,000,000 in all; it must come to at most 10,000,000",
+        ),
+    ],
+)
+def test_more_than_can_be_counted(variables: dict[str, Any], changes: dict[str, Any], said: str) -> None:
+    chosen = {f"stampede_{name}": value for name, value in (VISITS | changes).items()}
+    assert check_variables(variables | chosen) == [said]
