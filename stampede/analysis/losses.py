@@ -46,7 +46,7 @@ class _Host:
         self._has_journal = bool(folder and folder.journal)
         self._reading = journal.readings.get(name, Reading())
         self._events = [event for event in journal.events if event.host == name]
-        self._load, self._number = journal.load, journal.hosts.number(name)
+        self._journal = journal
         self._limit = settings.get("stampede_inbox_limit")
         self._has_rounds = settings.get("stampede_load_model") == "rounds"
 
@@ -124,7 +124,10 @@ class _Host:
 
     def _counted(self, name: str) -> int:
         """The sum of a count of the host's ``load`` records."""
-        return int(np.nansum(self._load.column(name)[np.asarray(self._load.host) == self._number]))
+        if self._name not in self._journal.hosts.list:
+            return 0
+        load, host = self._journal.load, self._journal.hosts.list.index(self._name)
+        return int(np.nansum(load.column(name)[np.asarray(load.host) == host]))
 
     def _holders(self) -> Iterator[Loss]:
         holders = self._state.holders if self._state else None

@@ -70,11 +70,9 @@ def _cases(summary: Summary) -> Iterator[Case]:
         "all hosts finished",
         failure=f"{wording.listed(unfinished)} did not finish." if unfinished else "",
     )
-    missing, not_made = [], []
-    for loss in summary.losses:
-        (not_made if loss.kind in NOT_MADE else missing).append(loss.text)
-    yield Case("run", "all of the load was made", failure=" ".join(not_made))
-    yield Case("run", "the records are complete", failure=" ".join(missing))
+    for name, is_about in (("all of the load was made", True), ("the records are complete", False)):
+        texts = [loss.text for loss in summary.losses if (loss.kind in NOT_MADE) == is_about]
+        yield Case("run", name, failure=" ".join(texts))
     covered = {verdict.step for verdict in summary.thresholds if verdict.metric == ERRORS}  # None: all steps
     for name, step in summary.steps.items():
         if not covered & {name, None}:
