@@ -82,9 +82,10 @@ def test_stages_come_and_go(fleet: Fleet, services: dict[str, Any], tmp_path: Pa
     stages = [{"holders": 6, "over": "6s"}, {"holders": 6, "for": "6s"}, {"holders": 0, "over": "6s"}]
     run = played(fleet, tmp_path, "closed", services, stages=stages)
     due = Due(run)
-    assert due.first == pytest.approx({rank: rank for rank in sorted(due.first)}, abs=0.01)
+    assert sorted(due.first.values()) == pytest.approx(range(6), abs=0.01)
     last = {holder: max(moment for (who, _), moment in due.rounds.items() if who == holder) for holder in due.first}
-    assert len(last) == 6 and all(moment < 18 - holder for holder, moment in last.items()), "who came last goes first"
+    assert all(moment < 18 - due.first[holder] for holder, moment in last.items()), "who came last goes first"
+    assert max(last.values()) > 12
 
 
 def test_flat_out_never_waits(fleet: Fleet, services: dict[str, Any], tmp_path: Path) -> None:
@@ -95,4 +96,9 @@ def test_flat_out_never_waits(fleet: Fleet, services: dict[str, Any], tmp_path: 
         holder: max(iteration for who, iteration in zip(steps.holder, steps.iteration, strict=True) if who == holder)
         for holder in range(5)
     }
-    assert run.summary.time_spent.waiting is not None
+    ends: dict[int, float] = {}
+    gaps = []
+    for holder, end, seconds in zip(steps.holder, steps.end, steps.service_time, strict=True):
+        gaps.append(end / 1e9 - seconds - ends.get(holder, end / 1e9 - seconds))
+        ends[holder] = end / 1e9
+    assert sum(gap > 0.5 for gap in gaps) < 5, "a think time would come after each of 30 presentations"
