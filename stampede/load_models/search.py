@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -69,7 +69,12 @@ class Search(LoadModel):
                     f"stampede_thresholds has {text!r}, but a search cannot judge the maximum of each level; it "
                     "must be about a percentile, such as p99"
                 )
-        return cls(most, reader.integer("first_holder"), _read_pace(reader, most), read_deal(reader))
+        return cls(
+            most,
+            reader.integer("first_holder"),
+            _read_pace(reader.read("search"), most, reader.complain),
+            read_deal(reader),
+        )
 
     @classmethod
     def recorded_plan(cls, settings: Mapping[str, Any]) -> Plan:
@@ -196,6 +201,18 @@ class _Present:
             self._stage.retire(self._number.pop(rank))
 
 
+def recorded_pace(settings: Mapping[str, Any]) -> Pace:
+    """That of a run, from the settings in its results. Raises ValueError for what cannot be read."""
+    problems: list[str] = []
+    given, most = settings.get("stampede_search", {}), settings.get("stampede_holders", 1)
+    if not isinstance(given, Mapping) or not isinstance(most, int):
+        raise ValueError("stampede_search or stampede_holders is no setting of a search")
+    pace = _read_pace(given, most, problems.append)
+    if problems:
+        raise ValueError(problems[0])
+    return pace
+
+
 def _is_about_the_maximum(text: str) -> bool:
     try:
         return thresholds.parse(text).metric == thresholds.MAX
@@ -203,17 +220,16 @@ def _is_about_the_maximum(text: str) -> bool:
         return False  # which is told elsewhere
 
 
-def _read_pace(reader: SettingReader, most: int) -> Pace:
-    """What is wrong is left with the reader."""
-    given = reader.read("search")
+def _read_pace(given: Mapping[str, Any], most: int, complain: Callable[[str], None]) -> Pace:
+    """``complain`` hears a sentence for each thing that is wrong."""
     pace = Pace(begin=max(1, most // 16))
     for key, value in given.items():
         try:
             pace = dataclasses.replace(pace, **{str(key): _value(str(key), value, most)})
         except KeyError:
-            reader.complain(f"stampede_search has {key!r}; it must have {', '.join(KEYS[:-1])} or {KEYS[-1]}")
+            complain(f"stampede_search has {key!r}; it must have {', '.join(KEYS[:-1])} or {KEYS[-1]}")
         except ValueError as error:
-            reader.complain(f"stampede_search has {key}: {value!r}; it must be {error}")
+            complain(f"stampede_search has {key}: {value!r}; it must be {error}")
     return pace
 
 
