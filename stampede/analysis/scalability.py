@@ -24,6 +24,8 @@ LEAST_LOADS = 4
 DRAWS = 500
 BLOCK = 5
 """Seconds that are drawn together, for neighbouring ones are alike."""
+NOTHING = 1e-9
+"""Contention or coherency below this are rounding."""
 CONFIDENCE = (2.5, 97.5)
 
 type Floats = NDArray[np.float64]
@@ -44,11 +46,8 @@ def fit(measured: Sequence[Measured]) -> ScalabilityFit | None:
     if len(set(holders.tolist())) < LEAST_LOADS or not (means > 0).all():
         return None
     chance = np.random.default_rng(0)
-    draws = []
-    for _ in range(DRAWS):
-        drawn = np.array([_drawn(each.per_second, chance) for each in measured])
-        if (drawn > 0).all():
-            draws.append(_figures(_solve(holders, drawn)))
+    drawn = np.stack([_drawn(each.per_second, chance) for each in measured], axis=1)
+    draws = [_figures(_solve(holders, means)) for means in drawn if (means > 0).all()]
     alone, contention, coherency = _solve(holders, means)
     _, _, _, peak, most, knee = _figures((alone, contention, coherency))
     intervals = [_interval(column) for column in zip(*draws, strict=True)]
@@ -95,7 +94,8 @@ def _solve(holders: Floats, throughputs: Floats) -> tuple[float, float, float]:
             whole = np.zeros(3)
             whole[chosen] = found
             base = float(whole[0])
-            best = error, (1 / base, float(whole[1]) / base, float(whole[2]) / base)
+            contention, coherency = (share if share > NOTHING else 0.0 for share in (whole[1:] / base).tolist())
+            best = error, (1 / base, contention, coherency)
     assert best is not None  # with the first column alone the solution is positive
     return best[1]
 
@@ -113,10 +113,12 @@ def _figures(found: tuple[float, float, float]) -> tuple[float | None, ...]:
     return alone, contention, coherency, peak if np.isfinite(peak) else None, most, knee
 
 
-def _drawn(per_second: Floats, chance: np.random.Generator) -> float:
+def _drawn(per_second: Floats, chance: np.random.Generator) -> Floats:
+    """The means of DRAWS draws."""
     blocks = np.array_split(per_second, max(1, per_second.size // BLOCK))
     means = np.array([block.mean() for block in blocks])
-    return float(chance.choice(means, size=means.size).mean())
+    drawn: Floats = chance.choice(means, size=(DRAWS, means.size)).mean(axis=1)
+    return drawn
 
 
 def _interval(values: Sequence[float | None]) -> Interval:

@@ -204,10 +204,10 @@ class _Present:
 def recorded_pace(settings: Mapping[str, Any]) -> Pace:
     """That of a run, from the settings in its results. Raises ValueError for what cannot be read."""
     problems: list[str] = []
-    given, most = settings.get("stampede_search", {}), settings.get("stampede_holders", 1)
-    if not isinstance(given, Mapping) or not isinstance(most, int):
-        raise ValueError("stampede_search or stampede_holders is no setting of a search")
-    pace = _read_pace(given, most, problems.append)
+    given = settings.get("stampede_search", {})
+    if not isinstance(given, Mapping):
+        raise ValueError("stampede_search is no mapping")
+    pace = _read_pace(given, int(number(settings.get("stampede_holders"))), problems.append)
     if problems:
         raise ValueError(problems[0])
     return pace

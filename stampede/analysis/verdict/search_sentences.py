@@ -2,7 +2,7 @@
 
 from stampede import wording
 from stampede.analysis.search import confirming
-from stampede.schema.summary import Interval, ScalabilityFit, SearchSummary
+from stampede.schema.summary import Interval, SearchSummary
 
 
 def search_sentence(search: SearchSummary | None) -> str:
@@ -28,20 +28,16 @@ def fit_sentence(search: SearchSummary | None) -> str:
             "Throughput grew in proportion to the number of holders: the limit of the services is beyond the loads "
             "that were tried."
         )
-    rate = wording.rate(fit.peak_per_second).replace("/s", " steps/s")
+    ceiling = wording.rate(fit.peak_per_second).replace("/s", " steps/s")
     if fit.peak_holders is None or fit.peak_holders > max(level.holders for level in search.levels):
-        rate += ", which is beyond what was tried,"
+        ceiling += " (extrapolated)"
     text = (
         f"By the Universal Scalability Law throughput has its knee at {_holders(fit.knee)} "
-        f"({_between(fit.knee_between)}) and comes to {rate}"
+        f"({_between(fit.knee_between)}) and its ceiling at {ceiling}"
     )
     if fit.peak_holders is not None:
-        return f"{text} with {_holders(fit.peak_holders)} ({_between(fit.peak_holders_between)}); more make less."
-    return f"{text} at most. {_limited_by(fit)}"
-
-
-def _limited_by(fit: ScalabilityFit) -> str:
-    return f"{wording.percent(min(1.0, fit.contention))} of the work is done one after the other."
+        return f"{text}, with {_holders(fit.peak_holders)} ({_between(fit.peak_holders_between)}); more make less."
+    return f"{text}; {wording.percent(min(1.0, fit.contention))} of the work is done one after the other."
 
 
 def _holders(value: float) -> str:
