@@ -2,11 +2,11 @@
 
 The run is looked at in intervals. Something gave way when it was beyond its limit in most intervals from then on:
 what is busy, late or full is measured where it is. A service is seen from outside only, and has given way when those
-who ask it wait for each other: more than one step about it is in flight, and even the faster quarter of them takes
-several times as long as the fastest of the run did. In a queue everybody waits; where times merely vary, the faster
-quarter does not (Little 1961; Jain, "The Art of Computer Systems Performance Analysis", 1991, on bottleneck
-identification by utilization and queue length). While the load generator is beyond its limit nothing is said of
-services, for their times are not theirs then.
+who ask it wait for each other: more than one step about it is in flight, and even the fastest of them take several
+times as long as the fastest of the run did. In a queue everybody waits; where times merely vary, the fastest do not
+(Little 1961; Jain, "The Art of Computer Systems Performance Analysis", 1991, on bottlenecks by utilization and queue
+length). While the load generator is beyond its limit nothing is said of services, for their times are not theirs
+then.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ SLOWER = 3.0
 """Times as long as the fastest steps of the run."""
 FASTEST = 2
 """Percentile of a step's times that is taken for what it takes without waiting."""
-FASTER = 25
-"""Percentile of an interval's times."""
+FASTER = 10
+"""Percentile of an interval's times, in which those who wait are seen, and times that merely vary are not."""
 LEAST_WAIT = 0.1
 """Seconds; a queue that costs less is none."""
 LEAST_STEPS = 30
