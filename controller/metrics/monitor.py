@@ -100,8 +100,8 @@ def load_record(
     in_flight: int,
     arrivals: int,
     finished: int,
-    rounds: int,
-    dropped: int,
+    rounds: int = 0,
+    dropped: int = 0,
 ) -> LoadRecord:
     """The record of a second."""
     return LoadRecord(

@@ -119,6 +119,8 @@ class Run:
         """Arrivals that were left out, because there were as many holders as there may be."""
         self.rounds = 0
         self.rounds_dropped = 0
+        self._rounds_used = 0
+        """Those that have begun, and those that were not reached because the script failed before."""
         self.visits = Mean()
         """How long holders stayed, those that are cut off included."""
         self.round_times = Mean()
@@ -207,13 +209,14 @@ class Run:
     def another_round(self, holder: int, rounds: int) -> bool:
         """Whether a holder that has completed ``rounds`` rounds may begin another one."""
         is_over = self.pacer.ended or self.pacer.is_retired(holder)
-        return not is_over and self.settings.load.another_round(rounds)
+        return not is_over and self.settings.load.another_round(rounds, self._rounds_used)
 
     async def _turn(self, holder: int) -> float | None:
         self._end_round(holder)
         due = await self.settings.load.turn(self._stage, holder)
         self._round_began[holder] = self.clock.now()
         self.rounds += 1
+        self._rounds_used += 1
         self.recorder.rounds += 1
         return due
 
@@ -293,7 +296,9 @@ class Run:
                     raise
                 LOGGER.exception("holder %s: the script raised", holder.number)
                 self._record_script_error(holder, error)
-            holder.rounds = max(holder.rounds, rounds + 1)  # a script that fails early goes round too
+            if holder.rounds == rounds:  # a script that fails early goes round too
+                holder.rounds += 1
+                self._rounds_used += 1
             if self.settings.on_failure == "stop" or not self.another_round(holder.number, holder.rounds):
                 self.stopped += 1
                 return

@@ -148,8 +148,9 @@ class LoadModel(ABC):
         return ""
 
     @abstractmethod
-    def another_round(self, rounds: int) -> bool:
-        """Whether a holder that has completed ``rounds`` rounds of its loop may begin another one."""
+    def another_round(self, rounds: int, of_all: int) -> bool:
+        """Whether a holder that has completed ``rounds`` rounds may begin another one, when all holders of
+        this host together have begun ``of_all``."""
 
     async def turn(self, stage: Stage, number: int) -> float | None:
         """Wait until a holder may begin its next round; returns when that was due, None for at once. Raises EndOfRun

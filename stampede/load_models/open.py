@@ -117,7 +117,7 @@ class Open(LoadModel):
         """See LoadModel."""
         most = share_out(self.most, weights)
         return {
-            host: {"stampede_share": deal.settings(), "stampede_holders": most[host].holders}
+            host: {"stampede_share": deal.settings(), "stampede_holders": most[host].number}
             for host, deal in deals(weights).items()
         }
 
@@ -141,7 +141,7 @@ class Open(LoadModel):
             f"{needed:,}, or arrivals are dropped"
         )
 
-    def another_round(self, rounds: int) -> bool:
+    def another_round(self, rounds: int, of_all: int) -> bool:
         """See LoadModel."""
         return rounds < self.iterations
 

@@ -97,7 +97,7 @@ class Rounds(LoadModel):
         return {
             host: {
                 "stampede_share": deal.settings(),
-                "stampede_holders": shares[host].holders,
+                "stampede_holders": shares[host].number,
                 "stampede_first_holder": self.first_holder + shares[host].first,
             }
             for host, deal in deals(weights).items()
@@ -128,7 +128,7 @@ class Rounds(LoadModel):
             f"{needed:,}, or rounds are dropped"
         )
 
-    def another_round(self, rounds: int) -> bool:
+    def another_round(self, rounds: int, of_all: int) -> bool:
         """See LoadModel."""
         return True
 

@@ -250,6 +250,10 @@ class LossKind(StrEnum):
     """Messages to holders that were dropped before a step awaited them."""
 
 
+NOT_MADE = frozenset({LossKind.HOLDERS, LossKind.ARRIVALS, LossKind.ROUNDS})
+"""What is missing is load that was asked for, and not records of it."""
+
+
 @dataclass(frozen=True)
 class Loss:
     """What is missing from the records of a host, how much of it (None when that is not known), and a sentence."""

@@ -7,7 +7,7 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +18,7 @@ from controller.run.run import Run
 from stampede.load_models.closed import Closed
 from stampede.load_models.profile import Piece, Profile, at_random, crossings, evenly, rate
 from stampede.load_models.shares import Deal, deals, turns
+from stampede.schema.errors import BadInput
 from stampede.schema.settings.run_settings import Settings, check_variables
 
 levels = st.floats(min_value=0, max_value=50) | st.integers(min_value=0, max_value=50).map(float)
@@ -175,6 +176,45 @@ class TestStages:
     def test_what_is_wrong_has_one_sentence(self, variables: dict[str, Any], stages: Any, said: str) -> None:
         (sentence,) = check_variables(variables | {"stampede_stages": stages})
         assert sentence.startswith(said)
+
+
+class TestSharedIterations:
+    """Iterations of all holders together."""
+
+    SHARED: ClassVar[dict[str, Any]] = {"iterations_per": "run", "iterations": 11, "duration": 0}
+
+    def test_they_are_as_many_as_asked_for(self, play: Callable[..., Run]) -> None:
+        done: Counter[int] = Counter()
+
+        async def script(holder: Holder) -> None:
+            async for _ in holder.until_end_of_run():
+                await holder.wait(1 + holder.number)
+                done[holder.number] += 1
+
+        run = play(script, **self.SHARED)
+        assert run.rounds == done.total() == 11
+        assert done[0] > done[3], "who is faster does more"
+
+    def test_each_host_has_its_share(self, variables: dict[str, Any]) -> None:
+        whole = load(variables, **self.SHARED, holders=7)
+        hosts = on_hosts(variables, whole, iterations_per="run", duration=0)
+        assert [(host.number, host.iterations) for host in hosts] == [(4, 6), (2, 3), (1, 2)]
+
+    def test_a_script_that_fails_before_its_loop_uses_them_up(self, play: Callable[..., Run]) -> None:
+        tries = 0
+
+        async def script(holder: Holder) -> None:
+            nonlocal tries
+            tries += 1
+            raise ValueError
+
+        run = play(script, **self.SHARED)
+        assert run.rounds == 0 and 11 <= tries <= 11 + 4
+
+    def test_no_host_goes_without(self, variables: dict[str, Any]) -> None:
+        whole = load(variables, **self.SHARED | {"iterations": 2}, holders=7)
+        with pytest.raises(BadInput, match=r"stampede_iterations is 2, of which \w would get none"):
+            whole.shares({"a": 1, "b": 1, "c": 1})
 
 
 VISITS = {"load_model": "open", "rate": "2/s", "duration": "100s", "ramp_up": 0, "iterations": 1, "drain": 0}
