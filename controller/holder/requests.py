@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -101,10 +102,11 @@ def service_weights(given: Any, known: Collection[str]) -> dict[str, float]:
     said = f"the script gives holder.choose() {shown(given)}"
     if not isinstance(given, Mapping | list | tuple) or not given:
         raise BadInput(f'{said}; it must be service names with weights, such as {{"bank": 3, "shop": 1}}, or a list')
-    weights = dict(given) if isinstance(given, Mapping) else {str(service): 1 for service in given}
-    for service, weight in weights.items():
-        if service not in known:
+    for service in given:
+        if not isinstance(service, str) or service not in known:
             raise unknown_service(service, known)
+    weights: dict[str, float] = dict(given if isinstance(given, Mapping) else Counter(given))
+    for service, weight in weights.items():
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
             raise BadInput(f"{said}; the weight of {service!r} must be a number, 0 or more")
     if not any(weights.values()):
