@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from stampede.fleet import live_table
+from stampede.fleet.conductor import Conductor, conductor_of
 from stampede.fleet.host_poller import HostPoller
 from stampede.fleet.host_view import HostView
 from stampede.fleet.remote_shell import RootShell
@@ -23,6 +25,7 @@ from stampede.machine.processes import Interrupted
 from stampede.schema.faults import Fault
 from stampede.schema.phases import ENDED, Phase
 from stampede.schema.records import EventKind
+from stampede.schema.state import ORDER
 
 POLL_EVERY = 0.5
 """Seconds; twice as long over SSH."""
@@ -68,6 +71,14 @@ class Controller:
             return snapshot_of_unit(self.shell.run, self.folder, self.unit)
         return snapshot_of_process(self.folder, self.pid)
 
+    def give(self, order: str) -> None:
+        """Give it an order of the conductor. A host that cannot be reached is reported by the poller."""
+        if self.shell:
+            with contextlib.suppress(Unreachable):
+                self.shell.run(order_command(str(self.folder), order))
+        else:
+            write_atomically(self.folder / ORDER, order)
+
     def request_stop(self, reason: str) -> None:
         """Ask it to end the run gracefully. A host that cannot be reached is reported by the poller."""
         if self.shell:
@@ -98,20 +109,24 @@ def watch_run(
     interval: float,
     timeout: float = 0.0,
     abort_on_thresholds: bool = False,
+    variables: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Watch until each controller has reached ``until`` (a key of REACHED), failed, or was given up.
 
     ``interval``: seconds between two reports of progress. ``timeout``: seconds after which a host that has not
     reached ``until`` is given up; 0: never. ``abort_on_thresholds``: ask all controllers to end the run once a
-    threshold is beyond recovery. When interrupted, controllers in systemd units are asked to end the run; those that
-    are processes of this machine end with Ansible by themselves. Raises PlaybookGone.
+    threshold is beyond recovery. ``variables``: those of the run, by which a search is conducted. When interrupted,
+    controllers in systemd units are asked to end the run; those that are processes of this machine end with Ansible
+    by themselves. Raises PlaybookGone.
     """
     controllers = list(controllers)
     views = {controller.name: controller.view() for controller in controllers}
     hosts = list(views.values())
     pause = 2 * POLL_EVERY if any(controller.shell for controller in controllers) else POLL_EVERY
     poller = HostPoller({controller.name: controller.probe for controller in controllers}, views, pause)
-    judge = Judge(hosts, tell, partial(request_stop, controllers) if abort_on_thresholds else None)
+    judge: Judge | Conductor = Judge(hosts, tell, partial(request_stop, controllers) if abort_on_thresholds else None)
+    if variables and until == "ended":
+        judge = conductor_of(variables, hosts, partial(give, controllers), tell) or judge
     try:
         wait_until(until, hosts, poller, judge, tell, interval=interval, timeout=timeout)
     except Interrupted:
@@ -127,7 +142,7 @@ def wait_until(
     until: str,
     hosts: Sequence[HostView],
     poller: HostPoller,
-    judge: Judge,
+    judge: Judge | Conductor,
     tell: Tell,
     *,
     interval: float,
@@ -189,23 +204,42 @@ class Judge:
 
 def request_stop(controllers: Iterable[Controller], reason: str = "") -> None:
     """Ask controllers to end the run gracefully; of hosts that do not answer in time nothing is said here."""
-    threads = []
-    for controller in controllers:
-        threads.append(threading.Thread(target=controller.request_stop, args=(reason,), daemon=True))
-        threads[-1].start()
+    at_once(partial(controller.request_stop, reason) for controller in controllers)
+
+
+def give(controllers: Iterable[Controller], order: str) -> None:
+    """Give all controllers an order of the conductor, who sees by their states who has taken it."""
+    at_once(partial(controller.give, order) for controller in controllers)
+
+
+def at_once(calls: Iterable[Callable[[], None]]) -> None:
+    """Make all calls at the same time, and return when they are done, or STOP_LIMIT is over."""
+    threads = [threading.Thread(target=call, daemon=True) for call in calls]
+    for thread in threads:
+        thread.start()
     deadline = time.monotonic() + STOP_LIMIT
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def stop_command(folder: str, reason: str) -> str:
-    """Writes the file that ends a run, atomically with its reason, or an empty one where the disk is full.
+    """Writes the file that ends a run, atomically with its reason, or an empty one where the disk is full."""
+    file = shlex.quote(f"{folder}/stop")
+    return _as_owner(folder, f"{{ {_write(file, reason)}; }} || touch {file}")
 
-    Root does so as the owner of the folder, who may have laid links there.
-    """
-    there, file = shlex.quote(folder), shlex.quote(f"{folder}/stop")
-    write = f"printf %s {shlex.quote(reason)} >{file}.new && chmod 0644 {file}.new && mv {file}.new {file}"
-    command = shlex.quote(f"{{ {write}; }} || touch {file}")
+
+def order_command(folder: str, order: str) -> str:
+    """Writes the file with an order, atomically."""
+    return _as_owner(folder, _write(shlex.quote(f"{folder}/{ORDER}"), order))
+
+
+def _write(file: str, text: str) -> str:
+    return f"printf %s {shlex.quote(text)} >{file}.new && chmod 0644 {file}.new && mv {file}.new {file}"
+
+
+def _as_owner(folder: str, command: str) -> str:
+    """Root does so as the owner of the folder, who may have laid links there."""
+    there, command = shlex.quote(folder), shlex.quote(command)
     owner = f"setpriv --reuid=$(stat -c %u {there}) --regid=$(stat -c %g {there}) --clear-groups"
     return f"if [ $(id -u) = 0 ]; then {owner} sh -c {command}; else sh -c {command}; fi"
 

@@ -47,6 +47,8 @@ class EventKind(StrEnum):
     PHASE = "phase"
     """The text is a ``Phase``."""
     STOP_REQUESTED = "stop_requested"
+    LEVEL = "level"
+    """The load has come to another level; the value is how many holders that are, on all hosts together."""
     AGENT_DIED = "agent_died"
     AGENT_RESTARTED = "agent_restarted"
     WALLET_KEPT = "wallet_kept"
