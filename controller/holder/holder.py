@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from controller.agents.menu import Menu
@@ -449,7 +449,7 @@ class Holder:
 
     # ----------------------------------------------------------------- choice
 
-    def choose(self, services: Mapping[str, float] | Collection[str]) -> str:
+    def choose(self, services: Mapping[str, float] | Sequence[str]) -> str:
         """One of these services, at random: by weight (``{"bank": 3, "shop": 1}``), or each as often as another
         (``["bank", "shop"]``)."""
         weights = service_weights(services, self.context.settings.services)

@@ -374,6 +374,7 @@ def test_what_a_script_gives_has_its_type(play: Play, call: Callable[[Holder], A
     [
         ({}, "holder.choose() {}; it must be service names with weights, such as"),
         ("issuer", "holder.choose() 'issuer'; it must be service names with weights"),
+        ({"issuer", "verifier"}, "; it must be service names with weights"),
         (
             ["issuer", "isuer"],
             "asks for the service 'isuer', but stampede_services has issuer, verifier; did you mean",
