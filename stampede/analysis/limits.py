@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stampede import wording
 from stampede.analysis.generator import AGENT_LATE, BUSY, FULL, LATE
 from stampede.analysis.load_window import SECOND, Window
 from stampede.results.journal_columns import FAILED, OK, JournalColumns, Samples
@@ -63,7 +64,27 @@ def find_limits(journal: JournalColumns, window: Window | None) -> list[Limit] |
         overloaded[found.first :] = True
     services = _found(grid, _services(journal, grid, overloaded))
     found_all = sorted([*own, *services], key=lambda found: (found.first, -found.candidate.weight))
-    return [_limit(found) for found in found_all]
+    return [_limit(found, window) for found in found_all]
+
+
+def unknown_services(journal: JournalColumns, limits: list[Limit] | None) -> list[str]:
+    """Services of which too little is known to say whether they gave way: there were too few steps of each kind about
+    them, or the load generator gave way, after which their times are not theirs."""
+    if limits is None:
+        return []
+    named = {limit.name for limit in limits if limit.kind == "service"}
+    overloaded = any(limit.kind != "service" for limit in limits)
+    steps = journal.steps
+    kind, service = np.asarray(steps.step), np.asarray(steps.service)
+    ended = np.isin(np.asarray(steps.outcome), (OK, FAILED))
+    unknown = []
+    for number, name in enumerate(journal.services.list):
+        here = (service == number) & ended
+        if name and name not in named and (service == number).any():
+            most = np.bincount(kind[here]).max() if here.any() else 0
+            if overloaded or most < LEAST_STEPS:
+                unknown.append(name)
+    return sorted(unknown)
 
 
 @dataclass(frozen=True)
@@ -93,9 +114,15 @@ def _found(grid: _Grid, candidates: Iterable[_Candidate]) -> Iterator[_Found]:
             yield _Found(candidate, first)
 
 
-def _limit(found: _Found) -> Limit:
-    gave_way = found.candidate
-    return Limit(gave_way.kind, gave_way.name, found.first * INTERVAL, gave_way.text, gave_way.advice)
+def _limit(found: _Found, window: Window) -> Limit:
+    gave_way, since = found.candidate, found.first * INTERVAL
+    at = wording.moment(window.start / SECOND + since)
+    return Limit(gave_way.kind, gave_way.name, since, gave_way.text, gave_way.advice, at)
+
+
+def _typical(column: Floats, beyond: Truths) -> float:
+    """The mean of a column's figures that are beyond their limit; 0 where none is."""
+    return float(column[beyond].mean()) if beyond.any() else 0.0
 
 
 class _Grid:
@@ -145,22 +172,32 @@ def _generator(journal: JournalColumns, grid: _Grid) -> Iterator[_Candidate]:
             )
         )
         fewer = "use more load hosts, larger ones, or fewer holders"
-        yield _Candidate("host", host, cpu > BUSY, f"all cores of host {host} were busy", fewer)
+        busy, stolen, full, lost = cpu > BUSY, steal > STOLEN, memory > FULL, resent > RESENT
+        percent = wording.percent
+        yield _Candidate(
+            "host", host, busy, f"all cores of host {host} were busy ({percent(_typical(cpu, busy))})", fewer
+        )
         yield _Candidate(
             "host",
             host,
-            steal > STOLEN,
-            f"the hypervisor of host {host} gave its cores to others",
+            stolen,
+            f"the hypervisor of host {host} gave {percent(_typical(steal, stolen))} of its cores to others",
             "use hosts with cores of their own, or more of them",
         )
-        yield _Candidate("host", host, memory > FULL, f"the memory of host {host} was full", fewer)
+        yield _Candidate(
+            "host", host, full, f"the memory of host {host} was full ({percent(_typical(memory, full))})", fewer
+        )
         late = (controller > BUSY) | (lag > LATE)
-        yield _Candidate("controller", host, late, f"the controller of host {host} was late", fewer)
+        figures = (
+            f"it used {percent(_typical(controller, late))} of a core, "
+            f"and 1 % of the waits ended {wording.seconds(_typical(lag, late))} late"
+        )
+        yield _Candidate("controller", host, late, f"the controller of host {host} was late: {figures}", fewer)
         yield _Candidate(
             "network",
             host,
-            resent > RESENT,
-            f"the network of host {host} lost segments",
+            lost,
+            f"the network of host {host} lost segments ({percent(_typical(resent, lost))} were sent again)",
             "look for a link that drops packets, or that is full",
         )
         yield from _agents(journal, grid, number)
@@ -172,13 +209,16 @@ def _agents(journal: JournalColumns, grid: _Grid, number: int) -> Iterator[_Cand
     here, sources = np.asarray(agent.host) == number, np.asarray(agent.source)
     for which in np.unique(sources[here]):
         its, name = here & (sources == which), journal.agents.list[which]
-        busy = grid.mean(agent, agent.column("cpu"), its) > BUSY
-        late = grid.mean(agent, agent.column("loop_lag"), its) > AGENT_LATE
+        cpu, lag = (grid.mean(agent, agent.column(column), its) for column in ("cpu", "loop_lag"))
+        beyond = (cpu > BUSY) | (lag > AGENT_LATE)
+        figures = f"it used {wording.percent(_typical(cpu, beyond))} of a core"
+        if np.isfinite(lag[beyond]).all():
+            figures += f" and took {wording.seconds(_typical(lag, beyond))} to answer an empty request"
         yield _Candidate(
             "agent",
             name,
-            busy | late,
-            f"{name} of host {journal.hosts.list[number]} could not keep up",
+            beyond,
+            f"{name} of host {journal.hosts.list[number]} could not keep up: {figures}",
             "raise stampede_agents where cores are idle, else use more load hosts or fewer holders",
         )
 
@@ -195,40 +235,63 @@ def _services(journal: JournalColumns, grid: _Grid, overloaded: Truths) -> Itera
         here = service == number
         if not name or not here.any():
             continue
-        beyond, waited = np.zeros(grid.intervals, dtype=bool), 0.0
+        beyond, waits = np.zeros(grid.intervals, dtype=bool), []
         place = grid.place(end[here])
         for step in np.unique(kind[here]):
             ok = (kind[here] == step) & (outcome[here] == OK)
-            queues, seconds = _queues(took[here][ok], place[ok], grid.intervals)
-            beyond |= queues
-            waited += seconds
+            wait = _wait(journal.step_names.list[step], took[here][ok], place[ok], ~overloaded)
+            if wait:
+                beyond |= wait.beyond
+                waits.append(wait)
         counts, late = (
             np.bincount(place[chosen & (place >= 0)], minlength=grid.intervals + 1)[: grid.intervals]
             for chosen in (np.ones(place.shape, dtype=bool), timed_out[here])
         )
-        beyond |= (counts >= LEAST_PER_INTERVAL) & (late > TIMED_OUT * counts)
+        times_out = (counts >= LEAST_PER_INTERVAL) & (late > TIMED_OUT * counts) & ~overloaded
+        beyond |= times_out
+        figures = max(waits, key=lambda wait: wait.seconds).text if waits else ""
+        if times_out.any():
+            share = wording.percent(late[times_out].sum() / counts[times_out].sum())
+            figures = wording.listed([*filter(None, [figures]), f"{share} of the steps about it timed out"])
         yield _Candidate(
             "service",
             name,
-            beyond & ~overloaded,
-            f"{name} could not keep up: those who asked it waited for each other",
+            beyond,
+            f"{name} could not keep up: {figures}",
             f"give {name} more cores or instances, or look at what it waits for itself",
-            waited,
+            sum(wait.seconds for wait in waits),
         )
 
 
-def _queues(took: Floats, place: NDArray[np.int64], intervals: int) -> tuple[Truths, float]:
-    """In which intervals steps of one kind waited for each other, and for how many seconds in all."""
-    beyond, waited = np.zeros(intervals, dtype=bool), 0.0
+@dataclass(frozen=True)
+class _Wait:
+    """In which intervals even the fastest steps of a kind had to wait, for how many seconds all steps did, and so in
+    words."""
+
+    beyond: Truths
+    seconds: float
+    text: str
+
+
+def _wait(step: str, took: Floats, place: NDArray[np.int64], judged: Truths) -> _Wait | None:
+    """Whether and when steps of one kind waited, in the intervals to be judged."""
     if took.size < LEAST_STEPS:
-        return beyond, waited
+        return None
     alone = float(np.percentile(took, FASTEST))
-    for interval in range(intervals):
+    beyond, waited, fast, in_flight = np.zeros(judged.shape, dtype=bool), 0.0, [], []
+    for interval in np.flatnonzero(judged):
         now = took[place == interval]
-        if now.size < LEAST_PER_INTERVAL or now.sum() / INTERVAL < IN_FLIGHT:
+        at_a_time = now.sum() / INTERVAL  # Little's law
+        if now.size < LEAST_PER_INTERVAL or at_a_time < IN_FLIGHT:
             continue
         faster = float(np.percentile(now, FASTER))
         if faster > SLOWER * alone and faster - alone > LEAST_WAIT:
             beyond[interval] = True
             waited += float(now.sum() - now.size * alone)
-    return beyond, waited
+            fast.append(faster)
+            in_flight.append(at_a_time)
+    if not fast:
+        return None
+    many, long = f"{np.mean(in_flight):.0f}", wording.seconds(float(np.mean(fast)))
+    text = f"with {many} in flight even the fastest {step} took {long}, otherwise {wording.seconds(alone)}"
+    return _Wait(beyond, waited, text)

@@ -10,7 +10,7 @@ from stampede.analysis.active_holders import peak_active
 from stampede.analysis.generator import build_generator
 from stampede.analysis.host_differences import compare_hosts, service_times_by_host, with_figures
 from stampede.analysis.host_outcomes import build_hosts
-from stampede.analysis.limits import find_limits
+from stampede.analysis.limits import find_limits, unknown_services
 from stampede.analysis.load_window import SECOND, Window
 from stampede.analysis.losses import find_losses
 from stampede.analysis.percentiles import summarize_times
@@ -53,6 +53,7 @@ def build_summary(
     times = service_times_by_host(journal)
     hosts = with_figures(build_hosts(results, journal, window, faults), journal, times, generator)
     search = build_search(results, journal, window)
+    limits = find_limits(journal, window)
     level = confirming(search) if search else None
     summary = Summary(
         run=_run(results, journal, window, hosts),
@@ -68,7 +69,8 @@ def build_summary(
         journal=_completeness(results, journal),
         losses=find_losses(results, journal, hosts),
         phones=build_phones(journal),
-        limits=find_limits(journal, window),
+        limits=limits,
+        limits_unknown=unknown_services(journal, limits),
         search=search,
     )
     verdict = build_verdict(summary)

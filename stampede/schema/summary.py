@@ -298,13 +298,14 @@ class PhonesSummary:
 @dataclass(frozen=True)
 class Limit:
     """Something that gave way under the load: its ``kind`` (host, agent, controller, network or service) and name,
-    since when (seconds after the start), what it was, and what to change."""
+    since when (seconds after the start, and ``at`` which moment), what it was, and what to change."""
 
     kind: str
     name: str
     since: float
     text: str
     advice: str
+    at: str | None = None
 
 
 @dataclass(frozen=True)
@@ -402,7 +403,9 @@ class Summary:
     phones: PhonesSummary | None = None
     """None where holders were no phones, and in files of Stampede 0.1."""
     limits: list[Limit] | None = None
-    """What gave way, the first first; empty when nothing did, None where that is not known."""
+    """What gave way, the first first; empty when nothing was seen to, None where that is not known."""
+    limits_unknown: list[str] = field(default_factory=list)
+    """Services of which too little is known to say whether they gave way."""
     search: SearchSummary | None = None
     """None for a run that was no search, and in files of Stampede 0.1."""
 

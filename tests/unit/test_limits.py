@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,6 @@ import pytest
 import report_samples as samples
 
 from controller.metrics.machine import Machine
-from stampede.analysis.verdict.load_sentences import limit_sentence
 
 SECONDS = 60.0
 HOST = "load-1"
@@ -62,6 +63,11 @@ def line(measurement: str, second: float, fields: dict[str, float], **tags: str)
     return f"{samples.tags(measurement, HOST, **tags)} {words} {int((samples.START + second + 0.5) * 1e9)}"
 
 
+def sentence(found: dict[str, Any]) -> str:
+    (text,) = [finding["text"] for finding in found["run"]["findings"] if finding["about"] == "limits"]
+    return str(text)
+
+
 def steady(at: float, chance: random.Random) -> float:
     return 0.3 + 0.05 * chance.random()
 
@@ -74,8 +80,10 @@ def queue(at: float, chance: random.Random) -> float:
 def test_nothing_gave_way(tmp_path: Path) -> None:
     found = journal(tmp_path, steady)
     assert found["limits"] == []
-    sentences = [finding["text"] for finding in found["run"]["findings"] if finding["about"] == "limits"]
-    assert sentences == ["Nothing gave way: neither a load host, nor an agent, nor the network, nor a service."]
+    assert sentence(found) == (
+        "Nothing was seen to give way: neither a load host, nor an agent, nor the network, nor a service."
+    )
+    assert found["limits_unknown"] == []
 
 
 def test_a_queue_at_a_service(tmp_path: Path) -> None:
@@ -83,9 +91,18 @@ def test_a_queue_at_a_service(tmp_path: Path) -> None:
     (limit,) = found["limits"]
     assert (limit["kind"], limit["name"]) == ("service", "verifier")
     assert 20 <= limit["since"] <= 35
-    assert limit_sentence(samples.typed(found)).startswith(
-        f"Verifier could not keep up: those who asked it waited for each other, from {limit['since']:.0f} s after"
+    words = re.fullmatch(
+        r"Verifier could not keep up: with (\d+) in flight even the fastest present_proof took ([\d.]+) s, "
+        r"otherwise (\d+) ms, from (\d+) s after the start on \((.{8}) UTC\); give verifier more cores or .*",
+        sentence(found),
     )
+    assert words
+    in_flight, seconds, alone, since, at = words.groups()
+    assert float(in_flight) == pytest.approx(10 * float(seconds), rel=0.1), "Little's law, at 10 a second"
+    assert 300 <= int(alone) <= 310
+    assert int(since) == limit["since"]
+    assert limit["at"] == f"{datetime.fromtimestamp(samples.START + int(since), UTC):%Y-%m-%dT%H:%M:%SZ}"
+    assert limit["at"][11:19] == at
     assert found["generator"]["bottleneck"] is False
     assert "Gave way first" in (tmp_path / "report.html").read_text()
 
@@ -109,22 +126,48 @@ def test_a_service_that_becomes_slow_for_a_moment_recovers(tmp_path: Path) -> No
 
 
 def test_too_few_steps_say_nothing(tmp_path: Path) -> None:
-    assert journal(tmp_path, queue, per_second=0.4)["limits"] == []
+    found = journal(tmp_path, queue, per_second=0.4)
+    assert found["limits"] == []
+    assert found["limits_unknown"] == ["issuer", "verifier"]
+    assert sentence(found) == (
+        "Neither a load host, nor an agent, nor the network was seen to give way. "
+        "Whether issuer and verifier did is not known: there were too few steps."
+    )
+
+
+def test_a_load_that_is_too_short_says_nothing(tmp_path: Path) -> None:
+    samples.write_results(tmp_path, samples.Sample(holders=5, duration=8, ramp=2, failures=False))
+    found = samples.report(tmp_path)
+    assert found["limits"] is None
+    assert sentence(found).startswith("What gave way first is not known: ")
 
 
 def test_timeouts(tmp_path: Path) -> None:
     found = journal(tmp_path, steady, outcome=lambda at: "timeout" if at > 30 and int(at * 10) % 4 == 0 else "")
     assert [(limit["name"], limit["since"]) for limit in found["limits"]] == [("verifier", 30.0)]
+    assert re.search(r"could not keep up: (2[3-7]) % of the steps about it timed out, ", sentence(found))
 
 
 GENERATOR: dict[str, tuple[str, dict[str, float], str]] = {
-    "all cores of host load-1 were busy": ("load", {"host_cpu": 3.9}, "host"),
-    "the hypervisor of host load-1 gave its cores to others": ("load", {"steal": 0.9}, "host"),
-    "the memory of host load-1 was full": ("load", {"host_memory_used": 0.95}, "host"),
-    "the controller of host load-1 was late": ("load", {"lag_p99": 0.4}, "controller"),
-    "the network of host load-1 lost segments": ("load", {"resent": 0.05}, "network"),
-    "agent-0 of host load-1 could not keep up": ("agent", {"loop_lag": 0.8}, "agent"),
-    "agent-0 of host load-1 could not keep up (busy)": ("agent", {"cpu": 0.97}, "agent"),
+    "all cores of host load-1 were busy (98 %)": ("load", {"host_cpu": 3.9}, "host"),
+    "the hypervisor of host load-1 gave 22 % of its cores to others": ("load", {"steal": 0.9}, "host"),
+    "the memory of host load-1 was full (95 %)": ("load", {"host_memory_used": 0.95}, "host"),
+    "the controller of host load-1 was late: it used 10 % of a core, and 1 % of the waits ended 400 ms late": (
+        "load",
+        {"lag_p99": 0.4},
+        "controller",
+    ),
+    "the network of host load-1 lost segments (5.0 % were sent again)": ("load", {"resent": 0.05}, "network"),
+    "agent-0 of host load-1 could not keep up: it used 50 % of a core and took 800 ms to answer an empty request": (
+        "agent",
+        {"loop_lag": 0.8},
+        "agent",
+    ),
+    "agent-0 of host load-1 could not keep up: it used 97 % of a core and took 20 ms to answer an empty request": (
+        "agent",
+        {"cpu": 0.97},
+        "agent",
+    ),
 }
 
 
@@ -134,7 +177,8 @@ def test_the_generator_before_the_services(tmp_path: Path, text: str) -> None:
     found = journal(tmp_path, queue, **{records: lambda at: beyond if at >= 10 else {}})
     (limit,) = found["limits"]
     assert (limit["kind"], limit["since"]) == (kind, 10), "of services nothing is said then"
-    assert limit["text"] == text.removesuffix(" (busy)")
+    assert limit["text"] == text
+    assert found["limits_unknown"] == ["issuer", "verifier"]
 
 
 def test_late_agents_make_the_generator_the_bottleneck(tmp_path: Path) -> None:

@@ -71,14 +71,22 @@ def first_failure_sentence(errors: dict[str, ErrorSummary]) -> str:
 
 
 def limit_sentence(summary: Summary) -> str:
-    """What gave way first, since when, and what to change; empty where that is not known."""
-    limits = summary.limits
-    if limits is None or (not limits and summary.generator.bottleneck is not False):
+    """What gave way first, since when, and what to change, or that this is not known; empty when no step executed."""
+    limits, unknown = summary.limits, summary.limits_unknown
+    if not summary.steps:
         return ""
+    if limits is None or (not limits and summary.generator.bottleneck is not False):
+        return "What gave way first is not known: the load was too short for it, or too little was recorded."
+    if not limits and unknown:
+        return (
+            "Neither a load host, nor an agent, nor the network was seen to give way. "
+            f"Whether {wording.listed(unknown)} did is not known: there were too few steps."
+        )
     if not limits:
-        return "Nothing gave way: neither a load host, nor an agent, nor the network, nor a service."
+        return "Nothing was seen to give way: neither a load host, nor an agent, nor the network, nor a service."
     first = limits[0]
     since = f"from {wording.duration(first.since)} after the start on" if first.since else "from the start"
+    since += f" ({first.at[11:19]} UTC)" if first.at else ""
     others = list(dict.fromkeys(limit.name for limit in limits[1:] if limit.name != first.name))
     text = f"{first.text[0].upper()}{first.text[1:]}, {since}; {first.advice}."
     return f"{text} Then came {wording.listed(others)}." if others else text
