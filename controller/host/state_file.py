@@ -56,7 +56,7 @@ class StateFile:
         """
         self._sample = sample
         found = self._state(sample)
-        without_figures = replace(found, errors={}, p95={}, thresholds=(), agents=())
+        without_figures = replace(found, errors={}, p95={}, by_step={}, thresholds=(), agents=())
         for state_now in (found, without_figures):
             with contextlib.suppress(OSError):
                 write_json_anyway(self._path, to_json(state_now))
@@ -83,6 +83,7 @@ class StateFile:
             steps=self._steps(),
             errors=dict(run.figures.errors) if run else {},
             p95=run.figures.p95() if run else {},
+            by_step=run.figures.by_step() if run else {},
             thresholds=run.tallies.states(run.clock.now()) if run else (),
             lag_p99=sample.lag_p99,
             loop_lag_max=sample.loop_lag_max,

@@ -58,6 +58,16 @@ class StepState:
 
 
 @dataclass(frozen=True, slots=True)
+class StepCounts:
+    """One step by its name, since the start."""
+
+    ok: int = 0
+    failed: int = 0
+    times: str = ""
+    """Response times of those that were ok, by bucket (see ``step_times``)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Losses:
     """What the host knows to be missing from its journal."""
 
@@ -124,6 +134,8 @@ class HostState:
     """Failed steps by error class."""
     p95: dict[str, float] = field(default_factory=dict)
     """By step: the 95th percentile of its newest service times."""
+    by_step: dict[str, StepCounts] = field(default_factory=dict)
+    """Of the steps that came first, when there are very many; empty in states of version 0.1."""
     thresholds: tuple[TallyState, ...] = ()
     lag_p99: float = 0.0
     loop_lag_max: float = 0.0
