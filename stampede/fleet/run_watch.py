@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import shlex
 import threading
 import time
@@ -69,12 +70,14 @@ class Controller:
         return snapshot_of_process(self.folder, self.pid)
 
     def request_stop(self, reason: str) -> None:
-        """Ask it to end the run gracefully. A host that cannot be reached is reported by the poller."""
+        """Ask it to end the run gracefully. Raises Unreachable."""
         if self.shell:
-            with contextlib.suppress(Unreachable):
-                self.shell.run(stop_command(str(self.folder), reason))
-        else:
+            self.shell.run(stop_command(str(self.folder), reason))
+            return
+        try:
             stop_here(self.folder / "stop", reason)
+        except OSError as error:
+            raise Unreachable(str(error)) from None
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,7 @@ def progress(hosts: Sequence[HostView], now: float) -> str:
 class Judge:
     """Reports thresholds that are crossed, and calls ``stop`` with the reason, once, when one is beyond recovery."""
 
-    def __init__(self, hosts: Sequence[HostView], tell: Tell, stop: Callable[[str], None] | None) -> None:
+    def __init__(self, hosts: Sequence[HostView], tell: Tell, stop: Callable[[str], object] | None) -> None:
         self._hosts, self._tell, self._stop = hosts, tell, stop
         self._crossings = Crossings()
         self._next = time.monotonic()
@@ -187,15 +190,28 @@ class Judge:
             stop(reason)
 
 
-def request_stop(controllers: Iterable[Controller], reason: str = "") -> None:
-    """Ask controllers to end the run gracefully; of hosts that do not answer in time nothing is said here."""
-    threads = []
+def request_stop(controllers: Iterable[Controller], reason: str = "") -> dict[str, str]:
+    """Ask controllers to end the run gracefully. Returns why a host was not asked, by host; the poller reports it."""
+    controllers = list(controllers)
+    answers: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+
+    def ask(controller: Controller) -> None:
+        try:
+            controller.request_stop(reason)
+        except Unreachable as problem:
+            answers.put((controller.name, str(problem)))
+        else:
+            answers.put((controller.name, ""))
+
     for controller in controllers:
-        threads.append(threading.Thread(target=controller.request_stop, args=(reason,), daemon=True))
-        threads[-1].start()
+        threading.Thread(target=ask, args=(controller,), daemon=True).start()
+    left = {controller.name: f"no answer for {STOP_LIMIT:.0f} s" for controller in controllers}
     deadline = time.monotonic() + STOP_LIMIT
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
+    with contextlib.suppress(queue.Empty):
+        for _ in controllers:
+            name, problem = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+            left[name] = problem
+    return {name: problem for name, problem in left.items() if problem}
 
 
 def stop_command(folder: str, reason: str) -> str:

@@ -8,7 +8,9 @@ ones than 10,000 s count as these.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 GROWTH = 1.05
 SHORTEST, LONGEST = 1e-4, 1e4
@@ -29,6 +31,16 @@ def bucket_of(seconds: float) -> int:
 def middle_of(bucket: int) -> float:
     """The time that stands for those of a bucket, in seconds."""
     return SHORTEST * GROWTH**bucket * 2 / (1 + GROWTH)
+
+
+def quantiles(counts: Mapping[int, float], shares: Sequence[float]) -> list[float] | None:
+    """The times below which such shares of all lie (nearest rank); None when there are none."""
+    buckets = sorted(bucket for bucket, count in counts.items() if count > 0)
+    reached = list(accumulate(counts[bucket] for bucket in buckets))
+    if not reached:
+        return None
+    places = (min(bisect_left(reached, share * reached[-1]), len(buckets) - 1) for share in shares)
+    return [middle_of(buckets[place]) for place in places]
 
 
 def to_text(counts: Mapping[int, int]) -> str:
