@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from fleet_views import NOW, host, snapshot
+from playwright.sync_api import expect
 from test_report import COLOURED, browser  # noqa: F401  the fixture is used by its name
 
 from stampede.fleet.host_view import HostView
@@ -149,14 +150,14 @@ def test_follows_the_run_and_says_how_it_ended(opened: Open, live: LiveRun) -> N
     chart = page.locator("figure[data-chart=throughput] canvas")
     before = chart.evaluate("canvas => { canvas.kept = true; return canvas.toDataURL(); }")
     live.go_on(30)
-    page.wait_for_function("document.getElementById('verdict').textContent === 'Running, 2:30 left'")
+    expect(page.locator("#verdict")).to_have_text("Running, 2:30 left")
     assert chart.evaluate("canvas => canvas.kept")  # drawn on, not replaced: the pointer's place is kept
     assert chart.evaluate("canvas => canvas.toDataURL()") != before
     live.go_on(1, phase="draining")
-    page.wait_for_function("document.getElementById('verdict').textContent.startsWith('Ending')")
+    expect(page.locator("#verdict")).to_contain_text("Ending")
     assert page.locator("#stop").is_visible()
     live.go_on(1, phase="stopped")
-    page.wait_for_function("document.getElementById('verdict').textContent.startsWith('Stopped')")
+    expect(page.locator("#verdict")).to_contain_text("Stopped")
     assert page.locator("#verdict").inner_text() == "Stopped: 1 of 2 thresholds crossed"
     assert page.locator("#verdict-box").get_attribute("class") == "verdict thresholds"
     assert page.locator("#stop").is_hidden()
@@ -173,10 +174,10 @@ def test_stops_the_run_once_it_is_confirmed(opened: Open, live: LiveRun) -> None
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.getElementById('said').textContent.startsWith('All load hosts')")
+    expect(page.locator("#said")).to_contain_text("All load hosts")
     assert live.asked == ["stop"]
     live.go_on(1)
-    page.wait_for_timeout(1500)
+    expect(page.locator("#verdict")).to_have_text("Running, 2:59 left")
     assert page.locator("#stop").is_disabled()
 
 
@@ -193,14 +194,10 @@ def test_shows_a_host_alone_and_steps_by_choice(opened: Open) -> None:
     page = opened()
     assert page.locator("#host option").all_inner_texts() == ["all hosts", "load-1", "load-2"]
     page.select_option("#host", "load-1")
-    words = page.locator("figure[data-chart=lag] figcaption p")
-    page.wait_for_function(
-        "document.querySelector('figure[data-chart=lag] figcaption p').textContent.includes('load-1')"
-    )
-    assert words.inner_text().endswith(" Host load-1.")
+    expect(page.locator("figure[data-chart=lag] figcaption p")).to_contain_text("Host load-1.")
     assert "agent-1" in page.locator("figure[data-chart=processors] .key").inner_text()
     page.locator(".chip", has_text="connect").click()
-    page.wait_for_function("document.querySelector('figure[data-chart=latency] .key')?.textContent.includes('p99')")
+    expect(page.locator("figure[data-chart=latency] .key")).to_contain_text("p99")  # the bands of the only step
 
 
 def test_texts_of_hosts_are_texts(opened: Open) -> None:
@@ -218,7 +215,7 @@ def test_says_when_nobody_answers_any_more(browser: Any) -> None:  # noqa: F811
     next(serving)
     page = browser.new_page()
     page.goto(run.url)
-    page.wait_for_function("document.getElementById('verdict').textContent.startsWith('Running')")
+    expect(page.locator("#verdict")).to_contain_text("Running")
     assert page.locator("#away").is_hidden()
     assert next(serving, None) is None
     page.locator("#away").wait_for(timeout=20_000)

@@ -133,7 +133,7 @@
 
   /* ---- asking */
 
-  let timer = null, answered = Date.now(), asked = 0, over = false;
+  let timer = null, answered = Date.now(), asked = 0, over = false, drawnHost = null;
 
   async function look() {
     clearTimeout(timer);
@@ -153,12 +153,15 @@
   }
 
   function take(figures) {
+    const isAnother = figures.host !== drawnHost;
     over = figures.over;
+    drawnHost = figures.host;
     Object.assign(data, figures.charts);
     hosts(figures);
     chips();
     show(figures);
-    page.update();
+    if (isAnother) page.redraw();
+    else page.update();
   }
 
   document.addEventListener("visibilitychange", () => { if (document.hidden) clearTimeout(timer); else look(); });
