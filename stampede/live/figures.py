@@ -80,14 +80,20 @@ def _headline(hosts: Sequence[HostView], found: Sequence[Standing], now: float) 
     not_judged = sum(standing.value is None for standing in found)
     ended = "Stopped" if Phase.STOPPED in phases else "Ended"
     if crossed:
-        return "thresholds", f"{ended}: {crossed} of {wording.number(len(found), 'threshold')} crossed"
+        return "thresholds", f"{ended}: {_so_many(crossed, found)} crossed"
     if not_judged:
-        return "incomplete", f"{ended}: {not_judged} of {wording.number(len(found), 'threshold')} not judged"
+        return "incomplete", f"{ended}: {_so_many(not_judged, found)} not judged"
     if ended == "Stopped":
         return "stopped", "Stopped before its time"
     if found:
-        return "passed", f"Ended: {'the threshold is' if len(found) == 1 else f'all {len(found)} thresholds are'} met"
+        return "passed", f"Ended: {_so_many(len(found), found)} met"
     return "live", "Ended; the run had no thresholds"
+
+
+def _so_many(count: int, found: Sequence[Standing]) -> str:
+    if len(found) == 1:
+        return "the threshold is"
+    return f"all {count} thresholds are" if count == len(found) else f"{count} of {len(found)} thresholds"
 
 
 def _progress(hosts: Sequence[HostView], phases: set[Phase], now: float) -> str:

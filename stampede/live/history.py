@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from stampede.fleet.host_poller import HOSTS_PER_SECOND
 from stampede.fleet.host_view import HostView
-from stampede.live.track import MOST_STEPS, Counts, Key, Track
+from stampede.live.track import LONGEST_NAME, MOST_STEPS, Counts, Key, Track
 from stampede.schema.state import HostState
 
 MOST_INTERVALS = 300
@@ -106,6 +106,9 @@ class History:
         for host in hosts:
             if host.state:
                 self._tracks.setdefault(host.name, Track()).take(host.state)
+                for kind, names in (("ok", host.state.by_step), ("error", host.state.errors)):
+                    for name in list(names)[:MOST_STEPS]:
+                        self._is_known(Key(kind, name[:LONGEST_NAME]))
                 self.start = self.start or host.state.start_at
         if self.start is None:
             self._was_there |= any(host.state for host in hosts)
