@@ -116,7 +116,10 @@ def figures() -> list[Json]:
 
 def load() -> list[Json]:
     by_outcome = f'SELECT {rate("service_time")} FROM "step" {during(*CHOSEN)} {BY_TIME}, "outcome" fill(0)'
-    arrivals = f'SELECT sum("arrivals") * 1000 / $__interval_ms FROM "load" {during(*ON_HOSTS)} {BY_TIME} fill(none)'
+    come, left_out = (
+        f'SELECT sum("{what}") * 1000 / $__interval_ms FROM "load" {during(*ON_HOSTS)} {BY_TIME} fill(none)'
+        for what in ("arrivals", "dropped")
+    )
     return [
         row("Load"),
         chart(
@@ -128,16 +131,18 @@ def load() -> list[Json]:
         ),
         chart(
             "Holders",
-            "Holders in their script, steps in flight, and holder arrivals per second (right axis). Steps in flight "
-            "that keep growing under a steady load mean that a service falls behind.",
+            "Holders in their script, steps in flight, and holder arrivals per second (right axis), also those, "
+            "or rounds, that were dropped because all holders were busy. Steps in flight that keep growing under a "
+            "steady load mean that a service falls behind.",
             [
                 query(total("active", "load", *ON_HOSTS), "active holders"),
                 query(total("in_flight", "load", *ON_HOSTS), "steps in flight"),
-                query(arrivals, "arrivals"),
+                query(come, "arrivals"),
+                query(left_out, "dropped"),
             ],
             unit="short",
             interval=SAMPLES,
-            overrides=[override("arrivals", unit="ops", custom__axisPlacement="right")],
+            overrides=[override(what, unit="ops", custom__axisPlacement="right") for what in ("arrivals", "dropped")],
         ),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import shutil
@@ -61,6 +62,8 @@ class AgentPool:
             else None
         )
         self._wallets: dict[int, AcapyWallet] = {}
+        self._agents_of: dict[int, AgentProcess] = {}
+        self._places = itertools.count()
         self._webhooks = WebhookReceiver(TOPICS, IGNORED_TOPICS, overflow)
         self._session: aiohttp.ClientSession | None = None
         self._wallet_dir = Path()
@@ -125,6 +128,8 @@ class AgentPool:
             for agent in self.agents:
                 group.create_task(agent.start())
         agents, numbers = len(self.agents), self._settings.load.wallets
+        for number in numbers:
+            self._agent_of(number)
         async with asyncio.TaskGroup() as group:  # an agent's first wallet creates its store: not concurrently
             for number in numbers[:agents]:
                 group.create_task(self.make(number))
@@ -144,7 +149,10 @@ class AgentPool:
             self._announce(EventKind.PATCHES_LEFT_OUT, f"the agents run without these patches: {reasons}")
 
     def _agent_of(self, number: int) -> AgentProcess:
-        return self.agents[number % len(self.agents)]
+        """Each agent gets as many holders as another, whichever numbers are this host's."""
+        if number not in self._agents_of:
+            self._agents_of[number] = self.agents[next(self._places) % len(self.agents)]
+        return self._agents_of[number]
 
     def get(self, number: int) -> AcapyWallet:
         """See controller.run.Wallets."""
@@ -158,7 +166,7 @@ class AgentPool:
         """See controller.run.Wallets."""
         if wallet := self._wallets.pop(number, None):
             try:
-                await self._agent_of(number).remove_wallet(wallet)
+                await self._agents_of.pop(number).remove_wallet(wallet)
             except StepError as error:
                 self._announce(EventKind.WALLET_KEPT, f"the wallet of holder {number} was not removed: {error}")
 

@@ -141,6 +141,7 @@ class HostRun:
                     if await self._until_stopped(self._wait_for_go()):
                         assert self._state.start_at is not None
                         await run.play(run.clock.at_epoch(self._state.start_at))
+                        reporter.finish()
                         if phones:
                             await phones.finish()
                 if run.bad_input:

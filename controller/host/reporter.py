@@ -51,6 +51,10 @@ class Reporter:
                 await asyncio.to_thread(self._journal.sync)  # a slow disk must not make holders late
             self._state_file.write(sample)
 
+    def finish(self) -> None:
+        """Report on the last part of a second, so that the journal's counts are whole."""
+        self._journal_load(self._monitor.sample())
+
     def _agent_processes(self) -> dict[str, psutil.Process | None]:
         return {agent.name: agent.usage() for agent in self._pool.agents}
 
@@ -71,8 +75,10 @@ class Reporter:
             in_flight=run.recorder.in_flight,
             arrivals=run.recorder.arrivals,
             finished=run.finished + run.stopped,
+            rounds=run.recorder.rounds,
+            dropped=run.recorder.dropped,
         )
-        run.recorder.arrivals = 0
+        run.recorder.arrivals = run.recorder.rounds = run.recorder.dropped = 0
         self._journal.write(record, run.clock.epoch_ns(run.clock.now()))
 
     def _journal_agents(self, sample: Sample) -> None:

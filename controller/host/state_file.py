@@ -40,6 +40,7 @@ class StateFile:
         self.push: PushProcess | None = None
         self.overflow = Overflow()
         self._settings = settings
+        self._total = settings.load.total
         self._path = run_dir / state.FILE
         self._phase_since = time.time()
         self._steps_before = 0
@@ -100,13 +101,15 @@ class StateFile:
     def _holders(self) -> HolderState:
         run, pool = self.run, self.pool
         return HolderState(
-            total=self._settings.load.total,
+            total=self._total,
             ready=pool.ready if pool else 0,
             active=run.active if run else 0,
             finished=run.finished if run else 0,
             stopped=run.stopped if run else 0,
             started=run.started if run else 0,
             dropped=run.dropped if run else 0,
+            rounds=run.rounds if run else 0,
+            rounds_dropped=run.rounds_dropped if run else 0,
         )
 
     def _steps(self) -> StepState:
@@ -147,4 +150,8 @@ class StateFile:
         if losses.messages:
             limit = self._settings.inbox_limit
             return f"{losses.messages} messages to holders were dropped; stampede_inbox_limit is {limit}"
+        if self.run and self.run.dropped:
+            return f"{self.run.dropped} arrivals were dropped, because all holders that there may be were busy"
+        if self.run and self.run.rounds_dropped:
+            return f"{self.run.rounds_dropped} rounds were dropped, because no holder was free"
         return self.push.progress().error if self.push and self.phase not in ENDED else ""

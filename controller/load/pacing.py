@@ -30,8 +30,8 @@ class Pacer:
         return self.end_reached.is_set()
 
     async def until(self, due: float, holder: int | None = None) -> None:
-        """Wait until the clock shows ``due``. Raises EndOfRun when the run ends before that, or ``holder``, whose wait
-        it is, is retired."""
+        """Wait until the clock shows ``due``. Raises EndOfRun when the run ends before that, or ``holder``, whose
+        wait it is, is retired."""
         if self.ended or holder in self._retired:
             raise EndOfRun
         sleeper = self._loop.create_future()

@@ -93,7 +93,15 @@ class Monitor:
 
 
 def load_record(
-    sample: Sample, *, active: int, ready: int, in_flight: int, arrivals: int, finished: int
+    sample: Sample,
+    *,
+    active: int,
+    ready: int,
+    in_flight: int,
+    arrivals: int,
+    finished: int,
+    rounds: int = 0,
+    dropped: int = 0,
 ) -> LoadRecord:
     """The record of a second."""
     return LoadRecord(
@@ -111,4 +119,6 @@ def load_record(
         host_cpu=sample.host_cpu,
         host_cores=sample.host_cores,
         host_memory_used=sample.host_memory_used,
+        rounds=rounds,
+        dropped=dropped,
     )

@@ -31,6 +31,7 @@ class Recorder:
     def __init__(self, clock: Clock, *listeners: StepListener) -> None:
         """``listeners`` hear of each step in this order."""
         self.arrivals = 0
+        self.rounds = 0
         self.dropped = 0
         self.in_flight = 0
         self._clock = clock

@@ -29,6 +29,12 @@ class Forecast:
     load: str
     """The load model's own sentence."""
     holders: int
+    visit: float = 0.0
+    """Seconds for which a holder stays, on average; 0 when none came."""
+    round_time: float = 0.0
+    """Seconds that a round takes, on average; 0 when none began."""
+    dropped: int = 0
+    """Arrivals or rounds that found no room."""
     complete: bool = True
     """Whether it covers the whole run, or only as much of it as could be simulated in the time that there was."""
 
@@ -54,6 +60,8 @@ class Forecast:
             "(simulated holders, assumed service times):",
             *(f"  {name:<{width}}  {count:>9,}" for name, count in self.steps.items()),
         ]
+        if self.dropped:
+            lines.append(f"{self.dropped:,} arrivals or rounds would be dropped, because all holders would be busy.")
         return "\n".join(lines)
 
 
@@ -113,7 +121,10 @@ async def _dry_run(script: Script, settings: Settings, within: float | None, cut
         dict(run.figures.steps),
         max(per_second.values(), default=0),
         settings.load.describe(),
-        settings.load.total,
+        run.started,
+        run.visits.value,
+        run.round_times.value,
+        run.dropped + run.rounds_dropped,
         complete,
     )
 

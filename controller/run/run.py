@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -52,14 +53,35 @@ class HostStage:
     """See Stage in ``stampede.load_models.interface``."""
 
     start: float
+    waiting: deque[asyncio.Future[float]]
     now: Callable[[], float]
+    is_over: Callable[[], bool]
     until: Callable[[float], Coroutine[None, None, None]]
     unless_over: Callable[[Coroutine[None, None, Any]], Coroutine[None, None, Any]]
     live: Callable[[int, float], Coroutine[None, None, None]]
     make_wallet: Callable[[int], Coroutine[None, None, None]]
     remove_wallet: Callable[[int], Coroutine[None, None, None]]
     retire: Callable[[int], None]
-    drop: Callable[[float], None]
+    drop_arrival: Callable[[], None]
+    drop_round: Callable[[], None]
+
+
+@dataclass(slots=True)
+class Mean:
+    """Of what is counted, in seconds."""
+
+    number: int = 0
+    total: float = 0.0
+
+    def add(self, value: float) -> None:
+        """Count one more."""
+        self.number += 1
+        self.total += value
+
+    @property
+    def value(self) -> float:
+        """The mean; 0 of nothing."""
+        return self.total / self.number if self.number else 0.0
 
 
 class Run:
@@ -94,7 +116,15 @@ class Run:
         self.finished = 0
         self.stopped = 0
         self.dropped = 0
-        """Arrivals and rounds for which there was no room."""
+        """Arrivals that were left out, because there were as many holders as there may be."""
+        self.rounds = 0
+        self.rounds_dropped = 0
+        self._rounds_used = 0
+        """Those that have begun, and those that were not reached because the script failed before."""
+        self.visits = Mean()
+        """How long holders stayed, those that are cut off included."""
+        self.round_times = Mean()
+        """How long rounds took, from their beginning until their holder was ready for another."""
         self.targets = Targets(settings.allowed_targets)
         self.bad_input: BadInput | None = None
         self._context = HolderContext(
@@ -119,16 +149,20 @@ class Run:
         self._aborted = asyncio.Event()
         self._stage = HostStage(
             0.0,
+            deque(),
             self.clock.now,
+            self.pacer.end_reached.is_set,
             self.pacer.until,
             self.pacer.unless_over,
             self._live,
             self._make_wallet,
-            wallets.remove,
+            self._remove_wallet,
             self.pacer.retire,
-            self._drop,
+            self._drop_arrival,
+            self._drop_round,
         )
         self._making: dict[int, asyncio.Task[None]] = {}
+        self._round_began: dict[int, float] = {}
 
     async def play(self, start: float) -> None:
         """Take all holders through the script from ``start``, a moment of the clock, until the duration
@@ -175,18 +209,38 @@ class Run:
     def another_round(self, holder: int, rounds: int) -> bool:
         """Whether a holder that has completed ``rounds`` rounds may begin another one."""
         is_over = self.pacer.ended or self.pacer.is_retired(holder)
-        return not is_over and self.settings.load.another_round(rounds)
+        return not is_over and self.settings.load.another_round(rounds, self._rounds_used)
 
     async def _turn(self, holder: int) -> float | None:
-        return await self.settings.load.turn(self._stage, holder)
+        self._end_round(holder)
+        due = await self.settings.load.turn(self._stage, holder)
+        self._round_began[holder] = self.clock.now()
+        self.rounds += 1
+        self._rounds_used += 1
+        self.recorder.rounds += 1
+        return due
 
-    def _drop(self, due: float) -> None:
+    def _end_round(self, holder: int) -> None:
+        began = self._round_began.pop(holder, None)
+        if began is not None:
+            self.round_times.add(self.clock.now() - began)
+
+    def _drop_arrival(self) -> None:
         self.dropped += 1
+        self.recorder.dropped += 1
+
+    def _drop_round(self) -> None:
+        self.rounds_dropped += 1
         self.recorder.dropped += 1
 
     async def _make_wallet(self, number: int) -> None:
         making = self._making[number] = asyncio.create_task(self._wallets.make(number))
         await asyncio.wait({making})
+
+    async def _remove_wallet(self, number: int) -> None:
+        if making := self._making.pop(number, None):
+            await asyncio.wait({making})
+        await self._wallets.remove(number)
 
     async def _wallet(self, number: int) -> Wallet:
         """The wallet of a holder that has arrived; it is made now if it was not made before, or could not be."""
@@ -206,6 +260,7 @@ class Run:
         self.recorder.arrivals += 1
         self.started += 1
         self.active += 1
+        came = self.clock.now()
         try:
             holder = Holder(self._context, number, await self._wallet(number))
             holder.due = due
@@ -217,6 +272,8 @@ class Run:
             self.stopped += 1
         finally:
             self.active -= 1
+            self._end_round(number)
+            self.visits.add(self.clock.now() - came)
 
     async def _script_until_it_ends(self, holder: Holder) -> None:
         while True:
@@ -239,7 +296,9 @@ class Run:
                     raise
                 LOGGER.exception("holder %s: the script raised", holder.number)
                 self._record_script_error(holder, error)
-            holder.rounds = max(holder.rounds, rounds + 1)  # a script that fails early goes round too
+            if holder.rounds == rounds:  # a script that fails early goes round too
+                holder.rounds += 1
+                self._rounds_used += 1
             if self.settings.on_failure == "stop" or not self.another_round(holder.number, holder.rounds):
                 self.stopped += 1
                 return

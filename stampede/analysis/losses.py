@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
 
 from stampede import wording
 from stampede.results.folder import HostFolder, ResultsFolder
@@ -10,6 +13,7 @@ from stampede.results.journal_columns import JournalColumns, Reading
 from stampede.schema.host_summary import HostSummary
 from stampede.schema.phases import ENDED
 from stampede.schema.records import EventKind
+from stampede.schema.state import HolderState
 from stampede.schema.summary import Loss, LossKind
 
 
@@ -17,11 +21,11 @@ def find_losses(results: ResultsFolder, journal: JournalColumns, hosts: dict[str
     """What is missing, host by host. A host that did not finish is a matter of its own; what it did not do is not
     missing. Nor is anything that its version did not count yet."""
     folders = {folder.name: folder for folder in results.hosts}
-    limit = results.settings.get("stampede_inbox_limit")
+    settings = results.settings
     losses: list[Loss] = []
     for name, host in hosts.items():
         if host.took_part:
-            losses += _Host(name, host, folders.get(name), journal, limit).losses()
+            losses += _Host(name, host, folders.get(name), journal, settings).losses()
     return losses
 
 
@@ -29,7 +33,12 @@ class _Host:
     """What is known of a host that took part."""
 
     def __init__(
-        self, name: str, host: HostSummary, folder: HostFolder | None, journal: JournalColumns, limit: object
+        self,
+        name: str,
+        host: HostSummary,
+        folder: HostFolder | None,
+        journal: JournalColumns,
+        settings: Mapping[str, Any],
     ) -> None:
         self._name = name
         self._host = host
@@ -37,13 +46,16 @@ class _Host:
         self._has_journal = bool(folder and folder.journal)
         self._reading = journal.readings.get(name, Reading())
         self._events = [event for event in journal.events if event.host == name]
-        self._limit = limit
+        self._journal = journal
+        self._limit = settings.get("stampede_inbox_limit")
+        self._has_rounds = settings.get("stampede_load_model") == "rounds"
 
     def losses(self) -> Iterator[Loss]:
         if not self._has_journal:
             yield self._loss(LossKind.HOST, None, f"Host {self._name} left no journal: none of its steps are known.")
             return
         yield from self._messages()
+        yield from self._dropped()
         records = self._records()
         lines = self._reading.not_understood
         if records:
@@ -94,6 +106,28 @@ class _Host:
             verb = "is" if number == 1 else "are"
             text = f"{number:,} of the {counted:,} steps that host {self._name} counted {verb} not in its journal."
             yield self._loss(LossKind.STEPS, number, text)
+
+    def _dropped(self) -> Iterator[Loss]:
+        """Arrivals or rounds, of which a load model has one or the other."""
+        holders = self._state.holders if self._state and self._state.holders else HolderState()
+        if self._has_rounds:
+            kind, what, why = LossKind.ROUNDS, "rounds", "no holder was free"
+            begun, dropped = holders.rounds, holders.rounds_dropped
+        else:
+            kind, what, why = LossKind.ARRIVALS, "arrivals", "as many holders were there as stampede_holders allows"
+            begun, dropped = holders.started or 0, holders.dropped
+        dropped = max(dropped, self._counted("dropped"))
+        if dropped:
+            due = dropped + (begun or self._counted(what))
+            text = f"{dropped:,} of the {due:,} {what} on host {self._name} were dropped: {why}."
+            yield self._loss(kind, dropped, text)
+
+    def _counted(self, name: str) -> int:
+        """The sum of a count of the host's ``load`` records."""
+        if self._name not in self._journal.hosts.list:
+            return 0
+        load, host = self._journal.load, self._journal.hosts.list.index(self._name)
+        return int(np.nansum(load.column(name)[np.asarray(load.host) == host]))
 
     def _holders(self) -> Iterator[Loss]:
         holders = self._state.holders if self._state else None

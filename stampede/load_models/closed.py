@@ -37,6 +37,8 @@ class Closed(LoadModel):
     ramp_up: float
     duration: float
     iterations: int
+    shared: bool = False
+    """Whether so many iterations are those of all holders together."""
     stages: Profile | None = None
     deal: Deal = field(default_factory=Deal)
 
@@ -49,8 +51,9 @@ class Closed(LoadModel):
             ramp_up=reader.duration("ramp_up"),
             duration=reader.duration("duration"),
             iterations=reader.integer("iterations"),
+            shared=reader.read("iterations_per") == "run",
             stages=read_profile(reader, "holders", whole=True),
-            deal=read_deal(reader.read("share")),
+            deal=read_deal(reader),
         )
 
     @classmethod
@@ -105,7 +108,8 @@ class Closed(LoadModel):
             stages = f"{count} stage" + "s" * (count != 1)
             return f"Closed load model: up to {_holders(most)}, in {stages}, for {self.stages.seconds:g} s."
         start = f"started evenly over {self.ramp_up:g} s" if self.ramp_up else "started at once"
-        iterations = f"for {self.iterations} iteration" + "s" * (self.iterations != 1)
+        iterations = f"for {self.iterations:,} iteration" + "s" * (self.iterations != 1)
+        iterations += " together" * self.shared
         until = f"for {self.duration:g} s" if self.duration else iterations
         return f"Closed load model: {_holders(self.number)}, {start}, {until}."
 
@@ -135,8 +139,10 @@ class Closed(LoadModel):
                 found[host] = {"stampede_share": deal.settings(), "stampede_first_holder": first}
                 first += len(dataclasses.replace(self, deal=deal).stays())
             return found
+        iterations = share_out(self.iterations, weights, "stampede_iterations") if self.shared else {}
         return {
-            host: {"stampede_holders": share.holders, "stampede_first_holder": self.first_holder + share.first}
+            host: {"stampede_holders": share.number, "stampede_first_holder": self.first_holder + share.first}
+            | ({"stampede_iterations": iterations[host].number} if iterations else {})
             for host, share in share_out(self.number, weights).items()
         }
 
@@ -148,14 +154,15 @@ class Closed(LoadModel):
                 smaller, stages=None, deal=Deal(), duration=self.stages.seconds, ramp_up=0.0
             )
         if rounds is not None:
-            smaller = dataclasses.replace(smaller, iterations=min(self.iterations, rounds))
+            most = rounds * smaller.number if self.shared else rounds
+            smaller = dataclasses.replace(smaller, iterations=min(self.iterations, most))
         if seconds is not None:
             smaller = dataclasses.replace(smaller, duration=min(smaller.duration, seconds), ramp_up=0.0)
         return smaller
 
-    def another_round(self, rounds: int) -> bool:
+    def another_round(self, rounds: int, of_all: int) -> bool:
         """See LoadModel."""
-        return bool(self.duration or self.stages) or rounds < self.iterations
+        return bool(self.duration or self.stages) or (of_all if self.shared else rounds) < self.iterations
 
     async def run(self, stage: Stage) -> None:
         """See LoadModel."""

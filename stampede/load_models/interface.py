@@ -6,7 +6,9 @@ the file's name. Nothing outside the file knows its settings.
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
@@ -49,8 +51,15 @@ class Stage(Protocol):
     def start(self) -> float:
         """The moment of the clock at which the load begins."""
 
+    @property
+    def waiting(self) -> deque[asyncio.Future[float]]:
+        """Holders that wait for their next round, who has waited longest being the first; for the model's own use."""
+
     def now(self) -> float:
         """The clock, in seconds."""
+
+    def is_over(self) -> bool:
+        """Whether the run has ended, so that nothing begins any more."""
 
     async def until(self, due: float) -> None:
         """Wait until the clock shows ``due``. Raises EndOfRun when the run ends before that."""
@@ -71,8 +80,11 @@ class Stage(Protocol):
     def retire(self, number: int) -> None:
         """Have a holder leave: it begins no further round, and its script ends where it waits next."""
 
-    def drop(self, due: float) -> None:
-        """Count what was due at ``due`` and is left out, because all holders that there may be are busy."""
+    def drop_arrival(self) -> None:
+        """Count an arrival that is left out, because there are as many holders as there may be."""
+
+    def drop_round(self) -> None:
+        """Count a round that is left out, because no holder is free."""
 
 
 class LoadModel(ABC):
@@ -80,6 +92,9 @@ class LoadModel(ABC):
 
     think_time_scale: ClassVar[float] = 1.0
     """What think times are multiplied by, besides ``stampede_think_time_scale``."""
+
+    needs_room: ClassVar[bool] = False
+    """Whether it depends on the holders' time how many of them there are at once, see ``too_few_holders``."""
 
     @classmethod
     @abstractmethod
@@ -127,9 +142,15 @@ class LoadModel(ABC):
     def reduced(self, holders: int, rounds: int | None = None, seconds: float | None = None) -> Self:
         """A smaller version that a script is tried with: at most so many holders, rounds and seconds."""
 
+    def too_few_holders(self, visit: float, round_time: float) -> str:
+        """A sentence when there may be fewer holders than the load needs, where a holder stays for ``visit`` seconds
+        and a round takes ``round_time``, both on average; else ''."""
+        return ""
+
     @abstractmethod
-    def another_round(self, rounds: int) -> bool:
-        """Whether a holder that has completed ``rounds`` rounds of its loop may begin another one."""
+    def another_round(self, rounds: int, of_all: int) -> bool:
+        """Whether a holder that has completed ``rounds`` rounds may begin another one, when all holders of
+        this host together have begun ``of_all``."""
 
     async def turn(self, stage: Stage, number: int) -> float | None:
         """Wait until a holder may begin its next round; returns when that was due, None for at once. Raises EndOfRun

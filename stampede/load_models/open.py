@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from stampede.load_models.interface import EndOfRun, LoadModel, Plan, SettingReader, Stage
 from stampede.load_models.profile import POISSON, Piece, Profile, at_random, evenly, profile_of, read_rates
@@ -47,6 +48,8 @@ class Open(LoadModel):
     iterations: int
     deal: Deal = field(default_factory=Deal)
 
+    needs_room: ClassVar[bool] = True
+
     @classmethod
     def read(cls, reader: SettingReader) -> Self:
         """See LoadModel."""
@@ -57,7 +60,7 @@ class Open(LoadModel):
             most=reader.integer("holders"),
             first_holder=reader.integer("first_holder"),
             iterations=reader.integer("iterations"),
-            deal=read_deal(reader.read("share")),
+            deal=read_deal(reader),
         )
 
     @classmethod
@@ -80,8 +83,8 @@ class Open(LoadModel):
 
     @property
     def holders(self) -> int:
-        """See LoadModel."""
-        return self.most
+        """See LoadModel. Wallets that are made ahead need room, too."""
+        return self.most + math.ceil(self.deal.part * self.profile.most_within(AHEAD))
 
     @property
     def total(self) -> int:
@@ -96,9 +99,11 @@ class Open(LoadModel):
 
     def describe(self) -> str:
         """See LoadModel."""
-        how = "at random intervals (Poisson)" if self.arrivals == POISSON else "evenly"
+        count, how = f"{math.ceil(self.profile.amount):,}", "evenly"
+        if self.arrivals == POISSON:
+            count, how = f"about {count}", "at random intervals (Poisson)"
         return (
-            f"Open load model: {self.total:,} arrivals, up to {self.profile.highest:g}/s, {how}, in "
+            f"Open load model: {count} arrivals, up to {self.profile.highest:g}/s, {how}, in "
             f"{self.profile.seconds:g} s; at most {self.most:,} holders at a time."
         )
 
@@ -112,7 +117,7 @@ class Open(LoadModel):
         """See LoadModel."""
         most = share_out(self.most, weights)
         return {
-            host: {"stampede_share": deal.settings(), "stampede_holders": most[host].holders}
+            host: {"stampede_share": deal.settings(), "stampede_holders": most[host].number}
             for host, deal in deals(weights).items()
         }
 
@@ -125,7 +130,18 @@ class Open(LoadModel):
         come, stay = Piece(min(1.0, long), smaller.most, smaller.most), Piece(long, 0.0, 0.0)
         return dataclasses.replace(smaller, profile=Profile((come, stay)))
 
-    def another_round(self, rounds: int) -> bool:
+    def too_few_holders(self, visit: float, round_time: float) -> str:
+        """See LoadModel."""
+        needed = math.ceil(self.profile.most_within(visit))
+        if needed <= self.most:
+            return ""
+        return (
+            f"stampede_holders is {self.most:,}, but holders who stay for about {visit:.3g} s arrive at up to "
+            f"{self.profile.highest:g}/s, so that up to {needed:,} are there at a time; it must be at least "
+            f"{needed:,}, or arrivals are dropped"
+        )
+
+    def another_round(self, rounds: int, of_all: int) -> bool:
         """See LoadModel."""
         return rounds < self.iterations
 
@@ -140,7 +156,8 @@ class Open(LoadModel):
                 await stage.live(arrival.number, due)
             finally:
                 present -= 1
-                await stage.remove_wallet(arrival.number)
+                if not stage.is_over():
+                    await stage.remove_wallet(arrival.number)
 
         async with asyncio.TaskGroup() as group:
             making = asyncio.create_task(self._make_wallets(stage, ready))
@@ -150,7 +167,7 @@ class Open(LoadModel):
                     if due > stage.now():
                         await stage.until(due)
                     if present >= self.most:
-                        stage.drop(due)
+                        stage.drop_arrival()
                         group.create_task(stage.remove_wallet(arrival.number))
                         continue
                     present += 1

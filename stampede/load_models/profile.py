@@ -20,6 +20,8 @@ VARIABLE = "stampede_stages"
 RIGHT = "{%s: 5, over: 2m} to get there evenly, or {%s: 5, for: 10m} to be there at once and stay"
 POISSON = "poisson"
 """``stampede_arrivals``, where it is not ``constant``."""
+MOST = 10_000_000
+"""Arrivals or rounds of a run: 100/s for a day."""
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 """Seconds of the units that a rate can have: ``5/s``, ``300/min``, ``1000/h``."""
 
@@ -84,6 +86,25 @@ class Profile:
                 break
         return passed
 
+    def collected(self, moment: float) -> float:
+        """What has come together ``moment`` seconds after the start."""
+        amount = 0.0
+        for piece in self.pieces:
+            if moment <= piece.seconds:
+                level = piece.begin + (piece.end - piece.begin) * moment / piece.seconds
+                return amount + moment * (piece.begin + level) / 2 if moment > 0 else amount
+            moment -= piece.seconds
+            amount += piece.amount
+        return amount
+
+    def most_within(self, span: float) -> float:
+        """The most that comes together in any stretch of ``span`` seconds: of a rate, by Little's law, as many as are
+        there at a time if each stays so long."""
+        bounds = [0.0, *itertools.accumulate(piece.seconds for piece in self.pieces)]
+        ends = {end for bound in bounds for end in (bound, bound + span)}
+        ends |= {self.seconds * part / 500 for part in range(500)}
+        return max(self.collected(end) - self.collected(end - span) for end in ends)
+
     def moments(self, amounts: Iterable[float]) -> Iterator[float]:
         """When so much has come together, for each of a series of amounts that does not fall: seconds from the start.
         Ends with the profile, before what comes together at its very end: 5/s for 10 s are 50, the first at once."""
@@ -114,7 +135,7 @@ def read_rates(reader: SettingReader, *, begin: float = 0.0, over: float) -> Pro
     ``over`` so many seconds and kept until ``stampede_duration``, which counts from ``begin`` seconds before. What is
     wrong is left with the reader."""
     if profile := read_profile(reader, "rate"):
-        return profile
+        return _countable(profile, reader)
     written, duration = reader.read("rate"), reader.duration("duration")
     try:
         found = rate(written)
@@ -129,7 +150,16 @@ def read_rates(reader: SettingReader, *, begin: float = 0.0, over: float) -> Pro
         reader.complain(
             f"stampede_duration is {than}; it must be longer, or stampede_stages must say how long each lasts"
         )
-    return Profile.rising(found or 1.0, over, max(duration - begin, 1.0))
+    return _countable(Profile.rising(found or 1.0, over, max(duration - begin, 1.0)), reader)
+
+
+def _countable(profile: Profile, reader: SettingReader) -> Profile:
+    """The profile, or one of 1/s, with a sentence for the reader, when more comes together than a run can count."""
+    if profile.amount <= MOST:
+        return profile
+    variable = VARIABLE if reader.read("stages") else "stampede_rate"
+    reader.complain(f"{variable} comes to {profile.amount:,.0f} in all; it must come to at most {MOST:,}")
+    return Profile((Piece(1.0, 1.0, 1.0),))
 
 
 def profile_of(stages: Sequence[Mapping[str, Any]], key: str, *, whole: bool = False) -> Profile | None:
@@ -175,6 +205,8 @@ def _read_stage(stage: Mapping[str, Any], key: str, *, whole: bool) -> tuple[flo
         raise ValueError(f"has {key}: {stage[key]!r}, which is no {'whole number' if whole else 'rate'}") from None
     if level < 0:
         raise ValueError(f"has {key}: {stage[key]!r}, which is less than 0")
+    if whole and level > MOST:
+        raise ValueError(f"has {key}: {stage[key]!r}, which is more than {MOST:,}")
     return level, time, is_even
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections import deque
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from stampede.load_models.interface import EndOfRun, LoadModel, Plan, SettingReader, Stage
 from stampede.load_models.profile import (
@@ -40,8 +40,8 @@ class Rounds(LoadModel):
     arrivals: str
     seed: int
     deal: Deal = field(default_factory=Deal)
-    _free: deque[asyncio.Future[float]] = field(default_factory=deque, init=False, compare=False, repr=False)
-    """Holders that wait for a round, the first being who has waited longest."""
+
+    needs_room: ClassVar[bool] = True
 
     @classmethod
     def read(cls, reader: SettingReader) -> Self:
@@ -54,7 +54,7 @@ class Rounds(LoadModel):
             profile=read_rates(reader, begin=ramp_up, over=0.0),
             arrivals=reader.read("arrivals"),
             seed=reader.integer("seed"),
-            deal=read_deal(reader.read("share")),
+            deal=read_deal(reader),
         )
 
     @classmethod
@@ -77,10 +77,11 @@ class Rounds(LoadModel):
 
     def describe(self) -> str:
         """See LoadModel."""
-        how = "at random intervals (Poisson)" if self.arrivals == POISSON else "evenly"
-        count = sum(1 for _ in self.moments())
+        count, how = f"{math.ceil(self.profile.amount):,}", "evenly"
+        if self.arrivals == POISSON:
+            count, how = f"about {count}", "at random intervals (Poisson)"
         return (
-            f"Rate of rounds: {count:,} rounds, up to {self.profile.highest:g}/s, {how}, in "
+            f"Rate of rounds: {count} rounds, up to {self.profile.highest:g}/s, {how}, in "
             f"{self.profile.seconds:g} s, by {self.number:,} holders, who start over {self.ramp_up:g} s before."
         )
 
@@ -96,7 +97,7 @@ class Rounds(LoadModel):
         return {
             host: {
                 "stampede_share": deal.settings(),
-                "stampede_holders": shares[host].holders,
+                "stampede_holders": shares[host].number,
                 "stampede_first_holder": self.first_holder + shares[host].first,
             }
             for host, deal in deals(weights).items()
@@ -116,14 +117,25 @@ class Rounds(LoadModel):
         """When this host's rounds begin: seconds from the end of the ramp-up."""
         return self.deal.mine(self.profile.moments(at_random(self.seed) if self.arrivals == POISSON else evenly()))
 
-    def another_round(self, rounds: int) -> bool:
+    def too_few_holders(self, visit: float, round_time: float) -> str:
+        """See LoadModel."""
+        needed = math.ceil(self.profile.most_within(round_time))
+        if needed <= self.number:
+            return ""
+        return (
+            f"stampede_holders is {self.number:,}, but rounds of about {round_time:.3g} s each begin at up to "
+            f"{self.profile.highest:g}/s, so that up to {needed:,} are under way at a time; it must be at least "
+            f"{needed:,}, or rounds are dropped"
+        )
+
+    def another_round(self, rounds: int, of_all: int) -> bool:
         """See LoadModel."""
         return True
 
     async def turn(self, stage: Stage, number: int) -> float:
         """See LoadModel."""
         waiting: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        self._free.append(waiting)
+        stage.waiting.append(waiting)
 
         async def until_called() -> float:
             return await waiting
@@ -150,10 +162,11 @@ class Rounds(LoadModel):
             except EndOfRun:
                 pass
 
-    def _begin_round(self, stage: Stage, due: float) -> None:
-        while self._free:
-            waiting = self._free.popleft()
+    @staticmethod
+    def _begin_round(stage: Stage, due: float) -> None:
+        while stage.waiting:
+            waiting = stage.waiting.popleft()
             if not waiting.done():
                 waiting.set_result(due)
                 return
-        stage.drop(due)
+        stage.drop_round()

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stampede.load_models.interface import SettingReader
 from stampede.schema.errors import BadInput
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The holders ``first`` to ``first + holders - 1`` of a run."""
+    """Those of a run's holders, or iterations, from ``first`` to ``first + number - 1``."""
 
     first: int
-    holders: int
+    number: int
 
 
 def turns(weights: Sequence[float]) -> Iterator[int]:
@@ -38,6 +40,11 @@ class Deal:
     place: int = 0
     weights: tuple[float, ...] = (1.0,)
 
+    @property
+    def part(self) -> float:
+        """This host's part of all items, 0 to 1."""
+        return self.weights[self.place] / sum(self.weights)
+
     def mine[Item](self, items: Iterable[Item]) -> Iterator[Item]:
         """This host's of all items, which all hosts see in the same order."""
         return (item for item, turn in zip(items, turns(self.weights), strict=False) if turn == self.place)
@@ -53,11 +60,20 @@ def deals(weights: Mapping[str, float]) -> dict[str, Deal]:
     return {host: Deal(place, tuple(weights.values())) for place, host in enumerate(weights)}
 
 
-def read_deal(found: Mapping[str, Any]) -> Deal:
-    """The deal of ``stampede_share``, which run-test.yml sets; without it, everything is this host's."""
+def read_deal(reader: SettingReader) -> Deal:
+    """The deal of ``stampede_share``, which run-test.yml sets; without it, everything is this host's. What is wrong
+    is left with the reader."""
+    found = reader.read("share")
     if not found:
         return Deal()
-    return Deal(int(found["place"]), tuple(float(weight) for weight in found["weights"]))
+    try:
+        deal = Deal(int(found["place"]), tuple(float(weight) for weight in found["weights"]))
+        if 0 <= deal.place < len(deal.weights) and all(0 < weight < math.inf for weight in deal.weights):
+            return deal
+    except (LookupError, TypeError, ValueError, OverflowError):
+        pass
+    reader.complain("stampede_share is wrong; run-test.yml sets it on each load host, so it must be left out")
+    return Deal()
 
 
 def _check(weights: Mapping[str, float]) -> None:
@@ -66,26 +82,26 @@ def _check(weights: Mapping[str, float]) -> None:
             raise BadInput(f"stampede_weight of {host} is {weight:g}; it must be more than 0, or 0 for its cores")
 
 
-def share_out(holders: int, weights: Mapping[str, float]) -> dict[str, Share]:
-    """Share ``holders`` out over hosts by their weights, by the largest remainder method.
+def share_out(number: int, weights: Mapping[str, float], variable: str = "stampede_holders") -> dict[str, Share]:
+    """Share ``number`` out over hosts by their weights, by the largest remainder method.
 
     >>> share_out(10, {"a": 4, "b": 2, "c": 1})
-    {'a': Share(first=0, holders=6), 'b': Share(first=6, holders=3), 'c': Share(first=9, holders=1)}
+    {'a': Share(first=0, number=6), 'b': Share(first=6, number=3), 'c': Share(first=9, number=1)}
 
-    Raises BadInput when a weight is not above 0, or a host would get no holder.
+    Raises BadInput when a weight is not above 0, or a host would get nothing of what is the value of ``variable``.
     """
     _check(weights)
     whole = sum(weights.values())
-    exact = {host: holders * weight / whole for host, weight in weights.items()}
+    exact = {host: number * weight / whole for host, weight in weights.items()}
     counts = {host: int(count) for host, count in exact.items()}
     by_remainder = sorted(weights, key=lambda host: counts[host] - exact[host])
-    for host in by_remainder[: holders - sum(counts.values())]:
+    for host in by_remainder[: number - sum(counts.values())]:
         counts[host] += 1
     result, first = {}, 0
     for host, count in counts.items():
         if not count:
             raise BadInput(
-                f"stampede_holders is {holders}, of which {host} would get none; let there be more holders, "
+                f"{variable} is {number}, of which {host} would get none; let there be more of them, "
                 "fewer load hosts (--limit), or give it a larger stampede_weight"
             )
         result[host] = Share(first, count)

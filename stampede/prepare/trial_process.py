@@ -39,6 +39,8 @@ FORECAST_WITHIN = 180.0
 TRIAL_HOLDERS = 2
 TRIAL_ROUNDS = 2
 TRIAL_DURATION = 120.0
+ROOM_HOLDERS = 50
+"""By whom it is measured how long a holder stays, and how long a round takes."""
 CUTS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Parts of the trial after which it is repeated and cut off, to see that the script lets itself be ended."""
 
@@ -108,6 +110,7 @@ class Tried:
         trial = self._dry_run(script, short)
         for part in CUTS:
             self._dry_run(script, short, cut_at=part * trial.seconds)
+        self._look_for_room(script, settings)
         steps, wanted = set(trial.steps), set(thresholds.steps_in(settings.thresholds))
         possible = {step for step in wanted if step in STEPS or step in source}
         is_complete = True
@@ -121,6 +124,13 @@ class Tried:
             steps |= set(longer.steps)
             is_complete = longer.complete
         thresholds.check_steps(settings.thresholds, sorted(steps if is_complete else steps | possible))
+
+    def _look_for_room(self, script: Script, settings: Settings) -> None:
+        """Raise BadInput when the load needs more holders than there may be."""
+        if settings.load.needs_room:
+            seen = self._dry_run(script, self._of(settings, settings.load.reduced(ROOM_HOLDERS)), within=LONG_SECONDS)
+            if sentence := settings.load.too_few_holders(seen.visit, seen.round_time):
+                raise BadInput(sentence)
 
     @staticmethod
     def _of(settings: Settings, load: LoadModel) -> Settings:

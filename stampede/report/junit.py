@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from stampede import wording
 from stampede.schema.settings.thresholds import ERRORS
-from stampede.schema.summary import StepSummary, Summary
+from stampede.schema.summary import NOT_MADE, StepSummary, Summary
 
 # What XML 1.0 does not allow; texts of services may contain it.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -70,7 +70,9 @@ def _cases(summary: Summary) -> Iterator[Case]:
         "all hosts finished",
         failure=f"{wording.listed(unfinished)} did not finish." if unfinished else "",
     )
-    yield Case("run", "the records are complete", failure=" ".join(loss.text for loss in summary.losses))
+    for name, is_about in (("all of the load was made", True), ("the records are complete", False)):
+        texts = [loss.text for loss in summary.losses if (loss.kind in NOT_MADE) == is_about]
+        yield Case("run", name, failure=" ".join(texts))
     covered = {verdict.step for verdict in summary.thresholds if verdict.metric == ERRORS}  # None: all steps
     for name, step in summary.steps.items():
         if not covered & {name, None}:

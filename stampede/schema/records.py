@@ -130,6 +130,10 @@ class LoadRecord:
     host_cores: int
     host_memory_used: float
     """Share of the host's memory, 0 to 1."""
+    rounds: int | None = None
+    """Rounds of a loop that began; None in journals of version 0.1, as the next."""
+    dropped: int | None = None
+    """Arrivals or rounds that were due, and left out because all holders that there may be were busy."""
 
 
 @dataclass(slots=True)

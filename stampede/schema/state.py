@@ -42,7 +42,11 @@ class HolderState:
     started: int | None = None
     """That have begun; None where that was not counted, as in version 0.1."""
     dropped: int = 0
-    """Arrivals and rounds for which there was no room."""
+    """Arrivals that were left out, because there were as many holders as there may be."""
+    rounds: int = 0
+    """Rounds of a loop that have begun."""
+    rounds_dropped: int = 0
+    """Rounds that were left out, because no holder was free."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,8 +242,16 @@ class LossKind(StrEnum):
     """Steps that a host counted, but did not record."""
     HOLDERS = "holders"
     """Holders that never started."""
+    ARRIVALS = "arrivals"
+    """Arrivals that were dropped, because there were as many holders as there may be."""
+    ROUNDS = "rounds"
+    """Rounds that were dropped, because no holder was free."""
     MESSAGES = "messages"
     """Messages to holders that were dropped before a step awaited them."""
+
+
+NOT_MADE = frozenset({LossKind.HOLDERS, LossKind.ARRIVALS, LossKind.ROUNDS})
+"""What is missing is load that was asked for, and not records of it."""
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,12 @@ from stampede.schema.settings.variable_reader import VariableReader
 )
 def test_the_sum_is_exact_and_each_share_is_within_one_of_its_weight(weights: list[float], holders: int) -> None:
     result = share_out(holders, {f"h{number}": weight for number, weight in enumerate(weights)})
-    assert sum(share.holders for share in result.values()) == holders
+    assert sum(share.number for share in result.values()) == holders
     next_one = 0
     for share, weight in zip(result.values(), weights, strict=True):
         assert share.first == next_one
-        next_one += share.holders
-        assert abs(share.holders - holders * weight / sum(weights)) < 1 + 1e-6
+        next_one += share.number
+        assert abs(share.number - holders * weight / sum(weights)) < 1 + 1e-6
 
 
 def test_equal_hosts_get_equal_shares() -> None:
@@ -85,8 +85,8 @@ class TestClosed:
 
     def test_wallets_and_rounds(self) -> None:
         assert closed(first_holder=8, holders=2).wallets == range(8, 10)
-        assert [closed().another_round(rounds) for rounds in (0, 1, 2)] == [True, True, False]
-        assert closed(duration=5).another_round(1000)
+        assert [closed().another_round(rounds, 100) for rounds in (0, 1, 2)] == [True, True, False]
+        assert closed(duration=5).another_round(1000, 1000)
 
     def test_a_smaller_one_to_try_a_script_with(self) -> None:
         large = closed(holders=500, iterations=9, duration=900)

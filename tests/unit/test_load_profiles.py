@@ -7,10 +7,10 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.holder.holder import Holder
@@ -18,6 +18,7 @@ from controller.run.run import Run
 from stampede.load_models.closed import Closed
 from stampede.load_models.profile import Piece, Profile, at_random, crossings, evenly, rate
 from stampede.load_models.shares import Deal, deals, turns
+from stampede.schema.errors import BadInput
 from stampede.schema.settings.run_settings import Settings, check_variables
 
 levels = st.floats(min_value=0, max_value=50) | st.integers(min_value=0, max_value=50).map(float)
@@ -177,6 +178,45 @@ class TestStages:
         assert sentence.startswith(said)
 
 
+class TestSharedIterations:
+    """Iterations of all holders together."""
+
+    SHARED: ClassVar[dict[str, Any]] = {"iterations_per": "run", "iterations": 11, "duration": 0}
+
+    def test_they_are_as_many_as_asked_for(self, play: Callable[..., Run]) -> None:
+        done: Counter[int] = Counter()
+
+        async def script(holder: Holder) -> None:
+            async for _ in holder.until_end_of_run():
+                await holder.wait(1 + holder.number)
+                done[holder.number] += 1
+
+        run = play(script, **self.SHARED)
+        assert run.rounds == done.total() == 11
+        assert done[0] > done[3], "who is faster does more"
+
+    def test_each_host_has_its_share(self, variables: dict[str, Any]) -> None:
+        whole = load(variables, **self.SHARED, holders=7)
+        hosts = on_hosts(variables, whole, iterations_per="run", duration=0)
+        assert [(host.number, host.iterations) for host in hosts] == [(4, 6), (2, 3), (1, 2)]
+
+    def test_a_script_that_fails_before_its_loop_uses_them_up(self, play: Callable[..., Run]) -> None:
+        tries = 0
+
+        async def script(holder: Holder) -> None:
+            nonlocal tries
+            tries += 1
+            raise ValueError
+
+        run = play(script, **self.SHARED)
+        assert run.rounds == 0 and 11 <= tries <= 11 + 4
+
+    def test_no_host_goes_without(self, variables: dict[str, Any]) -> None:
+        whole = load(variables, **self.SHARED | {"iterations": 2}, holders=7)
+        with pytest.raises(BadInput, match=r"stampede_iterations is 2, of which \w would get none"):
+            whole.shares({"a": 1, "b": 1, "c": 1})
+
+
 VISITS = {"load_model": "open", "rate": "2/s", "duration": "100s", "ramp_up": 0, "iterations": 1, "drain": 0}
 
 
@@ -196,18 +236,19 @@ class TestOpen:
         del changes["holders"]
         hosts = on_hosts(variables, whole, **changes)
         assert sorted(itertools.chain.from_iterable(host.schedule() for host in hosts)) == list(whole.schedule())
-        assert sum(host.holders for host in hosts) == 700
+        assert sum(host.most for host in hosts) == 700
         assert sum(host.total for host in hosts) == whole.total
 
     def test_each_goes_through_the_script_and_leaves(self, play: Callable[..., Run]) -> None:
         wallets = Removed()
         run = play(visit, wallets=wallets, **VISITS, holders=25)
         assert (run.started, run.dropped) == (200, 0)
-        assert wallets.removed == set(range(200))
+        assert wallets.removed == set(range(180)), "the last ones are there at the end"
 
     def test_what_finds_no_room_is_dropped_and_counted(self, play: Callable[..., Run]) -> None:
         run = play(visit, **VISITS, holders=10)
         assert run.started + run.dropped == 200
+        assert run.visits.value == pytest.approx(9.725), "the last ones are cut off"
         assert run.started == 100, "10 at a time, for 10 s each, in 100 s"
 
     def test_it_describes_itself(self, variables: dict[str, Any]) -> None:
@@ -266,7 +307,8 @@ class TestRounds:
 
         run = play(script, **ROUNDS, holders=20)
         assert [moment for moment, _ in begun] == pytest.approx([10 + number / 2 for number in range(200)])
-        assert all(due == moment for moment, due in begun) and run.dropped == 0
+        assert all(due == moment for moment, due in begun) and run.rounds_dropped == 0
+        assert run.round_times.value == pytest.approx(4.8875), "the last ones are cut off"
 
     def test_a_round_for_which_nobody_is_free_is_dropped(self, play: Callable[..., Run]) -> None:
         begun = []
@@ -277,7 +319,7 @@ class TestRounds:
                 await holder.wait(4.9)
 
         run = play(script, **ROUNDS, holders=5)
-        assert len(begun) + run.dropped == 200 and len(begun) == 100
+        assert len(begun) + run.rounds_dropped == 200 and len(begun) == run.rounds == 100
         assert Counter(begun) == Counter(dict.fromkeys(range(5), 20)), "who has waited longest is next"
 
 
@@ -297,3 +339,62 @@ def test_a_closed_load_without_stages_is_as_before(variables: dict[str, Any]) ->
     found = load(variables)
     assert isinstance(found, Closed) and [stay.begin for stay in found.stays()] == [0, 0.5, 1, 1.5]
     assert Deal().settings() == {"place": 0, "weights": [1.0]}
+
+
+@pytest.mark.parametrize(("span", "most"), [(10, 50), (30, 125 - 25 / 3), (1000, 125)])
+def test_the_most_that_comes_together_in_a_stretch_of_time(span: float, most: float) -> None:
+    profile = Profile((Piece(10, 0, 5), Piece(10, 5, 5), Piece(20, 5, 0)))
+    assert profile.most_within(span) == pytest.approx(most, rel=1e-4)
+
+
+class TestRoom:
+    """Fewer holders than the rate needs are told before the run, with the number."""
+
+    def test_arrivals(self, variables: dict[str, Any]) -> None:
+        visits = load(variables, **VISITS, holders=19)
+        assert visits.too_few_holders(10, 0) == (
+            "stampede_holders is 19, but holders who stay for about 10 s arrive at up to 2/s, so that up to 20 are "
+            "there at a time; it must be at least 20, or arrivals are dropped"
+        )
+        assert not visits.too_few_holders(9.5, 0)
+        assert "at least 200, or" in visits.too_few_holders(1000, 0), "all of them, in a run that is short"
+
+    def test_rounds(self, variables: dict[str, Any]) -> None:
+        rounds = load(variables, **ROUNDS, holders=19)
+        assert rounds.too_few_holders(0, 10) == (
+            "stampede_holders is 19, but rounds of about 10 s each begin at up to 2/s, so that up to 20 are under "
+            "way at a time; it must be at least 20, or rounds are dropped"
+        )
+        assert not rounds.too_few_holders(1000, 9.5)
+
+
+@pytest.mark.parametrize("model", ["open", "rounds", "closed", "flat_out"])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_stages_of_any_values_are_read_or_refused_in_a_sentence(
+    variables: dict[str, Any], model: str, data: st.DataObject
+) -> None:
+    key = "rate" if model in ("open", "rounds") else "holders"
+    words = st.sampled_from(["5/s", "1e9/s", "x", None, "1/h", "nan"])
+    levels = st.one_of(st.integers(-2, 10**12), st.floats(), words)
+    times = st.one_of(st.integers(-2, 10**9), st.floats(), st.sampled_from(["2m", "1d", "", None, "1h"]))
+    stage = st.dictionaries(st.sampled_from([key, "over", "for", "name"]), st.one_of(levels, times), max_size=3)
+    stages = data.draw(st.lists(stage, max_size=3))
+    chosen = {"stampede_load_model": model, "stampede_stages": stages, "stampede_duration": "10m"}
+    for sentence in check_variables(variables | chosen):
+        assert sentence.split("[")[0].split()[0] in ("stampede_stages", "stampede_rate"), sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"rate": "1e6/s"}, "stampede_rate comes to 100,000,000 in all; it must come to at most 10,000,000"),
+        (
+            {"stages": [{"rate": "5000/s", "for": "1h"}]},
+            "stampede_stages comes to 18,000,000 in all; it must come to at most 10,000,000",
+        ),
+    ],
+)
+def test_more_than_can_be_counted(variables: dict[str, Any], changes: dict[str, Any], said: str) -> None:
+    chosen = {f"stampede_{name}": value for name, value in (VISITS | changes).items()}
+    assert check_variables(variables | chosen) == [said]

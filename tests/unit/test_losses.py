@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,26 @@ def start_fewer(folder: Path) -> None:
     change_state(folder, holders={"total": 12, "started": 5, "finished": 5})
 
 
+def drop_arrivals(folder: Path) -> None:
+    change_state(folder, holders={"total": 12, "started": 5, "finished": 5, "dropped": 7})
+
+
+def drop_arrivals_and_lose_state(folder: Path) -> None:
+    change_journal(
+        folder, lambda text: re.sub(r"(\nload,.*),arrivals=1i", r"\1,arrivals=5i,dropped=7i", text, count=1)
+    )
+    change_journal(folder, lambda text: text.replace("arrivals=1i", "arrivals=0i"))
+    (folder / "load-1" / "state.json").unlink()
+
+
+def drop_rounds(folder: Path) -> None:
+    change_state(folder, holders={"total": 5, "started": 5, "finished": 5, "rounds": 5, "rounds_dropped": 7})
+    run = folder / "run.json"
+    noted = json.loads(run.read_text())
+    noted["settings"]["stampede_load_model"] = "rounds"
+    run.write_text(json.dumps(noted))
+
+
 def drop_messages(folder: Path) -> None:
     change_state(folder, losses={"messages": 7})
 
@@ -92,6 +113,9 @@ CASES = {
     lose_records_and_state: ("records", 7, "7 records are missing from the journal of host load-1"),
     count_more_steps: ("steps", 7, "steps that host load-1 counted are not in its journal."),
     start_fewer: ("holders", 7, "7 of the 12 holders of host load-1 never started"),
+    drop_arrivals: ("arrivals", 7, "7 of the 12 arrivals on host load-1 were dropped: as many holders were there as"),
+    drop_arrivals_and_lose_state: ("arrivals", 7, "7 of the 12 arrivals on host load-1 were dropped"),
+    drop_rounds: ("rounds", 7, "7 of the 12 rounds on host load-1 were dropped: no holder was free."),
     drop_messages: ("messages", 7, "On host load-1 7 messages to holders were dropped"),
     drop_messages_and_lose_state: ("messages", 7, "On host load-1 7 messages to holders were dropped"),
     garble_lines: ("lines", 7, "7 lines of the journal of host load-1 could not be parsed, the first being line "),
@@ -117,6 +141,8 @@ def test_what_is_missing_is_told_everywhere_and_fails_the_run(lose: Callable[[Pa
     assert (run["outcome"], run["passed"]) == ("incomplete", False)
     missing = {
         "holders": "7 holders never started",
+        "arrivals": "7 arrivals were dropped",
+        "rounds": "7 rounds were dropped",
         "messages": "7 messages to holders were dropped",
     }.get(kind, "records of load-1 are missing")
     assert run["headline"] == f"Incomplete: {missing}; no step failed"
@@ -128,7 +154,8 @@ def test_what_is_missing_is_told_everywhere_and_fails_the_run(lose: Callable[[Pa
     page = (tmp_path / "report.html").read_text()
     assert run["headline"] in page and 'class="verdict incomplete"' in page and sentence.split(":")[0] in page
     cases = {case.get("name"): case for case in ElementTree.parse(tmp_path / "junit.xml").iter("testcase")}
-    failure = cases["the records are complete"].find("failure")
+    case = "all of the load was made" if kind in ("holders", "arrivals", "rounds") else "the records are complete"
+    failure = cases[case].find("failure")
     assert failure is not None and failure.get("message") == loss["text"]
     assert failure_reasons(summary, tmp_path / "report.html", fail_on_errors=False) == [loss["text"]]
 

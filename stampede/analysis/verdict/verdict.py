@@ -106,6 +106,10 @@ def _missing(summary: Summary) -> str:
     kinds = {loss.kind for loss in summary.losses}
     if kinds == {LossKind.HOLDERS}:
         return f"{wording.number(number, 'holder')} never started"
+    if kinds == {LossKind.ARRIVALS}:
+        return f"{wording.number(number, 'arrival was', 'arrivals were')} dropped"
+    if kinds == {LossKind.ROUNDS}:
+        return f"{wording.number(number, 'round was', 'rounds were')} dropped"
     if kinds == {LossKind.MESSAGES}:
         return f"{wording.number(number, 'message to a holder was', 'messages to holders were')} dropped"
     hosts = list(dict.fromkeys(loss.host for loss in summary.losses))

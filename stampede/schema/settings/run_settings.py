@@ -80,6 +80,7 @@ class Settings(LoadHostVariables):
             "stampede_agent_patches": {},
             "stampede_arrivals": "constant",
             "stampede_first_holder": 0,
+            "stampede_iterations_per": "holder",
             "stampede_load_model": catalog.DEFAULT,
             "stampede_local": True,
             "stampede_notes": {},

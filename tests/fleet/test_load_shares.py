@@ -1,0 +1,104 @@
+"""Every load model on three hosts with real agents: their shares come to the load that was asked for, exactly."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stampede.analysis.collected_run import CollectedRun, read_run
+from stampede.load_models.profile import Piece, Profile, at_random, evenly
+
+from .fleet import Fleet
+from .playbooks import play
+
+SEED = 7
+ROUND = """
+async def script(holder):
+    await holder.connect_to_mediator()
+    issuer = await holder.connect("issuer")
+    await holder.receive_credential(issuer)
+    async for _ in holder.until_end_of_run():
+        await holder.present_proof("verifier")
+        await holder.wait(0.5, 1)
+"""
+
+
+class Due:
+    """When what was done first by each holder, and in each round, was due: seconds from the start.
+
+    The journal has a step's end and its response time, which counts from when it was due, so that this does not
+    depend on how fast anything is.
+    """
+
+    def __init__(self, run: CollectedRun) -> None:
+        steps, window = run.journal.steps, run.window
+        assert window is not None
+        end = (np.asarray(steps.end) - run.results.start_at * 1e9) / 1e9
+        due = end - np.asarray(steps.response_time)
+        self.first: dict[int, float] = {}
+        self.rounds: dict[tuple[int, int], float] = {}
+        for holder, iteration, moment in zip(steps.holder, steps.iteration, due, strict=True):
+            self.first[holder] = min(self.first.get(holder, moment), moment)
+            if iteration:
+                key = holder, iteration
+                self.rounds[key] = min(self.rounds.get(key, moment), moment)
+
+
+def played(fleet: Fleet, folder: Path, model: str, services: dict[str, Any], **settings: Any) -> CollectedRun:
+    script = folder / "round.py"
+    script.write_text(ROUND)
+    chosen = {"script": str(script), "seed": SEED, "ramp_up": 0, **settings}
+    done = play(fleet, "run-test", run_id=model, results_dir=str(folder), load_model=model, **services, **chosen)
+    assert done.code == 0, done.output
+    run = read_run(folder / model)
+    assert len(run.summary.hosts) == 3 and not run.summary.losses
+    assert all(host.steps.ok for host in run.summary.hosts.values()), "each host has its share"
+    return run
+
+
+def test_arrivals_interleave(fleet: Fleet, services: dict[str, Any], tmp_path: Path) -> None:
+    stages = [{"rate": "4/s", "over": "5s"}, {"rate": "2/s", "for": "10s"}, {"rate": 0, "for": "5s"}]
+    visit = {"arrivals": "poisson", "iterations": 1, "holders": 30, "stages": stages}
+    due = Due(played(fleet, tmp_path, "open", services, **visit)).first
+    asked = Profile((Piece(5, 0, 4), Piece(10, 2, 2), Piece(5, 0, 0))).moments(at_random(SEED))
+    assert due == pytest.approx(dict(enumerate(asked)), abs=0.01)
+
+
+def test_rounds_begin_at_their_rate(fleet: Fleet, services: dict[str, Any], tmp_path: Path) -> None:
+    run = played(fleet, tmp_path, "rounds", services, rate="2/s", holders=18, ramp_up="9s", duration="19s")
+    due = Due(run)
+    assert sorted(due.first.values()) == pytest.approx(
+        sorted(9 * place / 6 for _, place in itertools.product(range(3), range(6))), abs=0.01
+    )
+    asked = [9 + moment for moment in Profile((Piece(10, 2, 2),)).moments(evenly())]
+    assert sorted(due.rounds.values()) == pytest.approx(asked, abs=0.01)
+
+
+def test_stages_come_and_go(fleet: Fleet, services: dict[str, Any], tmp_path: Path) -> None:
+    stages = [{"holders": 6, "over": "6s"}, {"holders": 6, "for": "6s"}, {"holders": 0, "over": "6s"}]
+    run = played(fleet, tmp_path, "closed", services, stages=stages)
+    due = Due(run)
+    assert sorted(due.first.values()) == pytest.approx(range(6), abs=0.01)
+    last = {holder: max(moment for (who, _), moment in due.rounds.items() if who == holder) for holder in due.first}
+    assert all(moment < 18 - due.first[holder] for holder, moment in last.items()), "who came last goes first"
+    assert max(last.values()) > 12
+
+
+def test_flat_out_never_waits(fleet: Fleet, services: dict[str, Any], tmp_path: Path) -> None:
+    run = played(fleet, tmp_path, "flat_out", services, holders=5, iterations=6, duration=0)
+    steps = run.journal.steps
+    assert sorted(set(steps.holder)) == list(range(5))
+    assert dict.fromkeys(range(5), 6) == {
+        holder: max(iteration for who, iteration in zip(steps.holder, steps.iteration, strict=True) if who == holder)
+        for holder in range(5)
+    }
+    ends: dict[int, float] = {}
+    gaps = []
+    for holder, end, seconds in zip(steps.holder, steps.end, steps.service_time, strict=True):
+        gaps.append(end / 1e9 - seconds - ends.get(holder, end / 1e9 - seconds))
+        ends[holder] = end / 1e9
+    assert sum(gap > 0.5 for gap in gaps) < 5, "a think time would come after each of 30 presentations"
