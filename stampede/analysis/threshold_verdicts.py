@@ -20,9 +20,13 @@ from stampede.load_models.interface import Plan
 from stampede.results.folder import ResultsFolder
 from stampede.results.journal_columns import FAILED, OK, JournalColumns
 from stampede.schema.phases import Phase
+from stampede.schema.records import EventKind
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.thresholds import Threshold
 from stampede.schema.summary import Summary, ThresholdVerdict
+
+MOST_CUTS = 1000
+"""Times at which a run went on to the next stage that are believed."""
 
 type Floats = NDArray[np.float64]
 type Truths = NDArray[np.bool_]
@@ -35,7 +39,7 @@ def judge_thresholds(
 
     Settings that are not thresholds are ignored with a note in `results`.
     """
-    plan, texts = _plan(results), _texts(results)
+    plan, texts = _plan(results, journal), _texts(results)
     if not texts:
         return []
     spans = _spans(plan, journal, window) if window else {}
@@ -68,10 +72,11 @@ def _texts(results: ResultsFolder) -> list[Any]:
     return texts if isinstance(texts, list) else [texts]
 
 
-def _plan(results: ResultsFolder) -> Plan:
+def _plan(results: ResultsFolder, journal: JournalColumns) -> Plan:
     """The plan of the load; an empty one, with a note, when the settings cannot be read."""
     try:
-        return catalog.recorded_plan(results.settings)
+        cuts = sorted({event.value for event in journal.events if event.kind == EventKind.NEXT_STAGE})
+        return catalog.recorded_plan(results.settings, cuts[:MOST_CUTS])
     except ValueError as error:
         results.notes.append(str(error))
         return Plan()

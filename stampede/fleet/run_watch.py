@@ -79,6 +79,16 @@ class Controller:
         except OSError as error:
             raise Unreachable(str(error)) from None
 
+    def write(self, name: str, text: str) -> None:
+        """Write a file into the run's folder, which its controller reads. Raises Unreachable."""
+        if self.shell:
+            self.shell.run(as_owner(str(self.folder), write_command(f"{self.folder}/{name}", text)))
+            return
+        try:
+            write_atomically(self.folder / name, text)
+        except OSError as error:
+            raise Unreachable(str(error)) from None
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -191,13 +201,18 @@ class Judge:
 
 
 def request_stop(controllers: Iterable[Controller], reason: str = "") -> dict[str, str]:
-    """Ask controllers to end the run gracefully. Returns why a host was not asked, by host; the poller reports it."""
+    """Ask controllers to end the run gracefully. Returns why a host was not asked, by host."""
+    return ask_all(controllers, lambda controller: controller.request_stop(reason))
+
+
+def ask_all(controllers: Iterable[Controller], request: Callable[[Controller], None]) -> dict[str, str]:
+    """Make a request, which may raise Unreachable, to all at once. Returns why one did not get it, by host."""
     controllers = list(controllers)
     answers: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
 
     def ask(controller: Controller) -> None:
         try:
-            controller.request_stop(reason)
+            request(controller)
         except Unreachable as problem:
             answers.put((controller.name, str(problem)))
         else:
@@ -215,13 +230,20 @@ def request_stop(controllers: Iterable[Controller], reason: str = "") -> dict[st
 
 
 def stop_command(folder: str, reason: str) -> str:
-    """Writes the file that ends a run, atomically with its reason, or an empty one where the disk is full.
+    """Writes the file that ends a run, atomically with its reason, or an empty one where the disk is full."""
+    file = f"{folder}/stop"
+    return as_owner(folder, f"{{ {write_command(file, reason)}; }} || touch {shlex.quote(file)}")
 
-    Root does so as the owner of the folder, who may have laid links there.
-    """
-    there, file = shlex.quote(folder), shlex.quote(f"{folder}/stop")
-    write = f"printf %s {shlex.quote(reason)} >{file}.new && chmod 0644 {file}.new && mv {file}.new {file}"
-    command = shlex.quote(f"{{ {write}; }} || touch {file}")
+
+def write_command(file: str, text: str) -> str:
+    """Writes a file atomically."""
+    path = shlex.quote(file)
+    return f"printf %s {shlex.quote(text)} >{path}.new && chmod 0644 {path}.new && mv {path}.new {path}"
+
+
+def as_owner(folder: str, command: str) -> str:
+    """Root does it as the owner of the folder, who may have laid links there."""
+    there, command = shlex.quote(folder), shlex.quote(command)
     owner = f"setpriv --reuid=$(stat -c %u {there}) --regid=$(stat -c %g {there}) --clear-groups"
     return f"if [ $(id -u) = 0 ]; then {owner} sh -c {command}; else sh -c {command}; fi"
 

@@ -15,6 +15,7 @@ from stampede.fleet.live_table import WELL, fleet_figures, host_figures, time_le
 from stampede.fleet.standings import Standing
 from stampede.live.events import Events
 from stampede.live.history import History
+from stampede.live.stages import stage_of
 from stampede.live.track import Counts, Key, counts_of
 from stampede.schema import step_times
 from stampede.schema.phases import BEFORE_START, Phase
@@ -100,8 +101,13 @@ def _progress(hosts: Sequence[HostView], phases: set[Phase], now: float) -> str:
     figures = fleet_figures(hosts, now)
     holders = figures["holders"]
     if Phase.RUNNING in phases:
-        left = time_left(figures["seconds_left"])
-        return f"Running, {left}" if left else "Running"
+        stage = stage_of(hosts)
+        parts = [
+            "Running",
+            f"stage {stage.number} of {stage.count}" if stage else "",
+            time_left(figures["seconds_left"]),
+        ]
+        return ", ".join(filter(None, parts))
     if phases & {Phase.DRAINING, Phase.PUSHING}:
         return "Ending: steps in flight get their time" if Phase.DRAINING in phases else "Ended, still pushing"
     if phases <= BEFORE_START:

@@ -14,6 +14,7 @@ from stampede.live.events import Events
 from stampede.live.figures import page_figures
 from stampede.live.history import WORST, History
 from stampede.live.live_charts import build_live_charts
+from stampede.live.stages import next_stage, stage_of
 from stampede.report.template import STYLES, json_text, render_page
 from stampede.schema.faults import Fault
 from stampede.schema.json_form import to_json
@@ -29,6 +30,9 @@ class LivePage:
         self.events = Events()
         self.stop_asked = ""
         """What was said to the asking for the end of the run; empty as long as nobody has."""
+        self.next_at = 0.0
+        """When the next stage begins that was asked for, in seconds since 1970."""
+        self._now = 0.0
         self._run_id = run_id
         self._hosts = hosts
         self._history = History(len(hosts))
@@ -43,6 +47,7 @@ class LivePage:
 
     def note(self, faults: Sequence[Fault], now: float) -> list[str]:
         """Take in what the hosts say now, and the faults that began or ended; returns what is worth telling."""
+        self._now = now
         found = standings(self._hosts)
         crossed = self._crossings.new(found, now)
         self.events.faults(now, faults)
@@ -67,9 +72,15 @@ class LivePage:
                     "host": host,
                     "host_names": [WORST, *names] if len(names) > 1 else names,
                     "stop_asked": self.stop_asked,
+                    "next_stage": self._next_stage(),
                 }
             )
         return self._shown[host]
+
+    def _next_stage(self) -> int | None:
+        """The number of the stage that may be begun from the page."""
+        order = next_stage(stage_of(self._hosts), len(self._hosts), self._now)
+        return order.stage if order and self._now > self.next_at else None
 
     def html(self, key: str) -> str:
         """The page itself. ``key`` allows its script to control the run."""

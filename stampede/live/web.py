@@ -7,10 +7,12 @@ import time
 
 from stampede import wording
 from stampede.fleet.host_view import clock
-from stampede.fleet.run_watch import request_stop
+from stampede.fleet.run_watch import ask_all, request_stop
 from stampede.fleet.watch import POLL_EVERY, Watch
 from stampede.live.page import LivePage
 from stampede.live.server import PageServer
+from stampede.live.stages import as_text, next_stage, stage_of
+from stampede.schema.next_stage import FILE
 
 OUTLASTS = 3600.0
 """Seconds for which the page stays after the run's end."""
@@ -39,9 +41,27 @@ async def _serve(watched: Watch, port: int) -> None:
         _tell(said)
         return said
 
+    async def go_on() -> str:
+        """Send all hosts on to the next stage."""
+        order = next_stage(stage_of(watched.hosts), len(watched.controllers), watched.now())
+        if order is None:
+            return "There is no next stage that could begin now."
+        text = as_text(order)
+        failed = await asyncio.to_thread(
+            ask_all, watched.controllers, lambda controller: controller.write(FILE, text)
+        )
+        said = f"Stage {order.stage} begins at {clock(order.at)}."
+        if failed:
+            reasons = "; ".join(f"{name}: {problem}" for name, problem in failed.items())
+            said += f" Not told, so they go on by their own time, and the load is not as the stages say: {reasons}"
+        page.events.note(order.at, said, "next stage")
+        page.next_at = order.at
+        _tell(said)
+        return said
+
     await asyncio.to_thread(watched.wait_for_first_answers)
     page.note([], watched.now())
-    async with PageServer(page, {"stop": stop}, port) as server:
+    async with PageServer(page, {"stop": stop, "next-stage": go_on}, port) as server:
         print(f"Run {watched.run_id}: {server.url}", flush=True)
         print("Whoever has this address can stop the run. Ctrl-C ends the page, the run continues.", flush=True)
         rounds = watched.rounds(POLL_EVERY)

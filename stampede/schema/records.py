@@ -47,6 +47,8 @@ class EventKind(StrEnum):
     PHASE = "phase"
     """The text is a ``Phase``."""
     STOP_REQUESTED = "stop_requested"
+    NEXT_STAGE = "next_stage"
+    """The run went on to the next stage before its time; the value is when, in seconds from the start of the load."""
     AGENT_DIED = "agent_died"
     AGENT_RESTARTED = "agent_restarted"
     WALLET_KEPT = "wallet_kept"

@@ -62,6 +62,16 @@ class StepState:
 
 
 @dataclass(frozen=True, slots=True)
+class StageState:
+    """The stage of ``stampede_stages`` that is under way."""
+
+    number: int = 0
+    """From 1."""
+    count: int = 0
+    ends_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class StepCounts:
     """One step by its name, since the start."""
 
@@ -130,6 +140,8 @@ class HostState:
     """The start time that all hosts were given."""
     ends_at: float | None = None
     """When the run's duration is over; None when that does not end it."""
+    stage: StageState | None = None
+    """None where there are no stages, and when none of them is under way."""
     message: str = ""
     """Why it failed, or what somebody may want to do something about."""
     holders: HolderState | None = None

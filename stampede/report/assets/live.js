@@ -85,8 +85,10 @@
     fill("event-table", figures.events);
     $("stop").hidden = figures.over;
     $("stop").disabled = Boolean(figures.stop_asked);
-    set($("said"), figures.over ? "" : figures.stop_asked);
+    if (figures.stop_asked || figures.over) set($("said"), figures.over ? "" : figures.stop_asked);
     $("control").hidden = figures.over;
+    $("next").hidden = figures.next_stage === null || Boolean(figures.stop_asked);
+    set($("next-number"), String(figures.next_stage ?? ""));
   }
 
   /* ---- what the charts show */
@@ -166,21 +168,27 @@
 
   document.addEventListener("visibilitychange", () => { if (document.hidden) clearTimeout(timer); else look(); });
 
-  async function ask(action) {
-    $("stop").disabled = true;
-    set($("said"), "Asking all load hosts …");
-    try {
-      const answer = await fetch(action, { method: "POST", headers: { "X-Stampede-Key": key } });
-      set($("said"), await answer.text());
-    } catch {
-      set($("said"), "stampede watch did not answer; whether the run was asked to stop is not known.");
-      $("stop").disabled = false;
-    }
+  /* A button, the question that it asks, and what its server does then. */
+  function control(name, action) {
+    const button = $(name), dialog = $(name + "-dialog");
+    button.addEventListener("click", () => dialog.showModal());
+    $(name + "-no").addEventListener("click", () => dialog.close());
+    $(name + "-yes").addEventListener("click", async () => {
+      dialog.close();
+      button.disabled = true;
+      set($("said"), "Asking all load hosts …");
+      try {
+        const answer = await fetch(action, { method: "POST", headers: { "X-Stampede-Key": key } });
+        set($("said"), await answer.text());
+      } catch {
+        set($("said"), "stampede watch did not answer; whether the load hosts were asked is not known.");
+      }
+      button.disabled = false;
+    });
   }
 
-  $("stop").addEventListener("click", () => $("stop-dialog").showModal());
-  $("stop-no").addEventListener("click", () => $("stop-dialog").close());
-  $("stop-yes").addEventListener("click", () => { $("stop-dialog").close(); ask("stop"); });
+  control("stop", "stop");
+  control("next", "next-stage");
 
   look();
 })();
