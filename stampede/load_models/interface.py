@@ -118,7 +118,7 @@ class LoadModel(ABC):
     @classmethod
     @abstractmethod
     def recorded_plan(cls, settings: Mapping[str, Any], cuts: Sequence[float] = ()) -> Plan:
-        """The plan of a run from the settings that its results hold. ``cuts``: when the next stage was begun before its
+        """The plan of a run from the settings that its results hold. ``cuts``: when the next stage began before its
         time (see ``cut``). Raises ValueError for what cannot be read."""
 
     @property

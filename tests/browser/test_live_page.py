@@ -86,8 +86,12 @@ def served(run: LiveRun) -> Iterator[LiveRun]:
         run.page.stop_asked = "All load hosts were asked to end the run."
         return run.page.stop_asked
 
+    async def go_on() -> str:
+        run.asked.append("next stage")
+        return "Stage 2 begins at 05:00:00 UTC."
+
     async def serve() -> None:
-        async with PageServer(run.page, {"stop": stop}) as server:
+        async with PageServer(run.page, {"stop": stop, "next-stage": go_on}) as server:
             run.url = server.url
             ready.set()
             await over.wait()
@@ -179,6 +183,24 @@ def test_stops_the_run_once_it_is_confirmed(opened: Open, live: LiveRun) -> None
     live.go_on(1)
     expect(page.locator("#verdict")).to_have_text("Running, 2:59 left")
     assert page.locator("#stop").is_disabled()
+
+
+def test_goes_on_to_the_next_stage_where_there_is_one(opened: Open, live: LiveRun) -> None:
+    page = opened()
+    assert page.locator("#next").is_hidden()
+    stage = {"number": 1, "count": 3, "ends_at": NOW + 200}
+    live.go_on(1, stage=stage)
+    expect(page.locator("#verdict")).to_have_text("Running, stage 1 of 3, 2:59 left")
+    assert page.locator("#next").inner_text() == "Go on to stage 2 now …"
+    page.locator("#next").click()
+    page.locator("#next-yes").click()
+    expect(page.locator("#said")).to_have_text("Stage 2 begins at 05:00:00 UTC.")
+    assert live.asked == ["next stage"]
+    live.page.next_at = NOW + live.second + 3
+    live.go_on(1, stage=stage)
+    expect(page.locator("#next")).to_be_hidden()
+    live.go_on(3, stage=stage | {"number": 2})
+    expect(page.locator("#next")).to_have_text("Go on to stage 3 now …")
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
