@@ -34,6 +34,7 @@ from controller.metrics.monitor import Sample
 from controller.metrics.push_process import PushProcess
 from controller.run.run import Run
 from controller.services.client import HttpServices
+from stampede.load_models.interface import Order
 from stampede.machine.files import read_json, write_json
 from stampede.schema.errors import BadInput, StepError, StepTimeout
 from stampede.schema.json_form import to_json
@@ -43,6 +44,7 @@ from stampede.schema.records import RUN_TAGS, EventKind, EventRecord
 from stampede.schema.run_record import HOST_FILE
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.secret_settings import read_secrets
+from stampede.schema.state import ORDER
 
 LOGGER = logging.getLogger(__name__)
 
@@ -121,6 +123,7 @@ class HostRun:
                 wallets=pool,
                 journal=journal,
                 on_phase=self._enter,
+                on_level=lambda holders: self._announce(EventKind.LEVEL, f"{holders} holders", holders),
                 mask=self._mask,
             )
             self._run = self._state.run = run
@@ -192,6 +195,7 @@ class HostRun:
             if self._run and not self._run.bad_input and (refused := self._dir / REFUSED).exists():
                 self._run.refuse(BadInput(refused.read_text(encoding="utf-8").strip()))
                 self._ending.set()
+            self._take_order()
             if not self._stopping and (self._dir / "stop").exists():
                 self.stop(self._reason_to_stop())
             await self._look_for_next_stage()
@@ -204,6 +208,20 @@ class HostRun:
         run, start_at = self._run, self._state.start_at
         if run and start_at is not None and self._state.phase == Phase.RUNNING and self._stages.look(run, start_at):
             self._state.total = await asyncio.to_thread(lambda: run.load.total)  # it may take long to count
+
+    def _take_order(self) -> None:
+        """Pass on what the control node has ordered since the last time, if anything."""
+        found = read_json(self._dir / ORDER)
+        if not self._run or not isinstance(found, dict):
+            return
+        try:
+            order = Order(int(found["number"]), int(found["holders"]), self._run.clock.at_epoch(float(found["at"])))
+        except (LookupError, TypeError, ValueError, OverflowError) as error:
+            LOGGER.warning("an order cannot be understood: %r", error)
+            return
+        if order.number > self._state.order:
+            self._state.order = order.number
+            self._run.orders.put_nowait(order)
 
     def _is_orphaned(self) -> bool:
         return self._die_with is not None and not self._die_with.is_running()

@@ -34,6 +34,8 @@ class StateFile:
         self.message = ""
         """Why the run fails or ends; else a problem that does not end it takes its place."""
         self.start_at: float | None = None
+        self.order = 0
+        """The number of the newest order that was taken."""
         self.run: Run | None = None
         self.pool: AgentPool | None = None
         self.journal: Journal | None = None
@@ -79,6 +81,7 @@ class StateFile:
             phase_since=self._phase_since,
             time=time.time(),
             start_at=self.start_at,
+            order=self.order,
             ends_at=self.start_at + duration if self.start_at and duration else None,
             stage=self._stage(),
             message=self.message or self._problem(),

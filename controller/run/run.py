@@ -20,7 +20,7 @@ from controller.metrics.journal import Journal
 from controller.metrics.live_figures import LiveFigures
 from controller.metrics.recorder import Recorder, StepListener, journaling
 from controller.services.interface import Services
-from stampede.load_models.interface import EndOfRun, LoadModel, StageNow
+from stampede.load_models.interface import EndOfRun, LoadModel, Order, StageNow
 from stampede.schema.errors import AgentLost, BadInput, StepError
 from stampede.schema.masking import Mask
 from stampede.schema.phases import Phase
@@ -54,6 +54,8 @@ class HostStage:
 
     start: float
     waiting: deque[asyncio.Future[float]]
+    orders: asyncio.Queue[Order]
+    tell_level: Callable[[int], None]
     now: Callable[[], float]
     load: Callable[[], LoadModel]
     is_over: Callable[[], bool]
@@ -98,6 +100,7 @@ class Run:
         journal: Journal | None = None,
         listeners: Iterable[StepListener] = (),
         on_phase: Callable[[Phase], None] = lambda phase: None,
+        on_level: Callable[[int], None] = lambda holders: None,
         mask: Mask | None = None,
     ) -> None:
         """``mask`` keeps the run's secrets out of journal and logs."""
@@ -130,6 +133,8 @@ class Run:
         """How long rounds took, from their beginning until their holder was ready for another."""
         self.targets = Targets(settings.allowed_targets)
         self.bad_input: BadInput | None = None
+        self.orders: asyncio.Queue[Order] = asyncio.Queue()
+        """From the control node, for the load model."""
         self._context = HolderContext(
             settings,
             services,
@@ -153,6 +158,8 @@ class Run:
         self._stage = HostStage(
             0.0,
             deque(),
+            self.orders,
+            on_level,
             self.clock.now,
             lambda: self.load,
             self.pacer.end_reached.is_set,

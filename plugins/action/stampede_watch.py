@@ -24,7 +24,7 @@ from stampede.schema.settings.durations import seconds
 
 class ActionModule(ActionBase):
     _requires_connection = False
-    _VALID_ARGS = frozenset({"hosts", "until", "interval", "timeout", "abort_on_thresholds"})
+    _VALID_ARGS = frozenset({"hosts", "until", "interval", "timeout", "abort_on_thresholds", "variables"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -39,6 +39,7 @@ class ActionModule(ActionBase):
                     interval=seconds(args.get("interval", 5)),
                     timeout=seconds(args.get("timeout", 0)),
                     abort_on_thresholds=boolean(args.get("abort_on_thresholds", False)),
+                    variables=args.get("variables"),
                 )
         except (BadInput, PlaybookGone) as error:
             raise AnsibleActionFail(str(error)) from None

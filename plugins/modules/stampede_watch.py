@@ -36,6 +36,12 @@ options:
     description: Whether all controllers are asked to end the run once a threshold is beyond recovery.
     type: bool
     default: false
+  variables:
+    description:
+      - The C(stampede_*) variables of the load. With C(stampede_load_model=search) the hosts are conducted, each
+      level
+        being judged by C(stampede_thresholds), which decide nothing else then.
+    type: dict
 author: Stampede contributors
 """
 

@@ -49,6 +49,7 @@ class _Host:
         self._journal = journal
         self._limit = settings.get("stampede_inbox_limit")
         self._has_rounds = settings.get("stampede_load_model") == "rounds"
+        self._is_search = settings.get("stampede_load_model") == "search"
 
     def losses(self) -> Iterator[Loss]:
         if not self._has_journal:
@@ -131,7 +132,7 @@ class _Host:
 
     def _holders(self) -> Iterator[Loss]:
         holders = self._state.holders if self._state else None
-        if not holders or holders.started is None:
+        if not holders or holders.started is None or self._is_search:  # which has as many holders as it comes to
             return
         number = holders.total - holders.started - holders.dropped
         if number > 0:

@@ -14,6 +14,7 @@ from stampede.analysis.load_window import SECOND, Window
 from stampede.analysis.losses import find_losses
 from stampede.analysis.percentiles import summarize_times
 from stampede.analysis.phones import build_phones
+from stampede.analysis.search import build_search, confirming
 from stampede.analysis.start_skew import start_skew
 from stampede.analysis.threshold_verdicts import judge_thresholds
 from stampede.analysis.time_spent import build_time_spent
@@ -49,6 +50,8 @@ def build_summary(
     generator = build_generator(journal, window)
     times = service_times_by_host(journal)
     hosts = with_figures(build_hosts(results, journal, window, faults), journal, times, generator)
+    search = build_search(results, journal, window)
+    level = confirming(search) if search else None
     summary = Summary(
         run=_run(results, journal, window, hosts),
         hosts=hosts,
@@ -56,13 +59,14 @@ def build_summary(
         generator=generator,
         comparison=compare_hosts(journal, times, hosts, window.seconds if window else 0.0),
         steps=_steps(journal, window),
-        thresholds=judge_thresholds(results, journal, window),
+        thresholds=judge_thresholds(results, journal, window, (level.since, level.until) if level else None),
         time_spent=build_time_spent(journal, window),
         errors=_errors(journal, window),
         events=[_event(event, window) for event in sorted(journal.events, key=lambda event: event.time)],
         journal=_completeness(results, journal),
         losses=find_losses(results, journal, hosts),
         phones=build_phones(journal),
+        search=search,
     )
     verdict = build_verdict(summary)
     run = replace(

@@ -33,22 +33,29 @@ type Truths = NDArray[np.bool_]
 
 
 def judge_thresholds(
-    results: ResultsFolder, journal: JournalColumns, window: Window | None
+    results: ResultsFolder,
+    journal: JournalColumns,
+    window: Window | None,
+    span: tuple[float, float] | None = None,
 ) -> list[ThresholdVerdict]:
     """The `thresholds` part of summary.json: each threshold with its figure, and since when it is crossed.
 
+    `span`: of a search, from when to when the level lasted by which it is judged, in seconds from the start.
+
     Settings that are not thresholds are ignored with a note in `results`.
     """
-    plan, texts = _plan(results, journal), _texts(results)
-    if not texts:
+    plan, asked = _plan(results, journal), texts(results)
+    if not asked:
         return []
     spans = _spans(plan, journal, window) if window else {}
-    records = _Records(journal, window) if window else None
+    if span:
+        spans = dict.fromkeys(spans, span)
+    records = Records(journal, window) if window else None
     verdicts = []
-    for text in texts:
+    for text in asked:
         try:
             threshold = thresholds.parse(text)
-            figure = _figure(threshold, records, *spans[threshold.phase]) if records else None
+            figure = figure_of(threshold, records, *spans[threshold.phase]) if records else None
             verdicts.append(_verdict(threshold, figure, window))
         except (ValueError, AttributeError) as error:
             results.notes.append(f"The threshold {text!r} was ignored: {error}.")
@@ -58,15 +65,18 @@ def judge_thresholds(
 def uncovered_failures(summary: Summary) -> dict[str, int]:
     """How many of each step failed, without the steps whose failures a threshold on errors covers.
 
-    A threshold on errors, in whatever phase, covers all failures of its step, or those of all steps.
+    A threshold on errors, in whatever phase, covers all failures of its step, or those of all steps. A search has
+    found which load holds, and its failures are those of loads that do not.
     """
+    if summary.search:
+        return {}
     covered = {verdict.step for verdict in summary.thresholds if verdict.metric == thresholds.ERRORS}
     if None in covered:
         return {}
     return {name: step.failed for name, step in summary.steps.items() if step.failed and name not in covered}
 
 
-def _texts(results: ResultsFolder) -> list[Any]:
+def texts(results: ResultsFolder) -> list[Any]:
     """The setting `thresholds`."""
     texts = results.settings.get("stampede_thresholds", results.settings.get("thresholds")) or []
     return texts if isinstance(texts, list) else [texts]
@@ -91,7 +101,7 @@ def _spans(plan: Plan, journal: JournalColumns, window: Window) -> dict[str, tup
     return thresholds.spans(plan.steady_after, min(ends, default=None), window.seconds)
 
 
-def _verdict(threshold: Threshold, figure: _Figure | None, window: Window | None) -> ThresholdVerdict:
+def _verdict(threshold: Threshold, figure: Figure | None, window: Window | None) -> ThresholdVerdict:
     passed = None if figure is None else threshold.is_kept_by(figure.value)
     crossed_after = figure.crossed_after if figure and not passed else None
     crossed_at = window.start / SECOND + crossed_after if window and crossed_after is not None else None
@@ -112,7 +122,7 @@ def _verdict(threshold: Threshold, figure: _Figure | None, window: Window | None
     )
 
 
-def _sentence(threshold: Threshold, figure: _Figure | None, passed: bool | None, crossed_at: float | None) -> str:
+def _sentence(threshold: Threshold, figure: Figure | None, passed: bool | None, crossed_at: float | None) -> str:
     if figure is None:
         return (
             f"{threshold.what} could not be judged because no such step was recorded; "
@@ -127,7 +137,7 @@ def _sentence(threshold: Threshold, figure: _Figure | None, passed: bool | None,
 
 
 @dataclass(frozen=True)
-class _Figure:
+class Figure:
     """A figure at the end of its phase, and since when, if at all, it was beyond the limit without interruption.
 
     At each moment the figure is that of the phase until then. `crossed_after` is in seconds from the start.
@@ -137,7 +147,7 @@ class _Figure:
     crossed_after: float
 
 
-class _Records:
+class Records:
     """The steps of all hosts in the order in which they ended; `end` in seconds from the start of the run."""
 
     def __init__(self, journal: JournalColumns, window: Window) -> None:
@@ -160,8 +170,8 @@ class _Records:
         return selected if step is None else selected & (self._step == self._numbers.get(step, -1))
 
 
-def _figure(threshold: Threshold, records: _Records, since: float, until: float) -> _Figure | None:
-    """None when there was nothing to judge."""
+def figure_of(threshold: Threshold, records: Records, since: float, until: float) -> Figure | None:
+    """A threshold's figure over a span; None when there was nothing to judge."""
     selected = records.select(threshold.step, since, until)
     ok, failed = selected & (records.outcome == OK), selected & (records.outcome == FAILED)
     if threshold.metric == thresholds.THROUGHPUT:
@@ -173,7 +183,7 @@ def _figure(threshold: Threshold, records: _Records, since: float, until: float)
         value, beyond = _errors(threshold, failed[judged])
     else:
         value, beyond = _times(threshold, records.times[threshold.time][judged])
-    return _Figure(value, float(records.end[judged][_crossing(beyond)]))
+    return Figure(value, float(records.end[judged][_crossing(beyond)]))
 
 
 def _crossing(beyond: Truths) -> int:
@@ -220,11 +230,11 @@ def _percentile_beyond(threshold: Threshold, quantile: float, times: Floats) -> 
     return beyond
 
 
-def _throughput(threshold: Threshold, ends: Floats, since: float, until: float) -> _Figure | None:
+def _throughput(threshold: Threshold, ends: Floats, since: float, until: float) -> Figure | None:
     """Between two steps the throughput falls, so it may become too low at any moment."""
     if until <= since:
         return None
     at_ends = np.arange(1, len(ends) + 1) / np.maximum(ends - since, 1e-9)
     reached = np.flatnonzero(threshold.is_kept_by(at_ends))
     enough_for = (int(reached[-1]) + 1) / threshold.limit if reached.size else 0.0
-    return _Figure(len(ends) / (until - since), min(since + enough_for, until))
+    return Figure(len(ends) / (until - since), min(since + enough_for, until))

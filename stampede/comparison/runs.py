@@ -54,6 +54,7 @@ FORMER_BEHAVIOUR = {
     "stampede_load_model": "closed",
     "stampede_observed_think_times": [],
     "stampede_rate": "1/s",
+    "stampede_search": {},
     "stampede_share": {},
     "stampede_stages": [],
     "stampede_think_time_scale": 1,

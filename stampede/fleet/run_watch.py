@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from stampede.fleet import live_table
+from stampede.fleet.conductor import Conductor, conductor_of
 from stampede.fleet.host_poller import HostPoller
 from stampede.fleet.host_view import HostView
 from stampede.fleet.remote_shell import RootShell
@@ -24,6 +26,7 @@ from stampede.machine.processes import Interrupted
 from stampede.schema.faults import Fault
 from stampede.schema.phases import ENDED, Phase
 from stampede.schema.records import EventKind
+from stampede.schema.state import ORDER
 
 POLL_EVERY = 0.5
 """Seconds; twice as long over SSH."""
@@ -111,20 +114,24 @@ def watch_run(
     interval: float,
     timeout: float = 0.0,
     abort_on_thresholds: bool = False,
+    variables: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Watch until each controller has reached ``until`` (a key of REACHED), failed, or was given up.
 
     ``interval``: seconds between two reports of progress. ``timeout``: seconds after which a host that has not
     reached ``until`` is given up; 0: never. ``abort_on_thresholds``: ask all controllers to end the run once a
-    threshold is beyond recovery. When interrupted, controllers in systemd units are asked to end the run; those that
-    are processes of this machine end with Ansible by themselves. Raises PlaybookGone.
+    threshold is beyond recovery. ``variables``: those of the run, by which a search is conducted. When interrupted,
+    controllers in systemd units are asked to end the run; those that are processes of this machine end with Ansible
+    by themselves. Raises PlaybookGone.
     """
     controllers = list(controllers)
     views = {controller.name: controller.view() for controller in controllers}
     hosts = list(views.values())
     pause = 2 * POLL_EVERY if any(controller.shell for controller in controllers) else POLL_EVERY
     poller = HostPoller({controller.name: controller.probe for controller in controllers}, views, pause)
-    judge = Judge(hosts, tell, partial(request_stop, controllers) if abort_on_thresholds else None)
+    judge: Judge | Conductor = Judge(hosts, tell, partial(request_stop, controllers) if abort_on_thresholds else None)
+    if variables and until == "ended":
+        judge = conductor_of(variables, hosts, partial(give, controllers), tell) or judge
     try:
         wait_until(until, hosts, poller, judge, tell, interval=interval, timeout=timeout)
     except Interrupted:
@@ -140,7 +147,7 @@ def wait_until(
     until: str,
     hosts: Sequence[HostView],
     poller: HostPoller,
-    judge: Judge,
+    judge: Judge | Conductor,
     tell: Tell,
     *,
     interval: float,
@@ -203,6 +210,11 @@ class Judge:
 def request_stop(controllers: Iterable[Controller], reason: str = "") -> dict[str, str]:
     """Ask controllers to end the run gracefully. Returns why a host was not asked, by host."""
     return ask_all(controllers, lambda controller: controller.request_stop(reason))
+
+
+def give(controllers: Iterable[Controller], order: str) -> None:
+    """Give all controllers an order of the conductor, who sees by their states who has taken it."""
+    ask_all(controllers, lambda controller: controller.write(ORDER, order))
 
 
 def ask_all(controllers: Iterable[Controller], request: Callable[[Controller], None]) -> dict[str, str]:

@@ -69,6 +69,11 @@ def standings(hosts: Iterable[HostView]) -> list[Standing]:
     return [_standing(entry.tally, entry.progress) for entry in merged.values()]
 
 
+def standing_of(tally: Tally, seconds: float) -> Standing:
+    """How a threshold stands by what was counted in so many seconds under a steady load."""
+    return _standing(tally, _Progress(elapsed=seconds, ramped_up=True))
+
+
 @dataclass(frozen=True)
 class _Progress:
     """Progress of a threshold's phase: elapsed seconds, and the remaining ones if known."""

@@ -39,6 +39,18 @@ class StageNow(NamedTuple):
     """Seconds from the start of the load."""
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A change of the load that the control node orders of all hosts for the same moment."""
+
+    number: int
+    """Orders are counted from 1."""
+    holders: int
+    """How many there are to be, on all hosts together; 0 ends the run."""
+    due: float
+    """When, on the run's clock."""
+
+
 class SettingReader(Protocol):
     """Reads ``stampede_*`` variables, named without that prefix, and collects a sentence for each that is wrong."""
 
@@ -65,6 +77,13 @@ class Stage(Protocol):
     @property
     def waiting(self) -> deque[asyncio.Future[float]]:
         """Holders that wait for their next round, who has waited longest being the first; for the model's own use."""
+
+    @property
+    def orders(self) -> asyncio.Queue[Order]:
+        """What the control node has ordered."""
+
+    def tell_level(self, holders: int) -> None:
+        """The load has come to this level now: so many holders on all hosts together."""
 
     def now(self) -> float:
         """The clock, in seconds."""
@@ -163,7 +182,7 @@ class LoadModel(ABC):
         """Each load host's share: the variables that differ on it. Raises BadInput when a host would get none."""
 
     @abstractmethod
-    def reduced(self, holders: int, rounds: int | None = None, seconds: float | None = None) -> Self:
+    def reduced(self, holders: int, rounds: int | None = None, seconds: float | None = None) -> LoadModel:
         """A smaller version that a script is tried with: at most so many holders, rounds and seconds."""
 
     def too_few_holders(self, visit: float, round_time: float) -> str:

@@ -13,6 +13,7 @@ from stampede.analysis.host_outcomes import WITHOUT_JOURNAL
 from stampede.report import python_markup
 from stampede.report.charts.chart_data import Charts
 from stampede.report.charts.distribution import BINS_PER_DECADE
+from stampede.report.charts.levels_chart import build_levels_chart
 from stampede.report.charts.marks import FAULTS, kind_in_words
 from stampede.report.template import harmless, render_page
 from stampede.schema.faults import FINAL
@@ -51,6 +52,7 @@ def render(summary: Summary, charts: Charts, scripts: dict[str, str]) -> str:
         marked=marked,
         slowest=max(p95, key=lambda step: p95[step]) if p95 else None,
         fleet=_fleet_totals(summary),
+        levels_chart=build_levels_chart(summary.search),
         has_charts=bool(charts.x) and bool(charts.steps or charts.hosts),
         colours={name: number % COLOURS for number, name in enumerate(summary.steps)},
         detail=detail,

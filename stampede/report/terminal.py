@@ -5,7 +5,15 @@ import textwrap
 from typing import TextIO
 
 from stampede import wording
-from stampede.schema.summary import ErrorSummary, Finding, RunOutcome, StepSummary, Summary, ThresholdVerdict
+from stampede.schema.summary import (
+    ErrorSummary,
+    Finding,
+    RunOutcome,
+    SearchSummary,
+    StepSummary,
+    Summary,
+    ThresholdVerdict,
+)
 
 WIDTH = 80
 SHORTEST_NAME = 12
@@ -36,6 +44,7 @@ def table(summary: Summary, stream: TextIO | None = None) -> str:
     parts = [
         [paint(line, BOLD, OUTCOME_COLOURS[run.outcome]) for line in wrapped(run.headline)],
         *(_finding(finding, paint) for finding in about_hosts),
+        _levels(summary.search, paint),
         _thresholds(summary.thresholds, paint),
         _steps(summary.steps, paint),
         _errors(summary.errors, paint),
@@ -68,6 +77,22 @@ def _thresholds(verdicts: list[ThresholdVerdict], paint: _Paint) -> list[str]:
     for verdict in verdicts:
         mark, colour = ("✓", GREEN) if verdict.passed else ("✗", RED)
         lines += [paint(line, colour) for line in wrapped(f"{mark} {verdict.sentence}", indent="  ")]
+    return lines
+
+
+def _levels(search: SearchSummary | None, paint: _Paint) -> list[str]:
+    """The levels of a search, in the order in which they were tried."""
+    if search is None:
+        return []
+    lines = [paint(f"{'holders':>9} {'steps/s':>9}  held", FAINT)]
+    for level in search.levels:
+        rate = wording.rate(level.per_second).removesuffix("/s") if level.per_second is not None else wording.NONE
+        word, colour = {True: ("yes", GREEN), False: ("no", RED), None: ("not known", YELLOW)}[level.held]
+        held = f"{word}, once more" if level.confirms else word
+        text = f"{held}: {level.why}" if level.why else held
+        first, *rest = wrapped(text, indent=" " * 21) or [""]
+        lines.append(f"{level.holders:>9,} {rate:>9}  {paint(first, colour)}")
+        lines += [paint(line, colour) for line in rest]
     return lines
 
 

@@ -49,6 +49,8 @@ class EventKind(StrEnum):
     STOP_REQUESTED = "stop_requested"
     NEXT_STAGE = "next_stage"
     """The run went on to the next stage before its time; the value is when, in seconds from the start of the load."""
+    LEVEL = "level"
+    """The load has come to another level; the value is how many holders that are, on all hosts together."""
     AGENT_DIED = "agent_died"
     AGENT_RESTARTED = "agent_restarted"
     WALLET_KEPT = "wallet_kept"

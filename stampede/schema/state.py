@@ -14,6 +14,8 @@ from stampede.schema.push_progress import PushProgress
 
 VERSION = 1
 FILE = "state.json"
+ORDER = "order.json"
+"""The file in the run's folder by which the control node orders a change of the load (conductor.py)."""
 LONGEST = 1_000_000
 """Bytes of a state that are read; one of a host with hundreds of steps and thresholds has a tenth of that."""
 LATEST = 4e9
@@ -138,6 +140,8 @@ class HostState:
     """When it was written."""
     start_at: float | None = None
     """The start time that all hosts were given."""
+    order: int = 0
+    """The number of the newest order of the control node that it has taken; 0 when there was none."""
     ends_at: float | None = None
     """When the run's duration is over; None when that does not end it."""
     stage: StageState | None = None

@@ -295,6 +295,77 @@ class PhonesSummary:
     refused: int
 
 
+@dataclass(frozen=True)
+class Interval:
+    """Where 95 % of the draws of a bootstrap lie; None for an end that is beyond all bounds."""
+
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class ScalabilityFit:
+    """The Universal Scalability Law over the levels of a search (`analysis/scalability.py`), with 95 % intervals.
+
+    ``alone`` is the throughput of one holder, in steps per second; ``contention`` and ``coherency`` have no unit.
+    ``peak_holders``: at how many throughput is highest, and ``peak_per_second`` how high. ``knee``: how many would
+    make that much if none was in the way of another. None where throughput has no end.
+    """
+
+    alone: float
+    contention: float
+    coherency: float
+    peak_holders: float | None
+    peak_per_second: float | None
+    knee: float | None
+    alone_between: Interval
+    contention_between: Interval
+    coherency_between: Interval
+    peak_holders_between: Interval
+    peak_per_second_between: Interval
+    knee_between: Interval
+
+
+@dataclass(frozen=True)
+class LevelFigure:
+    """A threshold at one level of a search: its text, its figure, and whether that is kept."""
+
+    text: str
+    value: float | None
+    kept: bool | None
+
+
+@dataclass(frozen=True)
+class LevelSummary:
+    """A level of a search: so many holders, judged from ``since`` to ``until`` seconds after the start.
+
+    ``confirms``: whether it was tried once more. ``held`` is None where that is not known; ``why`` says why it did
+    not hold, or is not known.
+    """
+
+    holders: int
+    confirms: bool
+    since: float
+    until: float
+    ok: int
+    failed: int
+    per_second: float | None
+    figures: list[LevelFigure]
+    held: bool | None
+    why: str
+
+
+@dataclass(frozen=True)
+class SearchSummary:
+    """What a search found: the highest level of which it is confirmed that it holds, and the lowest that does not."""
+
+    levels: list[LevelSummary]
+    highest: int | None
+    lowest_broken: int | None
+    headline: str
+    fit: ScalabilityFit | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Summary:
     """The whole of ``summary.json``; hosts, steps and errors by their names.
@@ -318,6 +389,8 @@ class Summary:
     """What is missing; empty in files of Stampede 0.1."""
     phones: PhonesSummary | None = None
     """None where holders were no phones, and in files of Stampede 0.1."""
+    search: SearchSummary | None = None
+    """None for a run that was no search, and in files of Stampede 0.1."""
 
     def to_json(self) -> str:
         """The text of summary.json: strict JSON, without NaN."""

@@ -69,6 +69,19 @@ class Tally:
         for bucket, count in other.buckets.items():
             self.buckets[bucket] = self.buckets.get(bucket, 0) + count
 
+    def since(self, before: Self) -> Self:
+        """What has been counted since ``before``, an earlier state of this tally; but for the maximum, of which that
+        is not known."""
+        grown = type(self)(self.threshold)
+        grown.ok, grown.failed = self.ok - before.ok, self.failed - before.failed
+        grown.total, grown.most = self.total - before.total, self.most
+        grown.buckets = {
+            bucket: count - before.buckets.get(bucket, 0)
+            for bucket, count in self.buckets.items()
+            if count > before.buckets.get(bucket, 0)
+        }
+        return grown
+
     def state(self, elapsed: float = 0.0, left: float | None = None, *, ramped_up: bool = False) -> TallyState:
         """As the host's state has it; the arguments say how far the threshold's phase has come."""
         return TallyState(

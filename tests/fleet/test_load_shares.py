@@ -11,6 +11,7 @@ import pytest
 
 from stampede.analysis.collected_run import CollectedRun, read_run
 from stampede.load_models.profile import Piece, Profile, at_random, evenly
+from stampede.schema.records import EventKind
 
 from .fleet import Fleet
 from .playbooks import play
@@ -86,6 +87,27 @@ def test_stages_come_and_go(fleet: Fleet, services: dict[str, Any], tmp_path: Pa
     last = {holder: max(moment for (who, _), moment in due.rounds.items() if who == holder) for holder in due.first}
     assert all(moment < 18 - due.first[holder] for holder, moment in last.items()), "who came last goes first"
     assert max(last.values()) > 12
+
+
+def test_a_search_changes_the_load_of_all_hosts(fleet: Fleet, services: dict[str, Any], tmp_path: Path) -> None:
+    pace = {"begin": 3, "settle": "4s", "hold": "6s", "confirm": "6s"}
+    asked = {"holders": 12, "search": pace, "thresholds": ["p50 < 50 s"]}
+    run = played(fleet, tmp_path, "search", services, **asked)
+    search = run.summary.search
+    assert search is not None and search.highest == 12 and search.lowest_broken is None
+    assert [level.holders for level in search.levels] == [3, 6, 12, 12]
+    changed: dict[str, list[tuple[int, float]]] = {}
+    for event in run.journal.events:
+        if event.kind == EventKind.LEVEL:
+            changed.setdefault(event.host, []).append((int(event.value), event.time / 1e9))
+    first, *others = changed.values()
+    assert [holders for holders, _ in first] == [3, 6, 12, 12] and len(others) == 2
+    for other in others:
+        assert [holders for holders, _ in other] == [3, 6, 12, 12]
+        assert [at for _, at in other] == pytest.approx([at for _, at in first], abs=0.5), "at the same moment"
+    due = Due(run).first
+    assert sorted(due.values())[:3] == pytest.approx([0, 2 / 3, 4 / 3], abs=0.01)
+    assert len(due) == 12, "those who are there stay"
 
 
 def test_flat_out_never_waits(fleet: Fleet, services: dict[str, Any], tmp_path: Path) -> None:

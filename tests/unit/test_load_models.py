@@ -12,6 +12,7 @@ from stampede.load_models.flat_out import FlatOut
 from stampede.load_models.interface import Plan
 from stampede.load_models.open import Open
 from stampede.load_models.rounds import Rounds
+from stampede.load_models.search import Search
 from stampede.load_models.shares import Share, share_out
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.run_settings import check_variables
@@ -53,10 +54,18 @@ def closed(**changes: float) -> Closed:
 
 class TestCatalog:
     def test_each_file_of_the_folder_is_a_model_by_its_name(self) -> None:
-        assert catalog.load_models() == {"closed": Closed, "flat_out": FlatOut, "open": Open, "rounds": Rounds}
+        assert catalog.load_models() == {
+            "closed": Closed,
+            "flat_out": FlatOut,
+            "open": Open,
+            "rounds": Rounds,
+            "search": Search,
+        }
 
     def test_an_unknown_one_is_refused_with_the_nearest(self, variables: dict[str, Any]) -> None:
-        right = "stampede_load_model is 'clsoed'; it must be one of closed, flat_out, open, rounds; did you mean "
+        right = (
+            "stampede_load_model is 'clsoed'; it must be one of closed, flat_out, open, rounds, search; did you mean "
+        )
         assert f"{right}closed?" in check_variables(variables | {"stampede_load_model": "clsoed"})
 
     def test_the_plan_of_recorded_settings(self) -> None:

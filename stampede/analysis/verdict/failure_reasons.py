@@ -24,6 +24,8 @@ def failure_reasons(summary: Summary, report: Path, fail_on_errors: bool, told: 
     if not ended:
         return [f"The run executed no steps at all; see the logs in {report.parent}"]
     reasons = [verdict.sentence for verdict in summary.thresholds if not verdict.passed]
+    if summary.search and summary.search.highest is None:
+        reasons.append(f"{summary.search.headline}; see {report}")
     reasons += [
         loss.text
         for loss in summary.losses

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from stampede import wording
 from stampede.analysis.threshold_verdicts import uncovered_failures
-from stampede.analysis.verdict import host_sentences, load_sentences
+from stampede.analysis.verdict import host_sentences, load_sentences, search_sentences
 from stampede.analysis.verdict.comparison_sentence import comparison_sentence
 from stampede.analysis.verdict.phone_sentences import phones_sentence
 from stampede.schema.host_summary import HostSummary
@@ -30,6 +30,8 @@ def build_verdict(summary: Summary) -> Verdict:
     comparison, generator, phones = summary.comparison, summary.generator, summary.phones
     pickup = str(summary.run.settings.get("stampede_mediator_pickup", ""))
     findings = [
+        Finding("search", search_sentences.search_sentence(summary.search), False),
+        Finding("search", search_sentences.fit_sentence(summary.search), False),
         *(Finding("thresholds", verdict.sentence, True) for verdict in _not_met(summary)),
         Finding("load", load_sentences.load_sentence(summary), False),
         *(Finding("hosts", text, True) for text in host_sentences.host_sentences(summary)),
@@ -59,7 +61,7 @@ def _outcome(summary: Summary) -> RunOutcome:
         return RunOutcome.BROKEN_OFF
     if summary.losses:
         return RunOutcome.INCOMPLETE
-    if _not_met(summary):
+    if _not_met(summary) or (summary.search and summary.search.highest is None):
         return RunOutcome.THRESHOLDS
     return RunOutcome.STOPPED if unfinished else RunOutcome.PASSED
 
@@ -75,6 +77,8 @@ def _not_met(summary: Summary) -> list[ThresholdVerdict]:
 
 def _headline(summary: Summary, outcome: RunOutcome) -> str:
     thresholds, not_met = summary.thresholds, _not_met(summary)
+    if summary.search and outcome in (RunOutcome.PASSED, RunOutcome.THRESHOLDS):
+        return summary.search.headline
     failures = f"{_share_that_failed(summary.load)} failed" if summary.load.failed else "no step failed"
     match outcome:
         case RunOutcome.FAILED:

@@ -88,6 +88,7 @@ class Settings(LoadHostVariables):
             "stampede_mediator_invitation": "",
             "stampede_observed_think_times": (),
             "stampede_rate": "1/s",
+            "stampede_search": {},
             "stampede_share": {},
             "stampede_stages": (),
             "stampede_think_time_scale": 1,

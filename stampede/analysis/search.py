@@ -1,0 +1,169 @@
+"""What a search found: each level judged exactly, over the raw records of all hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stampede import wording
+from stampede.analysis import scalability, threshold_verdicts
+from stampede.analysis.load_window import Window
+from stampede.analysis.threshold_verdicts import Records
+from stampede.load_models import ladder
+from stampede.load_models.ladder import Tried
+from stampede.load_models.search import Pace, recorded_pace
+from stampede.results.folder import ResultsFolder
+from stampede.results.journal_columns import FAILED, OK, JournalColumns
+from stampede.schema.records import EventKind
+from stampede.schema.settings import thresholds
+from stampede.schema.settings.thresholds import Threshold
+from stampede.schema.summary import LevelFigure, LevelSummary, SearchSummary
+
+MODEL = "search"
+
+
+def build_search(results: ResultsFolder, journal: JournalColumns, window: Window | None) -> SearchSummary | None:
+    """The `search` part of summary.json; None for a run that was no search."""
+    if results.settings.get("stampede_load_model") != MODEL or window is None:
+        return None
+    try:
+        pace = recorded_pace(results.settings)
+    except ValueError as error:
+        results.notes.append(f"The search was not evaluated: {error}.")
+        return None
+    asked = []
+    for text in threshold_verdicts.texts(results):
+        try:
+            asked.append(thresholds.parse(text))
+        except (ValueError, AttributeError):
+            continue  # of which threshold_verdicts tells
+    records = Records(journal, window)
+    changes = _changes(journal, window)
+    levels: list[LevelSummary] = []
+    measured: list[scalability.Measured] = []
+    for place, change in enumerate(changes):
+        confirms = any(before.holders == change.holders for before in levels)
+        since = change.after + pace.settle
+        until = min(
+            since + pace.judged(confirms=confirms),
+            changes[place + 1].after if place + 1 < len(changes) else window.seconds,
+        )
+        levels.append(_level(change, confirms, asked, records, since, until, pace))
+        measured.append(scalability.Measured(change.holders, _per_second(records, since, until)))
+    return _found(levels, measured)
+
+
+@dataclass(frozen=True)
+class _Change:
+    """To another level."""
+
+    holders: int
+    after: float
+    """Seconds after the start."""
+    on_all: bool
+    """Whether all hosts of the run came to it."""
+
+
+def _changes(journal: JournalColumns, window: Window) -> list[_Change]:
+    """Those that the hosts noted, in their order."""
+    by_host: dict[str, list[tuple[int, int]]] = {}
+    for event in sorted(journal.events, key=lambda event: event.time):
+        if event.kind == EventKind.LEVEL:
+            by_host.setdefault(event.host, []).append((event.time, int(event.value)))
+    longest = max(by_host.values(), key=len, default=[])
+    changes = []
+    for place, (_, holders) in enumerate(longest):
+        there = [noted[place][0] for noted in by_host.values() if len(noted) > place and noted[place][1] == holders]
+        changes.append(_Change(holders, window.after(min(there)), len(there) == len(by_host)))
+    return changes
+
+
+def _level(
+    change: _Change,
+    confirms: bool,
+    asked: Sequence[Threshold],
+    records: Records,
+    since: float,
+    until: float,
+    pace: Pace,
+) -> LevelSummary:
+    figures = [
+        LevelFigure(threshold.text, figure.value, bool(threshold.is_kept_by(figure.value)))
+        if (figure := threshold_verdicts.figure_of(threshold, records, since, until))
+        else LevelFigure(threshold.text, None, None)
+        for threshold in asked
+    ]
+    here = records.select(None, since, until)
+    ok, failed = (int((here & (records.outcome == which)).sum()) for which in (OK, FAILED))
+    crossed = [figure.text for figure in figures if figure.kept is False]
+    why, held = "", None
+    if crossed:
+        held, why = False, f"crossed: {wording.listed(crossed)}"
+    elif failed and not any(threshold.metric == thresholds.ERRORS for threshold in asked):
+        held, why = False, wording.number(failed, "step failed", "steps failed")
+    elif not change.on_all:
+        why = "not all hosts came to it"
+    elif until - since < 0.9 * pace.judged(confirms=confirms):
+        why = "it ended early"
+    elif not figures or any(figure.kept is None for figure in figures):
+        why = "there was too little to judge"
+    else:
+        held = True
+    return LevelSummary(
+        holders=change.holders,
+        confirms=confirms,
+        since=since,
+        until=max(since, until),
+        ok=ok,
+        failed=failed,
+        per_second=ok / (until - since) if until > since else None,
+        figures=figures,
+        held=held,
+        why=why,
+    )
+
+
+def _per_second(records: Records, since: float, until: float) -> scalability.Floats:
+    ends = records.end[records.select(None, since, until) & (records.outcome == OK)]
+    whole = max(0, int(until - since))
+    return np.bincount((ends - since).astype(np.int64), minlength=whole)[:whole].astype(np.float64)
+
+
+def _found(levels: list[LevelSummary], measured: Sequence[scalability.Measured]) -> SearchSummary:
+    tried = [Tried(level.holders, level.held, level.confirms) for level in levels]
+    best, broken = ladder.found(tried), ladder.lowest_broken(tried)
+    by_load: dict[int, list[scalability.Floats]] = {}
+    for each in measured:
+        by_load.setdefault(each.holders, []).append(each.per_second)
+    loads = [
+        scalability.Measured(holders, np.concatenate(parts))
+        for holders, parts in sorted(by_load.items())
+        if any(part.size for part in parts)
+    ]
+    return SearchSummary(
+        levels=levels,
+        highest=best,
+        lowest_broken=broken,
+        headline=_headline(levels, tried, best, broken),
+        fit=scalability.fit(loads),
+    )
+
+
+def _headline(levels: Sequence[LevelSummary], tried: Sequence[Tried], best: int | None, broken: int | None) -> str:
+    if best is not None:
+        more = f"{wording.number(broken, 'holder')} do not" if broken else "more were not allowed"
+        return f"Found: up to {wording.number(best, 'holder')} hold, {more}"
+    if not levels:
+        return "Nothing found: the search came to no level"
+    highest = ladder.highest([each for each in tried if each.held is not None])
+    if highest is None:
+        return f"Nothing found: not even {wording.number(min(level.holders for level in levels), 'holder')} held"
+    return f"Nothing found: {wording.number(highest, 'holder')} held, but that is not confirmed"
+
+
+def confirming(search: SearchSummary) -> LevelSummary | None:
+    """The level by which the run is judged: the highest that holds, when it was confirmed; else the last one."""
+    of_highest = [level for level in search.levels if level.holders == search.highest and level.confirms]
+    return of_highest[-1] if of_highest else search.levels[-1] if search.levels else None

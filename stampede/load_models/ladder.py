@@ -1,0 +1,83 @@
+"""Which load a search tries next: doubling until a level breaks, halving the gap between what holds and what breaks,
+and trying the highest level that holds once more, for longer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MOST_LEVELS = 40
+"""After so many a search ends, whatever it knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A level that was tried."""
+
+    holders: int
+    held: bool | None
+    """Whether it met all thresholds; None when there was too little to judge."""
+    confirms: bool = False
+    """Whether it was tried once more, to confirm that it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A level to try."""
+
+    holders: int
+    confirms: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Levels from ``begin`` holders to ``most``. The search narrows down until the lowest level that breaks is at
+    most ``within`` above the highest that holds, as a share of it."""
+
+    begin: int
+    most: int
+    within: float
+
+    def next(self, tried: Sequence[Tried]) -> Level | None:
+        """What to try next; None when the search is over."""
+        if len(tried) >= MOST_LEVELS:
+            return None
+        best, broken = highest(tried), lowest_broken(tried)
+        if broken is None:
+            if best is None:
+                return Level(self.begin)
+            return Level(min(2 * best, self.most)) if best < self.most else self._confirmed(tried, best)
+        if best is None:
+            return Level(max(1, broken // 2)) if broken > 1 else None
+        if broken - best > 1 and broken > best * (1 + self.within):
+            middle = round(math.sqrt(best * broken))
+            return Level(min(max(middle, best + 1), broken - 1))
+        return self._confirmed(tried, best)
+
+    @staticmethod
+    def _confirmed(tried: Sequence[Tried], best: int) -> Level | None:
+        if any(each.confirms and each.holders == best for each in tried):
+            return None
+        return Level(best, confirms=True)
+
+
+def lowest_broken(tried: Sequence[Tried]) -> int | None:
+    """The lowest level that broke, be it only once."""
+    return min((each.holders for each in tried if each.held is False), default=None)
+
+
+def highest(tried: Sequence[Tried]) -> int | None:
+    """The highest level below all that broke, and that did not break itself."""
+    broken = lowest_broken(tried)
+    return max(
+        (each.holders for each in tried if each.held is not False and (broken is None or each.holders < broken)),
+        default=None,
+    )
+
+
+def found(tried: Sequence[Tried]) -> int | None:
+    """The highest level that holds, when that is confirmed."""
+    best = highest(tried)
+    return best if any(each.confirms and each.held and each.holders == best for each in tried) else None

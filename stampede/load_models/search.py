@@ -1,0 +1,259 @@
+"""A search for the highest load that holds: the number of holders goes up, and down again, until it is known.
+
+The control node judges each level by the thresholds, over all hosts, and orders the next one; hosts change to it at
+the same moment. See ``ladder`` for which levels are tried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from stampede.load_models.closed import Closed
+from stampede.load_models.interface import EndOfRun, LoadModel, Order, Plan, SettingReader, Stage
+from stampede.load_models.ladder import Ladder
+from stampede.load_models.shares import Deal, deals, read_deal
+from stampede.schema.settings import thresholds
+from stampede.schema.settings.durations import number, seconds
+
+PATIENCE = 120.0
+"""Seconds beyond a level's own after which a host that gets no order ends the run."""
+DURATIONS = {"settle": 15.0, "hold": 45.0, "confirm": 90.0}
+KEYS = ("begin", *DURATIONS, "within")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a search goes, ``stampede_search``. Seconds."""
+
+    begin: int = 1
+    """Holders of the first level."""
+    settle: float = DURATIONS["settle"]
+    """Of each level, before it is judged: holders come evenly over the first half."""
+    hold: float = DURATIONS["hold"]
+    """For which a level is judged."""
+    confirm: float = DURATIONS["confirm"]
+    """For which the result is judged once more."""
+    within: float = 0.1
+    """How narrowly the result is found, as a share of it."""
+
+    def judged(self, *, confirms: bool) -> float:
+        """Seconds for which a level is judged."""
+        return self.confirm if confirms else self.hold
+
+
+@dataclass(frozen=True, slots=True)
+class Search(LoadModel):
+    """Up to ``most`` holders, of whom this host has its ``deal``."""
+
+    most: int
+    first_holder: int
+    pace: Pace
+    deal: Deal = field(default_factory=Deal)
+
+    @classmethod
+    def read(cls, reader: SettingReader) -> Self:
+        """See LoadModel."""
+        most = reader.integer("holders")
+        if not reader.read("thresholds"):
+            reader.complain(
+                "stampede_thresholds is empty, but stampede_load_model is search; it must have one that says what "
+                "a load that holds is, such as 'present_proof p95 < 2 s'"
+            )
+        for text in reader.read("thresholds"):
+            if _is_about_the_maximum(text):
+                reader.complain(
+                    f"stampede_thresholds has {text!r}, but a search cannot judge the maximum of each level; it "
+                    "must be about a percentile, such as p99"
+                )
+        return cls(
+            most,
+            reader.integer("first_holder"),
+            _read_pace(reader.read("search"), most, reader.complain),
+            read_deal(reader),
+        )
+
+    @classmethod
+    def recorded_plan(cls, settings: Mapping[str, Any], cuts: Sequence[float] = ()) -> Plan:
+        """See LoadModel."""
+        return Plan()
+
+    @property
+    def plan(self) -> Plan:
+        """See LoadModel."""
+        return Plan()
+
+    @property
+    def ladder(self) -> Ladder:
+        """Which levels are tried."""
+        return Ladder(self.pace.begin, self.most, self.pace.within)
+
+    @property
+    def ranks(self) -> list[int]:
+        """This host's holders by their place among all: one of rank k is there while the level is more than k."""
+        return list(self.deal.mine(range(self.most)))
+
+    @property
+    def wallets(self) -> range:
+        """See LoadModel."""
+        return range(self.first_holder, self.first_holder + len(self.ranks))
+
+    def describe(self) -> str:
+        """See LoadModel."""
+        pace = self.pace
+        return (
+            f"Search for the highest load that holds: from {pace.begin:,} to at most {self.most:,} holders, each "
+            f"level for {pace.settle:g} s and then {pace.hold:g} s that are judged; the result for "
+            f"{pace.confirm:g} s more."
+        )
+
+    def why_no_phase(self, phase: str) -> str:
+        """See LoadModel."""
+        if phase == thresholds.RUN:
+            return ""
+        return f"a search judges each level by itself; remove 'during {phase}'"
+
+    def shares(self, weights: Mapping[str, float]) -> dict[str, dict[str, Any]]:
+        """See LoadModel."""
+        first, found = self.first_holder, {}
+        for host, deal in deals(weights).items():
+            found[host] = {"stampede_share": deal.settings(), "stampede_first_holder": first}
+            first += len(dataclasses.replace(self, deal=deal).ranks)
+        return found
+
+    def reduced(self, holders: int, rounds: int | None = None, seconds: float | None = None) -> LoadModel:
+        """See LoadModel. A script is tried at one level."""
+        long = self.pace.settle + self.pace.hold
+        return Closed(
+            number=min(self.most, holders),
+            first_holder=0,
+            ramp_up=0.0,
+            duration=long if seconds is None else min(long, seconds),
+            iterations=rounds or 1,
+        )
+
+    def another_round(self, rounds: int, of_all: int) -> bool:
+        """See LoadModel."""
+        return True
+
+    async def run(self, stage: Stage) -> None:
+        """See LoadModel."""
+        order: Order | None = Order(0, self.pace.begin, stage.start)
+        async with asyncio.TaskGroup() as group:
+            level = _Present(self, stage, group)
+            try:
+                while order and order.holders:
+                    await level.change(order)
+                    order = await self._next_order(stage)
+            except EndOfRun:
+                return
+            level.empty()
+
+    async def _next_order(self, stage: Stage) -> Order | None:
+        """None when none comes. Raises EndOfRun."""
+        patience = self.pace.settle + max(self.pace.hold, self.pace.confirm) + PATIENCE
+        try:
+            async with asyncio.timeout(patience):
+                return await stage.unless_over(stage.orders.get())
+        except TimeoutError:
+            return None
+
+
+class _Present:
+    """The holders of this host that are there. One that comes again is another, with a number of its own."""
+
+    def __init__(self, load: Search, stage: Stage, group: asyncio.TaskGroup) -> None:
+        self._load, self._stage, self._group = load, stage, group
+        self._next = dict(zip(load.ranks, load.wallets, strict=True))
+        """The number with which the holder of a rank comes the next time."""
+        self._number: dict[int, int] = {}
+        """Of those that are there, by rank."""
+        self._holders = 0
+
+    async def change(self, order: Order) -> None:
+        """Come to another level: evenly upwards, downwards at once. Raises EndOfRun."""
+        stage, before = self._stage, self._holders
+        if order.due > stage.now():
+            await stage.until(order.due)
+        stage.tell_level(order.holders)
+        self._holders = order.holders
+        self.empty(order.holders)
+        ramp = self._load.pace.settle / 2
+        for rank in self._load.ranks:
+            if before <= rank < order.holders:
+                due = order.due + ramp * (rank - before) / (order.holders - before)
+                if due > stage.now():
+                    await stage.until(due)
+                self._group.create_task(self._visit(rank, due))
+
+    async def _visit(self, rank: int, due: float) -> None:
+        number = self._number[rank] = self._next[rank]
+        self._next[rank] += self._load.most
+        await self._stage.live(number, due)
+        await self._stage.remove_wallet(number)
+
+    def empty(self, to: int = 0) -> None:
+        """Have holders leave until so many are there."""
+        for rank in [rank for rank in self._number if rank >= to]:
+            self._stage.retire(self._number.pop(rank))
+
+
+def recorded_pace(settings: Mapping[str, Any]) -> Pace:
+    """That of a run, from the settings in its results. Raises ValueError for what cannot be read."""
+    problems: list[str] = []
+    given = settings.get("stampede_search", {})
+    if not isinstance(given, Mapping):
+        raise ValueError("stampede_search is no mapping")
+    pace = _read_pace(given, int(number(settings.get("stampede_holders"))), problems.append)
+    if problems:
+        raise ValueError(problems[0])
+    return pace
+
+
+def _is_about_the_maximum(text: str) -> bool:
+    try:
+        return thresholds.parse(text).metric == thresholds.MAX
+    except ValueError:
+        return False  # which is told elsewhere
+
+
+def _read_pace(given: Mapping[str, Any], most: int, complain: Callable[[str], None]) -> Pace:
+    """``complain`` hears a sentence for each thing that is wrong."""
+    pace = Pace(begin=max(1, most // 16))
+    for key, value in given.items():
+        try:
+            pace = dataclasses.replace(pace, **{str(key): _value(str(key), value, most)})
+        except KeyError:
+            complain(f"stampede_search has {key!r}; it must have {', '.join(KEYS[:-1])} or {KEYS[-1]}")
+        except ValueError as error:
+            complain(f"stampede_search has {key}: {value!r}; it must be {error}")
+    return pace
+
+
+def _value(key: str, value: Any, most: int) -> Any:
+    """Raises KeyError for an unknown key, ValueError with what is right."""
+    if key in DURATIONS:
+        try:
+            found = seconds(value)
+        except ValueError:
+            found = 0.0
+        if not found:
+            raise ValueError("a duration of more than 0, such as 30s or 2m")
+        return found
+    if key not in KEYS:
+        raise KeyError(key)
+    try:
+        found = number(value.removesuffix("%") if isinstance(value, str) else value)
+    except ValueError:
+        found = 0.0
+    if key == "begin":
+        if not (found.is_integer() and 1 <= found <= most):
+            raise ValueError(f"a whole number from 1 to stampede_holders, which is {most}")
+        return int(found)
+    share = found / 100 if isinstance(value, str) and value.endswith("%") else found
+    if not 0.01 <= share <= 1:
+        raise ValueError("a share from 1% to 100%, such as 10%")
+    return share

@@ -1,0 +1,284 @@
+"""The search: hosts change their load as told, the conductor tells them, and the report judges it exactly."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import report_samples as samples
+
+from controller.holder.holder import Holder
+from controller.load.virtual_time import VirtualTimeLoop
+from controller.run.run import Run
+from controller.run.simulated import SimulatedServices, SimulatedWallets
+from stampede.analysis.verdict.failure_reasons import failure_reasons
+from stampede.fleet.conductor import Conductor, conductor_of
+from stampede.fleet.host_view import HostView
+from stampede.load_models.interface import Order
+from stampede.load_models.search import Search
+from stampede.report import terminal
+from stampede.schema.phases import Phase
+from stampede.schema.settings import thresholds
+from stampede.schema.settings.run_settings import Settings, check_variables
+from stampede.schema.state import HostState, StepState
+from stampede.schema.tally import Tally
+
+P90 = "p90 < 600 ms"
+SEARCH: dict[str, Any] = {
+    "stampede_load_model": "search",
+    "stampede_holders": 12,
+    "stampede_thresholds": [P90],
+    "stampede_search": {"begin": 2, "settle": "10s", "hold": "20s", "confirm": "30s"},
+}
+
+
+def played(
+    variables: dict[str, Any], orders: list[tuple[float, int]]
+) -> tuple[Run, list[tuple[int, float]], Counter[int]]:
+    """A run in which orders come; returns levels with their moments, and how many holders were there each second."""
+    settings = Settings.from_variables(variables | SEARCH)
+    levels: list[tuple[int, float]] = []
+    there: Counter[int] = Counter()
+
+    async def script(holder: Holder) -> None:
+        async for _ in holder.until_end_of_run():
+            there[int(holder.context.clock.now())] += 1
+            await holder.wait(1)
+
+    async def main() -> Run:
+        def tell(holders: int) -> None:
+            levels.append((holders, run.clock.now()))
+
+        run = Run(
+            settings,
+            script,
+            services=SimulatedServices(),
+            wallets=SimulatedWallets(1),
+            on_level=tell,
+        )
+        for number, (due, holders) in enumerate(orders, 1):
+            give = Order(number, holders, due)
+            asyncio.get_running_loop().call_at(due - 2, run.orders.put_nowait, give)
+        await run.play(run.clock.now())
+        return run
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(main()), levels, there
+
+
+def test_holders_come_evenly_and_leave_at_once(variables: dict[str, Any]) -> None:
+    run, levels, there = played(variables, [(40, 8), (80, 3), (120, 5), (160, 0)])
+    assert levels == [(2, 0), (8, 40), (3, 80), (5, 120)]
+    assert [there[second] for second in (30, 70, 100, 150)] == [2, 8, 3, 5]
+    assert 3 <= there[42] <= 6, "in the first half of the time to settle"
+    assert run.clock.now() == pytest.approx(160, abs=2)
+    assert run.started == 2 + 6 + 2 and run.active == 0
+
+
+def test_without_orders_it_ends_by_itself(variables: dict[str, Any]) -> None:
+    run, levels, _ = played(variables, [])
+    assert levels == [(2, 0)] and run.clock.now() == pytest.approx(2.5 + 10 + 30 + 120, abs=1)
+
+
+def test_hosts_share_each_level_exactly(variables: dict[str, Any]) -> None:
+    whole = Settings.from_variables(variables | SEARCH).load
+    hosts = [
+        Settings.from_variables(variables | SEARCH | share).load
+        for share in whole.shares({"a": 2, "b": 1, "c": 1}).values()
+    ]
+    ranks = [host.ranks for host in hosts if isinstance(host, Search)]
+    assert sorted(rank for of_host in ranks for rank in of_host) == list(range(12))
+    assert [sum(rank < 8 for rank in of_host) for of_host in ranks] == [4, 2, 2]
+    assert sorted(number for host in hosts for number in host.wallets) == list(range(12))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"thresholds": []},
+            "stampede_thresholds is empty, but stampede_load_model is search; it must have one that",
+        ),
+        ({"thresholds": ["max < 2 s"]}, "stampede_thresholds has 'max < 2 s', but a search cannot judge the maximum"),
+        (
+            {"thresholds": ["p95 < 2 s during steady"]},
+            "stampede_thresholds[0] is 'p95 < 2 s during steady'; a search",
+        ),
+        (
+            {"search": {"start": 2}},
+            "stampede_search has 'start'; it must have begin, settle, hold, confirm or within",
+        ),
+        (
+            {"search": {"begin": 13}},
+            "stampede_search has begin: 13; it must be a whole number from 1 to stampede_holders",
+        ),
+        ({"search": {"hold": 0}}, "stampede_search has hold: 0; it must be a duration of more than 0"),
+        ({"search": {"within": "0%"}}, "stampede_search has within: '0%'; it must be a share from 1% to 100%"),
+    ],
+)
+def test_what_is_wrong_has_one_sentence(variables: dict[str, Any], changes: dict[str, Any], said: str) -> None:
+    (sentence,) = check_variables(variables | SEARCH | {f"stampede_{name}": value for name, value in changes.items()})
+    assert sentence.startswith(said)
+
+
+class Fleet:
+    """Two hosts whose steps take a time that depends on the level, and a clock."""
+
+    def __init__(self, seconds: Callable[[int], float]) -> None:
+        self.hosts = [HostView(name, "", 0.0) for name in ("a", "b")]
+        self.orders: list[dict[str, Any]] = []
+        self.told: list[str] = []
+        self.deaf: set[str] = set()
+        self._seconds = seconds
+        self._tally = Tally(thresholds.parse(P90))
+        variables = {"stampede_share": {}, "stampede_first_holder": 0} | SEARCH
+        found = conductor_of(variables, self.hosts, self._take, lambda text, colour: self.told.append(text))
+        assert found is not None
+        self.conductor: Conductor = found
+
+    def _take(self, order: str) -> None:
+        self.orders.append(json.loads(order))
+
+    def run(self, until: float) -> None:
+        level, order = 2, 0
+        for now in range(100, int(until)):
+            for given in self.orders:
+                if given["at"] <= now:
+                    level, order = given["holders"], given["number"]
+            for _ in range(level * 2):
+                self._tally.count(self._seconds(level))
+            for host in self.hosts:
+                host.state = HostState(
+                    phase=Phase.RUNNING,
+                    start_at=100.0,
+                    order=0 if host.name in self.deaf else order,
+                    steps=StepState(),
+                    thresholds=(self._tally.state(),),
+                )
+            self.conductor.check(float(now))
+
+
+def test_the_conductor_finds_the_highest_level() -> None:
+    fleet = Fleet(lambda level: 0.1 * level)
+    fleet.run(1000)
+    assert [order["holders"] for order in fleet.orders] == [4, 8, 6, 5, 5, 0]
+    assert [order["number"] for order in fleet.orders] == list(range(1, 7))
+    judged = [text.split(":")[0] for text in fleet.told if "hold: " in text]
+    assert judged[3:] == ["6 holders do not hold", "5 holders hold", "5 holders hold"]
+    assert fleet.told[-1] == "The highest load that holds is 5 holders."
+
+
+def test_a_level_that_a_host_did_not_come_to_is_not_judged() -> None:
+    fleet = Fleet(lambda level: 0.1)
+    fleet.deaf = {"b"}
+    fleet.run(1000)
+    assert [order["holders"] for order in fleet.orders] == [4, 0]
+    assert fleet.told[-1] == "The search ends, because b did not take the order."
+
+
+def test_a_search_ends_without_a_host_that_is_lost() -> None:
+    fleet = Fleet(lambda level: 0.1)
+    fleet.run(110)
+    fleet.hosts[1].failure = "b died"
+    fleet.conductor.check(111.0)
+    assert fleet.orders[-1]["holders"] == 0 and fleet.told[-1].endswith("because b takes no part any more.")
+
+
+def test_no_conductor_for_another_load() -> None:
+    assert conductor_of({"stampede_load_model": "closed"}, [], lambda order: None, lambda text, colour: None) is None
+
+
+SLOW_FROM = 30
+
+
+def searched(folder: Path, levels: list[tuple[float, int]], **settings: Any) -> dict[str, Any]:
+    """The report of a run with levels: seconds after the start, and holders. From SLOW_FROM on steps take 1 s."""
+    sample = samples.Sample(holders=60, duration=300, ramp=1, failures=False, settings=SEARCH | settings)
+    samples.write_results(folder, sample, packed=False)
+    for host in sample.hosts:
+        journal = folder / host / "journal.lp"
+        lines = [line for line in journal.read_text().splitlines() if not line.startswith("step,")]
+        for place, (at, holders) in enumerate(levels):
+            end = levels[place + 1][0] if place + 1 < len(levels) else 300.0
+            text = f'{samples.tags("event", host, kind="level")} text="{holders} holders",value={holders}'
+            lines.append(f"{text} {int((samples.START + at) * 1e9)}")
+            moment, seconds = at + 0.01, 1.0 if holders >= SLOW_FROM else 0.3
+            while moment < end:
+                lines.append(samples.step_line("present_proof", host, samples.START + moment, seconds))
+                moment += 2 / holders
+        journal.write_text("\n".join(lines) + "\n")
+    return samples.report(folder)
+
+
+LEVELS = [(0.0, 10), (30.0, 20), (60.0, 40), (90.0, 28), (120.0, 31), (150.0, 28)]
+
+
+def test_the_report_judges_each_level(tmp_path: Path) -> None:
+    found = searched(tmp_path, LEVELS)
+    search, run = found["search"], found["run"]
+    assert [(level["holders"], level["held"], level["confirms"]) for level in search["levels"]] == [
+        (10, True, False),
+        (20, True, False),
+        (40, False, False),
+        (28, True, False),
+        (31, False, False),
+        (28, True, True),
+    ]
+    assert (search["highest"], search["lowest_broken"]) == (28, 31)
+    first = search["levels"][0]
+    assert (first["since"], first["until"]) == pytest.approx((10, 30), abs=0.5)
+    assert first["per_second"] == pytest.approx(10, rel=0.05)
+    assert first["figures"] == [{"text": P90, "value": pytest.approx(0.3), "kept": True}]
+    assert (run["outcome"], run["passed"]) == ("passed", True)
+    assert run["headline"] == "Found: up to 28 holders hold, 31 holders do not"
+    (verdict,) = found["thresholds"]
+    assert verdict["passed"] and verdict["value"] == pytest.approx(0.3), "that of the level that was confirmed"
+    assert search["fit"]["alone"] == pytest.approx(1, rel=0.1)
+    shown = terminal.table(samples.typed(found))
+    assert [line.split(maxsplit=2)[2] for line in shown.splitlines() if "once more" in line] == ["yes, once more"]
+    page = (tmp_path / "report.html").read_text()
+    assert "Found: up to 28 holders hold" in page and page.count("<circle") == 6
+
+
+def test_what_is_not_confirmed_is_not_found(tmp_path: Path) -> None:
+    found = searched(tmp_path, LEVELS[:-1])
+    assert (found["search"]["highest"], found["run"]["outcome"]) == (None, "thresholds")
+    assert found["run"]["headline"] == "Nothing found: 28 holders held, but that is not confirmed"
+    reasons = failure_reasons(samples.typed(found), tmp_path / "report.html", fail_on_errors=True)
+    assert f"{found['run']['headline']}; see {tmp_path / 'report.html'}" in reasons
+
+
+def test_not_even_the_first_level_holds(tmp_path: Path) -> None:
+    found = searched(tmp_path, [(0.0, 40), (30.0, 30)])
+    assert found["run"]["headline"] == "Nothing found: not even 30 holders held"
+
+
+def test_a_level_that_one_host_did_not_come_to_is_not_known(tmp_path: Path) -> None:
+    searched(tmp_path, LEVELS)
+    journal = tmp_path / "load-2" / "journal.lp"
+    journal.write_text(
+        "\n".join(line for line in journal.read_text().splitlines() if "28 holders" not in line) + "\n"
+    )
+    found = samples.report(tmp_path)
+    assert found["search"]["highest"] is None and found["run"]["passed"] is False
+
+
+def test_a_run_of_another_model_has_none(tmp_path: Path) -> None:
+    samples.write_results(tmp_path, samples.Sample(holders=5, duration=30, ramp=5, failures=False))
+    assert samples.report(tmp_path)["search"] is None
+
+
+def test_what_was_counted_between_two_moments() -> None:
+    tally = Tally(thresholds.parse(P90))
+    for seconds in (0.1, 5.0):
+        tally.count(seconds)
+    before = Tally.from_state(tally.state())
+    for _ in range(50):
+        tally.count(0.2)
+    grown = tally.since(before)
+    assert grown.ok == 50 and grown.at_quantile(0.9) == pytest.approx(0.2, rel=0.02)
