@@ -41,9 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "affecting the run. Exits with 0 when all controllers have ended, and with 2 if there is nothing to watch. "
         "Reads the inventory as ansible-playbook does, connects to the hosts over SSH with its options, checks their "
         "host keys, and needs no vault password. With --web it serves a page instead: charts like the report's that "
-        "follow the run, and a button that stops it. It prints the address, which holds a secret: whoever has it can "
-        "stop the run. Only this machine can reach it (from another one: ssh -L PORT:127.0.0.1:PORT). The page "
-        "outlasts the run by an hour; Ctrl-C ends the page, and leaves the run alone.",
+        "follow the run, and buttons that stop it and go on to the next stage. It prints the address, which holds a "
+        "secret: whoever has it can control the run. Only this machine can reach it (from another one: ssh -L "
+        "PORT:127.0.0.1:PORT). The page outlasts the run by an hour; Ctrl-C ends the page, and leaves the run alone.",
     )
     watch.add_argument(
         *("-i", "--inventory"), action="append", required=True, metavar="INVENTORY", help="such as inventory/local"

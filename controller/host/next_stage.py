@@ -48,10 +48,12 @@ class StageSwitch:
         text = f"stage {found.stage} of {now.stages} began before its time"
         text += f"; this host learned of it {late:.1f} s too late" if late > 0 else ""
         moment = max(run.clock.at_epoch(found.at), run.clock.now())
-        self._telling = asyncio.get_running_loop().call_at(
-            moment, self._announce, EventKind.NEXT_STAGE, text, seconds
-        )
+        self._telling = asyncio.get_running_loop().call_at(moment, self._tell, run, text, seconds)
         return True
+
+    def _tell(self, run: Run, text: str, seconds: float) -> None:
+        if not run.pacer.ended:  # it was stopped before the stage began
+            self._announce(EventKind.NEXT_STAGE, text, seconds)
 
     def close(self) -> None:
         """What has not begun will not begin."""

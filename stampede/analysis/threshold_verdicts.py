@@ -14,19 +14,16 @@ from numpy.typing import NDArray
 
 from stampede import wording
 from stampede.analysis.load_window import SECOND, Window
+from stampede.analysis.next_stages import next_stages
 from stampede.analysis.percentiles import percentile
 from stampede.load_models import catalog
 from stampede.load_models.interface import Plan
 from stampede.results.folder import ResultsFolder
 from stampede.results.journal_columns import FAILED, OK, JournalColumns
 from stampede.schema.phases import Phase
-from stampede.schema.records import EventKind
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.thresholds import Threshold
 from stampede.schema.summary import Summary, ThresholdVerdict
-
-MOST_CUTS = 1000
-"""Times at which a run went on to the next stage that are believed."""
 
 type Floats = NDArray[np.float64]
 type Truths = NDArray[np.bool_]
@@ -85,8 +82,7 @@ def texts(results: ResultsFolder) -> list[Any]:
 def _plan(results: ResultsFolder, journal: JournalColumns) -> Plan:
     """The plan of the load; an empty one, with a note, when the settings cannot be read."""
     try:
-        cuts = sorted({event.value for event in journal.events if event.kind == EventKind.NEXT_STAGE})
-        return catalog.recorded_plan(results.settings, cuts[:MOST_CUTS])
+        return catalog.recorded_plan(results.settings, next_stages(journal))
     except ValueError as error:
         results.notes.append(str(error))
         return Plan()

@@ -23,6 +23,10 @@ TEMPLATE = Path(__file__).with_name("page.html.j2")
 SCRIPTS = ("uPlot.iife.min.js", "charts.js", "figures.js", "run_charts.js", "live.js")
 
 
+HEARD = 2.0
+"""Seconds after which hosts have said that they are in another stage."""
+
+
 class LivePage:
     """What the page of one run shows. ``now`` is always in seconds since 1970."""
 
@@ -80,7 +84,12 @@ class LivePage:
     def _next_stage(self) -> int | None:
         """The number of the stage that may be begun from the page."""
         order = next_stage(stage_of(self._hosts), len(self._hosts), self._now)
-        return order.stage if order and self._now > self.next_at else None
+        return order.stage if order and self.may_go_on else None
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether the stage that was asked for last, if any, has begun on all hosts that are heard of."""
+        return self._now > self.next_at + HEARD
 
     def html(self, key: str) -> str:
         """The page itself. ``key`` allows its script to control the run."""

@@ -44,9 +44,9 @@ async def _serve(watched: Watch, port: int) -> None:
     async def go_on() -> str:
         """Send all hosts on to the next stage."""
         order = next_stage(stage_of(watched.hosts), len(watched.controllers), watched.now())
-        if order is None:
+        if order is None or not page.may_go_on:
             return "There is no next stage that could begin now."
-        text = as_text(order)
+        page.next_at, text = order.at, as_text(order)
         failed = await asyncio.to_thread(
             ask_all, watched.controllers, lambda controller: controller.write(FILE, text)
         )
@@ -55,7 +55,6 @@ async def _serve(watched: Watch, port: int) -> None:
             reasons = "; ".join(f"{name}: {problem}" for name, problem in failed.items())
             said += f" Not told, so they go on by their own time, and the load is not as the stages say: {reasons}"
         page.events.note(order.at, said, "next stage")
-        page.next_at = order.at
         _tell(said)
         return said
 
@@ -63,7 +62,7 @@ async def _serve(watched: Watch, port: int) -> None:
     page.note([], watched.now())
     async with PageServer(page, {"stop": stop, "next-stage": go_on}, port) as server:
         print(f"Run {watched.run_id}: {server.url}", flush=True)
-        print("Whoever has this address can stop the run. Ctrl-C ends the page, the run continues.", flush=True)
+        print("Whoever has this address can control the run. Ctrl-C ends the page, the run continues.", flush=True)
         rounds = watched.rounds(POLL_EVERY)
         while (faults := await asyncio.to_thread(next, rounds, None)) is not None:
             for text in page.note(faults, watched.now()):

@@ -174,6 +174,7 @@ def follow_and_stop(playbook: Any, page: WatchedPage) -> None:
 
     assert data["next_stage"] == 2
     assert re.fullmatch(r"Stage 2 begins at ..:..:.. UTC\.", page.ask("next-stage"))
+    assert page.ask("next-stage") == "There is no next stage that could begin now."
     wait_for(lambda: page.data()["headline"].startswith("Running, stage 2 of 2, 0:"), 20)
     assert page.data()["next_stage"] is None
     assert page.ask("next-stage") == "There is no next stage that could begin now."
