@@ -16,7 +16,6 @@ from stampede.fleet.standings import Standing
 from stampede.live.events import Events
 from stampede.live.history import History
 from stampede.live.stages import stage_of
-from stampede.live.track import Counts, Key, counts_of
 from stampede.schema import step_times
 from stampede.schema.phases import BEFORE_START, Phase
 
@@ -62,7 +61,7 @@ def page_figures(
         findings=_findings(hosts, found, history, now),
         tiles=_tiles(hosts, now),
         thresholds=[_threshold(standing) for standing in found],
-        steps=_steps(hosts, history),
+        steps=_steps(history),
         errors=_errors(hosts),
         hosts=[_host(host, now) for host in hosts[:MOST_ROWS]],
         events=_events(events, history),
@@ -181,33 +180,38 @@ def _threshold(standing: Standing) -> list[Cell]:
     return [threshold.text, verdict, (value, looks), (threshold.asked, "number"), threshold.phase]
 
 
-def _steps(hosts: Sequence[HostView], history: History) -> Rows:
+def _steps(history: History) -> Rows:
     """Counts and response times since the start of the load."""
-    counts: Counts = {}
-    for host in hosts:
-        if host.state:
-            for key, count in counts_of(host.state).items():
-                counts[key] = counts.get(key, 0.0) + count
+    times: dict[str, dict[int, float]] = {}
+    failures: dict[str, float] = {}
+    for key, count in history.totals().items():
+        if key.kind == "ok":
+            times.setdefault(key.name, {})[key.bucket] = count
+        elif key.kind == "failed":
+            failures[key.name] = count
+    rates = _current_rates(history)
     rows: Rows = []
     for name in history.steps:
-        times = {key.bucket: count for key, count in counts.items() if key.kind == "ok" and key.name == name}
-        failed = counts.get(Key("failed", name))
-        rate = _current_rate(history, name)
-        figures: Sequence[float | None] = step_times.quantiles(times, SHARES) or [None] * len(SHARES)
-        row: list[Cell] = [name, wording.count(sum(times.values())), (wording.count(failed), "bad" if failed else "")]
+        its, failed, rate = times.get(name, {}), failures.get(name), rates.get(name)
+        figures: Sequence[float | None] = step_times.quantiles(its, SHARES) or [None] * len(SHARES)
+        row: list[Cell] = [name, wording.count(sum(its.values())), (wording.count(failed), "bad" if failed else "")]
         row += [wording.rate(rate).removesuffix("/s"), *map(wording.seconds, figures)]
         rows.append(row)
     return rows
 
 
-def _current_rate(history: History, name: str) -> float | None:
-    ended = seconds = 0.0
+def _current_rates(history: History) -> dict[str, float]:
+    """Steps that ended ok per second, in the last seconds of which something is known."""
+    ended = dict.fromkeys(history.steps, 0.0)
+    seconds = 0.0
     for interval in reversed(history.intervals):
-        ended += sum(count for key, count in interval.counts.items() if key.kind == "ok" and key.name == name)
+        for key, count in interval.counts.items():
+            if key.kind == "ok":
+                ended[key.name] += count
         seconds += interval.seconds
         if seconds >= NOW:
             break
-    return ended / seconds if seconds else None
+    return {name: count / seconds for name, count in ended.items()} if seconds else {}
 
 
 def _errors(hosts: Sequence[HostView]) -> Rows:

@@ -122,6 +122,14 @@ class History:
             self._record(self._recorded, self._recorded + SECOND)
             self._recorded += SECOND
 
+    def totals(self) -> Counts:
+        """What all hosts have counted since the start of the load, as last heard."""
+        found: Counts = {}
+        for track in self._tracks.values():
+            for key, count in track.counts.items():
+                found[key] = found.get(key, 0.0) + count
+        return found
+
     def _record(self, begin: float, end: float) -> None:
         found = self._second(begin, end)
         if self._is_full(self.intervals):

@@ -16,7 +16,7 @@ from stampede.schema.state import HostState
 MOST_STEPS = 50
 """Steps, and error classes, of which a page has figures: those that come first."""
 LONGEST_NAME = 64
-STATES = 8
+STATES = 16
 """That are kept of each host."""
 
 
@@ -32,58 +32,57 @@ type Counts = dict[Key, float]
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    at: float
-    """Seconds from the start of the load, by the host's clock."""
+class _Growth:
+    """What came together from one state to the next; times are seconds from the start, by the host's clock."""
+
+    begin: float
+    end: float
     counts: Counts
     state: HostState
+    """The one at the end."""
 
 
 class Track:
     """The newest states of one host."""
 
     def __init__(self) -> None:
-        self._seen: deque[_Seen] = deque(maxlen=STATES)
+        self.counts: Counts = {}
+        """Since the start of the load, by the newest state."""
+        self._grown: deque[_Growth] = deque(maxlen=STATES)
 
     def take(self, state: HostState) -> None:
         """Note a state; one that was seen already changes nothing."""
         if state.time is None or state.start_at is None:
             return
-        at = state.time - state.start_at
-        if not self._seen or at > self._seen[-1].at:
-            self._seen.append(_Seen(at, counts_of(state), state))
+        at, before = state.time - state.start_at, self.last
+        if self._grown and at <= before:
+            return
+        counts = counts_of(state)
+        grown = {key: count - had for key, count in counts.items() if count > (had := self.counts.get(key, 0.0))}
+        self._grown.append(_Growth(min(before, at), at, grown, state))
+        self.counts = counts
 
     @property
     def last(self) -> float:
         """When the newest state was written, in seconds from the start."""
-        return self._seen[-1].at if self._seen else 0.0
+        return self._grown[-1].end if self._grown else 0.0
 
     def between(self, begin: float, end: float) -> Counts | None:
         """What was counted between two moments, in seconds from the start; None when that is not known."""
-        before, after = self._until(begin), self._until(end)
-        if before is None or after is None:
+        if not self._grown or not self._grown[0].begin <= begin < end <= self.last:
             return None
-        grown = ((key, count - before.get(key, 0.0)) for key, count in after.items())
-        return {key: count for key, count in grown if count > 0}
+        found: Counts = {}
+        for growth in self._grown:
+            common = min(end, growth.end) - max(begin, growth.begin)
+            if common > 0:
+                share = common / (growth.end - growth.begin)
+                for key, count in growth.counts.items():
+                    found[key] = found.get(key, 0.0) + share * count
+        return found
 
     def state_at(self, moment: float) -> HostState | None:
-        """The newest state that was written by then, if it was written within the last seconds."""
-        written = [seen for seen in self._seen if seen.at <= moment]
-        return written[-1].state if written else None
-
-    def _until(self, moment: float) -> Counts | None:
-        if not self._seen or self._seen[-1].at < moment:
-            return None
-        if moment <= 0:
-            return {}
-        for before, after in zip(self._seen, list(self._seen)[1:], strict=False):
-            if before.at <= moment <= after.at:
-                share = (moment - before.at) / (after.at - before.at)
-                return {
-                    key: (had := before.counts.get(key, 0.0)) + share * (count - had)
-                    for key, count in after.counts.items()
-                }
-        return None
+        """The newest state that was written by then; None when none of the newest was."""
+        return next((growth.state for growth in reversed(self._grown) if growth.end <= moment), None)
 
 
 def counts_of(state: HostState) -> Counts:

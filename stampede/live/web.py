@@ -21,7 +21,11 @@ REASON = "stopped from the page"
 
 def serve(watched: Watch, port: int = 0) -> None:
     """Serve the page of a run, and say on the terminal where it is and what happens. Raises BadInput."""
-    asyncio.run(_serve(watched, port))
+    try:
+        asyncio.run(_serve(watched, port))
+    except KeyboardInterrupt:
+        if not watched.over:
+            raise  # the run continues, which is told
 
 
 async def _serve(watched: Watch, port: int) -> None:

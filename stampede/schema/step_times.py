@@ -8,6 +8,7 @@ ones than 10,000 s count as these.
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
@@ -19,6 +20,8 @@ _SCALE = 1 / math.log(GROWTH)
 BUCKETS = math.ceil(math.log(LONGEST / SHORTEST) * _SCALE) + 1
 MOST = 10**15
 """A count beyond this is none."""
+_TEXT = re.compile(r"[0-9]{1,3}:[0-9]{1,16}(?:,[0-9]{1,16})*")
+_LONGEST_TEXT = 4 + 17 * BUCKETS
 
 
 def bucket_of(seconds: float) -> int:
@@ -59,15 +62,10 @@ def from_text(text: str) -> dict[int, int]:
     """The reverse. Raises ValueError for anything that cannot be."""
     if not text:
         return {}
+    if len(text) > _LONGEST_TEXT or not _TEXT.fullmatch(text):
+        raise ValueError(f"{text[:20]!r} is no list of counts")
     first, _, rest = text.partition(":")
-    counts = [_number(part) for part in rest.split(",", BUCKETS)]
-    begin = _number(first)
-    if begin + len(counts) > BUCKETS:
-        raise ValueError("there are times beyond the longest")
+    begin, counts = int(first), [int(part) for part in rest.split(",")]
+    if begin + len(counts) > BUCKETS or max(counts) > MOST:
+        raise ValueError("there are times, or counts, beyond the largest")
     return {bucket: count for bucket, count in enumerate(counts, begin) if count}
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 17 and int(text) <= MOST):
-        raise ValueError(f"{text[:20]!r} is no count")
-    return int(text)
