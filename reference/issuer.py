@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sys
 from collections import Counter
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +12,8 @@ from urllib.parse import quote
 from aiohttp import web
 
 from .agent import Agent, AgentError
+from .conversation import ASKED_FOR_MENU, Conversation
+from .conversation import EVENTS as HEARD
 from .did_documents import DidDocuments
 from .registry import Registry
 from .revocations import AlreadyRevoked, Revocations, UnknownCredential
@@ -20,7 +23,7 @@ ATTRIBUTES = ("name", "number", "since")
 MOST_OFFERS = 100  # that an invitation may ask for
 EVENTS = (
     "connections::active connections::completed issuer_cred_rev::issued "
-    "issue_credential_v2_0::request-received issue_credential_v2_0::done issue_credential_v2_0::abandoned"
+    f"issue_credential_v2_0::request-received issue_credential_v2_0::done issue_credential_v2_0::abandoned {HEARD}"
 )
 
 
@@ -32,6 +35,7 @@ class Connection:
     holder_did: str
     invitation_msg_id: str
     credential: tuple[str, str] | None = None  # rev_reg_id, cred_rev_id of the newest
+    wants_menu: bool = False  # after a revocation, in place of an offer
 
 
 class Issuer:
@@ -50,6 +54,8 @@ class Issuer:
         self._by_did: dict[str, Connection] = {}
         self._by_invitation: dict[str, Connection] = {}
         self._by_credential: dict[tuple[str, str], Connection] = {}
+        self._conversation = Conversation(agent, self._renew)
+        self._menus: set[str] = set()  # invitation_msg_id of those who want a menu
         self._offers: dict[str, int] = {}  # invitation_msg_id -> offers to make at once
         self._exchanges: dict[str, str] = {}  # cred_ex_id -> connection_id
         self._counts: Counter[str] = Counter()
@@ -122,12 +128,16 @@ class Issuer:
                 self._exchanges.pop(payload["cred_ex_id"], None)
                 self._counts["failed"] += 1
                 LOGGER.warning("a credential exchange was abandoned: %s", payload.get("error_msg"))
+            case _:
+                self._soon(self._conversation.on_event(topic, payload))
 
     def _on_connection(self, payload: dict[str, Any]) -> None:
         connection_id = payload["connection_id"]
         if connection_id in self._connections:
             return
         connection = Connection(connection_id, payload.get("their_did") or "", payload.get("invitation_msg_id") or "")
+        connection.wants_menu = connection.invitation_msg_id in self._menus
+        self._menus.discard(connection.invitation_msg_id)
         self._connections[connection_id] = connection
         self._by_did[_short_did(connection.holder_did)] = connection
         self._by_invitation[connection.invitation_msg_id] = connection
@@ -144,13 +154,21 @@ class Issuer:
         connection.credential = (sys.intern(payload["rev_reg_id"]), str(payload["cred_rev_id"]))
         self._by_credential[connection.credential] = connection
 
-    def _offer_soon(self, connection: Connection) -> None:
-        task = asyncio.create_task(self._offer(connection))
+    def _renew(self, connection_id: str, name: str) -> None:
+        """A holder has chosen to renew its credential, with this name in it."""
+        if connection := self._connections.get(connection_id):
+            self._offer_soon(connection, name)
+
+    def _offer_soon(self, connection: Connection, name: str = "") -> None:
+        self._soon(self._offer(connection, name))
+
+    def _soon(self, doing: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(doing)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _offer(self, connection: Connection, attempts: int = 5) -> None:
-        body = self._offer_body() | {"connection_id": connection.connection_id}
+    async def _offer(self, connection: Connection, name: str, attempts: int = 5) -> None:
+        body = self._offer_body(name) | {"connection_id": connection.connection_id}
         for attempt in range(1, attempts + 1):
             try:
                 await self._agent.post("/issue-credential-2.0/send-offer", body)
@@ -160,9 +178,9 @@ class Issuer:
                 await asyncio.sleep(attempt)
         self._counts["failed"] += 1
 
-    def _offer_body(self) -> dict[str, Any]:
+    def _offer_body(self, name: str = "") -> dict[str, Any]:
         """What is offered next."""
-        values = {"name": f"Holder {len(self._connections)}", "number": str(self._counts["offered"] + 1)}
+        values = {"name": name or f"Holder {len(self._connections)}", "number": str(self._counts["offered"] + 1)}
         values["since"] = "2026-01-01"
         preview = [{"name": name, "value": values[name]} for name in ATTRIBUTES]
         self._counts["offered"] += 1
@@ -175,6 +193,7 @@ class Issuer:
 
     async def _post_invitation(self, request: web.Request) -> web.StreamResponse:
         """An invitation. In the query ``offers=N``: so many offers at once; ``did=1``: by the issuer's DID;
+        ``menu=1``: after a revocation, a menu in place of a new offer;
         ``attached=1``: with the offer attached to it, ``attached=alone``: and without a connection."""
         offers = request.query.get("offers", "1")
         if not offers.isdecimal() or int(offers) > MOST_OFFERS:
@@ -194,6 +213,8 @@ class Issuer:
         made = await self._agent.post("/out-of-band/create-invitation", body, auto_accept="true")
         if offers != "1":
             self._offers[made["invitation"]["@id"]] = int(offers)
+        if request.query.get("menu"):
+            self._menus.add(made["invitation"]["@id"])
         self._counts["invitations"] += 1
         return web.json_response({"invitation": made["invitation"], "invitation_url": made["invitation_url"]})
 
@@ -212,7 +233,10 @@ class Issuer:
         except AlreadyRevoked as err:
             raise web.HTTPConflict(text=str(err)) from err
         self._counts["revoked"] += 1
-        self._offer_soon(connection)
+        if connection.wants_menu:
+            self._soon(self._conversation.on_event(ASKED_FOR_MENU, {"connection_id": connection.connection_id}))
+        else:
+            self._offer_soon(connection)
         return web.json_response({"rev_reg_id": credential[0], "cred_rev_id": credential[1], "revoked": True})
 
     def _find(self, body: dict[str, Any]) -> tuple[Connection, tuple[str, str]]:

@@ -115,6 +115,14 @@ class Services:
                         "body": revocation,
                     },
                 },
+                "issuer_with_menu": {
+                    "invitation": {"url": f"{self.url}/issuer/invitation?menu=1", "method": "POST"},
+                    "revocation": {
+                        "url": f"{self.url}/issuer/revocation",
+                        "method": "POST",
+                        "body": revocation,
+                    },
+                },
                 "verifier": {
                     "invitation": {"url": f"{self.url}/verifier/invitation", "method": "POST"},
                     "result": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from controller.agents.protocols.credentials import Credentials
+from controller.agents.protocols.dialogue import Dialogue
 from controller.agents.protocols.messages import Messages
 from controller.agents.protocols.presentations import Presentations
 from controller.agents.protocols.topics import IGNORED_TOPICS as IGNORED_TOPICS
@@ -13,7 +14,7 @@ from controller.agents.protocols.topics import Topics as Topics
 from stampede.schema.errors import AgentError, StepError
 
 
-class AcapyWallet(Credentials, Presentations, Messages):
+class AcapyWallet(Credentials, Presentations, Messages, Dialogue):
     """A Wallet that is a tenant of a multi-tenant ACA-Py agent."""
 
     __slots__ = ()

@@ -25,6 +25,15 @@ class AdminApi:
         self._headers = {"X-API-Key": key}
         self._has_exited = has_exited
         self._name = name
+        self.unanswered = 0
+        """Requests that the agent has not answered."""
+        self.most_unanswered = 0
+        """At most, since ``take_queue`` was called the last time."""
+
+    def take_queue(self) -> int:
+        """The most requests that were unanswered at a time since the last call."""
+        most, self.most_unanswered = max(self.most_unanswered, self.unanswered), self.unanswered
+        return most
 
     async def call(
         self,
@@ -40,6 +49,8 @@ class AdminApi:
         Raises AgentDied when the process has exited, else AgentError with status and reason.
         """
         headers = {**self._headers, "Authorization": f"Bearer {token}"} if token else self._headers
+        self.unanswered += 1
+        self.most_unanswered = max(self.most_unanswered, self.unanswered)
         try:
             async with self._session.request(
                 method, self._url + path, json=body, params=query, headers=headers
@@ -53,6 +64,8 @@ class AdminApi:
             if await self._has_exited():
                 raise AgentDied(f"{self._name} ended during {method} {path}") from error
             raise AgentError(f"{self._name}: {method} {path}: {error or type(error).__name__}") from error
+        finally:
+            self.unanswered -= 1
 
 
 def check_not_abandoned(event: Json, what: str) -> None:

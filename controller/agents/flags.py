@@ -24,6 +24,9 @@ from stampede.schema.settings.web_address import in_url
 WALLETS_IN_MEMORY = 10_000
 """Wallets that an agent keeps open (``cache_size``); more than it ever has."""
 
+OWN_PLUGINS = ("controller.dialogue",)
+"""Stampede's plugins that all holders' agents have."""
+
 NO_PORT = (
     *("--plugin", "controller.pickup"),
     *("--inbound-transport", "controller.pickup.transports", "127.0.0.1", "0"),
@@ -115,7 +118,7 @@ def command_line(settings: Settings, agent: AgentIdentity) -> list[str]:
         "--monitor-ping",
         *("--log-level", "warning"),
     ]
-    for plugin in settings.agent_plugins:
+    for plugin in (*OWN_PLUGINS, *settings.agent_plugins):
         flags += ["--plugin", plugin]
     return flags + ledger_flags(settings) + list(settings.agent_args)
 

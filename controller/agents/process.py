@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,8 @@ STOP_TIMEOUT = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 EXIT_NOTICE = 1.0
 """Seconds within which the exit of a process is noticed after its connections broke."""
+PROBE = 1.0
+"""Seconds between an answer of an agent and the next empty request by which its lag is measured."""
 LAUNCHER = "controller.agents.launcher"
 
 type Announce = Callable[[EventKind, str], None]
@@ -77,6 +80,8 @@ class AgentProcess:
         self._watcher: asyncio.Task[None] | None = None
         self._inboxes: dict[str, Inbox] = {}
         self._phones: dict[str, RemotePhone] = {}
+        self._loop_lag = 0.0
+        self._probing_since: float | None = None
         self.admin = AdminApi(
             session, f"http://127.0.0.1:{admin_port}", self._identity.admin_key, self._has_exited, self.name
         )
@@ -117,6 +122,25 @@ class AgentProcess:
         with contextlib.suppress(psutil.Error):
             return psutil.Process(self.pid) if self.pid else None
         return None
+
+    async def watch_loop(self) -> None:
+        """Measure continuously how long the agent's event loop takes to answer; to be run as a task."""
+        while True:
+            await asyncio.sleep(PROBE)
+            if self.is_up:
+                began = time.monotonic()
+                self._probing_since = began
+                with contextlib.suppress(AgentError, AgentDied):
+                    await self.admin.call("GET", "/status/live")
+                self._loop_lag = max(self._loop_lag, time.monotonic() - began)
+                self._probing_since = None
+
+    def take_loop_lag(self) -> float:
+        """The longest that an empty request took since the last call, in seconds, also one that is not answered."""
+        since = self._probing_since
+        waiting = time.monotonic() - since if since is not None else 0.0
+        longest, self._loop_lag = max(self._loop_lag, waiting), 0.0
+        return longest
 
     async def start(self) -> None:
         """Start the agent and return once it responds. Raises AgentError with the last line of its log."""

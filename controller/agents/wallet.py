@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from controller.services.invitation import Json
 from stampede.schema.errors import StepError
+
+if TYPE_CHECKING:
+    from controller.agents.menu import Menu
+    from controller.agents.question import Question
 
 
 @dataclass(slots=True)
@@ -112,6 +116,24 @@ class Wallet(Protocol):
 
     async def send_message(self, connection: Connection, text: str) -> None:
         """Send a basic message (Aries RFC 0095); it is not acknowledged."""
+
+    async def receive_message(self, connection: Connection) -> str:
+        """Await the next basic message (Aries RFC 0095); returns its text."""
+
+    async def request_menu(self, connection: Connection) -> None:
+        """Ask for a menu (Aries RFC 0509)."""
+
+    async def receive_menu(self, connection: Connection) -> Menu:
+        """Await the next menu (Aries RFC 0509), which may come unasked."""
+
+    async def choose_action(self, connection: Connection, menu: Menu, name: str, values: Mapping[str, str]) -> None:
+        """Perform the action ``name`` of a menu, with the values of its form (Aries RFC 0509)."""
+
+    async def receive_question(self, connection: Connection) -> Question:
+        """Await the next question (Aries RFC 0113)."""
+
+    async def answer_question(self, question: Question, answer: str) -> None:
+        """Answer a question (Aries RFC 0113)."""
 
     async def discover_features(self, connection: Connection, match: str) -> list[str]:
         """Query the other agent's protocols (Aries RFC 0557); returns the identifiers that it discloses."""

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from controller.agents.menu import Menu
+from controller.agents.question import Question
 from controller.agents.wallet import Connection, Credential, Presentation, Wallet
 from controller.holder.context import HolderContext
 from controller.holder.requests import (
     check_dict,
     check_given,
     check_invitation,
+    check_question,
     check_text,
     given_values,
     service_and_request,
+    service_weights,
     unknown_service,
 )
 from controller.holder.step import TimedStep, declared_steps, step
@@ -26,6 +30,7 @@ from stampede.schema.errors import (
     BadInvitation,
     NoConnection,
     NoCredential,
+    NothingToAnswer,
     PresentationRejected,
     StepTimeout,
 )
@@ -64,6 +69,8 @@ class Holder:
         """The names under which connections were to be kept, whether they came about or not."""
         self.credentials: dict[str, list[Credential]] = {}
         self._answers: dict[str, dict[str, Any]] = {}
+        self._menus: dict[str, Menu] = {}
+        """Received and not chosen from, by the id of the connection."""
         self._has_asked_mediator = False
 
     # ------------------------------------------------------------------ steps
@@ -359,6 +366,65 @@ class Holder:
         check_text("send_message", "text", text)
         await self.wallet.send_message(self._connection(connection), text)
 
+    @step("receive_message")
+    async def receive_message(self, connection: Connection | str | None) -> str:
+        """Await the next basic message (RFC 0095) over a kept connection; returns its text."""
+        return await self.wallet.receive_message(self._connection(connection))
+
+    @step("request_menu")
+    async def request_menu(self, connection: Connection | str | None) -> None:
+        """Ask the other agent for its menu (RFC 0509); done when the holder's agent has taken it.
+
+        The menu comes to the next ``receive_menu``.
+        """
+        await self.wallet.request_menu(self._connection(connection))
+
+    @step("receive_menu")
+    async def receive_menu(self, connection: Connection | str | None) -> Menu:
+        """Await a menu (RFC 0509) over ``connection``, asked for or not; returns it.
+
+        Its ``options`` have ``name``, ``title`` and ``form``; ``"renew" in menu`` tells whether it offers that. It is
+        the one that ``choose_action`` chooses from, until another is received.
+        """
+        kept = self._connection(connection)
+        menu = self._menus[kept.connection_id] = await self.wallet.receive_menu(kept)
+        return menu
+
+    @step("choose_action")
+    async def choose_action(
+        self, connection: Connection | str | None, name: str, values: Mapping[str, Any] | None = None
+    ) -> None:
+        """Choose the option ``name`` of the menu received last over ``connection`` (RFC 0509); done when the holder's
+        agent has taken it. The menu is closed by that.
+
+        ``values`` are those of the option's form, by the names of its fields; the others have their defaults.
+        """
+        check_text("choose_action", "name", name)
+        right = 'a dict such as {"reason": "expired"}'
+        check_dict("choose_action", "values", values or {}, right, of_texts=True)
+        kept = self._connection(connection)
+        menu = self._menus.get(kept.connection_id)
+        if menu is None:
+            raise NothingToAnswer(f"the holder has received no menu from {kept.name}, or has chosen from it already")
+        filled = menu.filled(name, string_values(values or {}))
+        await self.wallet.choose_action(kept, menu, name, filled)
+        del self._menus[kept.connection_id]
+
+    @step("receive_question")
+    async def receive_question(self, connection: Connection | str | None) -> Question:
+        """Await a question (RFC 0113) over a kept connection; returns it, with ``text`` and ``responses``."""
+        return await self.wallet.receive_question(self._connection(connection))
+
+    @step("answer_question")
+    async def answer_question(self, question: Question | None, answer: str) -> None:
+        """Answer a question by one of its ``responses`` (RFC 0113); done when the holder's agent has taken it."""
+        check_text("answer_question", "answer", answer)
+        if question is None:
+            raise NothingToAnswer("the holder has received no question")
+        check_question(question)
+        question.check(answer)
+        await self.wallet.answer_question(question, answer)
+
     @step("discover_features")
     async def discover_features(self, connection: Connection | str | None, match: str = "*") -> list[str]:
         """Ask the other agent which protocols it supports (RFC 0557); returns their identifiers.
@@ -380,6 +446,14 @@ class Holder:
                 f"holder.step was given the name {name!r}; it must have 1 to {LONGEST_STEP_NAME} printable characters"
             )
         return TimedStep(self, name, service)
+
+    # ----------------------------------------------------------------- choice
+
+    def choose(self, services: Mapping[str, float] | Sequence[str]) -> str:
+        """One of these services, at random: by weight (``{"bank": 3, "shop": 1}``), or each as often as another
+        (``["bank", "shop"]``)."""
+        weights = service_weights(services, self.context.settings.services)
+        return self.random.choices(list(weights), list(weights.values()))[0]
 
     # ----------------------------------------------------------------- pacing
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from controller.agents.question import Question
 from controller.services.answer import scalar_text
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.json_values import not_json
 from stampede.schema.settings.placeholders import GIVEN
 from stampede.schema.settings.service_settings import Service
-from stampede.schema.settings.variable_reader import kind_of
+from stampede.schema.settings.variable_reader import kind_of, shown
 
 
 def service_and_request(name: str, services: Mapping[str, Service]) -> tuple[str, str]:
@@ -82,6 +85,33 @@ def check_invitation(method: str, invitation: Any) -> None:
     """Raise BadInput when what a script has in place of an invitation is none."""
     if invitation is not None:
         check_dict(method, "invitation", invitation, "a dict, such as holder.request_invitation() returns")
+
+
+def check_question(question: Any) -> None:
+    """Raise BadInput when what a script answers is no question."""
+    if not isinstance(question, Question):
+        raise BadInput(
+            f"the script gives holder.answer_question() {kind_of(question)} as question; it must be what "
+            "holder.receive_question() returned"
+        )
+
+
+def service_weights(given: Any, known: Collection[str]) -> dict[str, float]:
+    """The weights by which a script chooses among services. Raises BadInput when there are none to choose by, or a
+    service is unknown."""
+    said = f"the script gives holder.choose() {shown(given)}"
+    if not isinstance(given, Mapping | list | tuple) or not given:
+        raise BadInput(f'{said}; it must be service names with weights, such as {{"bank": 3, "shop": 1}}, or a list')
+    for service in given:
+        if not isinstance(service, str) or service not in known:
+            raise unknown_service(service, known)
+    weights: dict[str, float] = dict(given if isinstance(given, Mapping) else Counter(given))
+    for service, weight in weights.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+            raise BadInput(f"{said}; the weight of {service!r} must be a number, 0 or more")
+    if not any(weights.values()):
+        raise BadInput(f"{said}; at least one weight must be more than 0")
+    return weights
 
 
 def unknown_request(name: str, services: Iterable[Service]) -> BadInput:

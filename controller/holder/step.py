@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Concatenate, Protocol, Self
 
+from controller.agents.question import Question
 from controller.agents.wallet import Connection, Wallet
 from controller.holder.context import HolderContext
 from stampede.load_models.interface import EndOfRun
@@ -130,8 +131,8 @@ def step[H: Performer, **P, T](
     """Declare a method of a holder as the step ``name``: all of it is timed, see TimedStep.
 
     It then returns None when the step failed and ``stampede_on_failure`` is ``continue``. Its first argument, where
-    that is a service's name or a connection, is journaled as the step's ``service``. A method with a parameter
-    ``timed`` is given the step itself.
+    that is a service's name, a connection or a question, is journaled as the step's ``service``. A method with a
+    parameter ``timed`` is given the step itself.
     """
 
     def declare(
@@ -161,4 +162,5 @@ def declared_steps(holder: type) -> frozenset[str]:
 
 
 def _service(argument: object) -> str:
+    argument = argument.connection if isinstance(argument, Question) else argument
     return argument.name if isinstance(argument, Connection) else argument if isinstance(argument, str) else ""

@@ -131,6 +131,7 @@ class HostRun:
             reporter = Reporter(run, pool, journal, self._state, self._announce)
             tasks = [
                 asyncio.create_task(reporter.watch_loop()),
+                asyncio.create_task(reporter.watch_agents()),
                 asyncio.create_task(reporter.report()),
                 asyncio.create_task(self._watch_for_stop()),
             ]

@@ -37,6 +37,10 @@ class Reporter:
         self._monitor = Monitor(run.pacer.take_lags, self._agent_processes)
         self.watch_loop = self._monitor.watch_loop
 
+    async def watch_agents(self) -> None:
+        """Measure the agents' lag; to be run as a task."""
+        await asyncio.gather(*(agent.watch_loop() for agent in self._pool.agents))
+
     async def report(self) -> None:
         """Report each second, for ever."""
         second = 0
@@ -85,5 +89,13 @@ class Reporter:
         clock = self._run.clock
         for agent in self._pool.agents:
             usage = sample.agents[agent.name]
-            record = AgentRecord(agent.name, usage.cpu, usage.rss, agent.restarts, agent.is_up)
+            record = AgentRecord(
+                agent.name,
+                usage.cpu,
+                usage.rss,
+                agent.restarts,
+                agent.is_up,
+                agent.take_loop_lag(),
+                agent.admin.take_queue(),
+            )
             self._journal.write(record, clock.epoch_ns(clock.now()))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import psutil
 
 from controller.metrics.live_figures import quantile
+from controller.metrics.machine import Machine, MachineSample
 from stampede.schema.records import LoadRecord
 
 PROBE = 0.05
@@ -39,6 +40,7 @@ class Sample:
     lag_p99: float = 0.0
     lag_max: float = 0.0
     agents: dict[str, AgentUsage] = field(default_factory=dict)
+    machine: MachineSample = field(default_factory=MachineSample)
 
 
 class Monitor:
@@ -54,6 +56,7 @@ class Monitor:
         self._own = psutil.Process()
         self._known: dict[int, psutil.Process] = {}
         self._loop_lag = 0.0
+        self._machine = Machine()
         psutil.cpu_percent()
         self._own.cpu_percent()
 
@@ -79,6 +82,7 @@ class Monitor:
             lag_p50=quantile(lags, 0.5),
             lag_p99=quantile(lags, 0.99),
             lag_max=lags[-1] if lags else 0.0,
+            machine=self._machine.sample(),
             agents={name: self._usage(process) for name, process in self._agents().items()},
         )
         self._loop_lag = 0.0
@@ -121,4 +125,8 @@ def load_record(
         host_memory_used=sample.host_memory_used,
         rounds=rounds,
         dropped=dropped,
+        steal=sample.machine.steal,
+        running=sample.machine.running,
+        sockets=sample.machine.sockets,
+        resent=sample.machine.resent,
     )

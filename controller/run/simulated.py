@@ -9,6 +9,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from controller.agents.menu import Menu, MenuOption
+from controller.agents.question import Question
 from controller.agents.wallet import Connection, Credential, Presentation
 from controller.services.interface import Answered, Result, Verdict
 from controller.services.invitation import Json
@@ -29,6 +31,12 @@ ASSUMED_SECONDS = {
     "delete_credential": 0.05,
     "ping": 0.1,
     "send_message": 0.02,
+    "receive_message": 0.2,
+    "request_menu": 0.02,
+    "receive_menu": 0.2,
+    "choose_action": 0.02,
+    "receive_question": 0.2,
+    "answer_question": 0.02,
     "discover_features": 0.1,
     "request": 0.05,
 }
@@ -129,6 +137,33 @@ class SimulatedWallet:
         """See Wallet."""
         await self._takes("send_message")
 
+    async def receive_message(self, connection: Connection) -> str:
+        """See Wallet."""
+        await self._takes("receive_message")
+        return "simulated"
+
+    async def request_menu(self, connection: Connection) -> None:
+        """See Wallet."""
+        await self._takes("request_menu")
+
+    async def receive_menu(self, connection: Connection) -> Menu:
+        """See Wallet."""
+        await self._takes("receive_menu")
+        return AnyMenu((MenuOption("simulated"),), "simulated")
+
+    async def choose_action(self, connection: Connection, menu: Menu, name: str, values: Mapping[str, str]) -> None:
+        """See Wallet."""
+        await self._takes("choose_action")
+
+    async def receive_question(self, connection: Connection) -> Question:
+        """See Wallet."""
+        await self._takes("receive_question")
+        return AnyQuestion(connection, "thread", "simulated", ("simulated",))
+
+    async def answer_question(self, question: Question, answer: str) -> None:
+        """See Wallet."""
+        await self._takes("answer_question")
+
     async def discover_features(self, connection: Connection, match: str) -> list[str]:
         """See Wallet."""
         await self._takes("discover_features")
@@ -143,6 +178,28 @@ class SimulatedWallet:
 
     async def remove(self) -> None:
         """See Wallet."""
+
+
+class AnyMenu(Menu):
+    """A menu that offers whatever is asked of it: what the real one has is not known here."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def option(self, name: str) -> MenuOption:
+        """See Menu."""
+        return MenuOption(name)
+
+    def filled(self, name: str, values: Mapping[str, str]) -> dict[str, str]:
+        """See Menu."""
+        return dict(values)
+
+
+class AnyQuestion(Question):
+    """A question that allows every answer."""
+
+    def check(self, answer: str) -> None:
+        """See Question."""
 
 
 class SimulatedWallets:

@@ -38,9 +38,8 @@ options:
     default: false
   variables:
     description:
-      - The C(stampede_*) variables of the load. With C(stampede_load_model=search) the hosts are conducted, each
-      level
-        being judged by C(stampede_thresholds), which decide nothing else then.
+      - The C(stampede_*) variables of the load. With C(stampede_load_model=search) the hosts are conducted, and each
+        level is judged by C(stampede_thresholds), which decide nothing else then.
     type: dict
 author: Stampede contributors
 """

@@ -5,10 +5,12 @@ import os
 
 from acapy_agent.config.injection_context import InjectionContext
 from acapy_agent.core.event_bus import EventBus
+from acapy_agent.core.protocol_registry import ProtocolRegistry
 
 from .announcer import Announcer
 from .forwards import ForwardCounts
 from .issuing import IssuingGate
+from .questions import install
 
 
 async def setup(context: InjectionContext) -> None:
@@ -24,6 +26,7 @@ async def setup(context: InjectionContext) -> None:
     gate = IssuingGate()
     gate.install()
     context.injector.bind_instance(IssuingGate, gate)
+    install(context.inject(ProtocolRegistry))
 
 
 def _is_relevant(record: logging.LogRecord) -> bool:

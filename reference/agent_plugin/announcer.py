@@ -12,6 +12,7 @@ from acapy_agent.core.profile import Profile
 
 LOGGER = logging.getLogger(__name__)
 BATCH_WINDOW = 0.01  # seconds during which further events join a request
+PREFIX = "acapy::(record::)?"
 FIELDS = (
     "connection_id",
     "their_did",
@@ -22,6 +23,10 @@ FIELDS = (
     "pres_ex_id",
     "verified",
     "error_msg",
+    "action_name",
+    "action_params",
+    "content",
+    "response",
 )
 
 
@@ -37,13 +42,13 @@ class Announcer:
         self._session: aiohttp.ClientSession | None = None
 
     def listen(self, events: EventBus, topics: Iterable[str]) -> None:
-        """Announce records' events, given as `record` or `record::state`."""
+        """Announce events, given as `record::state` or by what else follows `acapy::` in ACA-Py's name for them."""
         for topic in topics:
-            events.subscribe(re.compile(f"^acapy::record::{re.escape(topic)}$"), self._on_event)
+            events.subscribe(re.compile(f"^{PREFIX}{re.escape(topic)}$"), self._on_event)
 
     async def _on_event(self, profile: Profile, event: Event) -> None:
         payload = {name: event.payload[name] for name in FIELDS if event.payload.get(name) is not None}
-        self._queue.append({"topic": event.topic.removeprefix("acapy::record::"), "payload": payload})
+        self._queue.append({"topic": re.sub(PREFIX, "", event.topic, count=1), "payload": payload})
         if self._sender is None or self._sender.done():
             self._sender = asyncio.create_task(self._send())
 

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from .forwards import ForwardCounts
 from .issuing import IssuingGate
+from .questions import ask
 
 
 @admin_authentication  # type: ignore[untyped-decorator]  # ACA-Py has no types
@@ -40,6 +41,7 @@ async def register(app: web.Application) -> None:
     app.add_routes(
         [
             web.post("/reference/revoke", revoke),
+            web.post("/reference/question/{connection_id}", ask),
             web.post("/reference/routing-did", create_routing_did),
             web.get("/reference/forwards", forwards, allow_head=False),
         ]

@@ -11,8 +11,9 @@ from stampede import wording
 from stampede.analysis.load_window import Window
 from stampede.analysis.percentiles import percentiles
 from stampede.results.journal_columns import JournalColumns, Samples
-from stampede.schema.host_summary import AgentUsage, GeneratorSummary, HostUsage, MeanAndMax, ScheduleLag
+from stampede.schema.host_summary import AgentUsage, Due, GeneratorSummary, HostUsage, MeanAndMax, ScheduleLag
 
+AGENT_LATE = 0.5  # seconds; an empty request to an agent
 BUSY = 0.9  # of a core (controller, agent) or of all cores (host)
 BUSY_TIME = 0.2  # of the samples; shorter bursts are tolerated
 LATE = 0.1  # seconds; schedule lag, 99th percentile
@@ -22,8 +23,10 @@ type Floats = NDArray[np.float64]
 type Truths = NDArray[np.bool_]
 
 
-def build_generator(journal: JournalColumns, window: Window | None) -> GeneratorSummary:
-    """The `generator` part of summary.json."""
+def build_generator(
+    journal: JournalColumns, window: Window | None, *, rounds_are_due: bool = False
+) -> GeneratorSummary:
+    """The `generator` part of summary.json. `rounds_are_due`: whether rounds begin at a rate."""
     load, agent = _Samples(journal.load, window), _Samples(journal.agent, window)
     known = set(np.unique(np.concatenate([load.hosts, agent.hosts])).tolist())
     hosts = {
@@ -31,7 +34,7 @@ def build_generator(journal: JournalColumns, window: Window | None) -> Generator
         for number, host in enumerate(journal.hosts.list)
         if number in known
     }
-    lag = schedule_lag(journal)
+    lag = schedule_lag(journal, rounds_are_due=rounds_are_due)
     reasons = _reasons(hosts, lag.p99)
     everywhere = load.during
     return GeneratorSummary(
@@ -47,8 +50,9 @@ def build_generator(journal: JournalColumns, window: Window | None) -> Generator
     )
 
 
-def schedule_lag(journal: JournalColumns) -> ScheduleLag:
+def schedule_lag(journal: JournalColumns, *, rounds_are_due: bool = False) -> ScheduleLag:
     """How late steps started: response less service time, exact over the steps that had a due time of their own.
+    `rounds_are_due`: whether rounds begin at a rate.
 
     A step has one after a think time and at the holder's start; one that follows directly on another starts at once,
     both its times are the same, and it says nothing about lateness.
@@ -59,7 +63,24 @@ def schedule_lag(journal: JournalColumns) -> ScheduleLag:
         nothing = 0.0 if lag.size else None
         return ScheduleLag(nothing, nothing, nothing)
     p50, p99 = percentiles(late, (50, 99))
-    return ScheduleLag(p50, p99, float(late.max()))
+    return ScheduleLag(p50, p99, float(late.max()), _due(journal, lag, rounds_are_due=rounds_are_due))
+
+
+def _due(journal: JournalColumns, lag: Floats, *, rounds_are_due: bool) -> dict[str, Due]:
+    """What had a due time of its own, by kind."""
+    steps = journal.steps
+    holder, iteration = np.asarray(steps.holder), np.asarray(steps.iteration)
+    order = np.lexsort((np.asarray(steps.end), holder))
+    arrival = np.zeros(lag.shape, dtype=bool)
+    arrival[order] = np.diff(holder[order], prepend=-1) != 0
+    first_of_round = np.zeros(lag.shape, dtype=bool)
+    if rounds_are_due:
+        first_of_round[order] = (np.diff(iteration[order], prepend=0) > 0) & ~arrival[order]
+    kinds = {"arrivals": arrival, "rounds": first_of_round, "think_times": ~arrival & ~first_of_round}
+    found = {
+        kind: Due(int((here & (lag > 0)).sum()), int((here & (lag > LATE)).sum())) for kind, here in kinds.items()
+    }
+    return {kind: due for kind, due in found.items() if due.number}
 
 
 class _Samples:
@@ -90,6 +111,8 @@ def _host_usage(journal: JournalColumns, number: int, load: _Samples, agent: _Sa
             busy_share=_busy_share(cpu),
             rss_max=_largest(agent.columns["rss"][samples]),
             restarts=int(_largest(agent.columns["restarts"][samples]) or 0),
+            late_share=_share_above(agent.columns["loop_lag"][samples & agent.during], AGENT_LATE),
+            queue_max=_largest(agent.columns["queue"][samples & agent.during]),
         )
     return HostUsage(
         controller_cpu=_mean_and_max(controller_cpu),
@@ -117,8 +140,13 @@ def _largest(values: Floats) -> float | None:
 
 def _busy_share(cpu: Floats) -> float | None:
     """The share of samples above BUSY."""
-    cpu = cpu[np.isfinite(cpu)]
-    return float((cpu > BUSY).mean()) if cpu.size else None
+    return _share_above(cpu, BUSY)
+
+
+def _share_above(values: Floats, limit: float) -> float | None:
+    """Of the values that are numbers; None when there are none."""
+    values = values[np.isfinite(values)]
+    return float((values > limit).mean()) if values.size else None
 
 
 def _reasons(hosts: dict[str, HostUsage], late: float | None) -> list[str]:
@@ -137,6 +165,12 @@ def _reasons(hosts: dict[str, HostUsage], late: float | None) -> list[str]:
     controllers = {f"the controller on host {host}": usage.controller_busy_share for host, usage in hosts.items()}
     machines = {f"host {host}": usage.cpu_busy_share for host, usage in hosts.items()}
     reasons += _busy_reason(agents, "agents", "a core")
+    late_agents = {
+        f"{name} on host {host}": agent.late_share
+        for host, usage in hosts.items()
+        for name, agent in usage.agents.items()
+    }
+    reasons += _late_reason(late_agents)
     reasons += _busy_reason(controllers, "controllers", "a core")
     reasons += _busy_reason(machines, "hosts", "all cores")
     for host, usage in hosts.items():
@@ -144,6 +178,19 @@ def _reasons(hosts: dict[str, HostUsage], late: float | None) -> list[str]:
         if used is not None and used > FULL:
             reasons.append(f"Host {host} used {wording.percent(used)} of its memory.")
     return reasons
+
+
+def _late_reason(shares: dict[str, float | None]) -> list[str]:
+    """One sentence about the agents that answered late for too long, naming the worst."""
+    late = {name: share for name, share in shares.items() if share is not None and share > BUSY_TIME}
+    if not late:
+        return []
+    worst = max(late, key=lambda name: late[name])
+    others = f", and so did {wording.number(len(late) - 1, 'other')}" if len(late) > 1 else ""
+    return [
+        f"{worst[0].upper()}{worst[1:]} took more than {wording.seconds(AGENT_LATE)} to answer an empty request for "
+        f"{wording.percent(late[worst])} of the time{others}."
+    ]
 
 
 def _busy_reason(shares: dict[str, float | None], plural: str, capacity: str) -> list[str]:

@@ -10,6 +10,7 @@ from stampede.analysis.active_holders import peak_active
 from stampede.analysis.generator import build_generator
 from stampede.analysis.host_differences import compare_hosts, service_times_by_host, with_figures
 from stampede.analysis.host_outcomes import build_hosts
+from stampede.analysis.limits import find_limits
 from stampede.analysis.load_window import SECOND, Window
 from stampede.analysis.losses import find_losses
 from stampede.analysis.percentiles import summarize_times
@@ -47,7 +48,8 @@ def build_summary(
     Percentiles are exact, over the raw records of all hosts together. They cover the steps that ended ok; how many
     failed stands beside them.
     """
-    generator = build_generator(journal, window)
+    rounds_are_due = results.settings.get("stampede_load_model") == "rounds"
+    generator = build_generator(journal, window, rounds_are_due=rounds_are_due)
     times = service_times_by_host(journal)
     hosts = with_figures(build_hosts(results, journal, window, faults), journal, times, generator)
     search = build_search(results, journal, window)
@@ -66,6 +68,7 @@ def build_summary(
         journal=_completeness(results, journal),
         losses=find_losses(results, journal, hosts),
         phones=build_phones(journal),
+        limits=find_limits(journal, window),
         search=search,
     )
     verdict = build_verdict(summary)

@@ -97,6 +97,19 @@ class RequestUnmatched(StepError):
     error_class = "request_unmatched"
 
 
+class BadMessage(StepError):
+    """A menu, question or basic message of the other agent has not the shape that its protocol gives it, or is too
+    long."""
+
+    error_class = "bad_message"
+
+
+class ChoiceUnmatched(StepError):
+    """The script chooses what the menu that was received does not offer, or a question does not allow."""
+
+    error_class = "choice_unmatched"
+
+
 class PresentationRejected(StepError):
     """The verifier checked the presentation and found it not valid."""
 
@@ -119,6 +132,12 @@ class NoConnection(StepError):
     """The step needs a connection that an earlier step did not make."""
 
     error_class = "no_connection"
+
+
+class NothingToAnswer(StepError):
+    """The step needs a menu or a question that an earlier step did not receive."""
+
+    error_class = "nothing_to_answer"
 
 
 def noted(expired: TimeoutError) -> str:

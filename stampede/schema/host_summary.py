@@ -94,22 +94,41 @@ class MeanAndMax:
 
 
 @dataclass(frozen=True)
+class Due:
+    """How many had a due time of their own, and how many of them began more than 0.1 s late."""
+
+    number: int
+    late: int
+
+
+@dataclass(frozen=True)
 class ScheduleLag:
-    """How late steps started, in seconds, over the steps that had a due time of their own."""
+    """How late steps started, in seconds, over the steps that had a due time of their own.
+
+    ``by_kind``: those that begin a holder's script (``arrivals``), a round at a rate (``rounds``), or that come
+    after a think time (``think_times``); empty in files of Stampede 0.1.
+    """
 
     p50: float | None
     p99: float | None
     max: float | None
+    by_kind: dict[str, Due] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class AgentUsage:
-    """One ACA-Py process: CPU in cores, ``busy_share`` the share of samples above 90 % of a core, memory in bytes."""
+    """One ACA-Py process: CPU in cores, ``busy_share`` the share of samples above 90 % of a core, memory in bytes.
+
+    ``late_share`` is the share of samples in which an empty request took more than 0.5 s, ``queue_max`` the most
+    requests of the controller that were unanswered at a time; both are None where they were not recorded.
+    """
 
     cpu: MeanAndMax
     busy_share: float | None
     rss_max: float | None
     restarts: int
+    late_share: float | None = None
+    queue_max: float | None = None
 
 
 @dataclass(frozen=True)

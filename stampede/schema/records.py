@@ -138,6 +138,14 @@ class LoadRecord:
     """Rounds of a loop that began; None in journals of version 0.1, as the next."""
     dropped: int | None = None
     """Arrivals or rounds that were due, and left out because all holders that there may be were busy."""
+    steal: float | None = None
+    """Cores that the host wanted and its hypervisor gave to others."""
+    running: int | None = None
+    """Tasks of the host that had a core or waited for one."""
+    sockets: int | None = None
+    """The host's, of TCP."""
+    resent: float | None = None
+    """Share of the host's TCP segments that were sent again, 0 to 1."""
 
 
 @dataclass(slots=True)
@@ -150,6 +158,10 @@ class AgentRecord:
     rss: int
     restarts: int
     up: bool
+    loop_lag: float | None = None
+    """How long an empty request to it took at worst; None in journals of version 0.1, as the next."""
+    queue: int | None = None
+    """The controller's requests that it had not answered, at most."""
 
 
 @dataclass(slots=True)

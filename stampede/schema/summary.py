@@ -298,6 +298,18 @@ class PhonesSummary:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """Something that gave way under the load: its ``kind`` (host, agent, controller, network or service) and name,
+    since when (seconds after the start), what it was, and what to change."""
+
+    kind: str
+    name: str
+    since: float
+    text: str
+    advice: str
+
+
+@dataclass(frozen=True)
 class Interval:
     """Where 95 % of the draws of a bootstrap lie; None for an end that is beyond all bounds."""
 
@@ -391,6 +403,8 @@ class Summary:
     """What is missing; empty in files of Stampede 0.1."""
     phones: PhonesSummary | None = None
     """None where holders were no phones, and in files of Stampede 0.1."""
+    limits: list[Limit] | None = None
+    """What gave way, the first first; empty when nothing did, None where that is not known."""
     search: SearchSummary | None = None
     """None for a run that was no search, and in files of Stampede 0.1."""
 

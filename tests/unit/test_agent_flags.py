@@ -56,7 +56,8 @@ def test_a_ledger_plugins_and_further_arguments_come_from_the_settings(settings:
     command_line = flags.command_line(chosen, AGENT)
     assert "--no-ledger" not in command_line
     assert value_of("--genesis-url", command_line) == "https://ledger/genesis"
-    assert [command_line[at + 1] for at, flag in enumerate(command_line) if flag == "--plugin"] == ["one", "two"]
+    plugins = [command_line[at + 1] for at, flag in enumerate(command_line) if flag == "--plugin"]
+    assert plugins == ["controller.dialogue", "one", "two"]
     assert command_line[-1] == "--trace"
 
 

@@ -209,7 +209,7 @@ def searched(folder: Path, levels: list[tuple[float, int]], **settings: Any) -> 
             lines.append(f"{text} {int((samples.START + at) * 1e9)}")
             moment, seconds = at + 0.01, 1.0 if holders >= SLOW_FROM else 0.3
             while moment < end:
-                lines.append(samples.step_line("present_proof", host, samples.START + moment, seconds))
+                lines.append(samples.step_line(host, "present_proof", samples.START + moment, seconds))
                 moment += 2 / holders
         journal.write_text("\n".join(lines) + "\n")
     return samples.report(folder)

@@ -31,6 +31,8 @@ def lines(folder: Path) -> list[str]:
 
 def test_the_steps_that_there_are() -> None:
     assert sorted(STEPS) == [
+        "answer_question",
+        "choose_action",
         "connect",
         "connect_to_mediator",
         "delete_credential",
@@ -41,10 +43,14 @@ def test_the_steps_that_there_are() -> None:
         "propose_credential",
         "propose_presentation",
         "receive_credential",
+        "receive_menu",
+        "receive_message",
+        "receive_question",
         "receive_revocation_notification",
         "reconnect",
         "request",
         "request_invitation",
+        "request_menu",
         "request_revocation",
         "send_message",
     ]

@@ -42,13 +42,16 @@ class Topics:
     revocation_notification_1_0 = Topic(
         "revocation-notification", exchange="thread_id", joins=revocation_notification
     )
+    menu = Topic("actionmenu", keeps=frozenset({"menu"}))
+    question = Topic("question", keeps=frozenset({"question"}))
+    text = Topic("basicmessages", keeps=frozenset({"content"}))
     ping = Topic("ping", exchange="thread_id", awaited=frozenset({"response_received"}))
 
 
 TOPICS = {topic.name: topic for topic in vars(Topics).values() if isinstance(topic, Topic)}
 IGNORED_TOPICS = frozenset(
     {
-        *("credential", "discover_feature_v2_0", "out_of_band", "basicmessages", "keylist"),
+        *("credential", "discover_feature_v2_0", "out_of_band", "keylist"),
         *("connection_reuse", "connection_reuse_accepted", "problem_report"),
     }
 )

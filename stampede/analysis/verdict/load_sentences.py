@@ -1,6 +1,7 @@
 """Sentences about the load: how much there was, where the time went, what was slow, what failed first."""
 
 from stampede import wording
+from stampede.analysis.generator import LATE
 from stampede.schema.summary import ErrorSummary, StepSummary, Summary, TimeSpent
 
 MAX_SLOWEST = 3
@@ -69,6 +70,20 @@ def first_failure_sentence(errors: dict[str, ErrorSummary]) -> str:
     return f"The first failure was at {wording.clock(first.after)}: {step} ({name}{detail})."
 
 
+def limit_sentence(summary: Summary) -> str:
+    """What gave way first, since when, and what to change; empty where that is not known."""
+    limits = summary.limits
+    if limits is None or (not limits and summary.generator.bottleneck is not False):
+        return ""
+    if not limits:
+        return "Nothing gave way: neither a load host, nor an agent, nor the network, nor a service."
+    first = limits[0]
+    since = f"from {wording.duration(first.since)} after the start on" if first.since else "from the start"
+    others = list(dict.fromkeys(limit.name for limit in limits[1:] if limit.name != first.name))
+    text = f"{first.text[0].upper()}{first.text[1:]}, {since}; {first.advice}."
+    return f"{text} Then came {wording.listed(others)}." if others else text
+
+
 def generator_sentence(summary: Summary) -> str:
     """Whether the load generator was the bottleneck, and why; empty when nothing is known and no step executed."""
     generator = summary.generator
@@ -83,9 +98,15 @@ def generator_sentence(summary: Summary) -> str:
         shared = summary.run.settings.get("stampede_reference_services") is True
         reasons = [*generator.reasons, *(["The reference services shared its CPUs."] if shared else [])]
         return " ".join(["The load generator was the bottleneck.", *reasons])
+    late = [
+        f"{due.late:,} of {wording.number(due.number, kind.replace('_', ' ').removesuffix('s'))}"
+        for kind, due in generator.schedule_lag.by_kind.items()
+        if due.late
+    ]
+    kept = f" More than {wording.seconds(LATE)} late were {wording.listed(late)}." if late else ""
     mean, peak = (wording.percent(share) for share in (generator.host_cpu_share.mean, generator.host_cpu_share.max))
     return (
         "The load generator was not the bottleneck: 99 % of steps started within "
         f"{wording.seconds(generator.schedule_lag.p99)} of when they were due, "
-        f"and its hosts' CPUs were {mean} busy on average, {peak} at most."
+        f"and its hosts' CPUs were {mean} busy on average, {peak} at most.{kept}"
     )

@@ -46,6 +46,7 @@ def build_verdict(summary: Summary) -> Verdict:
             comparison_sentence(comparison, summary.hosts),
             bool(comparison and comparison.stand_out),
         ),
+        Finding("limits", load_sentences.limit_sentence(summary), bool(summary.limits)),
         Finding("generator", load_sentences.generator_sentence(summary), generator.bottleneck is not False),
     ]
     return Verdict(outcome, _headline(summary, outcome), [finding for finding in findings if finding.text])

@@ -1,0 +1,83 @@
+"""What the kernel says of this machine: time stolen by its hypervisor, tasks that want a core, sockets, and segments
+of TCP that had to be sent again. Whatever it does not say is None."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSample:
+    """Since the sample before, or at this moment."""
+
+    steal: float | None = None
+    """Cores that this machine wanted and its hypervisor gave to others."""
+    running: int | None = None
+    """Tasks that have a core or wait for one, at this moment."""
+    sockets: int | None = None
+    """Of TCP, at this moment."""
+    resent: float | None = None
+    """Share of TCP's segments that were sent again."""
+
+
+class Machine:
+    """Takes samples; ``proc`` is where the kernel's files are."""
+
+    def __init__(self, proc: Path = PROC) -> None:
+        self._proc = proc
+        self._before: dict[str, float] = {}
+        self.sample()
+
+    def sample(self) -> MachineSample:
+        """What can be known now."""
+        stat, snmp = self._stat(), self._snmp()
+        steal, all_time = self._grown("steal", stat.get("steal")), self._grown("time", stat.get("time"))
+        sent, resent = (self._grown(name, snmp.get(name)) for name in ("OutSegs", "RetransSegs"))
+        running = stat.get("procs_running")
+        return MachineSample(
+            steal=steal / all_time * (os.cpu_count() or 1) if steal is not None and all_time else None,
+            running=None if running is None else int(running),
+            sockets=self._sockets(),
+            resent=resent / sent if resent is not None and sent else None,
+        )
+
+    def _grown(self, name: str, now: float | None) -> float | None:
+        """By how much a counter has grown since the sample before."""
+        if now is None:
+            return None
+        before, self._before[name] = self._before.get(name, now), now
+        return max(0.0, now - before)
+
+    def _stat(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for line in self._lines("stat"):
+            name, *values = line.split()
+            if name == "cpu" and len(values) >= 8:
+                found["time"] = sum(map(float, values[:8]))
+                found["steal"] = float(values[7])
+            elif name == "procs_running":
+                found[name] = float(values[0])
+        return found
+
+    def _snmp(self) -> dict[str, float]:
+        rows = [line.split()[1:] for line in self._lines("net/snmp") if line.startswith("Tcp:")]
+        return dict(zip(rows[0], map(float, rows[1]), strict=True)) if len(rows) == 2 else {}
+
+    def _sockets(self) -> int | None:
+        counts = [
+            int(line.split()[2])
+            for file in ("net/sockstat", "net/sockstat6")
+            for line in self._lines(file)
+            if line.startswith(("TCP: inuse", "TCP6: inuse"))
+        ]
+        return sum(counts) if counts else None
+
+    def _lines(self, file: str) -> list[str]:
+        try:
+            return (self._proc / file).read_text(encoding="ascii").splitlines()
+        except (OSError, ValueError):
+            return []
