@@ -6,6 +6,7 @@ When there are too many, each two become one of twice the width. A long run so h
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -96,8 +97,8 @@ class History:
         """In the order in which they were first seen."""
         self.errors: list[str] = []
         self._recorded = 0.0
-        self._was_there = False
-        """Whether the hosts were heard of before the start was known."""
+        self._noted: float | None = None
+        """When the hosts were noted for the first time, in seconds since 1970."""
         self._tracks: dict[str, Track] = {}
         self._delay = max(LEAST_DELAY, 2 + 2 * hosts / HOSTS_PER_SECOND)
 
@@ -109,15 +110,17 @@ class History:
                 for kind, names in (("ok", host.state.by_step), ("error", host.state.errors)):
                     for name in list(names)[:MOST_STEPS]:
                         self._is_known(Key(kind, name[:LONGEST_NAME]))
-                self.start = self.start or host.state.start_at
+        self._noted = now if self._noted is None else self._noted
+        self.start = self.start or _agreed_start(hosts)
         if self.start is None:
-            self._was_there |= any(host.state for host in hosts)
             return
         if self.begin is None:
-            self.begin = self._recorded = 0.0 if self._was_there else math.ceil(max(0.0, now - self.start))
+            self.begin = self._recorded = math.ceil(max(0.0, self._noted - self.start))
         is_over = all(host.over for host in hosts)
         heard = max((track.last for track in self._tracks.values()), default=0.0)
-        until = heard if is_over else now - self.start - self._delay
+        until = now - self.start - self._delay
+        if is_over:  # a host may say anything of its time
+            until = min(heard, now - self.start)
         while self._recorded + SECOND <= until:
             self._record(self._recorded, self._recorded + SECOND)
             self._recorded += SECOND
@@ -132,16 +135,16 @@ class History:
 
     def _record(self, begin: float, end: float) -> None:
         found = self._second(begin, end)
-        if self._is_full(self.intervals):
+        if self._begins_an_interval():
             if len(self.intervals) == MOST_INTERVALS:
                 self._halve()
             self.intervals.append(Interval())
         self.intervals[-1].add(found)
 
-    def _is_full(self, intervals: Sequence[Interval]) -> bool:
+    def _begins_an_interval(self) -> bool:
         """Whether what is recorded next belongs to a new interval."""
         assert self.begin is not None
-        return self._recorded >= self.begin + len(intervals) * self.width
+        return self._recorded >= self.begin + len(self.intervals) * self.width
 
     def _halve(self) -> None:
         for earlier, later in zip(self.intervals[::2], self.intervals[1::2], strict=True):
@@ -170,6 +173,13 @@ class History:
         if key.name not in names and len(names) < MOST_STEPS:
             names.append(key.name)
         return key.name in names
+
+
+def _agreed_start(hosts: Sequence[HostView]) -> float | None:
+    """The start that at least half of the hosts tell which tell anything: what one says is not that of the run."""
+    told = Counter(host.state.start_at for host in hosts if host.state)
+    start, count = told.most_common(1)[0] if told else (None, 0)
+    return start if start and 2 * count >= told.total() else None
 
 
 def worst(usages: Mapping[str, Usage]) -> Usage | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from controller.metrics.live_figures import MOST_STEPS, LiveFigures
 from stampede.fleet.host_view import HostView
-from stampede.fleet.snapshot import parsed_state
+from stampede.fleet.snapshot import Snapshot, parsed_state
 from stampede.live.history import MOST_INTERVALS, WORST, History
 from stampede.live.live_charts import build_live_charts
 from stampede.live.page import LivePage
@@ -124,6 +125,23 @@ class TestHistory:
         history.note(views, NOW - 5)
         watched(history, views, 2, 30)
         assert history.begin == 0
+
+    def test_takes_no_time_of_a_single_host_for_that_of_the_run(self) -> None:
+        history, views = History(3), [host(f"h{number}", NOW - 5, phase="armed") for number in range(3)]
+        history.note(views, NOW - 5)
+        for second in range(60):
+            at = NOW + second
+            for view in views[:2]:
+                view.update(snapshot(at, **written(at)), at)
+            odd = snapshot(at, **written(at), phase="done").state
+            assert odd
+            views[2].update(Snapshot(True, replace(odd, start_at=1.0, time=3.9e9), at), at)
+            history.note(views, at)
+        assert history.start == NOW and len(charts(history).x) < 70
+        for view in views:
+            view.update(snapshot(NOW + 60, **written(NOW + 60), phase="done"), NOW + 60)
+        history.note(views, NOW + 60)
+        assert len(charts(history).x) <= 60
 
     def test_knows_nothing_of_the_time_in_which_a_host_was_not_reached(self) -> None:
         history, views = History(1), [host("h1", NOW)]
