@@ -338,7 +338,10 @@ class TestNothingIsLeft:
             assert len(psutil.Process().children(recursive=True)) > len(before)
         running.join(20)
         assert not running.is_alive() and not folder.exists()
-        assert psutil.Process().children(recursive=True) == before
+        deadline = time.monotonic() + 10  # the server's processes notice in their own time
+        while (left := set(psutil.Process().children(recursive=True)) - set(before)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not left
         with pytest.raises(Unreachable, match="its connection was closed"):
             hosts[0].run("echo here")
 
