@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from stampede import wording
@@ -39,13 +40,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Shows a live table of the run in progress, or else the newest. Ctrl-C detaches without "
         "affecting the run. Exits with 0 when all controllers have ended, and with 2 if there is nothing to watch. "
         "Reads the inventory as ansible-playbook does, connects to the hosts over SSH with its options, checks their "
-        "host keys, and needs no vault password.",
+        "host keys, and needs no vault password. With --web it serves a page instead: charts like the report's that "
+        "follow the run, and buttons that stop it and go on to the next stage. It prints the address, which holds a "
+        "secret: whoever has it can control the run. Only this machine can reach it (from another one: ssh -L "
+        "PORT:127.0.0.1:PORT). The page outlasts the run by an hour; Ctrl-C ends the page, and leaves the run alone.",
     )
     watch.add_argument(
         *("-i", "--inventory"), action="append", required=True, metavar="INVENTORY", help="such as inventory/local"
     )
     watch.add_argument("--run", default="", metavar="RUN", help="ID of the run, such as 2026-11-22T18-03-12Z")
-    watch.add_argument("--json", action="store_true", help="print a line of JSON per interval: hosts, fleet, faults")
+    shown = watch.add_mutually_exclusive_group()
+    shown.add_argument("--json", action="store_true", help="print a line of JSON per interval: hosts, fleet, faults")
+    shown.add_argument("--web", action="store_true", help="serve a page on 127.0.0.1 with charts and run control")
+    watch.add_argument("--port", type=_port, metavar="PORT", help="with --web: the port (default: any that is free)")
     watch.add_argument("--once", action="store_true", help="print the current state once")
     watch.add_argument(
         "--interval",
@@ -76,14 +83,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return replay_results(arguments)
     if arguments.command == "watch":
-        from stampede.fleet.watch import watch as watch_fleet
-
-        return watch_fleet(
-            arguments.inventory, arguments.run, arguments.interval, as_json=arguments.json, once=arguments.once
-        )
+        if arguments.web and (arguments.once or arguments.interval):
+            watch.error("--web goes without --once and --interval: the page shows the run from now on, each second")
+        if arguments.port is not None and not arguments.web:
+            watch.error("--port is that of the page; it needs --web")
+        return _watch(arguments)
     if arguments.command == "compare":
         return _compare(arguments.a, arguments.b, arguments.html, as_json=arguments.json)
     return _report(arguments.results)
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    from stampede.fleet.watch import show, watch
+
+    if arguments.web:
+        from stampede.live.web import serve
+
+        return watch(arguments.inventory, arguments.run, partial(serve, port=arguments.port or 0))
+    display = partial(show, interval=arguments.interval, as_json=arguments.json, once=arguments.once)
+    return watch(arguments.inventory, arguments.run, display)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a port from 1 to 65535")
+    return int(text)
 
 
 def _interval(text: str) -> float:

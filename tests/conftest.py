@@ -89,7 +89,12 @@ def play(variables: dict[str, Any], tmp_path: Path) -> Callable[..., Run]:
     """
 
     def play(
-        script: Script, wallets: Any = None, services: Any = None, mask: Mask | None = None, **changes: Any
+        script: Script,
+        wallets: Any = None,
+        services: Any = None,
+        mask: Mask | None = None,
+        prepare: Callable[[Run], object] = lambda run: None,
+        **changes: Any,
     ) -> Run:
         settings = Settings.from_variables(variables | {f"stampede_{name}": value for name, value in changes.items()})
 
@@ -103,6 +108,7 @@ def play(variables: dict[str, Any], tmp_path: Path) -> Callable[..., Run]:
                     journal=journal,
                     mask=mask,
                 )
+                prepare(run)
                 await run.play(run.clock.now())
                 return run
 

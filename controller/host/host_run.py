@@ -1,7 +1,8 @@
 """A host's part in a run: arm, wait for the start signal, run, drain.
 
 All files are in the run's work folder: ``go.json`` (``{"start_at": EPOCH_SECONDS}``) is the start signal, a file
-``stop``, which may say why, ends the run gracefully, ``journal.lp`` holds the records.
+``stop``, which may say why, ends the run gracefully, ``next_stage.json`` takes it on to the next stage before its
+time, ``journal.lp`` holds the records.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from controller.agents.pool import AgentPool
 from controller.holder.holder import Script
 from controller.host.leftovers import remove_leftovers
 from controller.host.masked_logs import mask_logs
+from controller.host.next_stage import StageSwitch
 from controller.host.phone_watch import PhoneWatch
 from controller.host.reporter import Reporter
 from controller.host.state_file import StateFile
@@ -59,6 +61,7 @@ class HostRun:
         self._dir = run_dir
         self._die_with = psutil.Process(die_with) if die_with else None
         self._state = StateFile(settings, run_dir)
+        self._stages = StageSwitch(run_dir, self._announce)
         self._stopping = False
         self._run: Run | None = None
         self._journal: Journal | None = None
@@ -154,6 +157,7 @@ class HostRun:
                     self._announce(EventKind.INBOX_OVERFLOW, f"{lost} messages to holders were dropped in all", lost)
                 self._enter(Phase.STOPPED if self._stopping else Phase.DONE)
             finally:
+                self._stages.close()
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
@@ -195,10 +199,16 @@ class HostRun:
             self._take_order()
             if not self._stopping and (self._dir / "stop").exists():
                 self.stop(self._reason_to_stop())
+            await self._look_for_next_stage()
             if self._is_orphaned():
                 self._state.message = "the process that started this run is gone"
                 self.abort()
                 return
+
+    async def _look_for_next_stage(self) -> None:
+        run, start_at = self._run, self._state.start_at
+        if run and start_at is not None and self._state.phase == Phase.RUNNING and self._stages.look(run, start_at):
+            self._state.total = await asyncio.to_thread(lambda: run.load.total)  # it may take long to count
 
     def _take_order(self) -> None:
         """Pass on what the control node has ordered since the last time, if anything."""

@@ -20,7 +20,7 @@ from stampede.schema.json_form import to_json
 from stampede.schema.phases import ENDED, Phase
 from stampede.schema.records import Outcome
 from stampede.schema.settings.run_settings import Settings
-from stampede.schema.state import AgentState, HolderState, HostState, Losses, StepState
+from stampede.schema.state import AgentState, HolderState, HostState, Losses, StageState, StepState
 
 
 class StateFile:
@@ -42,7 +42,8 @@ class StateFile:
         self.push: PushProcess | None = None
         self.overflow = Overflow()
         self._settings = settings
-        self._total = settings.load.total
+        self.total = settings.load.total
+        """Holders of the load as it is now."""
         self._path = run_dir / state.FILE
         self._phase_since = time.time()
         self._steps_before = 0
@@ -59,7 +60,7 @@ class StateFile:
         """
         self._sample = sample
         found = self._state(sample)
-        without_figures = replace(found, errors={}, p95={}, thresholds=(), agents=())
+        without_figures = replace(found, errors={}, p95={}, by_step={}, thresholds=(), agents=())
         for state_now in (found, without_figures):
             with contextlib.suppress(OSError):
                 write_json_anyway(self._path, to_json(state_now))
@@ -71,7 +72,7 @@ class StateFile:
 
     def _state(self, sample: Sample) -> HostState:
         run, settings = self.run, self._settings
-        duration = settings.load.plan.duration
+        duration = (run.load if run else settings.load).plan.duration
         return HostState(
             run=settings.run_id,
             host=settings.host_name,
@@ -82,11 +83,13 @@ class StateFile:
             start_at=self.start_at,
             order=self.order,
             ends_at=self.start_at + duration if self.start_at and duration else None,
+            stage=self._stage(),
             message=self.message or self._problem(),
             holders=self._holders(),
             steps=self._steps(),
             errors=dict(run.figures.errors) if run else {},
             p95=run.figures.p95() if run else {},
+            by_step=run.figures.by_step() if run else {},
             thresholds=run.tallies.states(run.clock.now()) if run else (),
             lag_p99=sample.lag_p99,
             loop_lag_max=sample.loop_lag_max,
@@ -100,10 +103,16 @@ class StateFile:
             push=self.push.progress() if self.push else None,
         )
 
+    def _stage(self) -> StageState | None:
+        if not self.run or self.start_at is None or self.phase != Phase.RUNNING:
+            return None
+        now = self.run.stage_at(self.run.clock.now())
+        return now and StageState(now.number, now.stages, self.start_at + now.ends)
+
     def _holders(self) -> HolderState:
         run, pool = self.run, self.pool
         return HolderState(
-            total=self._total,
+            total=self.total,
             ready=pool.ready if pool else 0,
             active=run.active if run else 0,
             finished=run.finished if run else 0,

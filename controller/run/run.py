@@ -20,7 +20,7 @@ from controller.metrics.journal import Journal
 from controller.metrics.live_figures import LiveFigures
 from controller.metrics.recorder import Recorder, StepListener, journaling
 from controller.services.interface import Services
-from stampede.load_models.interface import EndOfRun, Order
+from stampede.load_models.interface import EndOfRun, LoadModel, Order, StageNow
 from stampede.schema.errors import AgentLost, BadInput, StepError
 from stampede.schema.masking import Mask
 from stampede.schema.phases import Phase
@@ -57,6 +57,7 @@ class HostStage:
     orders: asyncio.Queue[Order]
     tell_level: Callable[[int], None]
     now: Callable[[], float]
+    load: Callable[[], LoadModel]
     is_over: Callable[[], bool]
     until: Callable[[float], Coroutine[None, None, None]]
     unless_over: Callable[[Coroutine[None, None, Any]], Coroutine[None, None, Any]]
@@ -104,6 +105,8 @@ class Run:
     ) -> None:
         """``mask`` keeps the run's secrets out of journal and logs."""
         self.settings = settings
+        self.load = settings.load
+        """As it is now: another one after ``go_on``."""
         self._mask = mask or Mask()
         self.services = services
         self.clock = Clock()
@@ -158,6 +161,7 @@ class Run:
             self.orders,
             on_level,
             self.clock.now,
+            lambda: self.load,
             self.pacer.end_reached.is_set,
             self.pacer.until,
             self.pacer.unless_over,
@@ -168,6 +172,7 @@ class Run:
             self._drop_arrival,
             self._drop_round,
         )
+        self._end: asyncio.TimerHandle | None = None
         self._making: dict[int, asyncio.Task[None]] = {}
         self._round_began: dict[int, float] = {}
 
@@ -176,15 +181,14 @@ class Run:
         is over or all scripts have ended; then give steps in flight ``drain`` seconds."""
         settings = self.settings
         self.tallies.begin(start)
-        if duration := settings.load.plan.duration:
-            asyncio.get_running_loop().call_at(start + duration, self.end)
+        self._stage = replace(self._stage, start=start)
+        self._end_in_time()
         if start > self.clock.now():
             try:
                 await self.pacer.until(start)
             except EndOfRun:
                 return
         self._on_phase(Phase.RUNNING)
-        self._stage = replace(self._stage, start=start)
         holders = asyncio.create_task(settings.load.run(self._stage))
         over = asyncio.create_task(self.pacer.end_reached.wait())
         await asyncio.wait({holders, over}, return_when=asyncio.FIRST_COMPLETED)
@@ -198,6 +202,22 @@ class Run:
             holders.cancel()
         await asyncio.gather(holders, return_exceptions=True)
         self.tallies.end()
+
+    def _end_in_time(self) -> None:
+        if self._end:
+            self._end.cancel()
+        if duration := self.load.plan.duration:
+            self._end = asyncio.get_running_loop().call_at(self._stage.start + duration, self.end)
+
+    def stage_at(self, moment: float) -> StageNow | None:
+        """The stage of the load that is under way at a moment of the clock."""
+        return self.load.stage_at(moment - self._stage.start)
+
+    def go_on(self, seconds: float) -> None:
+        """Go on to the next stage so many seconds from the start of the load, which may be past."""
+        self.load = self.load.cut(seconds)
+        self.tallies.replan(self.load.plan)
+        self._end_in_time()
 
     def end(self) -> None:
         """End the run: no new steps begin, those in flight may drain."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
 
 from stampede import wording
+from stampede.analysis.next_stages import next_stages
 from stampede.results.folder import HostFolder, ResultsFolder
 from stampede.results.journal_columns import JournalColumns, Reading
 from stampede.schema.host_summary import HostSummary
@@ -22,10 +23,11 @@ def find_losses(results: ResultsFolder, journal: JournalColumns, hosts: dict[str
     missing. Nor is anything that its version did not count yet."""
     folders = {folder.name: folder for folder in results.hosts}
     settings = results.settings
+    cuts = set(next_stages(journal))
     losses: list[Loss] = []
     for name, host in hosts.items():
         if host.took_part:
-            losses += _Host(name, host, folders.get(name), journal, settings).losses()
+            losses += _Host(name, host, folders.get(name), journal, settings, cuts).losses()
     return losses
 
 
@@ -39,7 +41,9 @@ class _Host:
         folder: HostFolder | None,
         journal: JournalColumns,
         settings: Mapping[str, Any],
+        cuts: Set[float],
     ) -> None:
+        """``cuts``: when hosts went on to the next stage before its time, in seconds from the start."""
         self._name = name
         self._host = host
         self._state = folder.state if folder else None
@@ -48,6 +52,7 @@ class _Host:
         self._events = [event for event in journal.events if event.host == name]
         self._journal = journal
         self._limit = settings.get("stampede_inbox_limit")
+        self._cuts = cuts
         self._has_rounds = settings.get("stampede_load_model") == "rounds"
         self._is_search = settings.get("stampede_load_model") == "search"
 
@@ -57,6 +62,7 @@ class _Host:
             return
         yield from self._messages()
         yield from self._dropped()
+        yield from self._stages()
         records = self._records()
         lines = self._reading.not_understood
         if records:
@@ -122,6 +128,17 @@ class _Host:
             due = dropped + (begun or self._counted(what))
             text = f"{dropped:,} of the {due:,} {what} on host {self._name} were dropped: {why}."
             yield self._loss(kind, dropped, text)
+
+    def _stages(self) -> Iterator[Loss]:
+        """Whether it went on to the next stages with the others; otherwise hosts have shares of different loads."""
+        begun = {event.value for event in self._events if event.kind == EventKind.NEXT_STAGE}
+        if self._host.finished and (differs := self._cuts ^ begun):
+            verb = "did not go" if self._cuts - begun else "went"
+            text = (
+                f"Host {self._name} {verb} on to the next stage at {wording.clock(min(differs))}, unlike others, so "
+                "the load is not what the stages say."
+            )
+            yield self._loss(LossKind.STAGE, None, text)
 
     def _counted(self, name: str) -> int:
         """The sum of a count of the host's ``load`` records."""

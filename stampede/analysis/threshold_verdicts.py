@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from stampede import wording
 from stampede.analysis.load_window import SECOND, Window
+from stampede.analysis.next_stages import next_stages
 from stampede.analysis.percentiles import percentile
 from stampede.load_models import catalog
 from stampede.load_models.interface import Plan
@@ -40,7 +41,7 @@ def judge_thresholds(
 
     Settings that are not thresholds are ignored with a note in `results`.
     """
-    plan, asked = _plan(results), texts(results)
+    plan, asked = _plan(results, journal), texts(results)
     if not asked:
         return []
     spans = _spans(plan, journal, window) if window else {}
@@ -78,10 +79,10 @@ def texts(results: ResultsFolder) -> list[Any]:
     return texts if isinstance(texts, list) else [texts]
 
 
-def _plan(results: ResultsFolder) -> Plan:
+def _plan(results: ResultsFolder, journal: JournalColumns) -> Plan:
     """The plan of the load; an empty one, with a note, when the settings cannot be read."""
     try:
-        return catalog.recorded_plan(results.settings)
+        return catalog.recorded_plan(results.settings, next_stages(journal))
     except ValueError as error:
         results.notes.append(str(error))
         return Plan()

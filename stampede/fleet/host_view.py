@@ -139,6 +139,12 @@ class HostView:
         return self.state.phase if self.state else Phase.STARTING
 
     @property
+    def phase_since(self) -> float | None:
+        """Since when it is in its phase, in epoch seconds of this machine."""
+        since = self.state.phase_since if self.state else None
+        return None if since is None else since - self._offset
+
+    @property
     def message(self) -> str:
         """What its state says is wrong, on one line; empty when all is well."""
         return printable(self.state.message[:LONGEST_MESSAGE]) if self.state else ""

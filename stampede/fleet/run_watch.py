@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import shlex
 import threading
 import time
@@ -71,21 +72,25 @@ class Controller:
             return snapshot_of_unit(self.shell.run, self.folder, self.unit)
         return snapshot_of_process(self.folder, self.pid)
 
-    def give(self, order: str) -> None:
-        """Give it an order of the conductor. A host that cannot be reached is reported by the poller."""
-        if self.shell:
-            with contextlib.suppress(Unreachable):
-                self.shell.run(order_command(str(self.folder), order))
-        else:
-            write_atomically(self.folder / ORDER, order)
-
     def request_stop(self, reason: str) -> None:
-        """Ask it to end the run gracefully. A host that cannot be reached is reported by the poller."""
+        """Ask it to end the run gracefully. Raises Unreachable."""
         if self.shell:
-            with contextlib.suppress(Unreachable):
-                self.shell.run(stop_command(str(self.folder), reason))
-        else:
+            self.shell.run(stop_command(str(self.folder), reason))
+            return
+        try:
             stop_here(self.folder / "stop", reason)
+        except OSError as error:
+            raise Unreachable(str(error)) from None
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file into the run's folder, which its controller reads. Raises Unreachable."""
+        if self.shell:
+            self.shell.run(as_owner(str(self.folder), write_command(f"{self.folder}/{name}", text)))
+            return
+        try:
+            write_atomically(self.folder / name, text)
+        except OSError as error:
+            raise Unreachable(str(error)) from None
 
 
 @dataclass(frozen=True)
@@ -181,7 +186,7 @@ def progress(hosts: Sequence[HostView], now: float) -> str:
 class Judge:
     """Reports thresholds that are crossed, and calls ``stop`` with the reason, once, when one is beyond recovery."""
 
-    def __init__(self, hosts: Sequence[HostView], tell: Tell, stop: Callable[[str], None] | None) -> None:
+    def __init__(self, hosts: Sequence[HostView], tell: Tell, stop: Callable[[str], object] | None) -> None:
         self._hosts, self._tell, self._stop = hosts, tell, stop
         self._crossings = Crossings()
         self._next = time.monotonic()
@@ -202,43 +207,54 @@ class Judge:
             stop(reason)
 
 
-def request_stop(controllers: Iterable[Controller], reason: str = "") -> None:
-    """Ask controllers to end the run gracefully; of hosts that do not answer in time nothing is said here."""
-    at_once(partial(controller.request_stop, reason) for controller in controllers)
+def request_stop(controllers: Iterable[Controller], reason: str = "") -> dict[str, str]:
+    """Ask controllers to end the run gracefully. Returns why a host was not asked, by host."""
+    return ask_all(controllers, lambda controller: controller.request_stop(reason))
 
 
 def give(controllers: Iterable[Controller], order: str) -> None:
     """Give all controllers an order of the conductor, who sees by their states who has taken it."""
-    at_once(partial(controller.give, order) for controller in controllers)
+    ask_all(controllers, lambda controller: controller.write(ORDER, order))
 
 
-def at_once(calls: Iterable[Callable[[], None]]) -> None:
-    """Make all calls at the same time, and return when they are done, or STOP_LIMIT is over."""
-    threads = [threading.Thread(target=call, daemon=True) for call in calls]
-    for thread in threads:
-        thread.start()
+def ask_all(controllers: Iterable[Controller], request: Callable[[Controller], None]) -> dict[str, str]:
+    """Make a request, which may raise Unreachable, to all at once. Returns why one did not get it, by host."""
+    controllers = list(controllers)
+    answers: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+
+    def ask(controller: Controller) -> None:
+        try:
+            request(controller)
+        except Unreachable as problem:
+            answers.put((controller.name, str(problem)))
+        else:
+            answers.put((controller.name, ""))
+
+    for controller in controllers:
+        threading.Thread(target=ask, args=(controller,), daemon=True).start()
+    left = {controller.name: f"no answer for {STOP_LIMIT:.0f} s" for controller in controllers}
     deadline = time.monotonic() + STOP_LIMIT
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
+    with contextlib.suppress(queue.Empty):
+        for _ in controllers:
+            name, problem = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+            left[name] = problem
+    return {name: problem for name, problem in left.items() if problem}
 
 
 def stop_command(folder: str, reason: str) -> str:
     """Writes the file that ends a run, atomically with its reason, or an empty one where the disk is full."""
-    file = shlex.quote(f"{folder}/stop")
-    return _as_owner(folder, f"{{ {_write(file, reason)}; }} || touch {file}")
+    file = f"{folder}/stop"
+    return as_owner(folder, f"{{ {write_command(file, reason)}; }} || touch {shlex.quote(file)}")
 
 
-def order_command(folder: str, order: str) -> str:
-    """Writes the file with an order, atomically."""
-    return _as_owner(folder, _write(shlex.quote(f"{folder}/{ORDER}"), order))
+def write_command(file: str, text: str) -> str:
+    """Writes a file atomically."""
+    path = shlex.quote(file)
+    return f"printf %s {shlex.quote(text)} >{path}.new && chmod 0644 {path}.new && mv {path}.new {path}"
 
 
-def _write(file: str, text: str) -> str:
-    return f"printf %s {shlex.quote(text)} >{file}.new && chmod 0644 {file}.new && mv {file}.new {file}"
-
-
-def _as_owner(folder: str, command: str) -> str:
-    """Root does so as the owner of the folder, who may have laid links there."""
+def as_owner(folder: str, command: str) -> str:
+    """Root does it as the owner of the folder, who may have laid links there."""
     there, command = shlex.quote(folder), shlex.quote(command)
     owner = f"setpriv --reuid=$(stat -c %u {there}) --regid=$(stat -c %g {there}) --clear-groups"
     return f"if [ $(id -u) = 0 ]; then {owner} sh -c {command}; else sh -c {command}; fi"

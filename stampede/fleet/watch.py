@@ -28,6 +28,7 @@ from stampede.fleet.host_poller import HostPoller
 from stampede.fleet.host_view import HostView, clock
 from stampede.fleet.inventory import LoadHost, load_hosts
 from stampede.fleet.remote_shell import RootShell, shell_of
+from stampede.fleet.run_watch import Controller
 from stampede.fleet.snapshot import LIVING, Snapshot, Unreachable, snapshot_of_process, snapshot_of_unit, state_in
 from stampede.fleet.ssh_connection import ControlMasters
 from stampede.fleet.standings import Crossings, standings
@@ -66,6 +67,10 @@ class WatchedHost:
         if self.shell is None:
             return runs_of_processes(self.host.work_dir)
         return runs_of_units(self.shell.run, self.host.work_dir)
+
+    def controller(self, run_id: str) -> Controller:
+        """The one that takes part in a run."""
+        return Controller(self.host.name, self.host.work_dir / run_id, unit=unit(run_id), shell=self.shell)
 
     def probe(self, run_id: str) -> Callable[[], Snapshot]:
         """What takes a snapshot of a run."""
@@ -168,6 +173,7 @@ class Watch:
         for name in without:
             self.views[name].failure = f"{name} does not take part in run {run_id}."
         probes = {name: host.probe(run_id) for name, host in hosts.items() if name not in without}
+        self.controllers = [host.controller(run_id) for name, host in hosts.items() if name not in without]
         self._poller = HostPoller(probes, self.views, POLL_EVERY)
         self._crossings = Crossings()
 
@@ -190,20 +196,24 @@ class Watch:
                 faults += self._poller.wait(min(left, 0.5))
             yield faults
 
+    def now(self) -> float:
+        """Epoch seconds, as the hosts' views have them."""
+        return self._poller.now()
+
     def crossed(self) -> list[str]:
         """A sentence for each threshold that is newly crossed."""
-        return self._crossings.new(standings(self._hosts), self._poller.now())
+        return self._crossings.new(standings(self.hosts), self._poller.now())
 
     def text(self) -> str:
-        return table.text(self._hosts, self._poller.now())
+        return table.text(self.hosts, self._poller.now())
 
     def drawn(self, height: int) -> Group:
         title = table.words(f"Run {self.run_id} (Ctrl-C detaches, the run continues)", "bold")
-        rows = max(3, min(table.MOST_ROWS, height - OTHER_LINES - len(standings(self._hosts))))
-        return Group(title, table.table(self._hosts, self._poller.now(), rows))
+        rows = max(3, min(table.MOST_ROWS, height - OTHER_LINES - len(standings(self.hosts))))
+        return Group(title, table.table(self.hosts, self._poller.now(), rows))
 
     def json(self) -> str:
-        now, hosts = self._poller.now(), self._hosts
+        now, hosts = self._poller.now(), self.hosts
         return json.dumps(
             {
                 "run": self.run_id,
@@ -216,12 +226,15 @@ class Watch:
         )
 
     @property
-    def _hosts(self) -> list[HostView]:
+    def hosts(self) -> list[HostView]:
         return list(self.views.values())
 
 
-def watch(sources: list[str], run_id: str, interval: float | None, *, as_json: bool, once: bool) -> int:
-    """Watch a run until it ends; returns the exit code: 0, or 2 when there is nothing to watch."""
+def watch(sources: list[str], run_id: str, display: Callable[[Watch], None]) -> int:
+    """Watch a run until it ends; returns the exit code: 0, or 2 when there is nothing to watch.
+
+    ``display`` shows it, and returns when nobody is to see it any more. It may raise BadInput.
+    """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     watching = ""
     try:
@@ -238,7 +251,7 @@ def watch(sources: list[str], run_id: str, interval: float | None, *, as_json: b
             where = next(iter(hosts.values())).host.work_dir
             watching = choose(runs, run_id, where)
             without = {name for name, found in runs.items() if all(run.id != watching for run in found)}
-            show(Watch(watching, hosts, without), interval, as_json=as_json, once=once)
+            display(Watch(watching, hosts, without))
     except BadInput as error:
         print(wording.printable_lines(f"stampede watch: {error}"), file=sys.stderr)
         return 2

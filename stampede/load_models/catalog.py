@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,11 @@ def load_model(name: str) -> type[LoadModel]:
     raise BadInput(f"stampede_load_model is {name!r}; it must be one of {', '.join(sorted(models))}{hint}")
 
 
-def recorded_plan(settings: Mapping[str, Any]) -> Plan:
+def recorded_plan(settings: Mapping[str, Any], cuts: Sequence[float] = ()) -> Plan:
     """The plan of a run from the settings in its results: the control node's ``stampede_*`` variables, or those that
-    a host noted. Raises ValueError for what cannot be read.
+    a host noted. ``cuts``: when it went on to the next stage before its time, in seconds from the start. Raises
+    ValueError for what cannot be read.
     """
     noted = settings.get("load")
     flat = {**settings, **(noted if isinstance(noted, Mapping) else {})}
-    return load_model(str(flat.get("stampede_load_model", DEFAULT))).recorded_plan(flat)
+    return load_model(str(flat.get("stampede_load_model", DEFAULT))).recorded_plan(flat, cuts)

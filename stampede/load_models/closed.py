@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-from stampede.load_models.interface import EndOfRun, LoadModel, Plan, SettingReader, Stage
-from stampede.load_models.profile import Profile, crossings, profile_of, read_profile
+from stampede.load_models.interface import EndOfRun, LoadModel, Plan, SettingReader, Stage, StageNow
+from stampede.load_models.profile import LOOK, Profile, crossings, profile_of, read_profile
 from stampede.load_models.shares import Deal, deals, read_deal, share_out
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.durations import seconds
@@ -24,6 +25,14 @@ class Stay(NamedTuple):
 
     begin: float
     end: float | None
+
+
+class Change(NamedTuple):
+    """A holder comes or goes, so many seconds from the start."""
+
+    moment: float
+    comes: bool
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,7 @@ class Closed(LoadModel):
         )
 
     @classmethod
-    def recorded_plan(cls, settings: Mapping[str, Any]) -> Plan:
+    def recorded_plan(cls, settings: Mapping[str, Any], cuts: Sequence[float] = ()) -> Plan:
         """See LoadModel."""
 
         def recorded(name: str) -> float:
@@ -68,6 +77,7 @@ class Closed(LoadModel):
                 raise ValueError(f"The {name} {value!r} of the settings was ignored: it is not a duration.") from None
 
         if stages := profile_of(settings.get("stampede_stages", settings.get("stages")) or (), "holders", whole=True):
+            stages = stages.cut_at(cuts)
             return Plan(stages.highest_after, stages.seconds)
         return Plan(recorded("ramp_up"), recorded("duration"))
 
@@ -82,6 +92,14 @@ class Closed(LoadModel):
     def wallets(self) -> range:
         """See LoadModel."""
         return range(self.first_holder, self.first_holder + len(self.stays()))
+
+    def stage_at(self, moment: float) -> StageNow | None:
+        """See LoadModel."""
+        return self.stages.stage_at(moment) if self.stages else None
+
+    def cut(self, moment: float) -> Self:
+        """See LoadModel."""
+        return dataclasses.replace(self, stages=self.stages.cut(moment)) if self.stages else self
 
     def stays(self) -> list[Stay]:
         """Those of this host's holders, in the order in which they come."""
@@ -164,17 +182,29 @@ class Closed(LoadModel):
         """See LoadModel."""
         return bool(self.duration or self.stages) or (of_all if self.shared else rounds) < self.iterations
 
+    def changes(self) -> list[Change]:
+        """Who of this host's holders comes or goes when."""
+        stays = dict(zip(self.wallets, self.stays(), strict=True))
+        found = [Change(stay.begin, True, number) for number, stay in stays.items()]
+        found += [Change(stay.end, False, number) for number, stay in stays.items() if stay.end is not None]
+        return sorted(found)
+
     async def run(self, stage: Stage) -> None:
         """See LoadModel."""
-        stays = dict(zip(self.wallets, self.stays(), strict=True))
-        changes = [(stay.begin, True, number) for number, stay in stays.items()]
-        changes += [(stay.end, False, number) for number, stay in stays.items() if stay.end is not None]
+        load, changes, done = self, deque(self.changes()), set[tuple[bool, int]]()
         async with asyncio.TaskGroup() as group:
             try:
-                for moment, comes, number in sorted(changes):
-                    due = stage.start + moment
-                    if due > stage.now():
-                        await stage.until(due)
+                while changes:
+                    moment, comes, number = changes[0]
+                    due, now = stage.start + moment, stage.now()
+                    if due > now:
+                        await stage.until(min(due, now + LOOK) if self.stages else due)
+                        if stage.load() is not load:  # the run goes on to a next stage before its time
+                            load = stage.load()
+                            changes = deque(change for change in load.changes() if change[1:] not in done)
+                        continue
+                    changes.popleft()
+                    done.add((comes, number))
                     if comes:
                         group.create_task(stage.live(number, due))
                     else:

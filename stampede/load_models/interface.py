@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 
 class EndOfRun(BaseException):
@@ -26,6 +26,17 @@ class Plan:
     """When the load has reached its level and the phase ``steady`` begins."""
     duration: float = 0.0
     """When steps begin no more and the phase ``drain`` begins; 0 when only the run itself will tell."""
+
+
+class StageNow(NamedTuple):
+    """The stage of ``stampede_stages`` that is under way."""
+
+    number: int
+    """From 1."""
+    stages: int
+    """How many there are."""
+    ends: float
+    """Seconds from the start of the load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +88,9 @@ class Stage(Protocol):
     def now(self) -> float:
         """The clock, in seconds."""
 
+    def load(self) -> Any:
+        """The load model as it is now: another one when the run has gone on to a next stage before its time."""
+
     def is_over(self) -> bool:
         """Whether the run has ended, so that nothing begins any more."""
 
@@ -122,8 +136,9 @@ class LoadModel(ABC):
 
     @classmethod
     @abstractmethod
-    def recorded_plan(cls, settings: Mapping[str, Any]) -> Plan:
-        """The plan of a run from the settings that its results hold. Raises ValueError for what cannot be read."""
+    def recorded_plan(cls, settings: Mapping[str, Any], cuts: Sequence[float] = ()) -> Plan:
+        """The plan of a run from the settings that its results hold. ``cuts``: when the next stage began before its
+        time (see ``cut``). Raises ValueError for what cannot be read."""
 
     @property
     @abstractmethod
@@ -144,6 +159,15 @@ class LoadModel(ABC):
     def total(self) -> int:
         """How many holders there are in all, at the same time or one after the other, those that are dropped too."""
         return len(self.wallets)
+
+    def stage_at(self, moment: float) -> StageNow | None:
+        """The stage that is under way ``moment`` seconds from the start; None where there is none."""
+        return None
+
+    def cut(self, moment: float) -> Self:
+        """The same load, which goes on to its next stage ``moment`` seconds from the start. What comes before that
+        stays as it is, and the numbers of all holders. Itself where there is no next stage."""
+        return self
 
     @abstractmethod
     def describe(self) -> str:

@@ -11,12 +11,21 @@ import asyncio
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Self
 
-from stampede.load_models.interface import EndOfRun, LoadModel, Plan, SettingReader, Stage
-from stampede.load_models.profile import POISSON, Piece, Profile, at_random, evenly, profile_of, read_rates
+from stampede.load_models.interface import EndOfRun, LoadModel, Plan, SettingReader, Stage, StageNow
+from stampede.load_models.profile import (
+    POISSON,
+    Piece,
+    Profile,
+    at_random,
+    evenly,
+    profile_of,
+    read_rates,
+    until_collected,
+)
 from stampede.load_models.shares import Deal, deals, read_deal, share_out
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.durations import seconds
@@ -64,9 +73,10 @@ class Open(LoadModel):
         )
 
     @classmethod
-    def recorded_plan(cls, settings: Mapping[str, Any]) -> Plan:
+    def recorded_plan(cls, settings: Mapping[str, Any], cuts: Sequence[float] = ()) -> Plan:
         """See LoadModel."""
         if profile := profile_of(settings.get("stampede_stages") or (), "rate"):
+            profile = profile.cut_at(cuts)
             return Plan(profile.highest_after, profile.seconds)
         return Plan(seconds(settings.get("stampede_ramp_up", 0)), seconds(settings.get("stampede_duration", 0)))
 
@@ -90,6 +100,19 @@ class Open(LoadModel):
     def total(self) -> int:
         """See LoadModel."""
         return sum(1 for _ in self.schedule())
+
+    def stage_at(self, moment: float) -> StageNow | None:
+        """See LoadModel."""
+        return self.profile.stage_at(moment)
+
+    def cut(self, moment: float) -> Self:
+        """See LoadModel."""
+        return dataclasses.replace(self, profile=self.profile.cut(moment))
+
+    def numbers(self) -> Iterator[tuple[int, float]]:
+        """This host's arrivals without an end: their numbers, and how much has come together when they are due."""
+        amounts = at_random(self.seed) if self.arrivals == POISSON else evenly()
+        return self.deal.mine(enumerate(amounts, self.first_holder))
 
     def schedule(self) -> Iterator[Arrival]:
         """This host's arrivals, in their order. Their numbers are the run's: no other host has them."""
@@ -150,42 +173,38 @@ class Open(LoadModel):
         ready = set(self.wallets)
         present = 0
 
-        async def visit(arrival: Arrival, due: float) -> None:
+        async def visit(number: int, due: float) -> None:
             nonlocal present
             try:
-                await stage.live(arrival.number, due)
+                await stage.live(number, due)
             finally:
                 present -= 1
                 if not stage.is_over():
-                    await stage.remove_wallet(arrival.number)
+                    await stage.remove_wallet(number)
 
         async with asyncio.TaskGroup() as group:
             making = asyncio.create_task(self._make_wallets(stage, ready))
             try:
-                for arrival in self.schedule():
-                    due = stage.start + arrival.moment
-                    if due > stage.now():
-                        await stage.until(due)
+                for number, amount in self.numbers():
+                    due = await until_collected(stage, amount, lambda: stage.load().profile)
                     if present >= self.most:
                         stage.drop_arrival()
-                        group.create_task(stage.remove_wallet(arrival.number))
+                        group.create_task(stage.remove_wallet(number))
                         continue
                     present += 1
-                    group.create_task(visit(arrival, due))
+                    group.create_task(visit(number, due))
             except EndOfRun:
-                pass  # over before all have come
+                pass  # all have come, or it is over before that
             finally:
                 making.cancel()
 
     async def _make_wallets(self, stage: Stage, made: set[int]) -> None:
         """Those of later arrivals, each before it is needed."""
-        rest = (arrival for arrival in self.schedule() if arrival.number not in made)
+        rest = ((number, amount) for number, amount in self.numbers() if number not in made)
 
         async def make() -> None:
-            for arrival in rest:
-                begin = stage.start + arrival.moment - AHEAD
-                if begin > stage.now():
-                    await stage.until(begin)
-                await stage.make_wallet(arrival.number)
+            for number, amount in rest:
+                await until_collected(stage, amount, lambda: stage.load().profile, begin=-AHEAD)
+                await stage.make_wallet(number)
 
         await asyncio.gather(*(make() for _ in range(MAKERS)), return_exceptions=True)

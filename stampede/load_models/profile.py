@@ -6,17 +6,20 @@ rate is a number of arrivals), and at which moment it has come to so much.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from stampede.load_models.interface import SettingReader
+from stampede.load_models.interface import EndOfRun, SettingReader, Stage, StageNow
 from stampede.schema.settings.durations import number, seconds
 
 VARIABLE = "stampede_stages"
+LOOK = 0.5
+"""Seconds after which who waits looks whether the run has gone on to another stage."""
 RIGHT = "{%s: 5, over: 2m} to get there evenly, or {%s: 5, for: 10m} to be there at once and stay"
 POISSON = "poisson"
 """``stampede_arrivals``, where it is not ``constant``."""
@@ -33,6 +36,8 @@ class Piece:
     seconds: float
     begin: float
     end: float
+    jumps: bool = field(default=False, compare=False)
+    """Whether ``begin`` is there at once, from whatever the level was before."""
 
     @property
     def amount(self) -> float:
@@ -51,6 +56,8 @@ class Profile:
     """Pieces one after the other, from a level of 0."""
 
     pieces: tuple[Piece, ...]
+    is_staged: bool = field(default=False, compare=False)
+    """Whether the pieces are stages that the user wrote."""
 
     @classmethod
     def rising(cls, level: float, over: float, until: float) -> Self:
@@ -104,6 +111,45 @@ class Profile:
         ends = {end for bound in bounds for end in (bound, bound + span)}
         ends |= {self.seconds * part / 500 for part in range(500)}
         return max(self.collected(end) - self.collected(end - span) for end in ends)
+
+    def moment_of(self, amount: float) -> float | None:
+        """When so much has come together, in seconds from the start; None where that is not before the end."""
+        passed = collected = 0.0
+        for piece in self.pieces:
+            if amount < collected + piece.amount:
+                return passed + piece.moment_of(amount - collected)
+            passed, collected = passed + piece.seconds, collected + piece.amount
+        return None
+
+    def stage_at(self, moment: float) -> StageNow | None:
+        """The stage that is under way; None where there are none, and before the first and after the last."""
+        passed = 0.0
+        for place, piece in enumerate(self.pieces, 1):
+            if self.is_staged and 0 <= moment < passed + piece.seconds:
+                return StageNow(place, len(self.pieces), passed + piece.seconds)
+            passed += piece.seconds
+        return None
+
+    def cut(self, moment: float) -> Self:
+        """The same, but the stage that is under way at ``moment`` ends then, and the next one begins. One whose level
+        is reached evenly begins at the level of that moment. Itself where there is none to go on to."""
+        now = self.stage_at(moment)
+        if now is None or now.number == now.stages:
+            return self
+        before, piece = self.pieces[: now.number - 1], self.pieces[now.number - 1]
+        following, *after = self.pieces[now.number :]
+        long = moment - (now.ends - piece.seconds)
+        if not long:
+            return self
+        level = piece.begin + (piece.end - piece.begin) * long / piece.seconds
+        if not following.jumps:
+            following = replace(following, begin=level)
+        pieces = (*before, replace(piece, seconds=long, end=level), following, *after)
+        return replace(self, pieces=pieces)
+
+    def cut_at(self, moments: Iterable[float]) -> Self:
+        """Cut at each of these, one after the other."""
+        return functools.reduce(lambda profile, moment: profile.cut(moment), moments, self)
 
     def moments(self, amounts: Iterable[float]) -> Iterator[float]:
         """When so much has come together, for each of a series of amounts that does not fall: seconds from the start.
@@ -173,9 +219,9 @@ def profile_of(stages: Sequence[Mapping[str, Any]], key: str, *, whole: bool = F
             raise ValueError(
                 f"{VARIABLE}[{place}] {error}; each stage must be such as {RIGHT % (key, key)}"
             ) from None
-        pieces.append(Piece(time, level if is_even else to, to))
+        pieces.append(Piece(time, level if is_even else to, to, jumps=not is_even))
         level = to
-    profile = Profile(tuple(pieces))
+    profile = Profile(tuple(pieces), is_staged=True)
     if pieces and not profile.highest:
         raise ValueError(f"{VARIABLE} goes nowhere: {key} is 0 in all of them; one must have more")
     return profile if pieces else None
@@ -247,6 +293,21 @@ def _between(before: float, after: float) -> Iterable[int]:
     """The ranks whose holders come, or go, when a level changes; those that go in the order in which they go."""
     low, high = math.ceil(min(before, after)), math.ceil(max(before, after))
     return range(low, high) if after > before else range(high - 1, low - 1, -1)
+
+
+async def until_collected(stage: Stage, amount: float, rates: Callable[[], Profile], begin: float = 0.0) -> float:
+    """Wait until so much has come together; returns when that was due. ``rates`` are the present ones: they change
+    when the run goes on to a next stage before its time. They count from ``begin`` seconds after the start. Raises
+    EndOfRun when the run ends before that, or so much will not come together."""
+    while True:
+        profile = rates()
+        moment = profile.moment_of(amount)
+        if moment is None:
+            raise EndOfRun
+        due, now = stage.start + begin + moment, stage.now()
+        if due <= now:
+            return due
+        await stage.until(min(due, now + LOOK) if profile.is_staged else due)
 
 
 def evenly() -> Iterator[float]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
-from stampede.load_models.interface import EndOfRun, LoadModel, Plan, SettingReader, Stage
+from stampede.load_models.interface import EndOfRun, LoadModel, Plan, SettingReader, Stage, StageNow
 from stampede.load_models.profile import (
     POISSON,
     Piece,
@@ -22,6 +22,7 @@ from stampede.load_models.profile import (
     evenly,
     profile_of,
     read_rates,
+    until_collected,
 )
 from stampede.load_models.shares import Deal, deals, read_deal, share_out
 from stampede.schema.settings import thresholds
@@ -58,10 +59,11 @@ class Rounds(LoadModel):
         )
 
     @classmethod
-    def recorded_plan(cls, settings: Mapping[str, Any]) -> Plan:
+    def recorded_plan(cls, settings: Mapping[str, Any], cuts: Sequence[float] = ()) -> Plan:
         """See LoadModel."""
         ramp_up = seconds(settings.get("stampede_ramp_up", 0))
         if profile := profile_of(settings.get("stampede_stages") or (), "rate"):
+            profile = profile.cut_at(cut - ramp_up for cut in cuts)
             return Plan(ramp_up, ramp_up + profile.seconds)
         return Plan(ramp_up, seconds(settings.get("stampede_duration", 0)))
 
@@ -74,6 +76,15 @@ class Rounds(LoadModel):
     def wallets(self) -> range:
         """See LoadModel."""
         return range(self.first_holder, self.first_holder + self.number)
+
+    def stage_at(self, moment: float) -> StageNow | None:
+        """See LoadModel."""
+        found = self.profile.stage_at(moment - self.ramp_up)
+        return found and found._replace(ends=found.ends + self.ramp_up)
+
+    def cut(self, moment: float) -> Self:
+        """See LoadModel."""
+        return dataclasses.replace(self, profile=self.profile.cut(moment - self.ramp_up))
 
     def describe(self) -> str:
         """See LoadModel."""
@@ -113,9 +124,9 @@ class Rounds(LoadModel):
             self, number=number, profile=Profile((pieces,)), arrivals="constant", ramp_up=0.0, deal=Deal()
         )
 
-    def moments(self) -> Iterator[float]:
-        """When this host's rounds begin: seconds from the end of the ramp-up."""
-        return self.deal.mine(self.profile.moments(at_random(self.seed) if self.arrivals == POISSON else evenly()))
+    def amounts(self) -> Iterator[float]:
+        """How much has come together when this host's rounds are due, without an end."""
+        return self.deal.mine(at_random(self.seed) if self.arrivals == POISSON else evenly())
 
     def too_few_holders(self, visit: float, round_time: float) -> str:
         """See LoadModel."""
@@ -154,13 +165,11 @@ class Rounds(LoadModel):
                     if due > stage.now():
                         await stage.until(due)
                     group.create_task(stage.live(number, due))
-                for moment in self.moments():
-                    due = stage.start + self.ramp_up + moment
-                    if due > stage.now():
-                        await stage.until(due)
+                for amount in self.amounts():
+                    due = await until_collected(stage, amount, lambda: stage.load().profile, begin=self.ramp_up)
                     self._begin_round(stage, due)
             except EndOfRun:
-                pass
+                pass  # all have begun, or it is over before that
 
     @staticmethod
     def _begin_round(stage: Stage, due: float) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -77,7 +77,7 @@ class Search(LoadModel):
         )
 
     @classmethod
-    def recorded_plan(cls, settings: Mapping[str, Any]) -> Plan:
+    def recorded_plan(cls, settings: Mapping[str, Any], cuts: Sequence[float] = ()) -> Plan:
         """See LoadModel."""
         return Plan()
 

@@ -24,7 +24,7 @@ from stampede.schema.records import EventKind
 from stampede.schema.summary import StepSummary, Summary, TimeInStep
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
-SCRIPTS = ("uPlot.iife.min.js", "charts.js", "figures.js", "report.js")
+SCRIPTS = ("uPlot.iife.min.js", "charts.js", "figures.js", "run_charts.js", "report.js")
 COLOURS = 12  # that report.css defines for steps; more steps begin again, dashed
 SPREAD_WIDTH = 90  # of the bar that shows a step's times
 

@@ -1,7 +1,7 @@
 """Pages that open offline and request nothing, whatever the names and texts in them contain.
 
 Styles, scripts and data are inlined. A content security policy in the page forbids every request and every
-script but its own two, which it names by their hashes.
+script but its own two, which it names by their hashes. The page of a run in progress may ask the server it is from.
 """
 
 import base64
@@ -23,8 +23,19 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2
 STYLES = ("uPlot.min.css", "report.css")
 
 
-def render_page(template: Path, scripts: tuple[str, ...], data: dict[str, Any], **values: Any) -> str:
-    """A page of a template; style, `scripts` (of assets/) and the `data` of its charts, as JSON, are inlined."""
+def render_page(
+    template: Path,
+    scripts: tuple[str, ...],
+    data: dict[str, Any],
+    *,
+    styles: tuple[str, ...] = STYLES,
+    connects: bool = False,
+    **values: Any,
+) -> str:
+    """A page of a template; `styles`, `scripts` (both of assets/) and the `data` of its charts, as JSON, are inlined.
+
+    With `connects` its script may ask the server that the page is from, and nobody else.
+    """
     environment = Environment(
         loader=FileSystemLoader(template.parent),
         autoescape=True,
@@ -52,12 +63,13 @@ def render_page(template: Path, scripts: tuple[str, ...], data: dict[str, Any], 
     }
     licence = (ASSETS / "uPlot.LICENSE").read_text(encoding="utf-8")
     script = f"/* uPlot:\n{licence}*/\n" + "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in scripts)
-    style = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
+    style = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in styles)
     return environment.get_template(template.name).render(
-        policy=f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'",
+        policy=f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'"
+        + ("; connect-src 'self'" if connects else ""),
         script=Markup(script),  # noqa: S704  ours, from assets/
         style=Markup(style),  # noqa: S704
-        data=_json(data),
+        data=json_text(data),
         **values,
     )
 
@@ -81,8 +93,8 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _json(value: Any) -> Markup:
-    """JSON that may stand in a script element: it holds no `<`, so nothing in it can end the element."""
+def json_text(value: Any) -> Markup:
+    """JSON of harmless texts that may stand in a script element: it holds no `<`, so nothing in it can end that."""
     text = json.dumps(_harmless_within(value), separators=(",", ":"), allow_nan=False)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")

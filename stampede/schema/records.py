@@ -47,6 +47,8 @@ class EventKind(StrEnum):
     PHASE = "phase"
     """The text is a ``Phase``."""
     STOP_REQUESTED = "stop_requested"
+    NEXT_STAGE = "next_stage"
+    """The run went on to the next stage before its time; the value is when, in seconds from the start of the load."""
     LEVEL = "level"
     """The load has come to another level; the value is how many holders that are, on all hosts together."""
     AGENT_DIED = "agent_died"

@@ -64,6 +64,26 @@ class StepState:
 
 
 @dataclass(frozen=True, slots=True)
+class StageState:
+    """The stage of ``stampede_stages`` that is under way."""
+
+    number: int = 0
+    """From 1."""
+    count: int = 0
+    ends_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StepCounts:
+    """One step by its name, since the start."""
+
+    ok: int = 0
+    failed: int = 0
+    times: str = ""
+    """Response times of those that were ok, by bucket (see ``step_times``)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Losses:
     """What the host knows to be missing from its journal."""
 
@@ -124,6 +144,8 @@ class HostState:
     """The number of the newest order of the control node that it has taken; 0 when there was none."""
     ends_at: float | None = None
     """When the run's duration is over; None when that does not end it."""
+    stage: StageState | None = None
+    """None where there are no stages, and when none of them is under way."""
     message: str = ""
     """Why it failed, or what somebody may want to do something about."""
     holders: HolderState | None = None
@@ -132,6 +154,8 @@ class HostState:
     """Failed steps by error class."""
     p95: dict[str, float] = field(default_factory=dict)
     """By step: the 95th percentile of its newest service times."""
+    by_step: dict[str, StepCounts] = field(default_factory=dict)
+    """Of the steps that came first, when there are very many; empty in states of version 0.1."""
     thresholds: tuple[TallyState, ...] = ()
     lag_p99: float = 0.0
     loop_lag_max: float = 0.0

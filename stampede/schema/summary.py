@@ -246,11 +246,13 @@ class LossKind(StrEnum):
     """Arrivals that were dropped, because there were as many holders as there may be."""
     ROUNDS = "rounds"
     """Rounds that were dropped, because no holder was free."""
+    STAGE = "stage"
+    """A stage that began before its time on other hosts, and on this one did not."""
     MESSAGES = "messages"
     """Messages to holders that were dropped before a step awaited them."""
 
 
-NOT_MADE = frozenset({LossKind.HOLDERS, LossKind.ARRIVALS, LossKind.ROUNDS})
+NOT_MADE = frozenset({LossKind.HOLDERS, LossKind.ARRIVALS, LossKind.ROUNDS, LossKind.STAGE})
 """What is missing is load that was asked for, and not records of it."""
 
 

@@ -121,6 +121,10 @@ class Tallies:
         """The holders start at this moment."""
         self._start = start
 
+    def replan(self, plan: Plan) -> None:
+        """The load develops otherwise from now on."""
+        self._plan = plan
+
     def drain(self, moment: float) -> None:
         """Steps ending from this moment on belong to the phase ``drain``."""
         self._draining = moment - self._start

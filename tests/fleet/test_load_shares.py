@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from page_client import WatchedPage
 
 from stampede.analysis.collected_run import CollectedRun, read_run
 from stampede.load_models.profile import Piece, Profile, at_random, evenly
 from stampede.schema.records import EventKind
 
 from .fleet import Fleet
-from .playbooks import play
+from .playbooks import REPOSITORY, Playing, play
+from .watching import watch
 
 SEED = 7
 ROUND = """
@@ -87,6 +92,48 @@ def test_stages_come_and_go(fleet: Fleet, services: dict[str, Any], tmp_path: Pa
     last = {holder: max(moment for (who, _), moment in due.rounds.items() if who == holder) for holder in due.first}
     assert all(moment < 18 - due.first[holder] for holder, moment in last.items()), "who came last goes first"
     assert max(last.values()) > 12
+
+
+def test_the_page_takes_all_hosts_on_to_the_next_stage(
+    fleet: Fleet, services: dict[str, Any], tmp_path: Path
+) -> None:
+    script = tmp_path / "round.py"
+    script.write_text(ROUND)
+    stages = [{"rate": "1/s", "for": "10m"}, {"rate": "3/s", "over": "6s"}, {"rate": 0, "for": "6s"}]
+    visit = {"arrivals": "poisson", "iterations": 1, "holders": 60, "stages": stages, "load_model": "open"}
+    settings = {"script": str(script), "seed": SEED, "results_dir": str(tmp_path), **services, **visit}
+    with Playing(fleet, "run-test", run_id="page", **settings) as playing:
+        while watch(fleet.inventory, "--run", "page", "--json", "--once").returncode:
+            assert not playing.ended, playing.output
+        with WatchedPage(["-i", str(fleet.inventory), "--run", "page"], REPOSITORY) as page:
+            wait_until(lambda: page.data()["next_stage"] == 2)
+            assert page.data()["headline"].startswith("Running, stage 1 of 3, ")
+            assert re.fullmatch(r"Stage 2 begins at ..:..:.. UTC\.", page.ask("next-stage"))
+            done = playing.end()
+            assert done.code == 0, done.output
+            wait_until(lambda: page.data()["over"])
+            data = page.data()
+            page.end()
+    run = read_run(tmp_path / "page")
+    assert data["headline"] == "Ended; the run had no thresholds"
+    assert [row[:2] for row in data["hosts"]] == [[name, ["done", "text"]] for name in sorted(run.summary.hosts)]
+    assert {row[0]: row[1] for row in data["steps"]} == {
+        name: f"{step.ok:,}" for name, step in run.summary.steps.items()
+    }, "what the page counted is what the records say"
+
+    cuts = {event.host: event.value for event in run.journal.events if event.kind == EventKind.NEXT_STAGE}
+    assert len(cuts) == 3 and len(set(cuts.values())) == 1, "the same moment for all hosts"
+    (cut,) = set(cuts.values())
+    asked = Profile((Piece(cut, 1, 1), Piece(6, 1, 3), Piece(6, 0, 0))).moments(at_random(SEED))
+    assert Due(run).first == pytest.approx(dict(enumerate(asked)), abs=0.01)
+    assert not run.summary.losses and run.summary.run.outcome == "passed"
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.5)
 
 
 def test_a_search_changes_the_load_of_all_hosts(fleet: Fleet, services: dict[str, Any], tmp_path: Path) -> None:

@@ -52,6 +52,14 @@ ODD_PARTS = {
     "steps": [{"ok": -5}, {"ok": 2**60}, {"per_s": 1e300}, {"ok": None}],
     "errors": [{"timeout": -1}, {"timeout": "x"}, ["timeout"]],
     "p95": [{"connect": -1.0}, {"connect": 1e300}, {"connect": "slow"}, {"connect": None}],
+    "by_step": [
+        {"connect": {"ok": -1}},
+        {"connect": {"ok": 2**62}},
+        {"connect": {"times": 7}},
+        ["connect"],
+        {"a": 1},
+    ],
+    "stage": [{"number": -1}, {"ends_at": 1e300}, [], 7],
     "thresholds": [
         [{"text": "errors < 1", "ok": -1, "failed": 0, "total": 0, "most": 0}],
         [{"text": "connect p95 < 1 s", "ok": 99, "failed": 0, "total": 1, "most": 1, "buckets": [[10**9, 99]]}],

@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from conftest import REPOSITORY
+from conftest import REPOSITORY, wait_for
+from page_client import WatchedPage
 
 from controller.agents.pool import TMPFS
 from stampede.machine.ports import free_ports
@@ -156,6 +157,56 @@ def test_a_run_can_be_stopped_and_still_reports(playbook: Any) -> None:
     assert code == 0, output
     assert "stopped before the end of the run" in output
     assert json.loads((playbook.results / "local/state.json").read_text())["phase"] == "stopped"
+    assert leaves_nothing_running(playbook)
+
+
+def follow_and_stop(playbook: Any, page: WatchedPage) -> None:
+    def rates() -> list[float]:
+        return [rate for step in page.data()["charts"]["steps"] for rate in step["ok"] if rate]
+
+    wait_for(rates, 60)
+    data = page.data()
+    assert re.fullmatch(r"Running, stage 1 of 2, [1-4]:\d\d left", data["headline"])
+    assert [row[0] for row in data["steps"]] == [step["name"] for step in data["charts"]["steps"]]
+    assert data["hosts"][0][0] == "local" and data["thresholds"][0][1] == "met"
+    command = Path(f"/proc/{page.command.pid}/cmdline").read_text()
+    assert page.url.split("=")[1] not in command
+
+    assert data["next_stage"] == 2
+    assert re.fullmatch(r"Stage 2 begins at ..:..:.. UTC\.", page.ask("next-stage"))
+    assert page.ask("next-stage") == "There is no next stage that could begin now."
+    wait_for(lambda: page.data()["headline"].startswith("Running, stage 2 of 2, 0:"), 20)
+    assert page.data()["next_stage"] is None
+    assert page.ask("next-stage") == "There is no next stage that could begin now."
+    wait_for(lambda: playbook.state()["holders"]["active"] == 4, 20)
+
+    assert page.ask("stop") == "All load hosts were asked to end the run."
+    code, output = playbook.end()
+    assert code == 0, output
+    assert "stopped before the end of the run" in output
+    began, stopped = [
+        event for event in playbook.journal("event") if event["kind"] in ("next_stage", "stop_requested")
+    ]
+    assert stopped["text"] == "the run was asked to stop: stopped from the page"
+    assert began["text"] == "stage 2 of 2 began before its time"
+    assert [event["kind"] for event in playbook.summary()["events"]].count("next_stage") == 1
+    wait_for(lambda: page.data()["over"], 20)
+    data, steps = page.data(), playbook.summary()["steps"]
+    assert data["headline"] == "Stopped before its time"
+    # What the page counted is what the records say, to the last step.
+    shown = {row[0]: (row[1], row[2][0]) for row in data["steps"]}
+    assert shown == {name: (f"{step['ok']:,}", f"{step['failed']:,}") for name, step in steps.items()}
+    assert "Stopped before its time. The page stays for an hour, or until Ctrl-C." in page.end()
+
+
+def test_a_run_is_followed_and_stopped_by_its_page(playbook: Any, tmp_path: Path) -> None:
+    here = tmp_path / "here.yml"
+    here.write_text(f"load_hosts: {{hosts: {{local: {{stampede_work_dir: {playbook.run_dir.parent}}}}}}}\n")
+    stages = [{"holders": 2, "for": "4m"}, {"holders": 4, "for": "50s"}]
+    playbook.start(**LONG, thresholds=["errors < 1000"], stages=stages)
+    playbook.wait_for_steps(5)
+    with WatchedPage(["-i", "inventory/local", "-i", str(here), "--run", playbook.run_id], REPOSITORY) as page:
+        follow_and_stop(playbook, page)
     assert leaves_nothing_running(playbook)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from page_client import WatchedPage
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STAMPEDE = Path(sys.executable).with_name("stampede")
@@ -121,6 +122,36 @@ def test_a_run_is_chosen_by_name_or_by_its_going_on(work_dir: Path, run: FakeRun
     done = watch(work_dir, "--run", "r3")
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr == f"stampede watch: --run is 'r3', which was not found in {work_dir}; there is r1, r2\n"
+
+
+def test_the_page_s_options_are_checked(work_dir: Path, run: FakeRun) -> None:
+    for options, said in (
+        (["--port", "8000"], "--port is that of the page; it needs --web"),
+        (["--web", "--once"], "--web goes without --once and --interval"),
+        (["--web", "--json"], "not allowed with argument"),
+        (["--web", "--port", "70000"], "'70000' must be a port from 1 to 65535"),
+    ):
+        done = watch(work_dir, *options)
+        assert done.returncode == 2 and said in done.stderr and done.stdout == ""
+
+
+def test_the_page_stops_the_run_and_outlasts_it(work_dir: Path, run: FakeRun) -> None:
+    with WatchedPage(words(work_dir)[2:], REPOSITORY) as page:
+        assert page.first.startswith("Run r1: http://127.0.0.1:")
+        assert page.data()["headline"] == "Running"
+        assert page.ask("next-stage") == "There is no next stage that could begin now."
+        assert page.ask("stop") == "All load hosts were asked to end the run."
+        assert (run.folder / "stop").read_text() == "stopped from the page"
+        taken = watch(work_dir, "--web", "--port", page.home.split(":")[2].split("/")[0])
+        assert taken.returncode == 2 and "which cannot be used: " in taken.stderr
+        run.end(phase="stopped")
+        while not page.data()["over"]:
+            time.sleep(0.2)
+        assert page.data()["headline"] == "Stopped before its time"
+        said = page.end()
+    assert "All load hosts were asked to end the run." in said
+    assert "Run r1: Stopped before its time. The page stays for an hour, or until Ctrl-C." in said
+    assert "run r1 continues" not in said, "it has ended"
 
 
 def test_no_run_at_all(work_dir: Path) -> None:

@@ -210,3 +210,27 @@ def test_a_host_that_left_nothing_is_a_reason_to_fail_unless_that_was_told(tmp_p
     assert failure_reasons(summary, tmp_path, fail_on_errors=True) == [sentence]
     assert failure_reasons(summary, tmp_path, True, ["load-1 was lost while running."]) == [sentence]
     assert failure_reasons(summary, tmp_path, True, ["load-10 was lost while running."]) == []
+
+
+@pytest.mark.parametrize(
+    ("moments", "host", "text"),
+    [
+        ((12.5, 12.5, None), "load-3", "Host load-3 did not go on to the next stage at +0:12, unlike others, so"),
+        ((None, 12.5, None), "load-2", "Host load-2 went on to the next stage at +0:12, unlike others, so"),
+    ],
+)
+def test_a_host_in_another_stage_than_the_others_is_told(
+    moments: tuple[float | None, ...], host: str, text: str, tmp_path: Path
+) -> None:
+    hosts = ("load-1", "load-2", "load-3")
+    sample = samples.Sample(holders=6, duration=30, ramp=5, failures=False, hosts=hosts)
+    samples.write_results(tmp_path, sample, packed=False)
+    for name, at in zip(hosts, moments, strict=True):
+        journal = tmp_path / name / "journal.lp"
+        if at is not None:
+            told = f'text="stage 2 of 3 began before its time",value={at} {samples.START}000000001'
+            journal.write_text(f"{journal.read_text()}{samples.tags('event', name, kind='next_stage')} {told}\n")
+    found = samples.report(tmp_path)
+    (loss,) = found["losses"]
+    assert (loss["host"], loss["kind"], loss["number"]) == (host, "stage", None) and loss["text"].startswith(text)
+    assert found["run"]["headline"] == "Incomplete: the hosts were in different stages; no step failed"

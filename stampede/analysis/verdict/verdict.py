@@ -115,6 +115,8 @@ def _missing(summary: Summary) -> str:
         return f"{wording.number(number, 'arrival was', 'arrivals were')} dropped"
     if kinds == {LossKind.ROUNDS}:
         return f"{wording.number(number, 'round was', 'rounds were')} dropped"
+    if kinds == {LossKind.STAGE}:
+        return "the hosts were in different stages"
     if kinds == {LossKind.MESSAGES}:
         return f"{wording.number(number, 'message to a holder was', 'messages to holders were')} dropped"
     hosts = list(dict.fromkeys(loss.host for loss in summary.losses))

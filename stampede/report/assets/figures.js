@@ -3,11 +3,12 @@
    change; a zoom of one that shows the run's time is that of all. */
 
 /* `specs` has a function for each data-chart, which returns a spec for `draw`, or null to hide the figure; `view.zoom` is kept here;
-   `suffix` is what a figure's caption says beyond its spec. Returns { redraw(names) }. */
+   `suffix` is what a figure's caption says beyond its spec. Returns { redraw(names), update() }; `update` is for when `data` has
+   changed: it keeps a figure, and where the pointer is on it, as long as it has the same series. */
 function showFigures(elements, specs, data, view, suffix) {
   const entries = [...elements].map((figure) => (
     { figure, plot: figure.querySelector(".plot"), name: figure.dataset.chart,
-      caption: figure.querySelector("figcaption p").textContent, chart: null, width: 0 }));
+      caption: figure.querySelector("figcaption p").textContent, chart: null, spec: null, width: 0 }));
 
   function key(entry, spec) {
     entry.figure.querySelector(".key")?.remove();
@@ -33,6 +34,7 @@ function showFigures(elements, specs, data, view, suffix) {
     const spec = specs[entry.name]();
     entry.chart?.destroy();
     entry.chart = null;
+    entry.spec = spec;
     entry.figure.hidden = spec === null;
     if (spec === null) return;
     entry.figure.querySelector("figcaption p").textContent = (spec.caption || entry.caption) + suffix(entry.name);
@@ -43,6 +45,13 @@ function showFigures(elements, specs, data, view, suffix) {
     canvas.setAttribute("aria-label", entry.figure.querySelector("h3").textContent + ": " + (spec.series.map((series) => series.name).join(", ") || "nothing chosen"));
     key(entry, spec);
     if (!spec.across) zoomed(entry);
+  }
+
+  function update(entry) {
+    const spec = specs[entry.name](), names = (one) => one && [one.caption, ...one.series.map((series) => series.name)].join("\n");
+    if (!entry.chart || names(spec) !== names(entry.spec)) { redraw(entry); return; }
+    Object.assign(entry.spec, spec);  // what the chart's hooks know it by
+    entry.chart.setData([spec.across ? spec.across.values : data.x, ...columns(spec)]);
   }
 
   /* A zoom outlasts a redraw; the range function of the x scale reads view.zoom. */
@@ -72,5 +81,5 @@ function showFigures(elements, specs, data, view, suffix) {
   addEventListener("beforeprint", () => { document.documentElement.classList.add("printing"); redrawAll(null, 680); });
   addEventListener("afterprint", () => { document.documentElement.classList.remove("printing"); redrawAll(); });
   redrawAll();
-  return { redraw: (names) => redrawAll(names) };
+  return { redraw: (names) => redrawAll(names), update: () => entries.forEach(update) };
 }
