@@ -130,10 +130,12 @@ class AgentProcess:
             if self.is_up:
                 began = time.monotonic()
                 self._probing_since = began
-                with contextlib.suppress(AgentError, AgentDied):
-                    await self.admin.call("GET", "/status/live")
-                self._loop_lag = max(self._loop_lag, time.monotonic() - began)
-                self._probing_since = None
+                try:
+                    with contextlib.suppress(AgentError, AgentDied):
+                        await self.admin.call("GET", "/status/live")
+                finally:
+                    self._loop_lag = max(self._loop_lag, time.monotonic() - began)
+                    self._probing_since = None
 
     def take_loop_lag(self) -> float:
         """The longest that an empty request took since the last call, in seconds, also one that is not answered."""

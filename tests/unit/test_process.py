@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 import pytest
 
 from controller.agents import flags, process
@@ -127,3 +128,31 @@ async def test_an_agent_that_ends_at_start_shows_its_last_words(agent: AgentProc
     (tmp_path / "stand_in_agent.py").write_text("raise SystemExit('no such argument')")
     with pytest.raises(AgentError, match="agent-0 exited at start; its log ends with: no such argument"):
         await agent.start()
+
+
+async def test_the_lag_of_an_agent_that_does_not_answer(agent: AgentProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "PROBE", 0.01)
+    await agent.start()
+    agent.admin.take_queue()
+    stopped = psutil.Process(agent.pid)
+    stopped.suspend()
+    probing = asyncio.create_task(agent.watch_loop())
+    try:
+        async with asyncio.timeout(30):
+            while not agent.admin.unanswered:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)
+        assert agent.take_loop_lag() >= 0.3, "told while it is not answered yet"
+        assert agent.admin.take_queue() == 1, "one request at a time"
+        other = asyncio.create_task(agent.admin.call("GET", "/status/ready"))
+        await asyncio.sleep(0.01)
+        stopped.resume()
+        await asyncio.wait_for(other, 30)
+        assert agent.admin.take_queue() == 2
+    finally:
+        stopped.resume()
+        probing.cancel()
+        await asyncio.gather(probing, return_exceptions=True)
+    assert agent.take_loop_lag() >= 0.3, "the longest since the last call"
+    assert agent.take_loop_lag() == 0
+    assert agent.admin.take_queue() <= 1
