@@ -80,7 +80,7 @@ def unknown_services(journal: JournalColumns, limits: list[Limit] | None) -> lis
     unknown = []
     for number, name in enumerate(journal.services.list):
         here = (service == number) & ended
-        if name and name not in named and (service == number).any():
+        if name and not name.startswith("did:") and name not in named and (service == number).any():
             most = np.bincount(kind[here]).max() if here.any() else 0
             if overloaded or most < LEAST_STEPS:
                 unknown.append(name)
