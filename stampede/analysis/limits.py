@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from stampede import wording
 from stampede.analysis.generator import AGENT_LATE, BUSY, FULL, LATE
 from stampede.analysis.load_window import SECOND, Window
-from stampede.results.journal_columns import FAILED, OK, JournalColumns, Samples
+from stampede.results.journal_columns import FAILED, INTERRUPTED, OK, JournalColumns, Samples
 from stampede.schema.errors import StepTimeout
 from stampede.schema.summary import Limit
 
@@ -98,6 +98,8 @@ class _Candidate:
     advice: str
     weight: float = 0.0
     """Which of several that gave way in the same interval is told first."""
+    until: int | None = None
+    """The interval after the last one in which something is known of it."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class _Found:
 
 def _found(grid: _Grid, candidates: Iterable[_Candidate]) -> Iterator[_Found]:
     for candidate in candidates:
-        first = grid.first_beyond(candidate.beyond)
+        first = grid.first_beyond(candidate.beyond[: candidate.until])
         if first is not None:
             yield _Found(candidate, first)
 
@@ -260,6 +262,7 @@ def _services(journal: JournalColumns, grid: _Grid, overloaded: Truths) -> Itera
             f"{name} could not keep up: {figures}",
             f"give {name} more cores or instances, or look at what it waits for itself",
             sum(wait.seconds for wait in waits),
+            int(place[outcome[here] != INTERRUPTED].max(initial=-1)) + 1,
         )
 
 

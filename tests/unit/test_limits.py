@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ def journal(
     agent: Callable[[float], dict[str, float]] = lambda at: {},
     per_second: float = 10,
     outcome: Callable[[float], str] = lambda at: "",
-    base: dict[str, float] | None = None,
+    more: Iterable[str] = (),
 ) -> dict[str, Any]:
     """The report of a minute's presentations, of which one that begins at a moment takes ``took`` seconds."""
     sample = samples.Sample(hosts=(HOST,), holders=20, duration=SECONDS, ramp=5, failures=False)
@@ -54,7 +54,7 @@ def journal(
         if second % 5 == 4:
             its = {"cpu": 0.5, "rss": 1e8, "restarts": 0, "loop_lag": 0.02, "queue": 3} | agent(second)
             lines.append(line("agent", second, its, agent="agent-0"))
-    file.write_text("\n".join(lines) + "\n")
+    file.write_text("\n".join([*lines, *more]) + "\n")
     return samples.report(folder)
 
 
@@ -105,6 +105,13 @@ def test_a_queue_at_a_service(tmp_path: Path) -> None:
     assert limit["at"][11:19] == at
     assert found["generator"]["bottleneck"] is False
     assert "Gave way first" in (tmp_path / "report.html").read_text()
+
+
+def test_a_service_that_answers_no_more_after_a_queue(tmp_path: Path) -> None:
+    cut_off = samples.step_line(HOST, "present_proof", samples.START + 2 * SECONDS, 60.0, outcome="interrupted")
+    (limit,) = journal(tmp_path, queue, more=[cut_off])["limits"]
+    assert limit["name"] == "verifier"
+    assert 20 <= limit["since"] <= 35
 
 
 def test_times_that_vary_are_no_queue(tmp_path: Path) -> None:
