@@ -13,7 +13,7 @@ from stampede.analysis.percentiles import percentiles
 from stampede.results.journal_columns import JournalColumns, Samples
 from stampede.schema.host_summary import AgentUsage, Due, GeneratorSummary, HostUsage, MeanAndMax, ScheduleLag
 
-AGENT_LATE = 0.5  # seconds; an empty request to an agent
+AGENT_LATE = 0.2  # seconds; an empty request to an agent
 BUSY = 0.9  # of a core (controller, agent) or of all cores (host)
 BUSY_TIME = 0.2  # of the samples; shorter bursts are tolerated
 LATE = 0.1  # seconds; schedule lag, 99th percentile

@@ -119,7 +119,7 @@ class ScheduleLag:
 class AgentUsage:
     """One ACA-Py process: CPU in cores, ``busy_share`` the share of samples above 90 % of a core, memory in bytes.
 
-    ``late_share`` is the share of samples in which an empty request took more than 0.5 s, ``queue_max`` the most
+    ``late_share`` is the share of samples in which an empty request took more than 0.2 s, ``queue_max`` the most
     requests of the controller that were unanswered at a time; both are None where they were not recorded.
     """
 

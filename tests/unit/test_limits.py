@@ -192,7 +192,7 @@ def test_late_agents_make_the_generator_the_bottleneck(tmp_path: Path) -> None:
     found = journal(tmp_path, steady, agent=lambda at: {"loop_lag": 0.8})
     assert found["generator"]["bottleneck"] is True
     assert found["generator"]["reasons"] == [
-        "Agent-0 on host load-1 took more than 500 ms to answer an empty request for 100 % of the time."
+        "Agent-0 on host load-1 took more than 200 ms to answer an empty request for 100 % of the time."
     ]
 
 
