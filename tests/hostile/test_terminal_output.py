@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,11 +89,13 @@ def test_a_host_s_words_in_stampede_watch(
     (tmp_path / "hosts.yml").write_text(
         f"load_hosts: {{hosts: {{local: {{stampede_local: true, stampede_work_dir: {tmp_path}/runs}}}}}}"
     )
+    inventory = [str(tmp_path / "hosts.yml")]
     for as_json in (False, True):
-        assert watch.watch([str(tmp_path / "hosts.yml")], "", 0.1, as_json=as_json, once=True) == 0
+        show = partial(watch.show, interval=0.1, as_json=as_json, once=True)
+        assert watch.watch(inventory, "", show) == 0
         shown = capsys.readouterr()
         assert "gone" in shown.out and is_harmless(shown.out) and is_harmless(shown.err)
-    assert watch.watch([str(tmp_path / "hosts.yml")], EVIL, None, as_json=False, once=True) == 2
+    assert watch.watch(inventory, EVIL, partial(watch.show, interval=None, as_json=False, once=True)) == 2
     assert is_harmless(capsys.readouterr().err)
 
 
