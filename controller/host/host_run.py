@@ -47,6 +47,8 @@ from stampede.schema.settings.secret_settings import read_secrets
 from stampede.schema.state import ORDER
 
 LOGGER = logging.getLogger(__name__)
+MOST_AHEAD = 3600.0
+"""Seconds; an order for later, or of so long ago, is none."""
 
 GO_MARGIN = 60.0
 """Seconds that an armed host waits for the start signal beyond the time that all hosts have for arming."""
@@ -62,6 +64,8 @@ class HostRun:
         self._die_with = psutil.Process(die_with) if die_with else None
         self._state = StateFile(settings, run_dir)
         self._stages = StageSwitch(run_dir, self._announce)
+        self._order: dict[str, Any] = {}
+        """As it was found last."""
         self._stopping = False
         self._run: Run | None = None
         self._journal: Journal | None = None
@@ -213,10 +217,13 @@ class HostRun:
     def _take_order(self) -> None:
         """Pass on what the control node has ordered since the last time, if anything."""
         found = read_json(self._dir / ORDER)
-        if not self._run or not isinstance(found, dict):
+        if not self._run or not isinstance(found, dict) or found == self._order:
             return
+        self._order = found
         try:
             order = Order(int(found["number"]), int(found["holders"]), self._run.clock.at_epoch(float(found["at"])))
+            if not (order.holders >= 0 and abs(order.due - self._run.clock.now()) < MOST_AHEAD):
+                raise ValueError(found)
         except (LookupError, TypeError, ValueError, OverflowError) as error:
             LOGGER.warning("an order cannot be understood: %r", error)
             return

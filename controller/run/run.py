@@ -159,7 +159,7 @@ class Run:
             0.0,
             deque(),
             self.orders,
-            on_level,
+            self._level,
             self.clock.now,
             lambda: self.load,
             self.pacer.end_reached.is_set,
@@ -173,6 +173,7 @@ class Run:
             self._drop_round,
         )
         self._end: asyncio.TimerHandle | None = None
+        self._on_level = on_level
         self._making: dict[int, asyncio.Task[None]] = {}
         self._round_began: dict[int, float] = {}
 
@@ -237,6 +238,10 @@ class Run:
         """Whether a holder that has completed ``rounds`` rounds may begin another one."""
         is_over = self.pacer.ended or self.pacer.is_retired(holder)
         return not is_over and self.settings.load.another_round(rounds, self._rounds_used)
+
+    def _level(self, holders: int) -> None:
+        self.tallies.restart(self.clock.now())
+        self._on_level(holders)
 
     async def _turn(self, holder: int) -> float | None:
         self._end_round(holder)

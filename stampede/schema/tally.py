@@ -125,6 +125,12 @@ class Tallies:
         """The load develops otherwise from now on."""
         self._plan = plan
 
+    def restart(self, moment: float) -> None:
+        """Count anew from this moment on: the load has come to a level that is judged by itself."""
+        self._start = moment
+        self._all = [Tally(tally.threshold) for tally in self._all]
+        self._by_step.clear()
+
     def drain(self, moment: float) -> None:
         """Steps ending from this moment on belong to the phase ``drain``."""
         self._draining = moment - self._start

@@ -80,6 +80,12 @@ def test_holders_come_evenly_and_leave_at_once(variables: dict[str, Any]) -> Non
     assert run.started == 2 + 6 + 2 and run.active == 0
 
 
+def test_thresholds_are_counted_anew_at_each_level(variables: dict[str, Any]) -> None:
+    run, _, _ = played(variables, [(40, 8), (80, 0)])
+    (state,) = run.tallies.states(run.clock.now())
+    assert state.elapsed == pytest.approx(40, abs=2), "since 8 holders were there"
+
+
 def test_without_orders_it_ends_by_itself(variables: dict[str, Any]) -> None:
     run, levels, _ = played(variables, [])
     assert levels == [(2, 0)] and run.clock.now() == pytest.approx(2.5 + 10 + 30 + 120, abs=1)
