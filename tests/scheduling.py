@@ -21,19 +21,24 @@ APART = (
 )
 """Modules of these folders that any worker may take: most do without what the others share, and to the first of them
 a fleet of its own is worth the minute that it takes to boot and provision it."""
+ALONE = ("tests/local/test_limits_real.py",)
+"""Modules whose tests are about a machine that is busy with nothing else: they come last, on one worker, while the
+others end what they have."""
 LONGEST_FIRST = (*SHARED, *APART, "tests/browser/", "tests/hostile/", "tests/unit/")
 
 
 def lot_of(test: str) -> str:
     """The lot that a test belongs to. The tests of a lot run on one worker, in their order."""
     module = test.split("::", 1)[0]
-    if module in APART:
+    if module in (*APART, *ALONE):
         return module
     return next(filter(module.startswith, SHARED), module)
 
 
 def place(lot: str) -> int:
     """A lot's place in the queue: what takes long begins early, what is short fills the gaps at the end."""
+    if lot in ALONE:
+        return len(LONGEST_FIRST)
     return max((number for number, start in enumerate(LONGEST_FIRST) if lot.startswith(start)), default=-1)
 
 
@@ -46,6 +51,14 @@ class LotScheduling(LoadScopeScheduling):
     def _assign_work_unit(self, node: WorkerController) -> None:
         self.workqueue.move_to_end(min(self.workqueue, key=place), last=False)
         super()._assign_work_unit(node)
+
+    def _reschedule(self, node: WorkerController) -> None:
+        others = [other for other in self.nodes if other is not node and not other.shutting_down]
+        if others and self.workqueue and all(lot in ALONE for lot in self.workqueue):
+            if not node.shutting_down and self._pending_of(self.assigned_work[node]) <= 2:
+                node.shutdown()  # it does what it has, and the last of the workers does the rest
+            return
+        super()._reschedule(node)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LotScheduling:
