@@ -20,7 +20,7 @@ class Pacer:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._sleepers: set[asyncio.Future[None]] = set()
-        self._of_holders: dict[int, asyncio.Future[None]] = {}
+        self._of_holders: dict[int, set[asyncio.Future[None]]] = {}
         self._retired: set[int] = set()
         self._lags: list[float] = []
 
@@ -38,22 +38,24 @@ class Pacer:
         timer = self._loop.call_at(due, _wake, sleeper)
         self._sleepers.add(sleeper)
         if holder is not None:
-            self._of_holders[holder] = sleeper
+            self._of_holders.setdefault(holder, set()).add(sleeper)
         try:
             await sleeper
         finally:
             timer.cancel()
             self._sleepers.discard(sleeper)
             if holder is not None:
-                del self._of_holders[holder]
+                self._of_holders[holder].discard(sleeper)
+                if not self._of_holders[holder]:
+                    del self._of_holders[holder]
         self._lags.append(self._clock.now() - due)
 
     def retire(self, holder: int) -> None:
         """Have a holder leave: its waits raise EndOfRun, now and from now on."""
         self._retired.add(holder)
-        sleeper = self._of_holders.get(holder)
-        if sleeper and not sleeper.done():
-            sleeper.set_exception(EndOfRun())
+        for sleeper in self._of_holders.get(holder, ()):
+            if not sleeper.done():
+                sleeper.set_exception(EndOfRun())
 
     def is_retired(self, holder: int) -> bool:
         """Whether a holder is to leave."""

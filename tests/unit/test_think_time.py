@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import statistics
 from collections.abc import Callable
@@ -71,3 +72,17 @@ def test_a_scale_of_0_leaves_none(play: Callable[..., Run]) -> None:
 
     run = play(script, think_time_scale=0, ramp_up=0)
     assert run.finished == 4 and run.clock.now() < 1
+
+
+def test_a_holder_may_wait_in_several_tasks_at_once(play: Callable[..., Run]) -> None:
+    moments = []
+
+    async def script(holder: Holder) -> None:
+        async def wait(seconds: float) -> None:
+            await holder.wait(seconds)
+            moments.append(holder.context.clock.now())
+
+        await asyncio.gather(wait(3), wait(1), wait(2))
+
+    run = play(script, holders=1, ramp_up=0)
+    assert moments == [1, 2, 3] and run.finished == 1
