@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 from stampede.load_models.interface import EndOfRun, LoadModel, Plan, SettingReader, Stage, StageNow
-from stampede.load_models.profile import LOOK, Profile, crossings, profile_of, read_profile
-from stampede.load_models.shares import Deal, deals, read_deal, share_out
+from stampede.load_models.profile import LOOK, Profile, crossings, profile_of, read_profile, recorded_seconds
+from stampede.load_models.shares import Deal, dealt_out, read_deal, share_out
 from stampede.schema.settings import thresholds
-from stampede.schema.settings.durations import seconds
 
 
 class Stay(NamedTuple):
@@ -68,18 +67,10 @@ class Closed(LoadModel):
     @classmethod
     def recorded_plan(cls, settings: Mapping[str, Any], cuts: Sequence[float] = ()) -> Plan:
         """See LoadModel."""
-
-        def recorded(name: str) -> float:
-            value = settings.get(f"stampede_{name}", settings.get(name))
-            try:
-                return seconds(value or 0)
-            except ValueError:
-                raise ValueError(f"The {name} {value!r} of the settings was ignored: it is not a duration.") from None
-
         if stages := profile_of(settings.get("stampede_stages", settings.get("stages")) or (), "holders", whole=True):
             stages = stages.cut_at(cuts)
             return Plan(stages.highest_after, stages.seconds)
-        return Plan(recorded("ramp_up"), recorded("duration"))
+        return Plan(recorded_seconds(settings, "ramp_up"), recorded_seconds(settings, "duration"))
 
     @property
     def plan(self) -> Plan:
@@ -152,11 +143,9 @@ class Closed(LoadModel):
     def shares(self, weights: Mapping[str, float]) -> dict[str, dict[str, Any]]:
         """See LoadModel."""
         if self.stages:
-            first, found = self.first_holder, {}
-            for host, deal in deals(weights).items():
-                found[host] = {"stampede_share": deal.settings(), "stampede_first_holder": first}
-                first += len(dataclasses.replace(self, deal=deal).stays())
-            return found
+            return dealt_out(
+                weights, self.first_holder, lambda deal: len(dataclasses.replace(self, deal=deal).stays())
+            )
         iterations = share_out(self.iterations, weights, "stampede_iterations") if self.shared else {}
         return {
             host: {"stampede_holders": share.number, "stampede_first_holder": self.first_holder + share.first}

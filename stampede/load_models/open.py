@@ -17,18 +17,17 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from stampede.load_models.interface import EndOfRun, LoadModel, Plan, SettingReader, Stage, StageNow
 from stampede.load_models.profile import (
-    POISSON,
     Piece,
     Profile,
-    at_random,
-    evenly,
+    amounts,
+    in_words,
     profile_of,
     read_rates,
+    recorded_seconds,
     until_collected,
 )
 from stampede.load_models.shares import Deal, deals, read_deal, share_out
 from stampede.schema.settings import thresholds
-from stampede.schema.settings.durations import seconds
 
 AHEAD = 20.0
 """Seconds before an arrival at which its wallet is begun. Those of the first arrivals are made before the start."""
@@ -78,7 +77,7 @@ class Open(LoadModel):
         if profile := profile_of(settings.get("stampede_stages") or (), "rate"):
             profile = profile.cut_at(cuts)
             return Plan(profile.highest_after, profile.seconds)
-        return Plan(seconds(settings.get("stampede_ramp_up", 0)), seconds(settings.get("stampede_duration", 0)))
+        return Plan(recorded_seconds(settings, "ramp_up"), recorded_seconds(settings, "duration"))
 
     @property
     def plan(self) -> Plan:
@@ -111,24 +110,17 @@ class Open(LoadModel):
 
     def numbers(self) -> Iterator[tuple[int, float]]:
         """This host's arrivals without an end: their numbers, and how much has come together when they are due."""
-        amounts = at_random(self.seed) if self.arrivals == POISSON else evenly()
-        return self.deal.mine(enumerate(amounts, self.first_holder))
+        return self.deal.mine(enumerate(amounts(self.arrivals, self.seed), self.first_holder))
 
     def schedule(self) -> Iterator[Arrival]:
         """This host's arrivals, in their order. Their numbers are the run's: no other host has them."""
-        amounts = at_random(self.seed) if self.arrivals == POISSON else evenly()
-        moments = enumerate(self.profile.moments(amounts), self.first_holder)
+        moments = enumerate(self.profile.moments(amounts(self.arrivals, self.seed)), self.first_holder)
         return (Arrival(number, moment) for number, moment in self.deal.mine(moments))
 
     def describe(self) -> str:
         """See LoadModel."""
-        count, how = f"{math.ceil(self.profile.amount):,}", "evenly"
-        if self.arrivals == POISSON:
-            count, how = f"about {count}", "at random intervals (Poisson)"
-        return (
-            f"Open load model: {count} arrivals, up to {self.profile.highest:g}/s, {how}, in "
-            f"{self.profile.seconds:g} s; at most {self.most:,} holders at a time."
-        )
+        comes = in_words(self.profile, self.arrivals, "arrivals")
+        return f"Open load model: {comes}; at most {self.most:,} holders at a time."
 
     def why_no_phase(self, phase: str) -> str:
         """See LoadModel."""

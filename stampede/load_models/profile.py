@@ -114,12 +114,7 @@ class Profile:
 
     def moment_of(self, amount: float) -> float | None:
         """When so much has come together, in seconds from the start; None where that is not before the end."""
-        passed = collected = 0.0
-        for piece in self.pieces:
-            if amount < collected + piece.amount:
-                return passed + piece.moment_of(amount - collected)
-            passed, collected = passed + piece.seconds, collected + piece.amount
-        return None
+        return next(self.moments([amount]), None)
 
     def stage_at(self, moment: float) -> StageNow | None:
         """The stage that is under way; None where there are none, and before the first and after the last."""
@@ -227,6 +222,15 @@ def profile_of(stages: Sequence[Mapping[str, Any]], key: str, *, whole: bool = F
     return profile if pieces else None
 
 
+def recorded_seconds(settings: Mapping[str, Any], name: str) -> float:
+    """A duration of a run's recorded settings, 0 where there is none. Raises ValueError with a sentence."""
+    value = settings.get(f"stampede_{name}", settings.get(name))
+    try:
+        return seconds(value or 0)
+    except ValueError:
+        raise ValueError(f"The {name} {value!r} of the settings was ignored: it is not a duration.") from None
+
+
 def _read_stage(stage: Mapping[str, Any], key: str, *, whole: bool) -> tuple[float, float, bool]:
     """Level, seconds, and whether it is reached evenly over these. Raises ValueError with what is wrong."""
     if unknown := sorted(map(str, stage.keys() - {key, "over", "for"})):
@@ -308,6 +312,19 @@ async def until_collected(stage: Stage, amount: float, rates: Callable[[], Profi
         if due <= now:
             return due
         await stage.until(min(due, now + LOOK) if profile.is_staged else due)
+
+
+def amounts(arrivals: str, seed: int) -> Iterator[float]:
+    """How much has come together when what comes is due, without an end; ``arrivals`` as ``stampede_arrivals``."""
+    return at_random(seed) if arrivals == POISSON else evenly()
+
+
+def in_words(profile: Profile, arrivals: str, what: str) -> str:
+    """What comes by a profile of rates, such as ``50 arrivals, up to 5/s, evenly, in 10 s``."""
+    count, how = f"{math.ceil(profile.amount):,}", "evenly"
+    if arrivals == POISSON:
+        count, how = f"about {count}", "at random intervals (Poisson)"
+    return f"{count} {what}, up to {profile.highest:g}/s, {how}, in {profile.seconds:g} s"
 
 
 def evenly() -> Iterator[float]:

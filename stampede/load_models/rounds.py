@@ -15,18 +15,17 @@ from typing import Any, ClassVar, Self
 
 from stampede.load_models.interface import EndOfRun, LoadModel, Plan, SettingReader, Stage, StageNow
 from stampede.load_models.profile import (
-    POISSON,
     Piece,
     Profile,
-    at_random,
-    evenly,
+    amounts,
+    in_words,
     profile_of,
     read_rates,
+    recorded_seconds,
     until_collected,
 )
 from stampede.load_models.shares import Deal, deals, read_deal, share_out
 from stampede.schema.settings import thresholds
-from stampede.schema.settings.durations import seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +60,11 @@ class Rounds(LoadModel):
     @classmethod
     def recorded_plan(cls, settings: Mapping[str, Any], cuts: Sequence[float] = ()) -> Plan:
         """See LoadModel."""
-        ramp_up = seconds(settings.get("stampede_ramp_up", 0))
+        ramp_up = recorded_seconds(settings, "ramp_up")
         if profile := profile_of(settings.get("stampede_stages") or (), "rate"):
             profile = profile.cut_at(cut - ramp_up for cut in cuts)
             return Plan(ramp_up, ramp_up + profile.seconds)
-        return Plan(ramp_up, seconds(settings.get("stampede_duration", 0)))
+        return Plan(ramp_up, recorded_seconds(settings, "duration"))
 
     @property
     def plan(self) -> Plan:
@@ -88,13 +87,8 @@ class Rounds(LoadModel):
 
     def describe(self) -> str:
         """See LoadModel."""
-        count, how = f"{math.ceil(self.profile.amount):,}", "evenly"
-        if self.arrivals == POISSON:
-            count, how = f"about {count}", "at random intervals (Poisson)"
-        return (
-            f"Rate of rounds: {count} rounds, up to {self.profile.highest:g}/s, {how}, in "
-            f"{self.profile.seconds:g} s, by {self.number:,} holders, who start over {self.ramp_up:g} s before."
-        )
+        begin = in_words(self.profile, self.arrivals, "rounds")
+        return f"Rate of rounds: {begin}, by {self.number:,} holders, who start over {self.ramp_up:g} s before."
 
     def why_no_phase(self, phase: str) -> str:
         """See LoadModel."""
@@ -126,7 +120,7 @@ class Rounds(LoadModel):
 
     def amounts(self) -> Iterator[float]:
         """How much has come together when this host's rounds are due, without an end."""
-        return self.deal.mine(at_random(self.seed) if self.arrivals == POISSON else evenly())
+        return self.deal.mine(amounts(self.arrivals, self.seed))
 
     def too_few_holders(self, visit: float, round_time: float) -> str:
         """See LoadModel."""

@@ -15,7 +15,7 @@ from typing import Any, Self
 from stampede.load_models.closed import Closed
 from stampede.load_models.interface import EndOfRun, LoadModel, Order, Plan, SettingReader, Stage
 from stampede.load_models.ladder import Ladder
-from stampede.load_models.shares import Deal, deals, read_deal
+from stampede.load_models.shares import Deal, dealt_out, read_deal
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.durations import number, seconds
 
@@ -118,11 +118,7 @@ class Search(LoadModel):
 
     def shares(self, weights: Mapping[str, float]) -> dict[str, dict[str, Any]]:
         """See LoadModel."""
-        first, found = self.first_holder, {}
-        for host, deal in deals(weights).items():
-            found[host] = {"stampede_share": deal.settings(), "stampede_first_holder": first}
-            first += len(dataclasses.replace(self, deal=deal).ranks)
-        return found
+        return dealt_out(weights, self.first_holder, lambda deal: len(dataclasses.replace(self, deal=deal).ranks))
 
     def reduced(self, holders: int, rounds: int | None = None, seconds: float | None = None) -> LoadModel:
         """See LoadModel. A script is tried at one level."""
@@ -182,7 +178,7 @@ class _Present:
         self._holders = order.holders
         self.empty(order.holders)
         ramp = self._load.pace.settle / 2
-        for rank in self._load.ranks:
+        for rank in self._next:
             if before <= rank < order.holders:
                 due = order.due + ramp * (rank - before) / (order.holders - before)
                 if due > stage.now():

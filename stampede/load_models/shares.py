@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,18 @@ def deals(weights: Mapping[str, float]) -> dict[str, Deal]:
     """Each host's. Raises BadInput when a weight is not above 0."""
     _check(weights)
     return {host: Deal(place, tuple(weights.values())) for place, host in enumerate(weights)}
+
+
+def dealt_out(
+    weights: Mapping[str, float], first_holder: int, holders: Callable[[Deal], int]
+) -> dict[str, dict[str, Any]]:
+    """The variables of each host where holders are dealt out: its deal, and the number of its first holder, which
+    follows on those of the host before; ``holders`` is how many a deal comes to. Raises BadInput as ``deals``."""
+    first, found = first_holder, {}
+    for host, deal in deals(weights).items():
+        found[host] = {"stampede_share": deal.settings(), "stampede_first_holder": first}
+        first += holders(deal)
+    return found
 
 
 def read_deal(reader: SettingReader) -> Deal:
