@@ -9,6 +9,8 @@ import numpy as np
 
 from stampede import wording
 from stampede.analysis.next_stages import next_stages
+from stampede.load_models import catalog
+from stampede.load_models.interface import LoadModel
 from stampede.results.folder import HostFolder, ResultsFolder
 from stampede.results.journal_columns import JournalColumns, Reading
 from stampede.schema.host_summary import HostSummary
@@ -22,12 +24,12 @@ def find_losses(results: ResultsFolder, journal: JournalColumns, hosts: dict[str
     """What is missing, host by host. A host that did not finish is a matter of its own; what it did not do is not
     missing. Nor is anything that its version did not count yet."""
     folders = {folder.name: folder for folder in results.hosts}
-    settings = results.settings
+    settings, model = results.settings, catalog.recorded_model(results.settings)
     cuts = set(next_stages(journal))
     losses: list[Loss] = []
     for name, host in hosts.items():
         if host.took_part:
-            losses += _Host(name, host, folders.get(name), journal, settings, cuts).losses()
+            losses += _Host(name, host, folders.get(name), journal, settings, model, cuts).losses()
     return losses
 
 
@@ -41,6 +43,7 @@ class _Host:
         folder: HostFolder | None,
         journal: JournalColumns,
         settings: Mapping[str, Any],
+        model: type[LoadModel],
         cuts: Set[float],
     ) -> None:
         """``cuts``: when hosts went on to the next stage before its time, in seconds from the start."""
@@ -53,8 +56,7 @@ class _Host:
         self._journal = journal
         self._limit = settings.get("stampede_inbox_limit")
         self._cuts = cuts
-        self._has_rounds = settings.get("stampede_load_model") == "rounds"
-        self._is_search = settings.get("stampede_load_model") == "search"
+        self._model = model
 
     def losses(self) -> Iterator[Loss]:
         if not self._has_journal:
@@ -117,7 +119,7 @@ class _Host:
     def _dropped(self) -> Iterator[Loss]:
         """Arrivals or rounds, of which a load model has one or the other."""
         holders = self._state.holders if self._state and self._state.holders else HolderState()
-        if self._has_rounds:
+        if self._model.rounds_are_due:
             kind, what, why = LossKind.ROUNDS, "rounds", "no holder was free"
             begun, dropped = holders.rounds, holders.rounds_dropped
         else:
@@ -149,7 +151,7 @@ class _Host:
 
     def _holders(self) -> Iterator[Loss]:
         holders = self._state.holders if self._state else None
-        if not holders or holders.started is None or self._is_search:  # which has as many holders as it comes to
+        if not holders or holders.started is None or not self._model.all_come:
             return
         number = holders.total - holders.started - holders.dropped
         if number > 0:

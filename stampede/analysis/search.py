@@ -10,10 +10,10 @@ import numpy as np
 from stampede import wording
 from stampede.analysis import scalability, threshold_verdicts
 from stampede.analysis.load_window import Window
-from stampede.analysis.threshold_verdicts import Records
-from stampede.load_models import ladder
+from stampede.analysis.threshold_verdicts import Floats, Records, Truths
+from stampede.load_models import catalog, ladder
 from stampede.load_models.ladder import Tried
-from stampede.load_models.search import Pace, recorded_pace
+from stampede.load_models.search import Pace, Search, recorded_pace
 from stampede.results.folder import ResultsFolder
 from stampede.results.journal_columns import FAILED, OK, JournalColumns
 from stampede.schema.records import EventKind
@@ -21,12 +21,10 @@ from stampede.schema.settings import thresholds
 from stampede.schema.settings.thresholds import Threshold
 from stampede.schema.summary import LevelFigure, LevelSummary, SearchSummary
 
-MODEL = "search"
-
 
 def build_search(results: ResultsFolder, journal: JournalColumns, window: Window | None) -> SearchSummary | None:
     """The `search` part of summary.json; None for a run that was no search."""
-    if results.settings.get("stampede_load_model") != MODEL or window is None:
+    if catalog.recorded_model(results.settings) is not Search or window is None:
         return None
     try:
         pace = recorded_pace(results.settings)
@@ -50,8 +48,10 @@ def build_search(results: ResultsFolder, journal: JournalColumns, window: Window
             since + pace.judged(confirms=confirms),
             changes[place + 1].after if place + 1 < len(changes) else window.seconds,
         )
-        levels.append(_level(change, confirms, asked, records, since, until, pace))
-        measured.append(scalability.Measured(change.holders, _per_second(records, since, until)))
+        here = records.select(None, since, until)
+        levels.append(_level(change, confirms, asked, records, here, since, until, pace))
+        ends = records.end[here & (records.outcome == OK)]
+        measured.append(scalability.Measured(change.holders, _per_second(ends, since, until)))
     return _found(levels, measured)
 
 
@@ -85,17 +85,18 @@ def _level(
     confirms: bool,
     asked: Sequence[Threshold],
     records: Records,
+    here: Truths,
     since: float,
     until: float,
     pace: Pace,
 ) -> LevelSummary:
+    """A level; ``here`` are the records that ended in it."""
     figures = [
         LevelFigure(threshold.text, figure.value, bool(threshold.is_kept_by(figure.value)))
         if (figure := threshold_verdicts.figure_of(threshold, records, since, until))
         else LevelFigure(threshold.text, None, None)
         for threshold in asked
     ]
-    here = records.select(None, since, until)
     ok, failed = (int((here & (records.outcome == which)).sum()) for which in (OK, FAILED))
     crossed = [figure.text for figure in figures if figure.kept is False]
     why, held = "", None
@@ -125,8 +126,8 @@ def _level(
     )
 
 
-def _per_second(records: Records, since: float, until: float) -> scalability.Floats:
-    ends = records.end[records.select(None, since, until) & (records.outcome == OK)]
+def _per_second(ends: Floats, since: float, until: float) -> Floats:
+    """How many ended in each second of a level."""
     whole = max(0, int(until - since))
     return np.bincount((ends - since).astype(np.int64), minlength=whole)[:whole].astype(np.float64)
 
@@ -134,7 +135,7 @@ def _per_second(records: Records, since: float, until: float) -> scalability.Flo
 def _found(levels: list[LevelSummary], measured: Sequence[scalability.Measured]) -> SearchSummary:
     tried = [Tried(level.holders, level.held, level.confirms) for level in levels]
     best, broken = ladder.found(tried), ladder.lowest_broken(tried)
-    by_load: dict[int, list[scalability.Floats]] = {}
+    by_load: dict[int, list[Floats]] = {}
     for each in measured:
         by_load.setdefault(each.holders, []).append(each.per_second)
     loads = [

@@ -20,6 +20,7 @@ from stampede.analysis.start_skew import start_skew
 from stampede.analysis.threshold_verdicts import judge_thresholds
 from stampede.analysis.time_spent import build_time_spent
 from stampede.analysis.verdict import build_verdict
+from stampede.load_models import catalog
 from stampede.results.folder import ResultsFolder
 from stampede.results.journal_columns import FAILED, INTERRUPTED, OK, Event, JournalColumns
 from stampede.schema.faults import Fault
@@ -48,8 +49,8 @@ def build_summary(
     Percentiles are exact, over the raw records of all hosts together. They cover the steps that ended ok; how many
     failed stands beside them.
     """
-    rounds_are_due = results.settings.get("stampede_load_model") == "rounds"
-    generator = build_generator(journal, window, rounds_are_due=rounds_are_due)
+    model = catalog.recorded_model(results.settings)
+    generator = build_generator(journal, window, rounds_are_due=model.rounds_are_due)
     times = service_times_by_host(journal)
     hosts = with_figures(build_hosts(results, journal, window, faults), journal, times, generator)
     search = build_search(results, journal, window)

@@ -10,7 +10,7 @@ from typing import Any
 from stampede import wording
 from stampede.fleet.host_view import HostView
 from stampede.fleet.standings import MOST_THRESHOLDS, Standing, standing_of
-from stampede.load_models import ladder
+from stampede.load_models import catalog, ladder
 from stampede.load_models.ladder import Level, Tried
 from stampede.load_models.search import Search
 from stampede.schema.errors import BadInput
@@ -33,7 +33,7 @@ def conductor_of(
     variables: Mapping[str, Any], hosts: Sequence[HostView], order: Callable[[str], None], tell: Tell
 ) -> Conductor | None:
     """The conductor of a run with these ``stampede_*`` variables; None when it is no search. Raises BadInput."""
-    if variables.get("stampede_load_model") != "search":
+    if catalog.recorded_model(variables) is not Search:
         return None
     reader = VariableReader(variables)
     load = Search.read(reader)

@@ -13,6 +13,7 @@ from stampede.load_models.interface import LoadModel, Plan
 from stampede.schema.errors import BadInput
 
 DEFAULT = "closed"
+VARIABLE = "stampede_load_model"
 
 
 def load_models() -> dict[str, type[LoadModel]]:
@@ -42,6 +43,16 @@ def recorded_plan(settings: Mapping[str, Any], cuts: Sequence[float] = ()) -> Pl
     a host noted. ``cuts``: when it went on to the next stage before its time, in seconds from the start. Raises
     ValueError for what cannot be read.
     """
+    flat = _flat(settings)
+    return load_model(str(flat.get(VARIABLE, DEFAULT))).recorded_plan(flat, cuts)
+
+
+def recorded_model(settings: Mapping[str, Any]) -> type[LoadModel]:
+    """The load model of a run from the same settings; the default one where they name none that there is."""
+    models = load_models()
+    return models.get(str(_flat(settings).get(VARIABLE, DEFAULT)), models[DEFAULT])
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     noted = settings.get("load")
-    flat = {**settings, **(noted if isinstance(noted, Mapping) else {})}
-    return load_model(str(flat.get("stampede_load_model", DEFAULT))).recorded_plan(flat, cuts)
+    return {**settings, **(noted if isinstance(noted, Mapping) else {})}

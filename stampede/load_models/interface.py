@@ -129,6 +129,11 @@ class LoadModel(ABC):
     needs_room: ClassVar[bool] = False
     """Whether it depends on the holders' time how many of them there are at once, see ``too_few_holders``."""
 
+    rounds_are_due: ClassVar[bool] = False
+    """Whether rounds begin at a rate, so that rounds are dropped, and not arrivals, when no holder is free."""
+    all_come: ClassVar[bool] = True
+    """Whether all the holders of ``total`` come, unless the run ends before that."""
+
     @classmethod
     @abstractmethod
     def read(cls, reader: SettingReader) -> Self:

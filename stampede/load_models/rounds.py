@@ -42,6 +42,7 @@ class Rounds(LoadModel):
     deal: Deal = field(default_factory=Deal)
 
     needs_room: ClassVar[bool] = True
+    rounds_are_due: ClassVar[bool] = True
 
     @classmethod
     def read(cls, reader: SettingReader) -> Self:

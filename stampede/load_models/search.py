@@ -10,7 +10,7 @@ import asyncio
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from stampede.load_models.closed import Closed
 from stampede.load_models.interface import EndOfRun, LoadModel, Order, Plan, SettingReader, Stage
@@ -53,6 +53,8 @@ class Search(LoadModel):
     first_holder: int
     pace: Pace
     deal: Deal = field(default_factory=Deal)
+
+    all_come: ClassVar[bool] = False
 
     @classmethod
     def read(cls, reader: SettingReader) -> Self:
