@@ -9,7 +9,7 @@ from typing import Any
 
 from stampede import wording
 from stampede.fleet.host_view import HostView
-from stampede.fleet.standings import MOST_THRESHOLDS, Standing, standing_of
+from stampede.fleet.standings import Standing, standing_of, tallies
 from stampede.load_models import catalog, ladder
 from stampede.load_models.ladder import Level, Tried
 from stampede.load_models.search import Search
@@ -126,19 +126,8 @@ class Conductor:
 
 def counted(hosts: Sequence[HostView]) -> _Counted:
     """What the hosts have counted so far."""
-    tallies: dict[str, Tally] = {}
-    failed = 0
-    for host in hosts:
-        if not host.state:
-            continue
-        failed += host.state.steps.failed if host.state.steps else 0
-        for entry in host.state.thresholds[:MOST_THRESHOLDS]:
-            try:
-                tally = Tally.from_state(entry)
-            except ValueError:
-                continue  # written by another version
-            tallies.setdefault(tally.threshold.text, Tally(tally.threshold)).add(tally)
-    return _Counted(tallies, failed)
+    failed = sum(host.state.steps.failed for host in hosts if host.state and host.state.steps)
+    return _Counted(tallies(hosts), failed)
 
 
 def judged(before: _Counted, after: _Counted, seconds: float) -> tuple[bool | None, str]:

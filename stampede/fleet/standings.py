@@ -55,6 +55,15 @@ class Standing:
 
 def standings(hosts: Iterable[HostView]) -> list[Standing]:
     """Each threshold of the run, merged from the hosts' states."""
+    return [_standing(entry.tally, entry.progress) for entry in _merged(hosts).values()]
+
+
+def tallies(hosts: Iterable[HostView]) -> dict[str, Tally]:
+    """What all hosts together have counted for each threshold, by its text."""
+    return {text: entry.tally for text, entry in _merged(hosts).items()}
+
+
+def _merged(hosts: Iterable[HostView]) -> dict[str, _Merged]:
     merged: dict[str, _Merged] = {}
     for host in hosts:
         for entry in host.state.thresholds[:MOST_THRESHOLDS] if host.state else ():
@@ -66,7 +75,7 @@ def standings(hosts: Iterable[HostView]) -> list[Standing]:
             known = merged.setdefault(tally.threshold.text, _Merged(Tally(tally.threshold), _Progress()))
             known.tally.add(tally)
             known.progress = known.progress.furthest(progress)
-    return [_standing(entry.tally, entry.progress) for entry in merged.values()]
+    return merged
 
 
 def standing_of(tally: Tally, seconds: float) -> Standing:
