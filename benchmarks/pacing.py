@@ -98,7 +98,7 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
                     active=run.active,
                     ready=holders,
                     in_flight=run.recorder.in_flight,
-                    arrivals=run.recorder.arrivals,
+                    arrivals=run.started,
                     finished=run.finished + run.stopped,
                 ),
                 time.time_ns(),

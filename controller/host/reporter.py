@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import NamedTuple
 
 import psutil
 
@@ -16,6 +17,14 @@ from stampede.schema.records import AgentRecord, EventKind
 
 AGENT_SAMPLES = 5
 """An ``agent`` record each so many seconds."""
+
+
+class _Counted(NamedTuple):
+    """By the run, until the last record."""
+
+    arrivals: int = 0
+    rounds: int = 0
+    dropped: int = 0
 
 
 class Reporter:
@@ -34,6 +43,7 @@ class Reporter:
         self._journal = journal
         self._state_file = state_file
         self._announce = announce
+        self._counted = _Counted()
         self._monitor = Monitor(run.pacer.take_lags, self._agent_processes)
         self.watch_loop = self._monitor.watch_loop
 
@@ -71,18 +81,18 @@ class Reporter:
                 self._announce(EventKind.DISK_FULL, f"the journal can be written again, {lost}", journal.lost)
 
     def _journal_load(self, sample: Sample) -> None:
-        run = self._run
+        run, before = self._run, self._counted
+        counted = self._counted = _Counted(run.started, run.rounds, run.dropped + run.rounds_dropped)
         record = load_record(
             sample,
             active=run.active,
             ready=self._pool.ready,
             in_flight=run.recorder.in_flight,
-            arrivals=run.recorder.arrivals,
+            arrivals=counted.arrivals - before.arrivals,
             finished=run.finished + run.stopped,
-            rounds=run.recorder.rounds,
-            dropped=run.recorder.dropped,
+            rounds=counted.rounds - before.rounds,
+            dropped=counted.dropped - before.dropped,
         )
-        run.recorder.arrivals = run.recorder.rounds = run.recorder.dropped = 0
         self._journal.write(record, run.clock.epoch_ns(run.clock.now()))
 
     def _journal_agents(self, sample: Sample) -> None:

@@ -30,9 +30,6 @@ class Recorder:
 
     def __init__(self, clock: Clock, *listeners: StepListener) -> None:
         """``listeners`` hear of each step in this order."""
-        self.arrivals = 0
-        self.rounds = 0
-        self.dropped = 0
         self.in_flight = 0
         self._clock = clock
         self._listeners = listeners

@@ -237,7 +237,7 @@ class Run:
     def another_round(self, holder: int, rounds: int) -> bool:
         """Whether a holder that has completed ``rounds`` rounds may begin another one."""
         is_over = self.pacer.ended or self.pacer.is_retired(holder)
-        return not is_over and self.settings.load.another_round(rounds, self._rounds_used)
+        return not is_over and self.load.another_round(rounds, self._rounds_used)
 
     def _level(self, holders: int) -> None:
         self.tallies.restart(self.clock.now())
@@ -245,11 +245,10 @@ class Run:
 
     async def _turn(self, holder: int) -> float | None:
         self._end_round(holder)
-        due = await self.settings.load.turn(self._stage, holder)
+        due = await self.load.turn(self._stage, holder)
         self._round_began[holder] = self.clock.now()
         self.rounds += 1
         self._rounds_used += 1
-        self.recorder.rounds += 1
         return due
 
     def _end_round(self, holder: int) -> None:
@@ -259,11 +258,9 @@ class Run:
 
     def _drop_arrival(self) -> None:
         self.dropped += 1
-        self.recorder.dropped += 1
 
     def _drop_round(self) -> None:
         self.rounds_dropped += 1
-        self.recorder.dropped += 1
 
     async def _make_wallet(self, number: int) -> None:
         making = self._making[number] = asyncio.create_task(self._wallets.make(number))
@@ -289,7 +286,6 @@ class Run:
 
     async def _live(self, number: int, due: float) -> None:
         """The life of one holder: the script, and what ``stampede_on_failure`` says after a failure."""
-        self.recorder.arrivals += 1
         self.started += 1
         self.active += 1
         came = self.clock.now()
