@@ -6,8 +6,9 @@ A cell of a table is a text, or a text and the class of its looks.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from stampede import wording
 from stampede.fleet.host_view import HostView
@@ -53,13 +54,14 @@ def page_figures(
     hosts: Sequence[HostView], found: Sequence[Standing], history: History, events: Events, now: float
 ) -> Figures:
     """``now`` is in seconds since 1970."""
-    tone, headline = _headline(hosts, found, now)
+    fleet = fleet_figures(hosts, now)
+    tone, headline = _headline(hosts, found, fleet)
     return Figures(
         headline=headline,
         tone=tone,
         over=all(host.over for host in hosts),
-        findings=_findings(hosts, found, history, now),
-        tiles=_tiles(hosts, now),
+        findings=_findings(hosts, found, history, fleet, now),
+        tiles=_tiles(hosts, fleet),
         thresholds=[_threshold(standing) for standing in found],
         steps=_steps(history),
         errors=_errors(hosts),
@@ -68,12 +70,12 @@ def page_figures(
     )
 
 
-def _headline(hosts: Sequence[HostView], found: Sequence[Standing], now: float) -> tuple[str, str]:
+def _headline(hosts: Sequence[HostView], found: Sequence[Standing], fleet: Mapping[str, Any]) -> tuple[str, str]:
     """The looks and the words of how the run stands, or how it ended."""
     phases = {host.phase for host in hosts if not host.failure}
     gone = [host for host in hosts if host.failure]
     if not all(host.over for host in hosts):
-        return "live", _progress(hosts, phases, now)
+        return "live", _progress(hosts, phases, fleet)
     if gone:
         return "failed", f"Ended: {wording.number(len(gone), 'load host')} of {len(hosts)} did not end well"
     crossed = sum(standing.crossed for standing in found)
@@ -96,15 +98,14 @@ def _so_many(count: int, found: Sequence[Standing]) -> str:
     return f"all {count} thresholds are" if count == len(found) else f"{count} of {len(found)} thresholds"
 
 
-def _progress(hosts: Sequence[HostView], phases: set[Phase], now: float) -> str:
-    figures = fleet_figures(hosts, now)
-    holders = figures["holders"]
+def _progress(hosts: Sequence[HostView], phases: set[Phase], fleet: Mapping[str, Any]) -> str:
+    holders = fleet["holders"]
     if Phase.RUNNING in phases:
         stage = stage_of(hosts)
         parts = [
             "Running",
             f"stage {stage.number} of {stage.count}" if stage else "",
-            time_left(figures["seconds_left"]),
+            time_left(fleet["seconds_left"]),
         ]
         return ", ".join(filter(None, parts))
     if phases & {Phase.DRAINING, Phase.PUSHING}:
@@ -119,7 +120,7 @@ def _of(part: float | None, whole: float | None) -> str:
 
 
 def _findings(
-    hosts: Sequence[HostView], found: Sequence[Standing], history: History, now: float
+    hosts: Sequence[HostView], found: Sequence[Standing], history: History, fleet: Mapping[str, Any], now: float
 ) -> list[tuple[str, list[tuple[str, bool]]]]:
     crossed = [(f"{standing.sentence}.", True) for standing in found if standing.crossed]
     so_far = "" if all(host.over for host in hosts) else " so far"
@@ -130,7 +131,7 @@ def _findings(
     notes = [(note if note.endswith(".") else f"{note}.", True) for note in told]
     if len(notes) > MOST_NOTES:
         notes[MOST_NOTES:] = [(f"And {len(notes) - MOST_NOTES} more load hosts.", True)]
-    steps = fleet_figures(hosts, now)["steps"]
+    steps = fleet["steps"]
     load = f"{wording.count(steps.get('ok', 0))} steps ok, {wording.count(steps.get('failed', 0))} failed"
     sections = [("Thresholds", crossed), ("Load", [(f"{load}{so_far}.", False)]), ("Load hosts", notes)]
     sections.append(("This page", [(_since(history), False)]))
@@ -148,9 +149,8 @@ def _since(history: History) -> str:
     return f"Charts have data since {when}, {wording.duration(history.begin)} after the start of the load."
 
 
-def _tiles(hosts: Sequence[HostView], now: float) -> list[tuple[str, str, str, str]]:
-    figures = fleet_figures(hosts, now)
-    holders, steps = figures["holders"], figures["steps"]
+def _tiles(hosts: Sequence[HostView], fleet: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    holders, steps = fleet["holders"], fleet["steps"]
     dropped = sum(host.state.holders.dropped for host in hosts if host.state and host.state.holders)
     ended = steps.get("ok", 0) + steps.get("failed", 0)
     share = f"{wording.percent(steps['failed'] / ended)}" if ended and steps["failed"] else ""
@@ -164,8 +164,8 @@ def _tiles(hosts: Sequence[HostView], now: float) -> list[tuple[str, str, str, s
             f"of {wording.count(holders.get('total', 0))}",
             "",
         ),
-        ("Schedule lag, p99", wording.seconds(figures["lag_p99"]), "", ""),
-        ("CPU, busiest host", wording.percent(figures["cpu"]), "", ""),
+        ("Schedule lag, p99", wording.seconds(fleet["lag_p99"]), "", ""),
+        ("CPU, busiest host", wording.percent(fleet["cpu"]), "", ""),
     ]
     if dropped:
         tiles.append(("Dropped arrivals", wording.count(dropped), "", "warn"))
