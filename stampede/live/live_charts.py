@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from stampede.live.history import WORST, History, Interval, Usage, worst
 from stampede.report.charts.chart_data import Charts, Distributions, GeneratorChart, Mark, Series, StepChart
+from stampede.report.charts.intervals import rounded
 from stampede.report.charts.timeline import PERCENTILES
 from stampede.schema import step_times
 
@@ -25,7 +26,7 @@ def build_live_charts(history: History, marks: Sequence[Mark], host: str) -> Cha
     def rates(kind: str, name: str) -> Series:
         """So many per second of which something is known."""
         return [
-            _rounded(sum(group.get((kind, name), {}).values()) / interval.seconds) if interval.seconds else None
+            rounded(sum(group.get((kind, name), {}).values()) / interval.seconds) if interval.seconds else None
             for group, interval in zip(groups, intervals, strict=True)
         ]
 
@@ -67,16 +68,16 @@ def _grouped(interval: Interval) -> Group:
     return found
 
 
-def _percentiles(counts: dict[int, float]) -> list[float] | None:
+def _percentiles(counts: dict[int, float]) -> Series | None:
     """Those that a chart shows; None where nothing ended."""
     found = step_times.quantiles(counts, [percent / 100 for percent in PERCENTILES.values()])
-    return found and [_rounded(value) for value in found]
+    return None if found is None else [rounded(value) for value in found]
 
 
 def _generator_chart(usage: Sequence[Usage | None]) -> GeneratorChart:
     def series(figure: Callable[[Usage], float | None]) -> Series:
         found = [figure(each) if each else None for each in usage]
-        return [None if value is None else _rounded(value) for value in found]
+        return [None if value is None else rounded(value) for value in found]
 
     agents = dict.fromkeys(name for each in usage if each for name in each.agents)
     return GeneratorChart(
@@ -87,7 +88,3 @@ def _generator_chart(usage: Sequence[Usage | None]) -> GeneratorChart:
         loop=series(lambda each: each.loop),
         agents={name: series(lambda each, name=name: each.agents.get(name)) for name in agents},  # type: ignore[misc]
     )
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.4g}")

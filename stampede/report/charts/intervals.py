@@ -4,6 +4,8 @@ An interval is wide enough for at most 300 of them in a run, so the page's size 
 records.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -61,9 +63,9 @@ def interval_maxima(interval: Integers, values: Floats, intervals: int) -> Float
 
 def to_series(values: Floats) -> Series:
     """The values as a chart has them."""
-    return [_rounded(value) for value in values]
+    return [rounded(value) for value in values]
 
 
-def _rounded(value: float) -> float | None:
+def rounded(value: float) -> float | None:
     """A figure with four significant digits, enough for a chart; None for none."""
-    return float(f"{value:.4g}") if np.isfinite(value) else None
+    return float(f"{value:.4g}") if math.isfinite(value) else None
