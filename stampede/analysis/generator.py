@@ -158,19 +158,12 @@ def _reasons(hosts: dict[str, HostUsage], late: float | None) -> list[str]:
             f"(limit {wording.seconds(LATE)})."
         )
     agents = {
-        f"{name} on host {host}": agent.busy_share
-        for host, usage in hosts.items()
-        for name, agent in usage.agents.items()
+        f"{name} on host {host}": agent for host, usage in hosts.items() for name, agent in usage.agents.items()
     }
     controllers = {f"the controller on host {host}": usage.controller_busy_share for host, usage in hosts.items()}
     machines = {f"host {host}": usage.cpu_busy_share for host, usage in hosts.items()}
-    reasons += _busy_reason(agents, "agents", "a core")
-    late_agents = {
-        f"{name} on host {host}": agent.late_share
-        for host, usage in hosts.items()
-        for name, agent in usage.agents.items()
-    }
-    reasons += _late_reason(late_agents)
+    reasons += _busy_reason({name: agent.busy_share for name, agent in agents.items()}, "agents", "a core")
+    reasons += _late_reason({name: agent.late_share for name, agent in agents.items()})
     reasons += _busy_reason(controllers, "controllers", "a core")
     reasons += _busy_reason(machines, "hosts", "all cores")
     for host, usage in hosts.items():
