@@ -2,7 +2,7 @@
 
 All files are in the run's work folder: ``go.json`` (``{"start_at": EPOCH_SECONDS}``) is the start signal, a file
 ``stop``, which may say why, ends the run gracefully, ``next_stage.json`` takes it on to the next stage before its
-time, ``journal.lp`` holds the records.
+time, ``order.json`` to another level of a search, ``journal.lp`` holds the records.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from controller.holder.holder import Script
 from controller.host.leftovers import remove_leftovers
 from controller.host.masked_logs import mask_logs
 from controller.host.next_stage import StageSwitch
+from controller.host.order_file import OrderFile
 from controller.host.phone_watch import PhoneWatch
 from controller.host.reporter import Reporter
 from controller.host.state_file import StateFile
@@ -39,12 +40,12 @@ from stampede.machine.files import read_json, write_json
 from stampede.schema.errors import BadInput, StepError, StepTimeout
 from stampede.schema.json_form import to_json
 from stampede.schema.masking import Mask
+from stampede.schema.orders import LEVEL, read_level_order
 from stampede.schema.phases import Phase
 from stampede.schema.records import RUN_TAGS, EventKind, EventRecord
 from stampede.schema.run_record import HOST_FILE
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.secret_settings import read_secrets
-from stampede.schema.state import ORDER
 
 LOGGER = logging.getLogger(__name__)
 MOST_AHEAD = 3600.0
@@ -64,8 +65,7 @@ class HostRun:
         self._die_with = psutil.Process(die_with) if die_with else None
         self._state = StateFile(settings, run_dir)
         self._stages = StageSwitch(run_dir, self._announce)
-        self._order: dict[str, Any] = {}
-        """As it was found last."""
+        self._levels = OrderFile(run_dir / LEVEL)
         self._stopping = False
         self._run: Run | None = None
         self._journal: Journal | None = None
@@ -216,16 +216,16 @@ class HostRun:
 
     def _take_order(self) -> None:
         """Pass on what the control node has ordered since the last time, if anything."""
-        found = read_json(self._dir / ORDER)
-        if not self._run or not isinstance(found, dict) or found == self._order:
+        text = self._levels.news() if self._run else None
+        if not self._run or text is None:
             return
-        self._order = found
         try:
-            order = Order(int(found["number"]), int(found["holders"]), self._run.clock.at_epoch(float(found["at"])))
-            if not (order.holders >= 0 and abs(order.due - self._run.clock.now()) < MOST_AHEAD):
-                raise ValueError(found)
-        except (LookupError, TypeError, ValueError, OverflowError) as error:
-            LOGGER.warning("an order cannot be understood: %r", error)
+            found = read_level_order(text)
+            order = Order(found.number, found.holders, self._run.clock.at_epoch(found.at))
+            if abs(order.due - self._run.clock.now()) > MOST_AHEAD:
+                raise ValueError(f"it is for {found.at}")
+        except ValueError as error:
+            LOGGER.warning("%s is ignored: %s", self._levels.name, error)
             return
         if order.number > self._state.order:
             self._state.order = order.number

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from controller.host.order_file import OrderFile
 from controller.run.run import Run
-from stampede.schema import next_stage
-from stampede.schema.next_stage import NextStage, read_next_stage
+from stampede.schema.orders import NEXT_STAGE, NextStage, read_next_stage
 from stampede.schema.records import EventKind
 
 LOGGER = logging.getLogger(__name__)
@@ -20,21 +19,19 @@ class StageSwitch:
     """Reads ``next_stage.json`` of a run's folder."""
 
     def __init__(self, run_dir: Path, announce: Callable[[EventKind, str, float], None]) -> None:
-        self._path = run_dir / next_stage.FILE
+        self._file = OrderFile(run_dir / NEXT_STAGE)
         self._announce = announce
-        self._seen = b""
         self._telling: asyncio.TimerHandle | None = None
 
     def look(self, run: Run, start_at: float) -> bool:
         """Whether the run now goes on to another stage; ``start_at``: when its load began, in seconds since 1970."""
-        text = self._text()
-        if text == self._seen:
+        text = self._file.news()
+        if text is None:
             return False
-        self._seen = text
         try:
             found = read_next_stage(text)
         except ValueError as error:
-            LOGGER.warning("%s is ignored: %s", next_stage.FILE, error)
+            LOGGER.warning("%s is ignored: %s", NEXT_STAGE, error)
             return False
         return self._go_on(run, found, found.at - start_at)
 
@@ -59,8 +56,3 @@ class StageSwitch:
         """What has not begun will not begin."""
         if self._telling:
             self._telling.cancel()
-
-    def _text(self) -> bytes:
-        with contextlib.suppress(OSError), self._path.open("rb") as file:
-            return file.read(next_stage.LONGEST + 1)
-        return self._seen

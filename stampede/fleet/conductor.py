@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from stampede.load_models import catalog, ladder
 from stampede.load_models.ladder import Level, Tried
 from stampede.load_models.search import Search
 from stampede.schema.errors import BadInput
+from stampede.schema.orders import LevelOrder, as_text
 from stampede.schema.phases import Phase
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.variable_reader import VariableReader
@@ -110,7 +110,7 @@ class Conductor:
     def _send(self, now: float, holders: int) -> None:
         self._number += 1
         self._due = now + LEAD + PER_HOST * len(self._hosts)
-        self._order(json.dumps({"number": self._number, "holders": holders, "at": self._due}))
+        self._order(as_text(LevelOrder(self._number, holders, self._due)))
 
     def _end(self, now: float, why: str) -> None:
         self._over = True

@@ -24,9 +24,9 @@ from stampede.fleet.standings import Crossings, standings
 from stampede.machine.files import write_atomically
 from stampede.machine.processes import Interrupted
 from stampede.schema.faults import Fault
+from stampede.schema.orders import LEVEL
 from stampede.schema.phases import ENDED, Phase
 from stampede.schema.records import EventKind
-from stampede.schema.state import ORDER
 
 POLL_EVERY = 0.5
 """Seconds; twice as long over SSH."""
@@ -214,7 +214,7 @@ def request_stop(controllers: Iterable[Controller], reason: str = "") -> dict[st
 
 def give(controllers: Iterable[Controller], order: str) -> None:
     """Give all controllers an order of the conductor, who sees by their states who has taken it."""
-    ask_all(controllers, lambda controller: controller.write(ORDER, order))
+    ask_all(controllers, lambda controller: controller.write(LEVEL, order))
 
 
 def ask_all(controllers: Iterable[Controller], request: Callable[[Controller], None]) -> dict[str, str]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from stampede.fleet.host_poller import HOSTS_PER_SECOND
 from stampede.fleet.host_view import HostView
-from stampede.schema.json_form import to_json
-from stampede.schema.next_stage import NextStage
+from stampede.schema.orders import NextStage
 from stampede.schema.phases import Phase
 from stampede.schema.state import StageState
 
@@ -30,8 +28,3 @@ def next_stage(stage: StageState | None, hosts: int, now: float) -> NextStage | 
     if stage is None or stage.number >= stage.count or stage.ends_at <= at:
         return None
     return NextStage(stage.number + 1, at)
-
-
-def as_text(order: NextStage) -> str:
-    """What stands in the file."""
-    return json.dumps(to_json(order))

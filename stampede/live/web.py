@@ -11,8 +11,8 @@ from stampede.fleet.run_watch import ask_all, request_stop
 from stampede.fleet.watch import POLL_EVERY, Watch
 from stampede.live.page import LivePage
 from stampede.live.server import PageServer
-from stampede.live.stages import as_text, next_stage, stage_of
-from stampede.schema.next_stage import FILE
+from stampede.live.stages import next_stage, stage_of
+from stampede.schema.orders import NEXT_STAGE, as_text
 
 OUTLASTS = 3600.0
 """Seconds for which the page stays after the run's end."""
@@ -52,7 +52,7 @@ async def _serve(watched: Watch, port: int) -> None:
             return "There is no next stage that could begin now."
         page.next_at, text = order.at, as_text(order)
         failed = await asyncio.to_thread(
-            ask_all, watched.controllers, lambda controller: controller.write(FILE, text)
+            ask_all, watched.controllers, lambda controller: controller.write(NEXT_STAGE, text)
         )
         said = f"Stage {order.stage} begins at {clock(order.at)}."
         if failed:

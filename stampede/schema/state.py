@@ -14,8 +14,6 @@ from stampede.schema.push_progress import PushProgress
 
 VERSION = 1
 FILE = "state.json"
-ORDER = "order.json"
-"""The file in the run's folder by which the control node orders a change of the load (conductor.py)."""
 LONGEST = 1_000_000
 """Bytes of a state that are read; one of a host with hundreds of steps and thresholds has a tenth of that."""
 LATEST = 4e9

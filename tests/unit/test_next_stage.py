@@ -19,11 +19,12 @@ from test_load_profiles import load, on_hosts
 from controller.holder.holder import Holder
 from controller.host.next_stage import StageSwitch
 from controller.run.run import Run
-from stampede.live.stages import LEAD, as_text, next_stage, stage_of
+from stampede.live.stages import LEAD, next_stage, stage_of
 from stampede.load_models import catalog
 from stampede.load_models.interface import Plan, StageNow
 from stampede.load_models.profile import Piece, Profile, crossings, profile_of
-from stampede.schema.next_stage import FILE, LONGEST, NextStage, read_next_stage
+from stampede.schema.orders import LONGEST, NextStage, as_text, read_next_stage
+from stampede.schema.orders import NEXT_STAGE as FILE
 from stampede.schema.state import StageState
 
 RATES = [{"rate": 2, "for": "100s"}, {"rate": 10, "over": "40s"}, {"rate": 1, "for": "50s"}]

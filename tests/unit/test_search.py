@@ -13,6 +13,7 @@ import pytest
 import report_samples as samples
 
 from controller.holder.holder import Holder
+from controller.host.order_file import OrderFile
 from controller.load.virtual_time import VirtualTimeLoop
 from controller.run.run import Run
 from controller.run.simulated import SimulatedServices, SimulatedWallets
@@ -22,6 +23,7 @@ from stampede.fleet.host_view import HostView
 from stampede.load_models.interface import Order
 from stampede.load_models.search import Search
 from stampede.report import terminal
+from stampede.schema.orders import LONGEST, LevelOrder, as_text, read_level_order
 from stampede.schema.phases import Phase
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.run_settings import Settings, check_variables
@@ -199,6 +201,41 @@ def test_a_search_ends_without_a_host_that_is_lost() -> None:
 
 def test_no_conductor_for_another_load() -> None:
     assert conductor_of({"stampede_load_model": "closed"}, [], lambda order: None, lambda text, colour: None) is None
+
+
+class TestOrders:
+    """``order.json``."""
+
+    def test_it_is_read_as_it_was_written(self) -> None:
+        order = LevelOrder(3, 20, 1.8e9)
+        assert read_level_order(as_text(order)) == order
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "[]",
+            "{}",
+            '{"number": 0, "holders": 5, "at": 1.8e9}',
+            '{"number": 1, "holders": -5, "at": 1.8e9}',
+            '{"number": 1, "holders": "5", "at": 1.8e9}',
+            '{"number": 1, "holders": 5, "at": 1e300}',
+            '{"number": 1, "holders": 5, "at": 1.8e9}' + " " * LONGEST,
+        ],
+    )
+    def test_anything_else_is_refused(self, text: str) -> None:
+        with pytest.raises(ValueError, match=r"."):
+            read_level_order(text)
+
+    def test_a_file_has_news_once(self, tmp_path: Path) -> None:
+        file = OrderFile(tmp_path / "order.json")
+        assert file.news() is None
+        (tmp_path / "order.json").write_text("first")
+        assert (file.news(), file.news()) == (b"first", None)
+        (tmp_path / "order.json").unlink()
+        assert file.news() is None
+        (tmp_path / "order.json").write_bytes(b"x" * (LONGEST + 100))
+        assert file.news() == b"x" * (LONGEST + 1)
 
 
 SLOW_FROM = 30
