@@ -4,7 +4,7 @@ A series has a value for each interval of the run, rounded to four significant d
 recorded. Times are seconds, rates per second, CPU in cores for processes and a share of all cores for hosts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 type Series = list[float | None]
 
@@ -77,7 +77,8 @@ class Charts:
     `start` is in seconds since 1970, `width` that of an interval, `seconds` the length of the load, and `x` are the
     middles of the intervals. `failures` are rates by error class and step, `holders` those that were active and
     `in_flight`. `by_host` are the same for single hosts, empty where there is only one or they would make the page
-    too large; `hosts` are the charts of the load generator.
+    too large; `hosts` are the charts of the load generator. `left_out` are the parts, in seconds from the start, that
+    figures leave out.
     """
 
     start: float
@@ -90,3 +91,4 @@ class Charts:
     by_host: dict[str, LoadCharts]
     hosts: dict[str, GeneratorChart]
     marks: list[Mark]
+    left_out: list[tuple[float, float]] = field(default_factory=list)
