@@ -51,7 +51,13 @@ class LoadCharts:
 
 @dataclass(frozen=True)
 class GeneratorChart:
-    """CPU and memory of one host (means over an interval) and its lag (maxima); CPU of its agents by name."""
+    """CPU and memory of one host (means over an interval) and its lag (maxima); CPU of its agents by name.
+
+    The others are the maxima of an interval: the share of the host's cores that its hypervisor gave to others
+    (`stolen`), the longest that an agent took to answer an empty request (`agents_late`), the tasks that had a core
+    or waited for one (`running`), the requests that an agent had not answered (`waiting`), and the `sockets` of TCP.
+    They are empty in a run in progress, and where they were not recorded, as in version 0.1.
+    """
 
     host: Series
     controller: Series
@@ -59,6 +65,11 @@ class GeneratorChart:
     lag: Series
     loop: Series
     agents: dict[str, Series]
+    stolen: Series = field(default_factory=list)
+    agents_late: Series = field(default_factory=list)
+    running: Series = field(default_factory=list)
+    waiting: Series = field(default_factory=list)
+    sockets: Series = field(default_factory=list)
 
 
 @dataclass(frozen=True)
