@@ -132,9 +132,8 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
     print(f"measured for {seconds:.0f} s after a ramp-up of {settings.load.plan.steady_after:g} s:")
     if arguments.arrivals:
         achieved = arrivals / seconds
-        print(
-            f"  arrivals             {achieved:8.2f} per second, {achieved / arguments.arrivals:.4f} of those asked for"
-        )
+        share = achieved / arguments.arrivals
+        print(f"  arrivals             {achieved:8.2f} per second, {share:.4f} of the rate asked for")
         print(f"  dropped              {run.dropped:8.0f}")
     print(f"  waits ended          {len(lags['measured']) / seconds:8.0f} per second")
     print(f"  steps                {steps / seconds:8.0f} per second")
