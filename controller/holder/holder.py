@@ -15,6 +15,8 @@ from controller.holder.requests import (
     check_dict,
     check_given,
     check_invitation,
+    check_measured,
+    check_name,
     check_question,
     check_text,
     given_values,
@@ -37,8 +39,6 @@ from stampede.schema.errors import (
 from stampede.schema.records import REUSED, SENT, VERIFIED
 from stampede.schema.settings.service_settings import MEDIATOR
 from stampede.schema.settings.targets import invitation_urls, readable
-
-LONGEST_STEP_NAME = 64
 
 type Script = Callable[[Holder], Awaitable[None]]
 """What a scenario defines: ``async def script(holder: Holder) -> None``."""
@@ -441,11 +441,35 @@ class Holder:
         InfluxDB, so do not put numbers into it), and fails like any other step, when a StepError is raised in it or
         after ``stampede_step_timeout``. Steps within it are timed as well.
         """
-        if not name.isprintable() or not 0 < len(name.strip()) <= LONGEST_STEP_NAME:
-            raise BadInput(
-                f"holder.step was given the name {name!r}; it must have 1 to {LONGEST_STEP_NAME} printable characters"
-            )
+        check_name("step", name)
         return TimedStep(self, name, service)
+
+    # ----------------------------------------------------------- observations
+
+    def check(self, name: str, condition: object) -> bool:
+        """Record whether ``condition`` holds, and return that. The script goes on either way.
+
+        Failed checks fail the run only where a threshold says so: ``check NAME passed >= 99 %``. Every distinct name
+        is a series in InfluxDB.
+        """
+        check_name("check", name)
+        passed = bool(condition)
+        self.context.recorder.check(
+            name, passed=passed, holder=self.number, iteration=self.rounds, attempt=self.attempt
+        )
+        return passed
+
+    def measure(self, name: str, value: float) -> None:
+        """Record a number, in whatever unit, of which nine significant digits are kept.
+
+        Report and thresholds (``measure NAME p95 < 3``) have its figures over all holders. Raises ValueError when it
+        is no finite number. Every distinct name is a series in InfluxDB.
+        """
+        check_name("measure", name)
+        check_measured(name, value)
+        self.context.recorder.measure(
+            name, float(value), holder=self.number, iteration=self.rounds, attempt=self.attempt
+        )
 
     # ----------------------------------------------------------------- choice
 

@@ -35,6 +35,9 @@ class Forecast:
     """Seconds that a round takes, on average; 0 when none began."""
     dropped: int = 0
     """Arrivals or rounds that found no room."""
+    checks: frozenset[str] = frozenset()
+    measures: frozenset[str] = frozenset()
+    """Names of what the script checks and measures."""
     complete: bool = True
     """Whether it covers the whole run, or only as much of it as could be simulated in the time that there was."""
 
@@ -125,6 +128,8 @@ async def _dry_run(script: Script, settings: Settings, within: float | None, cut
         run.visits.value,
         run.round_times.value,
         run.dropped + run.rounds_dropped,
+        frozenset(run.figures.checks),
+        frozenset(run.figures.measures),
         complete,
     )
 

@@ -115,7 +115,12 @@ class Run:
         self.figures = LiveFigures()
         on_disk_first = [journaling(journal, self.clock)] if journal else []
         self.recorder = Recorder(
-            self.clock, *on_disk_first, self.tallies.step_ended, self.figures.step_ended, *listeners
+            self.clock,
+            *on_disk_first,
+            self.tallies.step_ended,
+            self.figures.step_ended,
+            *listeners,
+            observers=(*on_disk_first, self.tallies.observed, self.figures.observed),
         )
         self.active = 0
         self.started = 0

@@ -13,6 +13,7 @@ from stampede.analysis.host_outcomes import build_hosts
 from stampede.analysis.limits import find_limits, unknown_services
 from stampede.analysis.load_window import SECOND, Window
 from stampede.analysis.losses import find_losses
+from stampede.analysis.observations import build_checks, build_measures
 from stampede.analysis.percentiles import summarize_times
 from stampede.analysis.phones import build_phones
 from stampede.analysis.search import build_search, confirming
@@ -72,6 +73,8 @@ def build_summary(
         phones=build_phones(journal),
         limits=limits,
         limits_unknown=unknown_services(journal, limits),
+        checks=build_checks(journal),
+        measures=build_measures(journal),
         search=search,
     )
     verdict = build_verdict(summary)

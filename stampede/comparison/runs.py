@@ -16,6 +16,7 @@ from stampede.analysis.collected_run import CollectedRun, read_run
 from stampede.comparison import noise, sentences
 from stampede.comparison.run_comparison import (
     FailureDifference,
+    Pair,
     RunComparison,
     RunFigures,
     SettingDifference,
@@ -103,7 +104,13 @@ def build_comparison(a: CollectedRun, b: CollectedRun) -> RunComparison:
         runs=runs,
         settings=settings,
         steps=steps,
+        checks=_pairs(a.summary.checks, b.summary.checks),
+        measures=_pairs(a.summary.measures, b.summary.measures),
     )
+
+
+def _pairs[T](a: dict[str, T], b: dict[str, T]) -> dict[str, Pair[T]]:
+    return {name: Pair(a.get(name), b.get(name)) for name in dict.fromkeys([*a, *b])}
 
 
 def _steps(a: CollectedRun, b: CollectedRun) -> dict[str, StepComparison]:

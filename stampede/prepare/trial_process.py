@@ -111,19 +111,21 @@ class Tried:
         for part in CUTS:
             self._dry_run(script, short, cut_at=part * trial.seconds)
         self._look_for_room(script, settings)
-        steps, wanted = set(trial.steps), set(thresholds.steps_in(settings.thresholds))
-        possible = {step for step in wanted if step in STEPS or step in source}
+        done, wanted = _done_in(trial), thresholds.subjects_in(settings.thresholds)
+        possible = {
+            (kind, name) for kind, name in wanted if (kind == thresholds.STEP and name in STEPS) or name in source
+        }
         is_complete = True
         for load in (
             settings.load.reduced(TRIAL_HOLDERS),
             settings.load,
         ):  # a step may come late, or from few holders
-            if possible <= steps:
+            if possible <= done:
                 break
             longer = self._dry_run(script, self._of(settings, load), within=LONG_SECONDS)
-            steps |= set(longer.steps)
+            done |= _done_in(longer)
             is_complete = longer.complete
-        thresholds.check_steps(settings.thresholds, sorted(steps if is_complete else steps | possible))
+        thresholds.check_subjects(settings.thresholds, done if is_complete else done | possible)
 
     def _look_for_room(self, script: Script, settings: Settings) -> None:
         """Raise BadInput when the load needs more holders than there may be."""
@@ -143,6 +145,16 @@ class Tried:
             return dry_run(script, settings, within, cut_at)
         except BaseException as error:
             raise BadInput(told(self._path, error)) from error
+
+
+def _done_in(forecast: Forecast) -> set[tuple[str, str]]:
+    """What thresholds may be about: the steps, checks and measures of a dry run."""
+    names = {
+        thresholds.STEP: forecast.steps,
+        thresholds.CHECK: forecast.checks,
+        thresholds.MEASURE: forecast.measures,
+    }
+    return {(kind, name) for kind, each in names.items() for name in each}
 
 
 class Answer:

@@ -38,7 +38,7 @@ class RunOutcome(StrEnum):
 @dataclass(frozen=True)
 class Finding:
     """One sentence of the verdict; ``about`` is its subject: thresholds, load, hosts, missing, start, time, slowest,
-    failures, phones, comparison or generator."""
+    failures, checks, phones, comparison or generator."""
 
     about: str
     text: str
@@ -160,6 +160,36 @@ class ThresholdVerdict:
     crossed_at: str | None
     crossed_after: float | None
     sentence: str
+    check: str = ""
+    measure: str = ""
+    """The check or the measure that it is about; ``step`` is None then."""
+
+
+@dataclass(frozen=True)
+class CheckSummary:
+    """How often a check of the script passed, and how often it failed."""
+
+    passed: int
+    failed: int
+
+    @property
+    def passed_share(self) -> float:
+        """Between 0 and 1."""
+        return self.passed / (self.passed + self.failed)
+
+
+@dataclass(frozen=True)
+class MeasureSummary:
+    """The values of a measure of the script, in its own unit: how many, their sum, mean and exact percentiles."""
+
+    count: int
+    sum: float
+    mean: float
+    min: float
+    p50: float
+    p95: float
+    p99: float
+    max: float
 
 
 @dataclass(frozen=True)
@@ -408,6 +438,9 @@ class Summary:
     """What gave way, the first first; empty when nothing was seen to, None where that is not known."""
     limits_unknown: list[str] = field(default_factory=list)
     """Services of which too little is known to say whether they gave way."""
+    checks: dict[str, CheckSummary] = field(default_factory=dict)
+    measures: dict[str, MeasureSummary] = field(default_factory=dict)
+    """What scripts have checked and measured, by name."""
     search: SearchSummary | None = None
     """None for a run that was no search, and in files of Stampede 0.1."""
 

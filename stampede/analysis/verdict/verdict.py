@@ -40,6 +40,11 @@ def build_verdict(summary: Summary) -> Verdict:
         Finding("time", load_sentences.time_spent_sentence(summary.time_spent), False),
         Finding("slowest", load_sentences.slowest_sentence(summary.steps), False),
         Finding("failures", load_sentences.first_failure_sentence(summary.errors), False),
+        Finding(
+            "checks",
+            load_sentences.checks_sentence(summary),
+            any(check.failed for check in summary.checks.values()),
+        ),
         Finding("phones", phones_sentence(phones, pickup), bool(phones and (phones.lost or phones.held_back))),
         Finding(
             "comparison",
