@@ -384,7 +384,7 @@ def _figure(fields: Mapping[str, FieldValue], name: str) -> float:
 def _measured(fields: Mapping[str, FieldValue]) -> float:
     """The value of a measure. Raises KeyError or ValueError when it cannot be one."""
     value = fields["value"]
-    if isinstance(value, str) or not abs(value) <= LARGEST_MEASURE:
+    if isinstance(value, str | bool) or not abs(value) <= LARGEST_MEASURE:
         raise ValueError(f"a measure is {value!r}")
     return float(value)
 
