@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.holder.holder import Script
+from stampede.schema.data_rows import no_row
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.run_settings import Settings
 from stampede.version import VERSION
@@ -80,9 +81,11 @@ def _run_on_host(script: Script, settings: Settings, run_dir: Path, die_with: in
 
 def _dry_run(script: Script, settings: Settings, *, as_json: bool) -> int:
     from controller.run.dry_run import dry_run
+    from stampede.machine.data_file import read_data_file
 
     try:
-        forecast = dry_run(script, settings)
+        rows = read_data_file(settings.data, settings.seed).row if settings.data else no_row
+        forecast = dry_run(script, settings, row_of=rows)
     except BadInput as error:
         print(error, file=sys.stderr)
         return 2

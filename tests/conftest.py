@@ -18,6 +18,7 @@ from controller.load.virtual_time import VirtualTimeLoop
 from controller.metrics.journal import Journal
 from controller.run.run import Run
 from controller.run.simulated import SimulatedServices, SimulatedWallets
+from stampede.schema.data_rows import Row, no_row
 from stampede.schema.masking import Mask
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.variables import LoadHostVariables
@@ -94,6 +95,7 @@ def play(variables: dict[str, Any], tmp_path: Path) -> Callable[..., Run]:
         services: Any = None,
         mask: Mask | None = None,
         prepare: Callable[[Run], object] = lambda run: None,
+        row_of: Callable[[int], Row] = no_row,
         **changes: Any,
     ) -> Run:
         settings = Settings.from_variables(variables | {f"stampede_{name}": value for name, value in changes.items()})
@@ -107,6 +109,7 @@ def play(variables: dict[str, Any], tmp_path: Path) -> Callable[..., Run]:
                     wallets=wallets or SimulatedWallets(settings.seed),
                     journal=journal,
                     mask=mask,
+                    row_of=row_of,
                 )
                 prepare(run)
                 await run.play(run.clock.now())

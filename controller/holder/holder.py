@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -27,6 +28,7 @@ from controller.holder.requests import (
 from controller.holder.step import TimedStep, declared_steps, step
 from controller.services.interface import Verdict, string_values
 from controller.services.invitation import Json, answer_of, as_out_of_band
+from stampede.schema.data_rows import HiddenText
 from stampede.schema.errors import (
     BadInput,
     BadInvitation,
@@ -36,7 +38,9 @@ from stampede.schema.errors import (
     PresentationRejected,
     StepTimeout,
 )
+from stampede.schema.masking import Mask
 from stampede.schema.records import REUSED, SENT, VERIFIED
+from stampede.schema.settings.placeholders import DATA
 from stampede.schema.settings.service_settings import MEDIATOR
 from stampede.schema.settings.targets import invitation_urls, readable
 
@@ -56,6 +60,8 @@ class Holder:
         self.context = context
         self.number = number
         self.random = random.Random(f"{context.settings.seed}:{number}")
+        self.data: Mapping[str, str] = context.row_of(number)
+        """Its row of ``stampede_data``, by column."""
         self.rounds = 0
         self.attempt = 1
         self.due: float | None = None
@@ -72,6 +78,12 @@ class Holder:
         self._menus: dict[str, Menu] = {}
         """Received and not chosen from, by the id of the connection."""
         self._has_asked_mediator = False
+
+    @functools.cached_property
+    def mask(self) -> Mask:
+        """Keeps secrets, the run's and those of its own row, out of what is told of its failures."""
+        hidden = [value for value in self.data.values() if isinstance(value, HiddenText)]
+        return self.context.mask.with_more(hidden) if hidden else self.context.mask
 
     # ------------------------------------------------------------------ steps
 
@@ -566,7 +578,8 @@ class Holder:
     def _values(self, handed_on: Mapping[str, Any] | None = None, **known: Any) -> dict[str, Any]:
         """What a request to a service may use; ``handed_on``: what it answered before, and what the script gives."""
         known = {"run_id": self.context.settings.run_id, "holder": self.number, **known}
-        return {**string_values(known), **(handed_on or {})}
+        row = {f"{DATA}{column}": value for column, value in self.data.items()}
+        return {**string_values(known), **row, **(handed_on or {})}
 
     async def _await_verdict(
         self, timed: TimedStep | None, presentation: Presentation, connection: Connection

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from controller.run.run import Run
 from controller.services.client import HttpServices
 from stampede.load_models.interface import Order
 from stampede.machine.files import read_json, write_json
+from stampede.schema.data_rows import Row, Table, no_row
 from stampede.schema.errors import BadInput, StepError, StepTimeout
 from stampede.schema.json_form import to_json
 from stampede.schema.masking import Mask
@@ -71,6 +73,7 @@ class HostRun:
         self._journal: Journal | None = None
         self._push: PushProcess | None = None
         self._mask = Mask()
+        self._row_of: Callable[[int], Row] = no_row
         self._ending = asyncio.Event()
         self._aborted = asyncio.Event()
 
@@ -87,6 +90,7 @@ class HostRun:
                 secret_values = self._take_secrets()
                 self._mask = Mask(secret_values.values())
                 mask_logs(self._mask)
+                self._take_rows()
                 if server := self._settings.influxdb:
                     secret = secret_values.get(server.secret, "")
                     self._push = PushProcess(server, secret, self._settings.influxdb_flush, self._dir)
@@ -129,6 +133,7 @@ class HostRun:
                 on_phase=self._enter,
                 on_level=lambda holders: self._announce(EventKind.LEVEL, f"{holders} holders", holders),
                 mask=self._mask,
+                row_of=self._row_of,
             )
             self._run = self._state.run = run
             self._state.pool = pool
@@ -313,3 +318,11 @@ class HostRun:
         values = read_json(path)
         path.unlink(missing_ok=True)
         return read_secrets(values)
+
+    def _take_rows(self) -> None:
+        """The rows of this host's holders, from a file that is removed once read. Raises BadInput."""
+        path = self._dir / "holders.json"
+        given = read_json(path)
+        path.unlink(missing_ok=True)
+        if data := self._settings.data:
+            self._row_of = Table.taken(data, given.get("rows") if isinstance(given, dict) else None).row

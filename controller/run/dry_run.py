@@ -14,6 +14,7 @@ from controller.load.virtual_time import VirtualTimeLoop
 from controller.run.run import Run, is_being_cancelled
 from controller.run.simulated import SimulatedServices, SimulatedWallets
 from stampede.load_models.interface import EndOfRun
+from stampede.schema.data_rows import Row, no_row
 from stampede.schema.records import StepRecord
 from stampede.schema.settings.run_settings import Settings
 
@@ -68,19 +69,32 @@ class Forecast:
         return "\n".join(lines)
 
 
-def dry_run(script: Script, settings: Settings, within: float | None = None, cut_at: float | None = None) -> Forecast:
+def dry_run(
+    script: Script,
+    settings: Settings,
+    within: float | None = None,
+    cut_at: float | None = None,
+    row_of: Callable[[int], Row] = no_row,
+) -> Forecast:
     """Run ``script`` for all holders on virtual time.
 
     ``within``: real seconds after which the simulation is ended, complete or not. ``cut_at``: virtual seconds after
     which the run is aborted, to see whether the script lets itself be ended; what it raises then is its own affair.
+    ``row_of``: the holders' rows.
 
     Raises BadInput when the script asks for what the settings do not have, and whatever else it raises.
     """
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        return runner.run(_dry_run(script, settings, within, cut_at))
+        return runner.run(_dry_run(script, settings, within, cut_at, row_of))
 
 
-async def _dry_run(script: Script, settings: Settings, within: float | None, cut_at: float | None) -> Forecast:
+async def _dry_run(
+    script: Script,
+    settings: Settings,
+    within: float | None,
+    cut_at: float | None,
+    row_of: Callable[[int], Row],
+) -> Forecast:
     per_second: Counter[int] = Counter()
     failures: list[BaseException] = []
     complete = True
@@ -111,6 +125,7 @@ async def _dry_run(script: Script, settings: Settings, within: float | None, cut
         services=SimulatedServices(settings.services),
         wallets=SimulatedWallets(settings.seed),
         listeners=[count],
+        row_of=row_of,
     )
     start = run.clock.now()
     if cut_at is not None:

@@ -21,6 +21,7 @@ from controller.services.invitation import Json, from_response
 from controller.services.links import link_to_invitation
 from controller.services.polling import is_pending, pause
 from controller.services.request import Request
+from stampede.schema.data_rows import HiddenText
 from stampede.schema.errors import (
     BadInput,
     BadInvitation,
@@ -78,7 +79,7 @@ class Inquiry:
         self._known = ChainMap[str, Any](self.answers, values)  # type: ignore[arg-type]
         self._cookies = cookie_jar()
         self._mask = mask
-        self._hidden: set[str] = set()
+        self._hidden: set[str] = {value for value in values.values() if isinstance(value, HiddenText)}
 
     def mask(self) -> Mask:
         """Keeps the secrets out of messages, and what else was sent in headers that hold secrets."""

@@ -7,6 +7,7 @@ become plain values and results become what a task returns.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from stampede.prepare.ca_files import absolute_ca_files
+from stampede.prepare.data_rows import absolute_data_file, rows_of_host
 from stampede.prepare.folder_checks import no_home
 from stampede.prepare.genesis import absolute_genesis_files
 from stampede.prepare.host_checks import neighbours, together
@@ -33,7 +35,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PREFIX = "stampede_"
 SECRETS = "stampede_secrets"
 ARGUMENTS = {
-    "verb": {"type": "str", "required": True, "choices": ["check", "probe", "dry_run", "shares", "render"]},
+    "verb": {"type": "str", "required": True, "choices": ["check", "probe", "dry_run", "shares", "render", "rows"]},
     "run_id": {"type": "str", "default": ""},
     "weights": {"type": "dict"},
     "share": {"type": "dict", "default": {}},
@@ -101,6 +103,10 @@ class ActionModule(ActionBase):
         script, ca_files = render_for_host(variables, REPOSITORY, **of_host)
         return {"script": script, "ca_files": ca_files}
 
+    def _rows(self, variables: dict[str, Any]) -> dict[str, Any]:
+        rows = rows_of_host(variables, self._arguments["share"])
+        return {"text": json.dumps({"rows": rows}) if rows else ""}
+
     def _with_run_id(self, variables: dict[str, Any], by_default: str) -> dict[str, Any]:
         """The variables with the run's name: that which it was given, or else ``by_default``."""
         given = self._arguments["run_id"] or variables.get("stampede_run_id")
@@ -137,7 +143,8 @@ class ActionModule(ActionBase):
                     problems.append(f"{name} cannot be evaluated: {reason}; it must be a template that renders")
         if problems:
             raise BadInput(*problems)
-        return absolute_genesis_files(absolute_ca_files(values, REPOSITORY), REPOSITORY)
+        with_ca_files = absolute_ca_files(values, REPOSITORY)
+        return absolute_data_file(absolute_genesis_files(with_ca_files, REPOSITORY), REPOSITORY)
 
 
 def address(host: str, variables: Mapping[str, Any]) -> str:

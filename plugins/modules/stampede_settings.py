@@ -22,6 +22,7 @@ options:
       dry_run: Print the load that the settings would make, from simulated holders.
       shares: Share the load out over the hosts.
       render: Render the controller script of the host.
+      rows: Deal the host the rows of V(stampede_data) that its holders have. They may hold passwords.
   run_id:
     description: Name of the run; empty stands for V(stampede_run_id), and when that is empty too, for the time.
     type: str
@@ -30,7 +31,7 @@ options:
     description: The weight of each host, by its name, for O(verb=shares).
     type: dict
   share:
-    description: The host's entry of RV(shares), for O(verb=render).
+    description: The host's entry of RV(shares), for O(verb=render) and O(verb=rows).
     type: dict
     default: {}
   ca_dir:
@@ -109,6 +110,10 @@ shares:
 script:
   description: Text of the controller script, without secrets.
   returned: O(verb=render)
+  type: str
+text:
+  description: What the controller reads as C(holders.json); empty when there are no rows.
+  returned: O(verb=rows)
   type: str
 ca_files:
   description: The files on the control node to copy to O(ca_dir), by the name that each gets there.

@@ -51,6 +51,7 @@ IRRELEVANT_SETTINGS = frozenset(
 # What runs of a version did that did not have these settings yet.
 FORMER_BEHAVIOUR = {
     "stampede_arrivals": "constant",
+    "stampede_data": {},
     "stampede_iterations_per": "holder",
     "stampede_load_model": "closed",
     "stampede_observed_think_times": [],

@@ -14,15 +14,17 @@ import os
 import sys
 import threading
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from stampede.engine import STEPS, Forecast, Script, dry_run
 from stampede.load_models.interface import LoadModel
+from stampede.machine.data_file import read_data_file
 from stampede.machine.processes import die_with_parent
 from stampede.prepare.rendering import find_script, render_scenario, render_script
 from stampede.prepare.script_errors import said_by, told
+from stampede.schema.data_rows import Row, no_row
 from stampede.schema.errors import BadInput
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.run_settings import Settings
@@ -76,6 +78,7 @@ class Tried:
         source = render_scenario(self._path, self._variables)
         render_script(self._variables, self._templates, self._base)
         self._is_rendered = True
+        self._row_of = _row_of(settings)
         script = self._loaded(source)
         if self._question.verb == FORECAST:
             return self._dry_run(script, settings, within=FORECAST_WITHIN).text()
@@ -142,9 +145,16 @@ class Tried:
         self, script: Script, settings: Settings, within: float | None = None, cut_at: float | None = None
     ) -> Forecast:
         try:
-            return dry_run(script, settings, within, cut_at)
+            return dry_run(script, settings, within, cut_at, self._row_of)
         except BaseException as error:
             raise BadInput(told(self._path, error)) from error
+
+
+def _row_of(settings: Settings) -> Callable[[int], Row]:
+    """The rows of simulated holders: those of the file, without the secrets in it."""
+    if settings.data is None:
+        return no_row
+    return read_data_file(settings.data, settings.seed).simulated().row
 
 
 def _done_in(forecast: Forecast) -> set[tuple[str, str]]:

@@ -38,6 +38,7 @@ VARIABLES: dict[str, Shape] = {
     "stampede_ca_file": Text(),
     "stampede_clock_set": Switch(),
     "stampede_compare_with": Text(),
+    "stampede_data": Mapped(),
     "stampede_discard_runs": Switch(),
     "stampede_drain": Duration(),
     "stampede_dry_run": Switch(),
@@ -135,6 +136,7 @@ OF_THE_RUN = frozenset(
     {
         "stampede_agent_packages",
         "stampede_arrivals",
+        "stampede_data",
         "stampede_dry_run",
         "stampede_duration",
         "stampede_first_holder",
