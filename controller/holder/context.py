@@ -14,6 +14,7 @@ from stampede.schema.data_rows import Row
 from stampede.schema.masking import Mask
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.targets import Targets
+from stampede.schema.shared_values import Shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +36,4 @@ class HolderContext:
     """Keeps the run's secrets out of what is told of a failed step."""
     row_of: Callable[[int], Row]
     """A holder's row of ``stampede_data``, by its number. Raises BadInput when there is none for it."""
+    shared: Shared

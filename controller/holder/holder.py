@@ -28,7 +28,6 @@ from controller.holder.requests import (
 from controller.holder.step import TimedStep, declared_steps, step
 from controller.services.interface import Verdict, string_values
 from controller.services.invitation import Json, answer_of, as_out_of_band
-from stampede.schema.data_rows import HiddenText
 from stampede.schema.errors import (
     BadInput,
     BadInvitation,
@@ -38,6 +37,7 @@ from stampede.schema.errors import (
     PresentationRejected,
     StepTimeout,
 )
+from stampede.schema.known_values import HiddenText
 from stampede.schema.masking import Mask
 from stampede.schema.records import REUSED, SENT, VERIFIED
 from stampede.schema.settings.placeholders import DATA
@@ -62,6 +62,8 @@ class Holder:
         self.random = random.Random(f"{context.settings.seed}:{number}")
         self.data: Mapping[str, str] = context.row_of(number)
         """Its row of ``stampede_data``, by column."""
+        self.shared: Mapping[str, Any] = context.shared
+        """What ``setup`` returned."""
         self.rounds = 0
         self.attempt = 1
         self.due: float | None = None

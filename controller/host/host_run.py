@@ -48,6 +48,7 @@ from stampede.schema.records import RUN_TAGS, EventKind, EventRecord
 from stampede.schema.run_record import HOST_FILE
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.secret_settings import read_secrets
+from stampede.schema.shared_values import Shared
 
 LOGGER = logging.getLogger(__name__)
 MOST_AHEAD = 3600.0
@@ -74,6 +75,7 @@ class HostRun:
         self._push: PushProcess | None = None
         self._mask = Mask()
         self._row_of: Callable[[int], Row] = no_row
+        self._shared = Shared({})
         self._ending = asyncio.Event()
         self._aborted = asyncio.Event()
 
@@ -89,8 +91,8 @@ class HostRun:
             try:
                 secret_values = self._take_secrets()
                 self._mask = Mask(secret_values.values())
+                self._take_what_holders_have()
                 mask_logs(self._mask)
-                self._take_rows()
                 if server := self._settings.influxdb:
                     secret = secret_values.get(server.secret, "")
                     self._push = PushProcess(server, secret, self._settings.influxdb_flush, self._dir)
@@ -134,6 +136,7 @@ class HostRun:
                 on_level=lambda holders: self._announce(EventKind.LEVEL, f"{holders} holders", holders),
                 mask=self._mask,
                 row_of=self._row_of,
+                shared=self._shared,
             )
             self._run = self._state.run = run
             self._state.pool = pool
@@ -319,10 +322,14 @@ class HostRun:
         path.unlink(missing_ok=True)
         return read_secrets(values)
 
-    def _take_rows(self) -> None:
-        """The rows of this host's holders, from a file that is removed once read. Raises BadInput."""
+    def _take_what_holders_have(self) -> None:
+        """The rows of this host's holders, and what setup returned for all of them, from a file that is removed once
+        read. Raises BadInput."""
         path = self._dir / "holders.json"
         given = read_json(path)
         path.unlink(missing_ok=True)
+        given = given if isinstance(given, dict) else {}
+        self._shared = Shared(given.get("shared") or {})
+        self._mask = self._mask.with_more(self._shared.hidden())
         if data := self._settings.data:
-            self._row_of = Table.taken(data, given.get("rows") if isinstance(given, dict) else None).row
+            self._row_of = Table.taken(data, given.get("rows")).row

@@ -17,6 +17,7 @@ from stampede.load_models.interface import EndOfRun
 from stampede.schema.data_rows import Row, no_row
 from stampede.schema.records import StepRecord
 from stampede.schema.settings.run_settings import Settings
+from stampede.schema.shared_values import Shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +76,18 @@ def dry_run(
     within: float | None = None,
     cut_at: float | None = None,
     row_of: Callable[[int], Row] = no_row,
+    shared: Shared | None = None,
 ) -> Forecast:
     """Run ``script`` for all holders on virtual time.
 
     ``within``: real seconds after which the simulation is ended, complete or not. ``cut_at``: virtual seconds after
     which the run is aborted, to see whether the script lets itself be ended; what it raises then is its own affair.
-    ``row_of``: the holders' rows.
+    ``row_of``: the holders' rows; ``shared``: what all have.
 
     Raises BadInput when the script asks for what the settings do not have, and whatever else it raises.
     """
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        return runner.run(_dry_run(script, settings, within, cut_at, row_of))
+        return runner.run(_dry_run(script, settings, within, cut_at, row_of, shared))
 
 
 async def _dry_run(
@@ -94,6 +96,7 @@ async def _dry_run(
     within: float | None,
     cut_at: float | None,
     row_of: Callable[[int], Row],
+    shared: Shared | None,
 ) -> Forecast:
     per_second: Counter[int] = Counter()
     failures: list[BaseException] = []
@@ -126,6 +129,7 @@ async def _dry_run(
         wallets=SimulatedWallets(settings.seed),
         listeners=[count],
         row_of=row_of,
+        shared=shared,
     )
     start = run.clock.now()
     if cut_at is not None:

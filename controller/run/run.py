@@ -29,6 +29,7 @@ from stampede.schema.phases import Phase
 from stampede.schema.records import Outcome
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.targets import Targets
+from stampede.schema.shared_values import Shared
 from stampede.schema.tally import Tallies
 
 LOGGER = logging.getLogger(__name__)
@@ -105,8 +106,10 @@ class Run:
         on_level: Callable[[int], None] = lambda holders: None,
         mask: Mask | None = None,
         row_of: Callable[[int], Row] = no_row,
+        shared: Shared | None = None,
     ) -> None:
-        """``mask`` keeps the run's secrets out of journal and logs; ``row_of`` are the holders' rows."""
+        """``mask`` keeps the run's secrets out of journal and logs; ``row_of`` are the holders' rows, ``shared`` is
+        what all have."""
         self.settings = settings
         self.load = settings.load
         """As it is now: another one after ``go_on``."""
@@ -159,6 +162,7 @@ class Run:
             ),
             self._mask,
             row_of,
+            shared or Shared({}),
         )
         self._script = script
         self._wallets = wallets

@@ -21,7 +21,6 @@ from controller.services.invitation import Json, from_response
 from controller.services.links import link_to_invitation
 from controller.services.polling import is_pending, pause
 from controller.services.request import Request
-from stampede.schema.data_rows import HiddenText
 from stampede.schema.errors import (
     BadInput,
     BadInvitation,
@@ -30,6 +29,7 @@ from stampede.schema.errors import (
     StepTimeout,
     noted,
 )
+from stampede.schema.known_values import HiddenText
 from stampede.schema.masking import Mask
 from stampede.schema.settings.placeholders import (
     SECRET,

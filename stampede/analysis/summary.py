@@ -75,6 +75,7 @@ def build_summary(
         limits_unknown=unknown_services(journal, limits),
         checks=build_checks(journal),
         measures=build_measures(journal),
+        teardown=results.teardown,
         search=search,
     )
     verdict = build_verdict(summary)

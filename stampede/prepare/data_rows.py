@@ -8,8 +8,9 @@ from typing import Any
 
 from stampede.machine.data_file import read_data_file
 from stampede.machine.files import user_path
-from stampede.schema.data_rows import Table, right_column
+from stampede.schema.data_rows import Table
 from stampede.schema.errors import BadInput
+from stampede.schema.known_values import right_name
 from stampede.schema.settings.data_settings import ONCE, VARIABLE
 from stampede.schema.settings.placeholders import DATA, names_in
 from stampede.schema.settings.run_settings import Settings
@@ -42,7 +43,7 @@ def data_problems(settings: Settings) -> list[str]:
 def _unknown_columns(settings: Settings, table: Table) -> list[str]:
     return [
         f"{variable_of(service.name, key)} uses ${{{name}}}, but {table.settings.file} has no such column; "
-        f"{right_column(column, table.columns)}"
+        f"{right_name(column, table.columns)}"
         for service in settings.asked.values()
         for key, _, request in service.kinds()
         for each in request.in_order

@@ -7,22 +7,20 @@ the script, and a ``text``. When its time is over it says where the script is.
 from __future__ import annotations
 
 import dataclasses
-import gc
-import inspect
 import json
 import os
 import sys
 import threading
-import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from stampede.engine import STEPS, Forecast, Script, dry_run
+from stampede.engine import STEPS, Forecast, Script, dry_run, simulate
 from stampede.load_models.interface import LoadModel
 from stampede.machine.data_file import read_data_file
 from stampede.machine.processes import die_with_parent
 from stampede.prepare.rendering import find_script, render_scenario, render_script
+from stampede.prepare.scenario import Scenario, place_reached
 from stampede.prepare.script_errors import said_by, told
 from stampede.schema.data_rows import Row, no_row
 from stampede.schema.errors import BadInput
@@ -79,7 +77,12 @@ class Tried:
         render_script(self._variables, self._templates, self._base)
         self._is_rendered = True
         self._row_of = _row_of(settings)
-        script = self._loaded(source)
+        scenario = Scenario(self._path, source)
+        script = scenario.script
+        try:
+            self._shared = simulate(scenario.setup, scenario.teardown, settings, self._variables)
+        except BaseException as error:
+            raise BadInput(told(self._path, error)) from error
         if self._question.verb == FORECAST:
             return self._dry_run(script, settings, within=FORECAST_WITHIN).text()
         self._try(script, settings, source)
@@ -89,24 +92,7 @@ class Tried:
         """A sentence about where the script is after so many seconds."""
         if not self._is_rendered:
             return f"{self._path} was still being rendered after {seconds:g} s; a template must come to an end"
-        line = _line_of_main_thread(str(self._path)) or _line_of_a_coroutine(str(self._path))
-        place = f"{self._path} line {line}" if line else str(self._path)
-        return f"{place}: the script was still here after {seconds:g} s of its trial; {BUSY}"
-
-    def _loaded(self, source: str) -> Script:
-        """The ``script`` of the scenario, which is a module of that name on load hosts too."""
-        module = types.ModuleType("scenario")
-        module.__file__ = str(self._path)
-        sys.modules[module.__name__] = module
-        try:
-            exec(compile(source, str(self._path), "exec"), module.__dict__)  # noqa: S102  the user's own script
-        except BaseException as error:
-            raise BadInput(told(self._path, error)) from error
-        script = getattr(module, "script", None)
-        if not inspect.iscoroutinefunction(script):
-            raise BadInput(f"{self._path} has no 'async def script(holder)'; every script must have one")
-        found: Script = script
-        return found
+        return f"{place_reached(self._path)}: the script was still here after {seconds:g} s of its trial; {BUSY}"
 
     def _try(self, script: Script, settings: Settings, source: str) -> None:
         short = self._of(settings, settings.load.reduced(TRIAL_HOLDERS, TRIAL_ROUNDS, TRIAL_DURATION))
@@ -145,7 +131,7 @@ class Tried:
         self, script: Script, settings: Settings, within: float | None = None, cut_at: float | None = None
     ) -> Forecast:
         try:
-            return dry_run(script, settings, within, cut_at, self._row_of)
+            return dry_run(script, settings, within, cut_at, self._row_of, self._shared)
         except BaseException as error:
             raise BadInput(told(self._path, error)) from error
 
@@ -204,24 +190,6 @@ def main() -> None:
         answer.give(error.sentences)
     except BaseException as error:
         answer.give([f"The trial of the script failed: {said_by(error)}"])
-
-
-def _line_of_main_thread(file: str) -> int | None:
-    """The line of ``file`` that the main thread is in."""
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)
-    while frame:
-        if frame.f_code.co_filename == file:
-            return frame.f_lineno
-        frame = frame.f_back
-    return None
-
-
-def _line_of_a_coroutine(file: str) -> int | None:
-    """The line of ``file`` at which some coroutine awaits something."""
-    for each in gc.get_objects():
-        if inspect.iscoroutine(each) and each.cr_code.co_filename == file and each.cr_frame:
-            return each.cr_frame.f_lineno
-    return None
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ OUTCOME_COLOURS = {
     RunOutcome.BROKEN_OFF: RED,
     RunOutcome.INCOMPLETE: RED,
     RunOutcome.NO_LOAD: RED,
+    RunOutcome.TEARDOWN: RED,
     RunOutcome.STOPPED: YELLOW,
 }
 

@@ -6,17 +6,17 @@ No sentence quotes a value, which may be a password.
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import json
 import random
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any, Self
 
 from stampede.schema.errors import BadInput
+from stampede.schema.known_values import HiddenText, Known, right_name
 from stampede.schema.settings.data_settings import CIRCLE, ONCE, RANDOM, VARIABLE, DataSettings
 
 LARGEST = 20_000_000
@@ -26,48 +26,15 @@ LONGEST_VALUE = 8192
 _COLUMN = re.compile(r"[^{}]{1,128}")
 
 
-class HiddenText(str):
-    """A text that must not be told."""
+class Row(Known[str]):
+    """A holder's row: its values by column."""
 
     __slots__ = ()
 
-
-class Row(Mapping[str, str]):
-    """A holder's row: its values by column, read only. It does not show them when it is printed."""
-
-    __slots__ = ("_values", "_where")
-
-    def __init__(self, values: Mapping[str, str], where: str) -> None:
-        """``where``: what has the columns, as sentences name it; empty when there is no file."""
-        self._values = values
-        self._where = where
-
-    def __getitem__(self, column: str) -> str:
-        try:
-            return self._values[column]
-        except KeyError:
-            raise BadInput(f"the script uses holder.data[{column!r}], but {self._lacking(column)}") from None
-
-    def __contains__(self, column: object) -> bool:
-        return column in self._values
-
-    def get(self, column: str, default: Any = None) -> Any:
-        """The value, or ``default`` where there is no such column."""
-        return self._values.get(column, default)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __repr__(self) -> str:
-        return f"Row({', '.join(self._values)})"
-
-    def _lacking(self, column: str) -> str:
-        if not self._where:
-            return f"{VARIABLE} names no file; it must, such as {VARIABLE}: {{file: users.csv}}"
-        return f"{self._where} has no such column; {right_column(str(column), self._values)}"
+    def __init__(self, values: Mapping[str, str], file: str) -> None:
+        """``file``: what has the columns, as sentences name it; empty when there is none."""
+        lacking = f"{file} has no such column" if file else f"{VARIABLE} names no file, such as {{file: users.csv}}"
+        super().__init__(values, "holder.data", lacking)
 
 
 _NO_ROW = Row({}, "")
@@ -76,13 +43,6 @@ _NO_ROW = Row({}, "")
 def no_row(holder: int) -> Row:
     """What holders have where there is no file."""
     return _NO_ROW
-
-
-def right_column(column: str, columns: Iterable[str]) -> str:
-    """What a column must be."""
-    known = list(columns)
-    nearest = difflib.get_close_matches(column, known, n=1)
-    return f"it must be one of {', '.join(known)}" + (f"; did you mean {nearest[0]}?" if nearest else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +130,7 @@ def read_table(content: bytes, settings: DataSettings, seed: int) -> Table:
     if unknown := [column for column in settings.secret if column not in columns]:
         raise BadInput(
             f"{VARIABLE}.secret has {unknown[0]!r}, but {settings.file} has no such column; "
-            f"{right_column(unknown[0], columns)}"
+            f"{right_name(unknown[0], columns)}"
         )
     return Table(settings, columns, rows, seed)
 

@@ -25,6 +25,8 @@ class RunOutcome(StrEnum):
     """Steps failed that no threshold on errors covers."""
     THRESHOLDS = "thresholds"
     """A threshold was crossed, or there was nothing to judge it by."""
+    TEARDOWN = "teardown"
+    """All went well, but for the scenario's teardown."""
     STOPPED = "stopped"
     """Ended early on request."""
     BROKEN_OFF = "broken_off"
@@ -38,7 +40,7 @@ class RunOutcome(StrEnum):
 @dataclass(frozen=True)
 class Finding:
     """One sentence of the verdict; ``about`` is its subject: thresholds, load, hosts, missing, start, time, slowest,
-    failures, checks, phones, comparison or generator."""
+    failures, checks, teardown, phones, comparison or generator."""
 
     about: str
     text: str
@@ -441,6 +443,8 @@ class Summary:
     checks: dict[str, CheckSummary] = field(default_factory=dict)
     measures: dict[str, MeasureSummary] = field(default_factory=dict)
     """What scripts have checked and measured, by name."""
+    teardown: str = ""
+    """Why the scenario's teardown failed, in a sentence; empty when it did not, and where there was none."""
     search: SearchSummary | None = None
     """None for a run that was no search, and in files of Stampede 0.1."""
 

@@ -16,8 +16,9 @@ from controller.services.interface import Answered
 from stampede.machine.data_file import read_data_file
 from stampede.prepare.data_rows import absolute_data_file, data_problems, rows_of_host
 from stampede.prepare.trial import try_script
-from stampede.schema.data_rows import HiddenText, Row, Table, read_table
+from stampede.schema.data_rows import Row, Table, read_table
 from stampede.schema.errors import BadInput, ServiceRefused
+from stampede.schema.known_values import HiddenText
 from stampede.schema.settings.data_settings import DataSettings
 from stampede.schema.settings.run_settings import Settings, check_variables
 
