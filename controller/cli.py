@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from controller.holder.holder import Script
+from controller.run.run_hooks import Hook
+from stampede.schema.data_rows import no_row
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.run_settings import Settings
 from stampede.version import VERSION
@@ -31,11 +33,13 @@ def run_file(file: str, variables: Mapping[str, Any]) -> int:
     module.__file__ = file
     sys.modules[module.__name__] = module
     exec(compile(Path(file).read_text(encoding="utf-8"), file, "exec"), module.__dict__)  # noqa: S102
-    return run_script(module.script, variables)
+    return run_script(module.script, variables, setup=getattr(module, "setup", None))
 
 
-def run_script(script: Script, variables: Mapping[str, Any], argv: Sequence[str] | None = None) -> int:
-    """The command line of a controller script; returns its exit code."""
+def run_script(
+    script: Script, variables: Mapping[str, Any], argv: Sequence[str] | None = None, setup: Hook | None = None
+) -> int:
+    """The command line of a controller script; returns its exit code. ``setup``: the scenario's, for the dry run."""
     parser = argparse.ArgumentParser(description="Stampede controller script: makes the load of one host.")
     parser.add_argument("--version", action="version", version=f"stampede {VERSION}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -54,7 +58,7 @@ def run_script(script: Script, variables: Mapping[str, Any], argv: Sequence[str]
     if arguments.verb == "run":
         return _run_on_host(script, settings, arguments.run_dir.resolve(), arguments.die_with)
     if arguments.verb == "dry-run":
-        return _dry_run(script, settings, as_json=arguments.json)
+        return _dry_run(script, setup, settings, variables, as_json=arguments.json)
     return 0
 
 
@@ -78,11 +82,16 @@ def _run_on_host(script: Script, settings: Settings, run_dir: Path, die_with: in
     return asyncio.run(main(), loop_factory=uvloop.new_event_loop)
 
 
-def _dry_run(script: Script, settings: Settings, *, as_json: bool) -> int:
+def _dry_run(
+    script: Script, setup: Hook | None, settings: Settings, variables: Mapping[str, Any], *, as_json: bool
+) -> int:
     from controller.run.dry_run import dry_run
+    from controller.run.run_hooks import simulate
+    from stampede.machine.data_file import read_data_file
 
     try:
-        forecast = dry_run(script, settings)
+        rows = read_data_file(settings.data, settings.seed).row if settings.data else no_row
+        forecast = dry_run(script, settings, row_of=rows, shared=simulate(setup, None, settings, variables))
     except BadInput as error:
         print(error, file=sys.stderr)
         return 2

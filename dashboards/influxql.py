@@ -11,6 +11,7 @@ from stampede.schema.errors import StepError
 HOSTS = '"host" =~ /^${host:regex}$/'
 STEPS = '"step" =~ /^${step:regex}$/'
 OK = "\"outcome\" = 'ok'"
+FAILED = "\"outcome\" = 'failed'"
 COMPLETE = '"outcome" =~ /^(ok|failed)$/'
 BY_TIME = "GROUP BY time($__interval)"
 

@@ -7,6 +7,7 @@ from .grafana import dashboard as grafana_dashboard
 from .influxql import (
     BY_TIME,
     COMPLETE,
+    FAILED,
     HOSTS,
     OK,
     STEPS,
@@ -32,7 +33,7 @@ def dashboard() -> Json:
         "stampede-run",
         "Stampede: Run",
         "The course of a run: load, latency, errors, and whether the load generator kept up.",
-        [*figures(), *load(), *latency(), *errors(), *details()],
+        [*figures(), *load(), *latency(), *errors(), *observations(), *details()],
         variables=[run_variable(), host_variable(), step_variable()],
         annotations=events(HOSTS),
     )
@@ -215,6 +216,31 @@ def errors() -> list[Json]:
             stacked=True,
             bars=True,
             size=(12, 9),
+        ),
+    ]
+
+
+def observations() -> list[Json]:
+    """What the script checks and measures."""
+    failed = f'SELECT {rate("holder")} FROM "check" {during(*ON_HOSTS, FAILED)} {BY_TIME}, "check" fill(0)'
+    means = f'SELECT mean("value") FROM "measure" {during(*ON_HOSTS)} {BY_TIME}, "measure" fill(none)'
+    return [
+        row("Checks and measures"),
+        chart(
+            "Failed checks",
+            "Checks of the script that failed per second, by check. Empty when the script has none.",
+            [query(failed, "$tag_check")],
+            unit="ops",
+            stacked=True,
+            bars=True,
+        ),
+        chart(
+            "Measures",
+            "Numbers that the script measures, by measure, in its own units: the mean of each interval. Empty when "
+            "the script has none.",
+            [query(means, "$tag_measure")],
+            unit="short",
+            defaults={},
         ),
     ]
 

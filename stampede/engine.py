@@ -5,6 +5,18 @@ Nothing else in this package imports ``controller``; ``make lint`` enforces that
 
 from controller.holder.holder import STEPS, Holder, Script
 from controller.run.dry_run import Forecast, dry_run
+from controller.run.run_hooks import Hook, RunAccess, call, simulate
 from stampede.schema.errors import StepError
 
-__all__ = ["STEPS", "Forecast", "Holder", "Script", "StepError", "dry_run"]
+__all__ = [
+    "STEPS",
+    "Forecast",
+    "Holder",
+    "Hook",
+    "RunAccess",
+    "Script",
+    "StepError",
+    "call",
+    "dry_run",
+    "simulate",
+]

@@ -3,6 +3,8 @@
 import re
 from datetime import UTC, datetime
 
+from stampede.schema import plain_numbers
+
 NONE = "–"  # noqa: RUF001  an en dash, for a figure that does not exist
 
 
@@ -46,6 +48,11 @@ def clock(value: float | None) -> str:
 def count(value: float | None) -> str:
     """A whole number with separators: "48,120"."""
     return NONE if value is None else f"{value:,.0f}"
+
+
+def figure(value: float | None) -> str:
+    """A number without a unit, with four significant digits: "0.01235", "1,500,000"."""
+    return NONE if value is None else plain_numbers.plain(value)
 
 
 def rate(value: float | None) -> str:

@@ -18,9 +18,11 @@ from controller.load.virtual_time import VirtualTimeLoop
 from controller.metrics.journal import Journal
 from controller.run.run import Run
 from controller.run.simulated import SimulatedServices, SimulatedWallets
+from stampede.schema.data_rows import Row, no_row
 from stampede.schema.masking import Mask
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.variables import LoadHostVariables
+from stampede.schema.shared_values import Shared
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -94,6 +96,8 @@ def play(variables: dict[str, Any], tmp_path: Path) -> Callable[..., Run]:
         services: Any = None,
         mask: Mask | None = None,
         prepare: Callable[[Run], object] = lambda run: None,
+        row_of: Callable[[int], Row] = no_row,
+        shared: Shared | None = None,
         **changes: Any,
     ) -> Run:
         settings = Settings.from_variables(variables | {f"stampede_{name}": value for name, value in changes.items()})
@@ -107,6 +111,8 @@ def play(variables: dict[str, Any], tmp_path: Path) -> Callable[..., Run]:
                     wallets=wallets or SimulatedWallets(settings.seed),
                     journal=journal,
                     mask=mask,
+                    row_of=row_of,
+                    shared=shared,
                 )
                 prepare(run)
                 await run.play(run.clock.now())

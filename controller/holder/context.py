@@ -10,9 +10,11 @@ from controller.load.pacing import Pacer
 from controller.load.think_time import ThinkTimes
 from controller.metrics.recorder import Recorder
 from controller.services.interface import Services
+from stampede.schema.data_rows import Row
 from stampede.schema.masking import Mask
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.targets import Targets
+from stampede.schema.shared_values import Shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +34,6 @@ class HolderContext:
     think_times: ThinkTimes
     mask: Mask
     """Keeps the run's secrets out of what is told of a failed step."""
+    row_of: Callable[[int], Row]
+    """A holder's row of ``stampede_data``, by its number. Raises BadInput when there is none for it."""
+    shared: Shared

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from controller.holder.requests import (
     check_dict,
     check_given,
     check_invitation,
+    check_measured,
+    check_name,
     check_question,
     check_text,
     given_values,
@@ -34,11 +37,12 @@ from stampede.schema.errors import (
     PresentationRejected,
     StepTimeout,
 )
+from stampede.schema.known_values import HiddenText
+from stampede.schema.masking import Mask
 from stampede.schema.records import REUSED, SENT, VERIFIED
+from stampede.schema.settings.placeholders import DATA
 from stampede.schema.settings.service_settings import MEDIATOR
 from stampede.schema.settings.targets import invitation_urls, readable
-
-LONGEST_STEP_NAME = 64
 
 type Script = Callable[[Holder], Awaitable[None]]
 """What a scenario defines: ``async def script(holder: Holder) -> None``."""
@@ -56,6 +60,10 @@ class Holder:
         self.context = context
         self.number = number
         self.random = random.Random(f"{context.settings.seed}:{number}")
+        self.data: Mapping[str, str] = context.row_of(number)
+        """Its row of ``stampede_data``, by column."""
+        self.shared: Mapping[str, Any] = context.shared
+        """What ``setup`` returned."""
         self.rounds = 0
         self.attempt = 1
         self.due: float | None = None
@@ -72,6 +80,12 @@ class Holder:
         self._menus: dict[str, Menu] = {}
         """Received and not chosen from, by the id of the connection."""
         self._has_asked_mediator = False
+
+    @functools.cached_property
+    def mask(self) -> Mask:
+        """Keeps secrets, the run's and those of its own row, out of what is told of its failures."""
+        hidden = [value for value in self.data.values() if isinstance(value, HiddenText)]
+        return self.context.mask.with_more(hidden) if hidden else self.context.mask
 
     # ------------------------------------------------------------------ steps
 
@@ -441,11 +455,35 @@ class Holder:
         InfluxDB, so do not put numbers into it), and fails like any other step, when a StepError is raised in it or
         after ``stampede_step_timeout``. Steps within it are timed as well.
         """
-        if not name.isprintable() or not 0 < len(name.strip()) <= LONGEST_STEP_NAME:
-            raise BadInput(
-                f"holder.step was given the name {name!r}; it must have 1 to {LONGEST_STEP_NAME} printable characters"
-            )
+        check_name("step", name)
         return TimedStep(self, name, service)
+
+    # ----------------------------------------------------------- observations
+
+    def check(self, name: str, condition: object) -> bool:
+        """Record whether ``condition`` holds, and return that. The script goes on either way.
+
+        Failed checks fail the run only where a threshold says so: ``check NAME passed >= 99 %``. Every distinct name
+        is a series in InfluxDB.
+        """
+        check_name("check", name)
+        passed = bool(condition)
+        self.context.recorder.check(
+            name, passed=passed, holder=self.number, iteration=self.rounds, attempt=self.attempt
+        )
+        return passed
+
+    def measure(self, name: str, value: float) -> None:
+        """Record a number, in whatever unit, of which nine significant digits are kept.
+
+        Report and thresholds (``measure NAME p95 < 3``) have its figures over all holders. Raises ValueError when it
+        is no finite number. Every distinct name is a series in InfluxDB.
+        """
+        check_name("measure", name)
+        check_measured(name, value)
+        self.context.recorder.measure(
+            name, float(value), holder=self.number, iteration=self.rounds, attempt=self.attempt
+        )
 
     # ----------------------------------------------------------------- choice
 
@@ -542,7 +580,8 @@ class Holder:
     def _values(self, handed_on: Mapping[str, Any] | None = None, **known: Any) -> dict[str, Any]:
         """What a request to a service may use; ``handed_on``: what it answered before, and what the script gives."""
         known = {"run_id": self.context.settings.run_id, "holder": self.number, **known}
-        return {**string_values(known), **(handed_on or {})}
+        row = {f"{DATA}{column}": value for column, value in self.data.items()}
+        return {**string_values(known), **row, **(handed_on or {})}
 
     async def _await_verdict(
         self, timed: TimedStep | None, presentation: Presentation, connection: Connection

@@ -11,10 +11,14 @@ from typing import Any
 from controller.agents.question import Question
 from controller.services.answer import scalar_text
 from stampede.schema.errors import BadInput
+from stampede.schema.records import LARGEST_MEASURE
 from stampede.schema.settings.json_values import not_json
 from stampede.schema.settings.placeholders import GIVEN
 from stampede.schema.settings.service_settings import Service
 from stampede.schema.settings.variable_reader import kind_of, shown
+
+LONGEST_NAME = 64
+"""Characters of the name of a step, check or measure of a script's own."""
 
 
 def service_and_request(name: str, services: Mapping[str, Service]) -> tuple[str, str]:
@@ -74,6 +78,26 @@ def check_dict(method: str, name: str, value: Any, right: str, *, of_texts: bool
     for key, each in value.items():
         if of_texts and isinstance(each, Mapping | list | tuple | set) and not _is_assumed(each):
             raise BadInput(f"{said} {kind_of(each)} as {name}[{key!r}]; it must be a text or a number")
+
+
+def check_name(method: str, name: Any) -> None:
+    """Raise BadInput when what a script gives as the name of a series cannot be one."""
+    if not isinstance(name, str) or not name.isprintable() or not 0 < len(name.strip()) <= LONGEST_NAME:
+        said = repr(name)[:200]
+        raise BadInput(
+            f"holder.{method} was given the name {said}; it must have 1 to {LONGEST_NAME} printable characters"
+        )
+
+
+def check_measured(name: str, value: Any) -> None:
+    """Raise ValueError when what a script has measured is no number that can be recorded."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"holder.measure({name!r}, ...) was given {kind_of(value)}; it must be a finite number")
+    if not abs(value) <= LARGEST_MEASURE:
+        raise ValueError(
+            f"holder.measure({name!r}, ...) was given {shown(value)}; it must be a finite number, of at most "
+            f"{LARGEST_MEASURE:,.0f} on either side of 0"
+        )
 
 
 def _is_assumed(value: Any) -> bool:

@@ -14,6 +14,7 @@ from controller.agents.wallet import Connection, Wallet
 from controller.holder.context import HolderContext
 from stampede.load_models.interface import EndOfRun
 from stampede.schema.errors import StepError, StepTimeout, noted
+from stampede.schema.masking import Mask
 from stampede.schema.records import Outcome
 
 FAILURE_PAUSE = 1.0
@@ -29,6 +30,10 @@ class Performer(Protocol):
     due: float | None
     """When its next step is due, on the run's clock; None: at once."""
     wallet: Wallet
+
+    @property
+    def mask(self) -> Mask:
+        """Keeps secrets out of what is told of its failures."""
 
     @property
     def context(self) -> HolderContext:
@@ -97,7 +102,7 @@ class TimedStep:
                 failure = error
             case _:
                 return False
-        failure.detail = context.mask(failure.detail)
+        failure.detail = self._holder.mask(failure.detail)
         failure.args = (failure.detail,)
         self._record(Outcome.FAILED, failure)
         if context.settings.on_failure != "continue":

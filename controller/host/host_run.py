@@ -12,6 +12,7 @@ import contextlib
 import logging
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from controller.run.run import Run
 from controller.services.client import HttpServices
 from stampede.load_models.interface import Order
 from stampede.machine.files import read_json, write_json
+from stampede.schema.data_rows import Row, Table, no_row
 from stampede.schema.errors import BadInput, StepError, StepTimeout
 from stampede.schema.json_form import to_json
 from stampede.schema.masking import Mask
@@ -46,6 +48,7 @@ from stampede.schema.records import RUN_TAGS, EventKind, EventRecord
 from stampede.schema.run_record import HOST_FILE
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.secret_settings import read_secrets
+from stampede.schema.shared_values import Shared
 
 LOGGER = logging.getLogger(__name__)
 MOST_AHEAD = 3600.0
@@ -71,6 +74,8 @@ class HostRun:
         self._journal: Journal | None = None
         self._push: PushProcess | None = None
         self._mask = Mask()
+        self._row_of: Callable[[int], Row] = no_row
+        self._shared = Shared({})
         self._ending = asyncio.Event()
         self._aborted = asyncio.Event()
 
@@ -86,6 +91,7 @@ class HostRun:
             try:
                 secret_values = self._take_secrets()
                 self._mask = Mask(secret_values.values())
+                self._take_what_holders_have()
                 mask_logs(self._mask)
                 if server := self._settings.influxdb:
                     secret = secret_values.get(server.secret, "")
@@ -129,6 +135,8 @@ class HostRun:
                 on_phase=self._enter,
                 on_level=lambda holders: self._announce(EventKind.LEVEL, f"{holders} holders", holders),
                 mask=self._mask,
+                row_of=self._row_of,
+                shared=self._shared,
             )
             self._run = self._state.run = run
             self._state.pool = pool
@@ -313,3 +321,15 @@ class HostRun:
         values = read_json(path)
         path.unlink(missing_ok=True)
         return read_secrets(values)
+
+    def _take_what_holders_have(self) -> None:
+        """The rows of this host's holders, and what setup returned for all of them, from a file that is removed once
+        read. Raises BadInput."""
+        path = self._dir / "holders.json"
+        given = read_json(path)
+        path.unlink(missing_ok=True)
+        given = given if isinstance(given, dict) else {}
+        self._shared = Shared(given.get("shared") or {})
+        self._mask = self._mask.with_more(self._shared.hidden())
+        if data := self._settings.data:
+            self._row_of = Table.taken(data, given.get("rows")).row

@@ -1,18 +1,23 @@
-"""Makes a record of every step that ends, and hands it to its listeners."""
+"""Makes a record of every step that ends and of all that scripts observe, and hands them to its listeners."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from controller.metrics.journal import Journal
-from stampede.schema.records import Outcome, StepRecord
+from stampede.schema import line_protocol
+from stampede.schema.records import CheckRecord, MeasureRecord, Observation, Outcome, StepRecord
 
 MOST_DETAIL = 500
 """Characters of a step's detail that are recorded."""
 
 type StepListener = Callable[[StepRecord, float], None]
 """Is called with each record and the moment, on the run's clock, at which the step ended."""
+
+
+type ObservationListener = Callable[[Observation, float], None]
+"""The same for what scripts check and measure."""
 
 
 class Clock(Protocol):
@@ -28,11 +33,12 @@ class Clock(Protocol):
 class Recorder:
     """One per run. Times in seconds, of the run's clock."""
 
-    def __init__(self, clock: Clock, *listeners: StepListener) -> None:
-        """``listeners`` hear of each step in this order."""
+    def __init__(self, clock: Clock, *listeners: StepListener, observers: Sequence[ObservationListener] = ()) -> None:
+        """``listeners`` hear of each step in this order, ``observers`` of what scripts observe."""
         self.in_flight = 0
         self._clock = clock
         self._listeners = listeners
+        self._observers = observers
 
     def step(
         self,
@@ -67,11 +73,25 @@ class Recorder:
         for listener in self._listeners:
             listener(record, now)
 
+    def check(self, name: str, *, passed: bool, holder: int, iteration: int, attempt: int) -> None:
+        """Record what a script has checked."""
+        outcome = Outcome.OK if passed else Outcome.FAILED
+        self._observe(CheckRecord(name, outcome, holder, iteration, attempt))
 
-def journaling(journal: Journal, clock: Clock) -> StepListener:
+    def measure(self, name: str, value: float, *, holder: int, iteration: int, attempt: int) -> None:
+        """Record a finite number that a script has measured, with the digits that a journal has."""
+        self._observe(MeasureRecord(name, float(line_protocol.field(value)), holder, iteration, attempt))
+
+    def _observe(self, record: Observation) -> None:
+        now = self._clock.now()
+        for observer in self._observers:
+            observer(record, now)
+
+
+def journaling(journal: Journal, clock: Clock) -> Callable[[StepRecord | Observation, float], None]:
     """A listener that writes each record to ``journal``."""
 
-    def write(record: StepRecord, now: float) -> None:
+    def write(record: StepRecord | Observation, now: float) -> None:
         journal.write(record, clock.epoch_ns(now))
 
     return write

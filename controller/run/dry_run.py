@@ -14,8 +14,10 @@ from controller.load.virtual_time import VirtualTimeLoop
 from controller.run.run import Run, is_being_cancelled
 from controller.run.simulated import SimulatedServices, SimulatedWallets
 from stampede.load_models.interface import EndOfRun
+from stampede.schema.data_rows import Row, no_row
 from stampede.schema.records import StepRecord
 from stampede.schema.settings.run_settings import Settings
+from stampede.schema.shared_values import Shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,9 @@ class Forecast:
     """Seconds that a round takes, on average; 0 when none began."""
     dropped: int = 0
     """Arrivals or rounds that found no room."""
+    checks: frozenset[str] = frozenset()
+    measures: frozenset[str] = frozenset()
+    """Names of what the script checks and measures."""
     complete: bool = True
     """Whether it covers the whole run, or only as much of it as could be simulated in the time that there was."""
 
@@ -65,19 +70,34 @@ class Forecast:
         return "\n".join(lines)
 
 
-def dry_run(script: Script, settings: Settings, within: float | None = None, cut_at: float | None = None) -> Forecast:
+def dry_run(
+    script: Script,
+    settings: Settings,
+    within: float | None = None,
+    cut_at: float | None = None,
+    row_of: Callable[[int], Row] = no_row,
+    shared: Shared | None = None,
+) -> Forecast:
     """Run ``script`` for all holders on virtual time.
 
     ``within``: real seconds after which the simulation is ended, complete or not. ``cut_at``: virtual seconds after
     which the run is aborted, to see whether the script lets itself be ended; what it raises then is its own affair.
+    ``row_of``: the holders' rows; ``shared``: what all have.
 
     Raises BadInput when the script asks for what the settings do not have, and whatever else it raises.
     """
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        return runner.run(_dry_run(script, settings, within, cut_at))
+        return runner.run(_dry_run(script, settings, within, cut_at, row_of, shared))
 
 
-async def _dry_run(script: Script, settings: Settings, within: float | None, cut_at: float | None) -> Forecast:
+async def _dry_run(
+    script: Script,
+    settings: Settings,
+    within: float | None,
+    cut_at: float | None,
+    row_of: Callable[[int], Row],
+    shared: Shared | None,
+) -> Forecast:
     per_second: Counter[int] = Counter()
     failures: list[BaseException] = []
     complete = True
@@ -108,6 +128,8 @@ async def _dry_run(script: Script, settings: Settings, within: float | None, cut
         services=SimulatedServices(settings.services),
         wallets=SimulatedWallets(settings.seed),
         listeners=[count],
+        row_of=row_of,
+        shared=shared,
     )
     start = run.clock.now()
     if cut_at is not None:
@@ -125,6 +147,8 @@ async def _dry_run(script: Script, settings: Settings, within: float | None, cut
         run.visits.value,
         run.round_times.value,
         run.dropped + run.rounds_dropped,
+        frozenset(run.figures.checks),
+        frozenset(run.figures.measures),
         complete,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
@@ -21,12 +22,14 @@ from controller.metrics.live_figures import LiveFigures
 from controller.metrics.recorder import Recorder, StepListener, journaling
 from controller.services.interface import Services
 from stampede.load_models.interface import EndOfRun, LoadModel, Order, StageNow
+from stampede.schema.data_rows import Row, no_row
 from stampede.schema.errors import AgentLost, BadInput, StepError
 from stampede.schema.masking import Mask
 from stampede.schema.phases import Phase
 from stampede.schema.records import Outcome
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.targets import Targets
+from stampede.schema.shared_values import Shared
 from stampede.schema.tally import Tallies
 
 LOGGER = logging.getLogger(__name__)
@@ -102,8 +105,11 @@ class Run:
         on_phase: Callable[[Phase], None] = lambda phase: None,
         on_level: Callable[[int], None] = lambda holders: None,
         mask: Mask | None = None,
+        row_of: Callable[[int], Row] = no_row,
+        shared: Shared | None = None,
     ) -> None:
-        """``mask`` keeps the run's secrets out of journal and logs."""
+        """``mask`` keeps the run's secrets out of journal and logs; ``row_of`` are the holders' rows, ``shared`` is
+        what all have."""
         self.settings = settings
         self.load = settings.load
         """As it is now: another one after ``go_on``."""
@@ -115,7 +121,12 @@ class Run:
         self.figures = LiveFigures()
         on_disk_first = [journaling(journal, self.clock)] if journal else []
         self.recorder = Recorder(
-            self.clock, *on_disk_first, self.tallies.step_ended, self.figures.step_ended, *listeners
+            self.clock,
+            *on_disk_first,
+            self.tallies.step_ended,
+            self.figures.step_ended,
+            *listeners,
+            observers=(*on_disk_first, self.tallies.observed, self.figures.observed),
         )
         self.active = 0
         self.started = 0
@@ -150,6 +161,8 @@ class Run:
                 settings.observed_think_times,
             ),
             self._mask,
+            row_of,
+            shared or Shared({}),
         )
         self._script = script
         self._wallets = wallets
@@ -295,6 +308,9 @@ class Run:
             await self._script_until_it_ends(holder)
         except EndOfRun:
             self.finished += 1
+        except BadInput as error:  # there is no row for it
+            self.refuse(error)
+            self.stopped += 1
         except Exception:
             LOGGER.exception("holder %s", number)
             self.stopped += 1
@@ -313,7 +329,7 @@ class Run:
             except StepError as error:
                 LOGGER.info("holder %s: %s: %s", holder.number, error.error_class, error.detail)
             except BadInput as error:
-                self.refuse(error)
+                self.refuse(BadInput(*map(holder.mask, error.sentences)))
                 self._record_script_error(holder, error)
                 self.stopped += 1
                 return
@@ -322,7 +338,8 @@ class Run:
             except BaseException as error:  # a script's SystemExit is its own end, not that of the host
                 if is_being_cancelled(error):
                     raise
-                LOGGER.exception("holder %s: the script raised", holder.number)
+                trace = holder.mask.lines(traceback.format_exc())  # may quote what is in the holder's row
+                LOGGER.error("holder %s: the script raised\n%s", holder.number, trace)
                 self._record_script_error(holder, error)
             if holder.rounds == rounds:  # a script that fails early goes round too
                 holder.rounds += 1
@@ -362,7 +379,7 @@ class Run:
             iteration=holder.rounds,
             attempt=holder.attempt,
             error=StepError.error_class,
-            detail=self._mask(f"{type(error).__name__}: {error}"),
+            detail=holder.mask(f"{type(error).__name__}: {error}"),
         )
 
 

@@ -29,6 +29,7 @@ from stampede.schema.errors import (
     StepTimeout,
     noted,
 )
+from stampede.schema.known_values import HiddenText
 from stampede.schema.masking import Mask
 from stampede.schema.settings.placeholders import (
     SECRET,
@@ -78,7 +79,7 @@ class Inquiry:
         self._known = ChainMap[str, Any](self.answers, values)  # type: ignore[arg-type]
         self._cookies = cookie_jar()
         self._mask = mask
-        self._hidden: set[str] = set()
+        self._hidden: set[str] = {value for value in values.values() if isinstance(value, HiddenText)}
 
     def mask(self) -> Mask:
         """Keeps the secrets out of messages, and what else was sent in headers that hold secrets."""

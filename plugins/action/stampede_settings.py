@@ -7,6 +7,7 @@ become plain values and results become what a task returns.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +18,12 @@ from ansible.parsing.vault import EncryptedString, VaultHelper
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from stampede import wording
 from stampede.prepare.ca_files import absolute_ca_files
+from stampede.prepare.data_rows import absolute_data_file, rows_of_host
 from stampede.prepare.folder_checks import no_home
 from stampede.prepare.genesis import absolute_genesis_files
+from stampede.prepare.hooks import set_up, tear_down, timeout_of
 from stampede.prepare.host_checks import neighbours, together
 from stampede.prepare.notices import notices
 from stampede.prepare.preflight import probe_run
@@ -33,12 +37,19 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PREFIX = "stampede_"
 SECRETS = "stampede_secrets"
 ARGUMENTS = {
-    "verb": {"type": "str", "required": True, "choices": ["check", "probe", "dry_run", "shares", "render"]},
+    "verb": {
+        "type": "str",
+        "required": True,
+        "choices": ["check", "probe", "dry_run", "shares", "render", "rows", "setup", "teardown"],
+    },
     "run_id": {"type": "str", "default": ""},
     "weights": {"type": "dict"},
     "share": {"type": "dict", "default": {}},
     "ca_dir": {"type": "str", "default": ""},
     "postgresql_url": {"type": "str", "default": ""},
+    "results": {"type": "str", "default": ""},
+    "shared": {"type": "str", "default": "", "no_log": True},
+    "pid": {"type": "int", "default": 0},
 }
 
 
@@ -101,6 +112,25 @@ class ActionModule(ActionBase):
         script, ca_files = render_for_host(variables, REPOSITORY, **of_host)
         return {"script": script, "ca_files": ca_files}
 
+    def _rows(self, variables: dict[str, Any]) -> dict[str, Any]:
+        rows, shared = rows_of_host(variables, self._arguments["share"]), self._arguments["shared"]
+        given = ({"rows": rows} if rows else {}) | ({"shared": json.loads(shared)} if shared else {})
+        return {"text": json.dumps(given) if given else ""}
+
+    def _setup(self, variables: dict[str, Any]) -> dict[str, Any]:
+        playbook = os.getppid()  # this is a worker of it
+        made = plain(self._templar.template(self._task_vars["run_generated_secrets"]))
+        found = set_up(
+            variables, variables["stampede_secrets"] | made, REPOSITORY, Path(self._arguments["results"]), playbook
+        )
+        return {"shared": json.dumps(found.shared) if found.shared else "", "pid": found.pid}
+
+    def _teardown(self, variables: dict[str, Any]) -> dict[str, Any]:
+        failure = tear_down(self._arguments["pid"], Path(self._arguments["results"]), timeout_of(variables))
+        if failure:
+            Display().display(wording.printable(failure), color="red")
+        return {"failure": failure}
+
     def _with_run_id(self, variables: dict[str, Any], by_default: str) -> dict[str, Any]:
         """The variables with the run's name: that which it was given, or else ``by_default``."""
         given = self._arguments["run_id"] or variables.get("stampede_run_id")
@@ -137,7 +167,8 @@ class ActionModule(ActionBase):
                     problems.append(f"{name} cannot be evaluated: {reason}; it must be a template that renders")
         if problems:
             raise BadInput(*problems)
-        return absolute_genesis_files(absolute_ca_files(values, REPOSITORY), REPOSITORY)
+        with_ca_files = absolute_ca_files(values, REPOSITORY)
+        return absolute_data_file(absolute_genesis_files(with_ca_files, REPOSITORY), REPOSITORY)
 
 
 def address(host: str, variables: Mapping[str, Any]) -> str:

@@ -63,8 +63,8 @@ options:
     default: []
   stale_secrets:
     description:
-      - For V(new), age in seconds from which on a C(secrets.json) in the folder of any run is removed; its controller
-        never read it. None is removed with V(0).
+      - For V(new), age in seconds from which on a C(secrets.json) or C(holders.json) in the folder of any run is
+        removed; its controller never read it. None is removed with V(0).
     type: int
     default: 0
 author: The Stampede contributors
@@ -104,7 +104,7 @@ removed:
 
 MARK = "made_for"
 """The file in which a folder records its host."""
-SECRETS = "secrets.json"
+SECRETS = ("secrets.json", "holders.json")
 LONGEST_NAME = 255
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -280,13 +280,14 @@ def remove_stale_secrets(runs: Path, age: int) -> list[str]:
     """Remove what playbooks handed over to controllers that never read it; returns the paths."""
     removed = []
     for run in sorted(runs.iterdir()) if runs.is_dir() else []:
-        try:
-            with opened(run) as folder:
-                if time.time() - os.stat(SECRETS, dir_fd=folder, follow_symlinks=False).st_mtime > age:
-                    os.unlink(SECRETS, dir_fd=folder)
-                    removed.append(str(run / SECRETS))
-        except (OSError, Refused):
-            continue
+        for name in SECRETS:
+            try:
+                with opened(run) as folder:
+                    if time.time() - os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime > age:
+                        os.unlink(name, dir_fd=folder)
+                        removed.append(str(run / name))
+            except (OSError, Refused):
+                continue
     return removed
 
 

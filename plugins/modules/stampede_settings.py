@@ -5,7 +5,7 @@ module: stampede_settings
 short_description: Check, probe, forecast, share out or render the settings of a run
 description:
   - Works on the C(stampede_*) variables of the host, whose meaning C(ansible-doc -t role run) shows.
-  - Runs on the control node and changes nothing.
+  - Runs on the control node and changes nothing there.
   - Fails with one sentence for each problem, which names the variable, its value and what would be right.
 author: Stampede
 version_added: 0.1.0
@@ -22,6 +22,10 @@ options:
       dry_run: Print the load that the settings would make, from simulated holders.
       shares: Share the load out over the hosts.
       render: Render the controller script of the host.
+      rows: Deal the host the rows of V(stampede_data) that its holders have, with what C(setup) returned. They may
+        hold passwords.
+      setup: Call the scenario's C(setup), if it has one.
+      teardown: Call the scenario's C(teardown).
   run_id:
     description: Name of the run; empty stands for V(stampede_run_id), and when that is empty too, for the time.
     type: str
@@ -30,7 +34,7 @@ options:
     description: The weight of each host, by its name, for O(verb=shares).
     type: dict
   share:
-    description: The host's entry of RV(shares), for O(verb=render).
+    description: The host's entry of RV(shares), for O(verb=render) and O(verb=rows).
     type: dict
     default: {}
   ca_dir:
@@ -43,6 +47,18 @@ options:
     description: URL of the PostgreSQL for the host's wallets, for O(verb=render).
     type: str
     default: ""
+  results:
+    description: The run's folder on the control node, for O(verb=setup) and O(verb=teardown).
+    type: str
+    default: ""
+  shared:
+    description: RV(shared), for O(verb=rows).
+    type: str
+    default: ""
+  pid:
+    description: RV(pid), for O(verb=teardown).
+    type: int
+    default: 0
 """
 
 EXAMPLES = r"""
@@ -109,6 +125,22 @@ shares:
 script:
   description: Text of the controller script, without secrets.
   returned: O(verb=render)
+  type: str
+shared:
+  description: JSON of what C(setup) returned; empty when there is nothing. It may hold secrets.
+  returned: O(verb=setup)
+  type: str
+pid:
+  description: The process that calls C(teardown); V(0) when there is none to call.
+  returned: O(verb=setup)
+  type: int
+failure:
+  description: Why C(teardown) failed, in a sentence; empty when it did not.
+  returned: O(verb=teardown)
+  type: str
+text:
+  description: What the controller reads as C(holders.json); empty when there are no rows.
+  returned: O(verb=rows)
   type: str
 ca_files:
   description: The files on the control node to copy to O(ca_dir), by the name that each gets there.

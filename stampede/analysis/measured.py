@@ -13,7 +13,7 @@ from stampede.load_models import catalog
 from stampede.load_models.interface import Plan
 from stampede.load_models.profile import recorded_seconds
 from stampede.results.folder import ResultsFolder
-from stampede.results.journal_columns import JournalColumns, Steps
+from stampede.results.journal_columns import JournalColumns, Observations, Steps
 from stampede.schema.margins import Margins
 from stampede.schema.phases import Phase
 from stampede.schema.settings import thresholds
@@ -53,7 +53,8 @@ def find_spans(results: ResultsFolder, journal: JournalColumns, window: Window) 
 
 @dataclass(frozen=True)
 class Measured:
-    """The measured part of a run: when it was, and the journal with those of its steps alone that ended in it.
+    """The measured part of a run: when it was, and the journal with those steps, checks and measures alone that ended
+    in it.
 
     `window` is None when no load was generated. `spans` are those of the whole run.
     """
@@ -74,9 +75,21 @@ def find_measured(results: ResultsFolder, journal: JournalColumns, whole: Window
     part = Window(start, end)
     if part == whole:
         return Measured(whole, journal, spans)
-    ended = np.asarray(journal.steps.end)
-    here = (ended >= start) & ((ended < end) | (start < end == whole.end))
-    steps = Steps()
-    for name, column in vars(steps).items():
-        column.frombytes(np.asarray(getattr(journal.steps, name))[here].tobytes())
-    return Measured(part, replace(journal, steps=steps), spans)
+    within = replace(
+        journal,
+        steps=_within(journal.steps, part, whole),
+        checks=_within(journal.checks, part, whole),
+        measures=_within(journal.measures, part, whole),
+    )
+    return Measured(part, within, spans)
+
+
+def _within[Columns: (Steps, Observations)](records: Columns, part: Window, whole: Window) -> Columns:
+    """Those records that ended in a part of the run. What follows the last step belongs to the last part, unless
+    that has no length."""
+    end = np.asarray(records.end)
+    here = (end >= part.start) & ((end < part.end) | (part.start < part.end == whole.end))
+    found = type(records)()
+    for name, column in vars(found).items():
+        column.frombytes(np.asarray(getattr(records, name))[here].tobytes())
+    return found

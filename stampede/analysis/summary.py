@@ -15,6 +15,7 @@ from stampede.analysis.limits import find_limits, unknown_services
 from stampede.analysis.load_window import SECOND, Window
 from stampede.analysis.losses import find_losses
 from stampede.analysis.measured import Measured
+from stampede.analysis.observations import build_checks, build_measures
 from stampede.analysis.percentiles import summarize_times
 from stampede.analysis.phones import build_phones
 from stampede.analysis.search import build_search, confirming
@@ -83,6 +84,9 @@ def build_summary(
         limits=limits,
         limits_unknown=unknown_services(journal, limits),
         measured=_measured_part(journal, window, measured),
+        checks=build_checks(measured.journal),
+        measures=build_measures(measured.journal),
+        teardown=results.teardown,
         search=search,
     )
     verdict = build_verdict(summary)

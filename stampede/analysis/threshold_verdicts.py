@@ -1,12 +1,13 @@
 """The thresholds of a run, judged exactly: over the raw records of all hosts together.
 
 The figures are those of summary.json: times of the steps that ended ok, failed steps as a share of those that ended
-ok or failed, steps that ended ok per second. Interrupted steps count as neither.
+ok or failed, steps that ended ok per second. Interrupted steps count as neither. Checks and measures are those of all
+holders.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from stampede.analysis.load_window import SECOND, Window
 from stampede.analysis.measured import Spans
 from stampede.analysis.percentiles import percentile
 from stampede.results.folder import ResultsFolder
-from stampede.results.journal_columns import FAILED, OK, JournalColumns
+from stampede.results.journal_columns import FAILED, OK, JournalColumns, Names, Observations
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.thresholds import Threshold
 from stampede.schema.summary import Summary, ThresholdVerdict
@@ -88,16 +89,19 @@ def _verdict(threshold: Threshold, figure: Figure | None, window: Window | None)
         crossed_at=wording.moment(crossed_at),
         crossed_after=crossed_after,
         sentence=_sentence(threshold, figure, passed, crossed_at),
+        check=threshold.check,
+        measure=threshold.measure,
     )
 
 
 def _sentence(threshold: Threshold, figure: Figure | None, passed: bool | None, crossed_at: float | None) -> str:
+    kind, _ = threshold.subject or (thresholds.STEP, "")
     if figure is None:
         return (
-            f"{threshold.what} could not be judged because no such step was recorded; "
+            f"{threshold.what} could not be judged because no such {kind} was recorded; "
             f"the threshold is {threshold.asked}."
         )
-    verb = "were" if threshold.metric == thresholds.ERRORS else "was"
+    verb = {thresholds.ERRORS: "were", thresholds.PASSED: "in"}.get(threshold.metric, "was")
     text = f"{threshold.what} {verb} {threshold.shown(figure.value)}, the threshold is {threshold.asked}"
     if passed or crossed_at is None:
         return f"{text}."
@@ -116,6 +120,25 @@ class Figure:
     crossed_after: float
 
 
+class Observed:
+    """The checks or the measures of all hosts in the order in which they were recorded; `end` as in Records."""
+
+    def __init__(self, records: Observations, names: Names, window: Window) -> None:
+        end = np.asarray(records.end)
+        order = np.argsort(end, kind="stable")
+        self.end: Floats = (end[order] - window.start) / SECOND
+        self.value: Floats = np.asarray(records.value)[order]
+        self._name = np.asarray(records.name)[order]
+        self._numbers = {name: number for number, name in enumerate(names.list)}
+        self._last = window.seconds
+
+    def select(self, name: str, since: float, until: float) -> Truths:
+        """Which records are of a name, and of a span. What follows the last step is part of the last span, unless
+        that has no length."""
+        within: Truths = (self.end >= since) & ((self.end < until) | (since < until == self._last))
+        return within & np.asarray(self._name == self._numbers.get(name, -1))
+
+
 class Records:
     """The steps of all hosts in the order in which they ended; `end` in seconds from the start of the run."""
 
@@ -130,6 +153,8 @@ class Records:
             thresholds.SERVICE_TIME: np.asarray(steps.service_time)[order],
             thresholds.RESPONSE_TIME: np.asarray(steps.response_time)[order],
         }
+        self.checks = Observed(journal.checks, journal.check_names, window)
+        self.measures = Observed(journal.measures, journal.measure_names, window)
         self._step = np.asarray(steps.step)[order]
         self._numbers = {name: number for number, name in enumerate(journal.step_names.list)}
 
@@ -142,6 +167,13 @@ class Records:
 
 def figure_of(threshold: Threshold, records: Records, since: float, until: float) -> Figure | None:
     """A threshold's figure over a span; None when there was nothing to judge."""
+    if threshold.check or threshold.measure:
+        observed = records.checks if threshold.check else records.measures
+        here = observed.select(threshold.check or threshold.measure, since, until)
+        if not here.any():
+            return None
+        value, beyond = (_passed if threshold.check else _measured)(threshold, observed.value[here])
+        return Figure(value, float(observed.end[here][_crossing(beyond)]))
     selected = records.select(threshold.step, since, until)
     ok, failed = selected & (records.outcome == OK), selected & (records.outcome == FAILED)
     if threshold.metric == thresholds.THROUGHPUT:
@@ -170,6 +202,25 @@ def _errors(threshold: Threshold, failed: Truths) -> tuple[float, Truths]:
     return float(figures[-1]), ~threshold.is_kept_by(figures)
 
 
+def _passed(threshold: Threshold, passed: Floats) -> tuple[float, Truths]:
+    """The share of checks that passed, and after which it was beyond the limit."""
+    figures = 100 * np.cumsum(passed) / np.arange(1, len(passed) + 1)
+    return float(figures[-1]), ~threshold.is_kept_by(figures)
+
+
+def _measured(threshold: Threshold, values: Floats) -> tuple[float, Truths]:
+    """A figure of a measure, and after which values it was beyond the limit."""
+    if threshold.metric == thresholds.MIN:
+        figures = np.minimum.accumulate(values)
+        return float(figures[-1]), ~threshold.is_kept_by(figures)
+    if threshold.quantile is None or threshold.operator.startswith("<"):
+        return _times(threshold, values)
+    # A percentile above its limit is one of the negative values below the negative limit.
+    turned = replace(threshold, operator=threshold.operator.replace(">", "<"), limit=-threshold.limit)
+    beyond = _percentile_beyond(turned, 1 - threshold.quantile, -values)
+    return percentile(values, 100 * threshold.quantile), beyond
+
+
 def _times(threshold: Threshold, times: Floats) -> tuple[float, Truths]:
     """A mean, maximum or percentile, and after which records it was beyond the limit."""
     if threshold.metric == thresholds.MAX:
@@ -191,10 +242,10 @@ def _percentile_beyond(threshold: Threshold, quantile: float, times: Floats) -> 
     kept = threshold.is_kept_by(times)
     within = np.cumsum(kept)
     rank, share = np.divmod(np.arange(len(times)) * quantile, 1)
-    longest = np.maximum.accumulate(np.where(kept, times, 0.0))
+    longest = np.maximum.accumulate(np.where(kept, times, -np.inf))
     shortest = np.minimum.accumulate(np.where(kept, np.inf, times))
     between = (rank == within - 1) & (share > 0) & np.isfinite(shortest)
-    shortest = np.where(between, shortest, 0.0)
+    longest, shortest = np.where(between, longest, 0.0), np.where(between, shortest, 0.0)
     interpolated = longest + share * (shortest - longest)
     beyond: Truths = (rank >= within) | (between & ~threshold.is_kept_by(interpolated))
     return beyond

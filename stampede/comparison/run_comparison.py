@@ -6,7 +6,7 @@ Run `a` is the earlier one. Times are seconds, shares lie between 0 and 1.
 from dataclasses import dataclass
 from typing import Any
 
-from stampede.schema.summary import RunOutcome, StepSummary
+from stampede.schema.summary import CheckSummary, MeasureSummary, RunOutcome, StepSummary
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,14 @@ class StepComparison:
 
 
 @dataclass(frozen=True)
+class Pair[T]:
+    """A figure in both runs; None for a run without it."""
+
+    a: T | None
+    b: T | None
+
+
+@dataclass(frozen=True)
 class RunComparison:
     """The whole of it; `outcome` is `no_difference`, `difference`, or `too_few` when no step had enough records."""
 
@@ -106,3 +114,6 @@ class RunComparison:
     runs: dict[str, RunFigures]
     settings: list[SettingDifference]
     steps: dict[str, StepComparison]
+    checks: dict[str, Pair[CheckSummary]]
+    measures: dict[str, Pair[MeasureSummary]]
+    """What scripts checked and measured: side by side, without a test of whether a difference is noise."""

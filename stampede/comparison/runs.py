@@ -16,6 +16,7 @@ from stampede.analysis.collected_run import CollectedRun, read_run
 from stampede.comparison import noise, sentences
 from stampede.comparison.run_comparison import (
     FailureDifference,
+    Pair,
     RunComparison,
     RunFigures,
     SettingDifference,
@@ -51,6 +52,7 @@ IRRELEVANT_SETTINGS = frozenset(
 FORMER_BEHAVIOUR = {
     "stampede_arrivals": "constant",
     "stampede_cool_down": 0,
+    "stampede_data": {},
     "stampede_iterations_per": "holder",
     "stampede_load_model": "closed",
     "stampede_observed_think_times": [],
@@ -105,7 +107,13 @@ def build_comparison(a: CollectedRun, b: CollectedRun) -> RunComparison:
         runs=runs,
         settings=settings,
         steps=steps,
+        checks=_pairs(a.summary.checks, b.summary.checks),
+        measures=_pairs(a.summary.measures, b.summary.measures),
     )
+
+
+def _pairs[T](a: dict[str, T], b: dict[str, T]) -> dict[str, Pair[T]]:
+    return {name: Pair(a.get(name), b.get(name)) for name in dict.fromkeys([*a, *b])}
 
 
 def _steps(a: CollectedRun, b: CollectedRun) -> dict[str, StepComparison]:

@@ -4,6 +4,7 @@ from rich.text import Text
 
 from stampede import wording
 from stampede.comparison.run_comparison import (
+    Pair,
     RunComparison,
     RunFigures,
     SettingDifference,
@@ -11,6 +12,7 @@ from stampede.comparison.run_comparison import (
     StepFigures,
 )
 from stampede.comparison.sentences import step_verdict
+from stampede.report import terminal
 from stampede.report.terminal import WIDTH, wrapped
 
 COLOURS = {"slower": "red", "faster": "green", "mixed": "yellow", "too_few": "dim", "no_difference": "dim"}
@@ -26,6 +28,8 @@ def text(comparison: RunComparison) -> Text:
         *(_lines(warning, "yellow") for warning in comparison.warnings),
         _runs(comparison.runs),
         _steps(comparison.steps),
+        Text("\n".join(terminal.checks(_both(comparison.checks), _unpainted))),
+        Text("\n".join(terminal.measures(_both(comparison.measures), _unpainted))),
         _settings(comparison.settings),
         _lines(comparison.test, "dim"),
     ]
@@ -62,6 +66,18 @@ def _row(run: str, step: StepFigures) -> Text:
     line = f" {run}{wording.count(step.ok):>9}{wording.count(step.failed):>7}"
     line += f"{wording.rate(step.per_second).removesuffix('/s'):>6}"
     return Text(line + "".join(f" {time:>6}" for time in times))
+
+
+def _both[T](pairs: dict[str, Pair[T]]) -> dict[str, T]:
+    """The figures of both runs by name, under each other."""
+    rows: dict[str, T] = {}
+    for name, pair in pairs.items():
+        rows |= {f"{run} {name}": figures for run, figures in (("A", pair.a), ("B", pair.b)) if figures is not None}
+    return rows
+
+
+def _unpainted(text: str, *_: str) -> str:
+    return text
 
 
 def _settings(settings: list[SettingDifference]) -> Text:

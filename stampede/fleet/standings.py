@@ -40,7 +40,7 @@ class Standing:
         """Its state in words."""
         if self.value is None:
             return f"{self.threshold.what}: too little to judge yet, the threshold is {self.threshold.asked}"
-        verb = "are" if self.threshold.metric == thresholds.ERRORS else "is"
+        verb = {thresholds.ERRORS: "are", thresholds.PASSED: "in"}.get(self.threshold.metric, "is")
         shown = self.threshold.shown(self.value)
         return f"{self.threshold.what} {verb} {shown}, the threshold is {self.threshold.asked}"
 
@@ -120,6 +120,10 @@ def _value(tally: Tally, progress: _Progress) -> float | None:
         return 100 * tally.failed / done if done >= LEAST_STEPS else None
     if threshold.metric == thresholds.MAX:
         return tally.most if tally.ok else None
+    if threshold.metric == thresholds.MIN:
+        return tally.least if tally.ok else None
+    if threshold.metric == thresholds.PASSED:
+        return 100 * tally.ok / done if done >= LEAST_STEPS else None
     if tally.ok < LEAST_STEPS:
         return None
     return tally.total / tally.ok if threshold.quantile is None else tally.at_quantile(threshold.quantile)
@@ -131,6 +135,9 @@ def _can_recover(tally: Tally, progress: _Progress) -> bool:
     Assumes SPEED_UP times as many steps per second as so far, or for a throughput SPEED_UP times the limit.
     """
     threshold, left = tally.threshold, progress.left
+    if threshold.measure and threshold.quantile is None:  # whatever comes may be as it should, however far from it
+        is_bound = threshold.metric == (thresholds.MAX if threshold.operator.startswith("<") else thresholds.MIN)
+        return not is_bound and left != 0
     if threshold.metric == thresholds.MAX or (threshold.metric == thresholds.ERRORS and not threshold.unit):
         return False
     if left is None or not progress.ramped_up or not progress.elapsed:
@@ -141,9 +148,12 @@ def _can_recover(tally: Tally, progress: _Progress) -> bool:
     more = 1 + SPEED_UP * left / progress.elapsed
     if threshold.metric == thresholds.ERRORS:
         return bool(threshold.is_kept_by(100 * tally.failed / ((tally.ok + tally.failed) * more)))
+    if threshold.metric == thresholds.PASSED:
+        return bool(threshold.is_kept_by(100 - 100 * tally.failed / ((tally.ok + tally.failed) * more)))
     if threshold.quantile is None:
         return bool(threshold.is_kept_by(tally.total / (tally.ok * more)))
-    return tally.beyond() <= (1 - threshold.quantile) * tally.ok * more
+    may_be_beyond = 1 - threshold.quantile if threshold.operator.startswith("<") else threshold.quantile
+    return tally.beyond() <= may_be_beyond * tally.ok * more
 
 
 class Crossings:

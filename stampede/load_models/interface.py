@@ -168,6 +168,11 @@ class LoadModel(ABC):
         """How many holders there are in all, at the same time or one after the other, those that are dropped too."""
         return len(self.wallets)
 
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The numbers of the holders of ``total``."""
+        return self.wallets
+
     def stage_at(self, moment: float) -> StageNow | None:
         """The stage that is under way ``moment`` seconds from the start; None where there is none."""
         return None

@@ -108,7 +108,12 @@ class Open(LoadModel):
         """See LoadModel."""
         return dataclasses.replace(self, profile=self.profile.cut(moment))
 
-    def numbers(self) -> Iterator[tuple[int, float]]:
+    @property
+    def numbers(self) -> list[int]:
+        """See LoadModel."""
+        return [arrival.number for arrival in self.schedule()]
+
+    def endless(self) -> Iterator[tuple[int, float]]:
         """This host's arrivals without an end: their numbers, and how much has come together when they are due."""
         return self.deal.mine(enumerate(amounts(self.arrivals, self.seed), self.first_holder))
 
@@ -177,7 +182,7 @@ class Open(LoadModel):
         async with asyncio.TaskGroup() as group:
             making = asyncio.create_task(self._make_wallets(stage, ready))
             try:
-                for number, amount in self.numbers():
+                for number, amount in self.endless():
                     due = await until_collected(stage, amount, lambda: stage.load().profile)
                     if present >= self.most:
                         stage.drop_arrival()
@@ -192,7 +197,7 @@ class Open(LoadModel):
 
     async def _make_wallets(self, stage: Stage, made: set[int]) -> None:
         """Those of later arrivals, each before it is needed."""
-        rest = ((number, amount) for number, amount in self.numbers() if number not in made)
+        rest = ((number, amount) for number, amount in self.endless() if number not in made)
 
         async def make() -> None:
             for number, amount in rest:

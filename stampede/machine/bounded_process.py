@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 MEMORY = 2 << 30
@@ -37,13 +37,16 @@ class NoAnswer(Exception):
     """The process gave no answer; the message says how it ended, as the end of a sentence."""
 
 
-def answer_of(argv: Sequence[str], question: str, seconds: float) -> str:
+def answer_of(
+    argv: Sequence[str], question: str, seconds: float, stays: Callable[[str], bool] = lambda answer: False
+) -> str:
     """What ``argv`` answers at the file descriptor that is its last argument, with ``question`` as its input: first
     an empty line, as a sign that it has started, then a line with the answer.
 
-    It has a session of its own, which is killed when it has answered, or ``seconds`` after it has started. What it
-    prints is lost. Raises NoAnswer.
+    It has a session of its own, which is killed when it has answered, or ``seconds`` after it has started; but not
+    when it ``stays`` by its answer. What it prints is lost. Raises NoAnswer.
     """
+    left = False
     read_end, write_end = os.pipe()
     with tempfile.TemporaryFile() as asked, os.fdopen(read_end, "rb", buffering=0) as answers:
         asked.write(question.encode())
@@ -69,11 +72,14 @@ def answer_of(argv: Sequence[str], question: str, seconds: float) -> str:
                 raise NoAnswer(f"was not over after {seconds:g} s")
             if not line.endswith(b"\n"):
                 raise NoAnswer(_how_it_ended(process.pid))
-            return line.decode(errors="replace")
+            answer = line.decode(errors="replace")
+            left = stays(answer)
+            return answer
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            if not left:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 def _environment() -> dict[str, str]:

@@ -14,6 +14,7 @@ from stampede.machine.files import check_names, user_path
 from stampede.prepare.agent_packages import package_problems
 from stampede.prepare.ca_checks import ca_file_problems
 from stampede.prepare.ca_files import named_ca_files
+from stampede.prepare.data_rows import data_problems
 from stampede.prepare.folder_checks import (
     existing_run,
     no_space_for_wallets,
@@ -102,6 +103,7 @@ def check_run(
     problems += within_each_other(results / run_id, repository / folder) if run_id and control.local else []
     problems += nothing_to_compare_with(control.compare_with, repository)
     settings = None if problems else Settings.from_variables(variables)
+    problems += data_problems(settings) if settings else []
     if settings and control.local:
         problems += no_space_for_wallets(settings)
     if problems or not settings:

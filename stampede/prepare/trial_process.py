@@ -7,22 +7,22 @@ the script, and a ``text``. When its time is over it says where the script is.
 from __future__ import annotations
 
 import dataclasses
-import gc
-import inspect
 import json
 import os
 import sys
 import threading
-import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from stampede.engine import STEPS, Forecast, Script, dry_run
+from stampede.engine import STEPS, Forecast, Script, dry_run, simulate
 from stampede.load_models.interface import LoadModel
+from stampede.machine.data_file import read_data_file
 from stampede.machine.processes import die_with_parent
 from stampede.prepare.rendering import find_script, render_scenario, render_script
+from stampede.prepare.scenario import Scenario, place_reached
 from stampede.prepare.script_errors import said_by, told
+from stampede.schema.data_rows import Row, no_row
 from stampede.schema.errors import BadInput
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.run_settings import Settings
@@ -76,7 +76,13 @@ class Tried:
         source = render_scenario(self._path, self._variables)
         render_script(self._variables, self._templates, self._base)
         self._is_rendered = True
-        script = self._loaded(source)
+        self._row_of = _row_of(settings)
+        scenario = Scenario(self._path, source)
+        script = scenario.script
+        try:
+            self._shared = simulate(scenario.setup, scenario.teardown, settings, self._variables)
+        except BaseException as error:
+            raise BadInput(told(self._path, error)) from error
         if self._question.verb == FORECAST:
             return self._dry_run(script, settings, within=FORECAST_WITHIN).text()
         self._try(script, settings, source)
@@ -86,24 +92,7 @@ class Tried:
         """A sentence about where the script is after so many seconds."""
         if not self._is_rendered:
             return f"{self._path} was still being rendered after {seconds:g} s; a template must come to an end"
-        line = _line_of_main_thread(str(self._path)) or _line_of_a_coroutine(str(self._path))
-        place = f"{self._path} line {line}" if line else str(self._path)
-        return f"{place}: the script was still here after {seconds:g} s of its trial; {BUSY}"
-
-    def _loaded(self, source: str) -> Script:
-        """The ``script`` of the scenario, which is a module of that name on load hosts too."""
-        module = types.ModuleType("scenario")
-        module.__file__ = str(self._path)
-        sys.modules[module.__name__] = module
-        try:
-            exec(compile(source, str(self._path), "exec"), module.__dict__)  # noqa: S102  the user's own script
-        except BaseException as error:
-            raise BadInput(told(self._path, error)) from error
-        script = getattr(module, "script", None)
-        if not inspect.iscoroutinefunction(script):
-            raise BadInput(f"{self._path} has no 'async def script(holder)'; every script must have one")
-        found: Script = script
-        return found
+        return f"{place_reached(self._path)}: the script was still here after {seconds:g} s of its trial; {BUSY}"
 
     def _try(self, script: Script, settings: Settings, source: str) -> None:
         short = self._of(settings, settings.load.reduced(TRIAL_HOLDERS, TRIAL_ROUNDS, TRIAL_DURATION))
@@ -111,19 +100,21 @@ class Tried:
         for part in CUTS:
             self._dry_run(script, short, cut_at=part * trial.seconds)
         self._look_for_room(script, settings)
-        steps, wanted = set(trial.steps), set(thresholds.steps_in(settings.thresholds))
-        possible = {step for step in wanted if step in STEPS or step in source}
+        done, wanted = _done_in(trial), thresholds.subjects_in(settings.thresholds)
+        possible = {
+            (kind, name) for kind, name in wanted if (kind == thresholds.STEP and name in STEPS) or name in source
+        }
         is_complete = True
         for load in (
             settings.load.reduced(TRIAL_HOLDERS),
             settings.load,
         ):  # a step may come late, or from few holders
-            if possible <= steps:
+            if possible <= done:
                 break
             longer = self._dry_run(script, self._of(settings, load), within=LONG_SECONDS)
-            steps |= set(longer.steps)
+            done |= _done_in(longer)
             is_complete = longer.complete
-        thresholds.check_steps(settings.thresholds, sorted(steps if is_complete else steps | possible))
+        thresholds.check_subjects(settings.thresholds, done if is_complete else done | possible)
 
     def _look_for_room(self, script: Script, settings: Settings) -> None:
         """Raise BadInput when the load needs more holders than there may be."""
@@ -140,9 +131,26 @@ class Tried:
         self, script: Script, settings: Settings, within: float | None = None, cut_at: float | None = None
     ) -> Forecast:
         try:
-            return dry_run(script, settings, within, cut_at)
+            return dry_run(script, settings, within, cut_at, self._row_of, self._shared)
         except BaseException as error:
             raise BadInput(told(self._path, error)) from error
+
+
+def _row_of(settings: Settings) -> Callable[[int], Row]:
+    """The rows of simulated holders: those of the file, without the secrets in it."""
+    if settings.data is None:
+        return no_row
+    return read_data_file(settings.data, settings.seed).simulated().row
+
+
+def _done_in(forecast: Forecast) -> set[tuple[str, str]]:
+    """What thresholds may be about: the steps, checks and measures of a dry run."""
+    names = {
+        thresholds.STEP: forecast.steps,
+        thresholds.CHECK: forecast.checks,
+        thresholds.MEASURE: forecast.measures,
+    }
+    return {(kind, name) for kind, each in names.items() for name in each}
 
 
 class Answer:
@@ -182,24 +190,6 @@ def main() -> None:
         answer.give(error.sentences)
     except BaseException as error:
         answer.give([f"The trial of the script failed: {said_by(error)}"])
-
-
-def _line_of_main_thread(file: str) -> int | None:
-    """The line of ``file`` that the main thread is in."""
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)
-    while frame:
-        if frame.f_code.co_filename == file:
-            return frame.f_lineno
-        frame = frame.f_back
-    return None
-
-
-def _line_of_a_coroutine(file: str) -> int | None:
-    """The line of ``file`` at which some coroutine awaits something."""
-    for each in gc.get_objects():
-        if inspect.iscoroutine(each) and each.cr_code.co_filename == file and each.cr_frame:
-            return each.cr_frame.f_lineno
-    return None
 
 
 if __name__ == "__main__":

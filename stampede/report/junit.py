@@ -75,6 +75,8 @@ def _cases(summary: Summary) -> Iterator[Case]:
     for name, is_about in (("all of the load was made", True), ("the records are complete", False)):
         texts = [loss.text for loss in summary.losses if (loss.kind in NOT_MADE) == is_about]
         yield Case("run", name, failure=" ".join(texts))
+    if summary.teardown:
+        yield Case("run", "teardown succeeded", failure=summary.teardown)
     uncovered = uncovered_failures(summary)
     covered = {verdict.step for verdict in summary.thresholds if verdict.metric == ERRORS}  # None: all steps
     for name, counts in summary.counts.items():

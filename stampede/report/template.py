@@ -59,6 +59,7 @@ def render_page(
         "value": value,
         "is_long": is_long,
         "with_unit": with_unit,
+        "figure": wording.figure,
         "unbroken": unbroken,
     }
     licence = (ASSETS / "uPlot.LICENSE").read_text(encoding="utf-8")
@@ -116,7 +117,7 @@ def with_unit(value: float | None, unit: str) -> str:
             return wording.seconds(value)
         case "/s":
             return wording.rate(value)
-    return f"{value:.3g} {unit}".rstrip()
+    return f"{value:.3g} {unit}" if unit else wording.figure(value)
 
 
 def date(moment: str | None) -> str:

@@ -2,12 +2,15 @@
 
 import os
 import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
 from stampede import wording
 from stampede.schema.summary import (
+    CheckSummary,
     ErrorSummary,
     Finding,
+    MeasureSummary,
     RunOutcome,
     SearchSummary,
     StepSummary,
@@ -27,6 +30,7 @@ OUTCOME_COLOURS = {
     RunOutcome.BROKEN_OFF: RED,
     RunOutcome.INCOMPLETE: RED,
     RunOutcome.NO_LOAD: RED,
+    RunOutcome.TEARDOWN: RED,
     RunOutcome.STOPPED: YELLOW,
 }
 
@@ -47,6 +51,8 @@ def table(summary: Summary, stream: TextIO | None = None) -> str:
         _levels(summary.search, paint),
         _thresholds(summary.thresholds, paint),
         _steps(summary.steps, paint),
+        checks(summary.checks, paint),
+        measures(summary.measures, paint),
         _errors(summary.errors, paint),
         *(_finding(finding, paint) for finding in others),
         *([paint(line, FAINT) for line in wrapped(note)] for note in summary.journal.notes),
@@ -124,6 +130,47 @@ def _steps(steps: dict[str, StepSummary], paint: _Paint) -> list[str]:
             row[2] = paint(row[2], RED)
         lines.append(" ".join(row))
     return lines
+
+
+def checks(checks: Mapping[str, CheckSummary], paint: Callable[..., str]) -> list[str]:
+    """A table of checks in lines, by whatever names; `paint` gives a text its colours."""
+    rows = {
+        name: [wording.count(check.passed), wording.count(check.failed), wording.percent(check.passed_share)]
+        for name, check in checks.items()
+    }
+    return _table("check", ["passed", "failed", "share"], rows, {n for n in checks if checks[n].failed}, paint)
+
+
+def measures(measures: Mapping[str, MeasureSummary], paint: Callable[..., str]) -> list[str]:
+    """The same of measures."""
+    figures = ("mean", "min", "p50", "p95", "p99", "max")
+    rows = {
+        name: [wording.count(measure.count), *(wording.figure(getattr(measure, figure)) for figure in figures)]
+        for name, measure in measures.items()
+    }
+    return _table("measure", ["values", *figures], rows, set(), paint)
+
+
+def _table(
+    what: str, header: Sequence[str], rows: Mapping[str, Sequence[str]], bad: set[str], paint: Callable[..., str]
+) -> list[str]:
+    """Rows of figures by name; those that are `bad` in red."""
+    if not rows:
+        return []
+    widths = [max(len(title), 6, *(len(cells[i]) for cells in rows.values())) for i, title in enumerate(header)]
+    room = max(SHORTEST_NAME, WIDTH - sum(width + 1 for width in widths))
+    names = {name: wording.printable(name) for name in rows}
+    first = min(room, max(len(what), *map(len, names.values())))
+
+    def line(name: str, cells: Sequence[str]) -> str:
+        shown = name if len(name) <= first else name[: first - 1] + "…"
+        return " ".join([shown.ljust(first), *(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))])
+
+    lines = [paint(line(what, header), FAINT)]
+    return lines + [
+        paint(line(names[name], cells), RED) if name in bad else line(names[name], cells)
+        for name, cells in rows.items()
+    ]
 
 
 def _ruled(text: str, width: int) -> str:

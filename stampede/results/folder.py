@@ -16,6 +16,7 @@ from stampede.schema import state
 from stampede.schema.json_form import from_json, parse
 from stampede.schema.run_record import HOST_FILE, RUN_FILE, HostRecord, RunRecord
 from stampede.schema.state import LATEST, HostState, read_state
+from stampede.schema.teardown_file import TEARDOWN_FILE, TeardownRecord
 
 JOURNALS = ("journal.lp", "journal.lp.gz")  # the plain one is the original
 LONGEST_SCRIPT = 400_000  # characters
@@ -44,6 +45,8 @@ class ResultsFolder:
     run: RunRecord
     hosts: list[HostFolder] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    teardown: str = ""
+    """Why the scenario's teardown failed, in a sentence."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -79,6 +82,7 @@ def find(path: Path) -> ResultsFolder:
             results.run, results.hosts = _run_of_host(host.record), [host]
         else:
             results.run = _read(_as(RunRecord), path / RUN_FILE, notes) or RunRecord()
+            results.teardown = _teardown(path / TEARDOWN_FILE, notes)
             folders = sorted(
                 (entry for entry in path.iterdir() if entry.is_dir()), key=lambda entry: wording.in_order(entry.name)
             )
@@ -91,6 +95,13 @@ def find(path: Path) -> ResultsFolder:
             f"expected {path}/HOST/journal.lp or journal.lp.gz for at least one host."
         )
     return results
+
+
+def _teardown(file: Path, notes: list[str]) -> str:
+    if not file.exists():
+        return ""
+    record = _read(_as(TeardownRecord), file, notes)
+    return record.failure if record else f"how the script's teardown ended is not known: {file} cannot be read"
 
 
 def _is_host(folder: Path) -> bool:

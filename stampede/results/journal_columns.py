@@ -57,6 +57,21 @@ class Steps:
         return len(self.end)
 
 
+@dataclass
+class Observations:
+    """The `check` or `measure` records of all hosts. The value of a check is 1 when it passed, else 0."""
+
+    end: array[int] = field(default_factory=lambda: array("q"))
+    name: array[int] = field(default_factory=lambda: array("i"))
+    value: array[float] = field(default_factory=lambda: array("d"))
+
+    def add(self, time: int, name: int, value: float) -> None:
+        """Adds a record; `time` in nanoseconds since 1970."""
+        self.end.append(time)
+        self.name.append(name)
+        self.value.append(value)
+
+
 class Samples:
     """The records of `load` or `agent`: time, host, source (the agent's number) and columns of floats."""
 
@@ -141,7 +156,11 @@ class JournalColumns:
     errors: Names = field(default_factory=Names)
     services: Names = field(default_factory=Names)
     agents: Names = field(default_factory=Names)
+    check_names: Names = field(default_factory=Names)
+    measure_names: Names = field(default_factory=Names)
     steps: Steps = field(default_factory=Steps)
+    checks: Observations = field(default_factory=Observations)
+    measures: Observations = field(default_factory=Observations)
     load: Samples = field(default_factory=lambda: Samples(tuple(layout(LoadRecord).fields)))
     agent: Samples = field(default_factory=lambda: Samples(tuple(layout(AgentRecord).fields)))
     phones: Samples = field(default_factory=lambda: Samples(tuple(layout(PhonesRecord).fields)))

@@ -34,13 +34,16 @@ from stampede.results.journal_columns import (
 from stampede.schema import line_protocol
 from stampede.schema.line_protocol import FieldValue
 from stampede.schema.records import (
+    LARGEST_MEASURE,
     SENT,
     VERIFIED,
     AgentRecord,
+    CheckRecord,
     EventKind,
     EventRecord,
     Layout,
     LoadRecord,
+    MeasureRecord,
     Outcome,
     PhonesRecord,
     StepRecord,
@@ -61,7 +64,16 @@ MOST_NOT_UNDERSTOOD = 1_000_000  # lines, after which the rest is taken for no j
 MOST_LINES = MOST_RECORDS + MOST_NOT_UNDERSTOOD
 MOST_BYTES = 1 << 33  # of a journal, unpacked
 # Names that a host may bring in, of each kind; a step or an error class is a series, a row and a curve in the report.
-MOST_NAMES = {"steps": 300, "errors": 300, "agents": 1000, "services": 10_000, "runs": 20, "scenarios": 20}
+MOST_NAMES = {
+    "steps": 300,
+    "errors": 300,
+    "checks": 300,
+    "measures": 300,
+    "agents": 1000,
+    "services": 10_000,
+    "runs": 20,
+    "scenarios": 20,
+}
 MOST_SERIES = 10_000  # that are remembered, so as not to be parsed again
 
 
@@ -110,6 +122,8 @@ class _Series:
     outcome: int = -1
     agent: int = -1
     kind: str = ""
+    observed: int = -1
+    """The number of a check or a measure."""
 
 
 def read(journal: JournalColumns, path: Path, host: str, span: Span = ALWAYS) -> None:
@@ -180,6 +194,8 @@ class _HostReader:
         self._steps = _HostNames(journal.step_names, MOST_NAMES["steps"])
         self._errors = _HostNames(journal.errors, MOST_NAMES["errors"])
         self._agents = _HostNames(journal.agents, MOST_NAMES["agents"])
+        self._checks = _HostNames(journal.check_names, MOST_NAMES["checks"])
+        self._measures = _HostNames(journal.measure_names, MOST_NAMES["measures"])
         self._service_names = _HostNames(journal.services, MOST_NAMES["services"])
         self._runs = _HostNames(journal.runs, MOST_NAMES["runs"])
         self._scenarios = _HostNames(journal.scenarios, MOST_NAMES["scenarios"])
@@ -207,6 +223,13 @@ class _HostReader:
         if measurement == StepRecord.measurement:
             outcome = OUTCOMES.index(Outcome(tags["outcome"]))
             series = _Series(measurement, self._steps.number(tags["step"]), outcome)
+        elif measurement == CheckRecord.measurement:
+            outcome = OUTCOMES.index(Outcome(tags["outcome"]))
+            if outcome not in (OK, FAILED):
+                raise ValueError(f"a check is not {tags['outcome']}")
+            series = _Series(measurement, outcome=outcome, observed=self._checks.number(tags["check"]))
+        elif measurement == MeasureRecord.measurement:
+            series = _Series(measurement, observed=self._measures.number(tags["measure"]))
         elif measurement in (AgentRecord.measurement, PhonesRecord.measurement):
             series = _Series(measurement, agent=self._agents.number(tags["agent"]))
         elif measurement == EventRecord.measurement:
@@ -236,6 +259,12 @@ class _HostReader:
                 _text(fields, "detail"),
                 time,
             )
+        elif series.measurement == CheckRecord.measurement:
+            self._span.check(time)
+            self._journal.checks.add(time, series.observed, float(series.outcome == OK))
+        elif series.measurement == MeasureRecord.measurement:
+            self._span.check(time)
+            self._journal.measures.add(time, series.observed, _measured(fields))
         elif series.measurement == LoadRecord.measurement:
             self._sample(self._journal.load, 0, fields, time)
         elif series.measurement == AgentRecord.measurement:
@@ -350,6 +379,14 @@ def _figure(fields: Mapping[str, FieldValue], name: str) -> float:
     if abs(value) > MOST_FIGURE:
         raise ValueError(f"{name} is {value}")
     return value
+
+
+def _measured(fields: Mapping[str, FieldValue]) -> float:
+    """The value of a measure. Raises KeyError or ValueError when it cannot be one."""
+    value = fields["value"]
+    if isinstance(value, str | bool) or not abs(value) <= LARGEST_MEASURE:
+        raise ValueError(f"a measure is {value!r}")
+    return float(value)
 
 
 def _count(fields: Mapping[str, FieldValue], name: str) -> int:

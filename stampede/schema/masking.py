@@ -26,10 +26,15 @@ class Mask:
 
     def __init__(self, secrets: Iterable[str] = (), *, decoded: bool = True) -> None:
         """``decoded``: whether what a secret says when it is base64 itself is a secret too."""
-        found = {text for secret in secrets for text in _texts_of(secret, decoded=decoded)}
+        self._secrets, self._decoded = tuple(secrets), decoded
+        found = {text for secret in self._secrets for text in _texts_of(secret, decoded=decoded)}
         texts = sorted(found, key=len, reverse=True)
         forms = dict.fromkeys([*map(_written, texts), *(core for text in texts for core in _base64_cores(text))])
         self._forms = re.compile("|".join(forms), re.IGNORECASE) if forms else None
+
+    def with_more(self, secrets: Iterable[str]) -> Mask:
+        """One that replaces these, too."""
+        return Mask((*self._secrets, *secrets), decoded=self._decoded)
 
     def __call__(self, text: str) -> str:
         """The text without secrets, on one line of printable characters."""

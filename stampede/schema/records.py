@@ -106,6 +106,39 @@ class StepRecord:
     """What happened in a failed step; ``VERIFIED`` when a presentation was, ``REUSED`` when a connection was."""
 
 
+LARGEST_MEASURE = 1e15
+"""What a script measures lies between this and its negative."""
+
+
+@dataclass(slots=True)
+class CheckRecord:
+    """What a script has checked."""
+
+    measurement: ClassVar[str] = "check"
+    check: Tag
+    outcome: Annotated[Outcome, _TagMark()]
+    """``OK`` when it passed, else ``FAILED``."""
+    holder: int
+    iteration: int
+    attempt: int
+
+
+@dataclass(slots=True)
+class MeasureRecord:
+    """A number that a script has measured, in whatever unit."""
+
+    measurement: ClassVar[str] = "measure"
+    measure: Tag
+    value: float
+    holder: int
+    iteration: int
+    attempt: int
+
+
+type Observation = CheckRecord | MeasureRecord
+"""What a script says itself, beside its steps."""
+
+
 @dataclass(slots=True)
 class LoadRecord:
     """The load of the last second and what making it cost. CPU in cores, memory in bytes, lag in seconds."""
@@ -208,8 +241,16 @@ class EventRecord:
     value: float = 0.0
 
 
-type Record = StepRecord | LoadRecord | AgentRecord | PhonesRecord | EventRecord
-RECORDS: tuple[type[Record], ...] = (StepRecord, LoadRecord, AgentRecord, PhonesRecord, EventRecord)
+type Record = StepRecord | CheckRecord | MeasureRecord | LoadRecord | AgentRecord | PhonesRecord | EventRecord
+RECORDS: tuple[type[Record], ...] = (
+    StepRecord,
+    CheckRecord,
+    MeasureRecord,
+    LoadRecord,
+    AgentRecord,
+    PhonesRecord,
+    EventRecord,
+)
 
 
 @dataclass(frozen=True, slots=True)

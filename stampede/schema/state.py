@@ -22,6 +22,8 @@ MOST = 1e15
 """Counts, bytes and seconds beyond this are none."""
 BOUNDS = {"pid": 2**22} | dict.fromkeys(("phase_since", "time", "start_at", "ends_at", "error_since"), LATEST)
 """Of other figures, by their names: process ids as Linux has them, and times."""
+OF_A_MEASURE = {"sum_of": 1e30, "lowest": MOST, "highest": MOST}
+"""The bounds of figures that may be negative, by their names."""
 BUCKETS = range(-3000, 3001)
 """Of a tally's times: beyond those of a nanosecond and of an age (see ``tally``)."""
 
@@ -104,6 +106,15 @@ class AgentState:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasuredState:
+    """Of the values of a measure, of which there is at least one."""
+
+    sum_of: float
+    lowest: float
+    highest: float
+
+
+@dataclass(frozen=True, slots=True)
 class TallyState:
     """What a host has counted for one threshold, in a form that adds up over hosts (see ``tally``)."""
 
@@ -115,7 +126,9 @@ class TallyState:
     most: float
     """Sum and maximum of the times of steps that were ok."""
     buckets: tuple[tuple[int, int], ...] = ()
-    """Steps that were ok: pairs of bucket and count."""
+    """Steps that were ok, or values of a measure: pairs of bucket and count."""
+    measured: MeasuredState | None = None
+    """Of a measure alone."""
     elapsed: float = 0.0
     """Seconds of the threshold's phase that are over."""
     left: float | None = None
@@ -195,6 +208,8 @@ def _possible(found: HostState, problems: list[str]) -> HostState:
 
 def _is_possible(name: str, value: Any) -> bool:
     """Whether the numbers in a part of a state are within their bounds."""
+    if isinstance(value, int | float) and name in OF_A_MEASURE:
+        return abs(value) <= OF_A_MEASURE[name]
     if isinstance(value, int | float):
         return 0 <= value <= BOUNDS.get(name, MOST)
     if is_dataclass(value):

@@ -25,6 +25,8 @@ class RunOutcome(StrEnum):
     """Steps failed that no threshold on errors covers."""
     THRESHOLDS = "thresholds"
     """A threshold was crossed, or there was nothing to judge it by."""
+    TEARDOWN = "teardown"
+    """All went well, but for the scenario's teardown."""
     STOPPED = "stopped"
     """Ended early on request."""
     BROKEN_OFF = "broken_off"
@@ -38,7 +40,7 @@ class RunOutcome(StrEnum):
 @dataclass(frozen=True)
 class Finding:
     """One sentence of the verdict; ``about`` is its subject: thresholds, load, measured, hosts, missing, start, time,
-    slowest, failures, phones, comparison or generator."""
+    slowest, failures, checks, teardown, phones, comparison or generator."""
 
     about: str
     text: str
@@ -173,6 +175,36 @@ class ThresholdVerdict:
     crossed_at: str | None
     crossed_after: float | None
     sentence: str
+    check: str = ""
+    measure: str = ""
+    """The check or the measure that it is about; ``step`` is None then."""
+
+
+@dataclass(frozen=True)
+class CheckSummary:
+    """How often a check of the script passed, and how often it failed."""
+
+    passed: int
+    failed: int
+
+    @property
+    def passed_share(self) -> float:
+        """Between 0 and 1."""
+        return self.passed / (self.passed + self.failed)
+
+
+@dataclass(frozen=True)
+class MeasureSummary:
+    """The values of a measure of the script, in its own unit: how many, their sum, mean and exact percentiles."""
+
+    count: int
+    sum: float
+    mean: float
+    min: float
+    p50: float
+    p95: float
+    p99: float
+    max: float
 
 
 @dataclass(frozen=True)
@@ -423,6 +455,11 @@ class Summary:
     """Services of which too little is known to say whether they gave way."""
     measured: MeasuredPart | None = None
     """None where figures are about the whole run."""
+    checks: dict[str, CheckSummary] = field(default_factory=dict)
+    measures: dict[str, MeasureSummary] = field(default_factory=dict)
+    """What scripts have checked and measured, by name."""
+    teardown: str = ""
+    """Why the scenario's teardown failed, in a sentence; empty when it did not, and where there was none."""
     search: SearchSummary | None = None
     """None for a run that was no search, and in files of Stampede 0.1."""
 

@@ -109,6 +109,40 @@ def test_names_without_number(tmp_path: Path) -> None:
     assert journal.readings["load-1"].not_understood > 15_000
 
 
+def test_checks_and_measures_without_number_and_without_sense(tmp_path: Path) -> None:
+    check, measure = (
+        samples.tags("check", "load-1", check="c", outcome="ok"),
+        samples.tags("measure", "load-1", measure="m"),
+    )
+    lines = [f"{check.replace('check=c', f'check=c{number}')} holder=1i 5\n" for number in range(1000)]
+    lines += [f"{measure.replace('measure=m', f'measure=m{number}')} value=1 5\n" for number in range(1000)]
+    lines += [f"{check.replace('outcome=ok', 'outcome=interrupted')} holder=1i 5\n"]
+    lines += [f"{check.replace(',check=c', '')} holder=1i 5\n", f"{check} holder=1i {10**30}\n"]
+    values = ("1e16", "-1e300", "1e999", "nan", '"1"', "true", "1.5.5")
+    known = measure.replace("measure=m", "measure=m0")
+    lines += [f"{known} value={value} 5\n" for value in values] + [f"{known} other=1 5\n"]
+    journal = read_one(tmp_path, "".join(lines))
+    assert (len(journal.check_names.list), len(journal.measure_names.list)) == (300, 300)
+    assert (len(journal.checks.value), set(journal.measures.value)) == (300, {1.0})
+    assert len(journal.measures.value) == 300
+    assert journal.readings["load-1"].not_understood >= 1400
+
+
+def test_evil_names_of_checks_are_shown_as_text(tmp_path: Path) -> None:
+    results = samples.write_results(tmp_path / "r", samples.Sample(holders=2, duration=20, ramp=2), packed=False)
+    name = "".join(sign for sign in EVIL if sign not in " ,=\\\ud800\u2028")
+    with (results / "load-1" / "journal.lp").open("a") as journal:
+        for kind in ("check", "measure"):
+            head = samples.tags(kind, "load-1", **{kind: name}, outcome="failed")
+            journal.write(f"{head} value=1,holder=1i {int((samples.START + 5) * 1e9)}\n")
+    report = samples.report(results)
+    assert report["checks"] and report["measures"]
+    page = (results / "report.html").read_text()
+    assert "</script><b>" not in page
+    shown = terminal.table(read_run(results).summary)
+    assert "\x1b" not in shown and "\u202e" not in shown
+
+
 def test_one_host_s_names_leave_room_for_another_s(tmp_path: Path) -> None:
     journal = JournalColumns()
     for host, step in (("load-1", "a"), ("load-2", "b")):

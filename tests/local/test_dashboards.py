@@ -52,7 +52,7 @@ def write_journal(folder: Path, run: str, host: str) -> Path:
     clock, rng, start = SetClock(), random.Random(f"{run} {host}"), STARTS[run]
     errors = iter(sorted(error_classes()))
     with Journal(file, {"run": run, "host": host, "scenario": "issue_present_revoke"}) as journal:
-        recorder = Recorder(clock, journaling(journal, clock))
+        recorder = Recorder(clock, journaling(journal, clock), observers=[journaling(journal, clock)])
         for at, phase in ((-2, "armed"), (0.01, "running")):
             clock.moment = start + at
             journal.write(EventRecord(EventKind.PHASE, phase), clock.epoch_ns(clock.now()))
@@ -74,6 +74,8 @@ def write_journal(folder: Path, run: str, host: str) -> Path:
                 attempt=1,
                 error=error,
             )
+            recorder.check("signed", passed=number % 7 > 0, holder=number % 10, iteration=1, attempt=1)
+            recorder.measure("items", number % 13 - 3, holder=number % 10, iteration=1, attempt=1)
             if number % 10 == 0:
                 sample = Sample(
                     cpu=0.3,

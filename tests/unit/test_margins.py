@@ -156,6 +156,21 @@ class TestFigures:
         assert left_out == len(records) - len(inside)
         assert found["load"]["ok"] + found["load"]["failed"] + found["load"]["interrupted"] == len(records)
 
+    def test_are_those_of_checks_and_measures_too(self, tmp_path: Path) -> None:
+        start, texts = samples.START, ["check valid passed >= 100 %", "measure size max < 9"]
+        said = []
+        for number, end in enumerate((29.9, 30, 79.9, 80)):
+            outcome = "ok" if 30 <= end < 80 else "failed"
+            moment = int((start + end) * 1e9)
+            fields = "holder=1i,iteration=1i,attempt=1i"
+            said.append(f"{samples.tags('check', 'load-1', check='valid', outcome=outcome)} {fields} {moment}")
+            value = 5.0 + number % 2 if outcome == "ok" else 20.0
+            said.append(f"{samples.tags('measure', 'load-1', measure='size')} {fields},value={value} {moment}")
+        found = reported(tmp_path, steps(1), SETTINGS | {"stampede_thresholds": texts}, *said)
+        assert found["checks"] == {"valid": {"passed": 2, "failed": 0}}
+        assert (found["measures"]["size"]["count"], found["measures"]["size"]["max"]) == (2, 6.0)
+        assert [verdict["passed"] for verdict in found["thresholds"]] == [True, True]
+
     def test_a_run_without_margins_is_measured_as_a_whole(self, tmp_path: Path) -> None:
         settings = SETTINGS | {"stampede_warm_up": 0, "stampede_cool_down": 0}
         found = reported(tmp_path, steps(1), settings)

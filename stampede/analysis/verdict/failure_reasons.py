@@ -33,6 +33,7 @@ def failure_reasons(summary: Summary, report: Path, fail_on_errors: bool, told: 
         for loss in summary.losses
         if loss.kind != LossKind.HOST or not any(_is_about(loss.host, sentence) for sentence in told)
     ]
+    reasons += [summary.teardown] if summary.teardown else []
     uncovered = uncovered_failures(summary)
     if uncovered and fail_on_errors:
         errors = Counter(

@@ -86,6 +86,24 @@ def first_failure_sentence(errors: dict[str, ErrorSummary]) -> str:
     return f"The first failure was at {wording.clock(first.after)}: {step} ({name}{detail})."
 
 
+def checks_sentence(summary: Summary) -> str:
+    """How many checks passed, and which failed most; empty when the script has none."""
+    checks = summary.checks
+    total = sum(check.passed + check.failed for check in checks.values())
+    failed = sum(check.failed for check in checks.values())
+    if not failed:
+        every = wording.number(total, "check") if total > 1 else "one check"
+        return f"{'All' if total > 1 else 'The'} {every} passed." if total else ""
+    worst = sorted((name for name in checks if checks[name].failed), key=lambda name: -checks[name].failed)
+    named = [f"{name} {checks[name].failed:,} of {checks[name].passed + checks[name].failed:,}" for name in worst]
+    text = f"{failed:,} of {wording.number(total, 'check')} failed: {wording.listed(named)}."
+    judged = {verdict.check for verdict in summary.thresholds}
+    unjudged = [name for name in worst if name not in judged]
+    if unjudged:
+        text += " Failed checks without a threshold do not fail the run."
+    return text
+
+
 def limit_sentence(summary: Summary) -> str:
     """What gave way first, since when, and what to change, or that this is not known; empty when no step executed."""
     limits, unknown = summary.limits, summary.limits_unknown

@@ -37,10 +37,16 @@ def build_verdict(summary: Summary) -> Verdict:
         Finding("measured", load_sentences.left_out_sentence(summary.measured), False),
         *(Finding("hosts", text, True) for text in host_sentences.host_sentences(summary)),
         *(Finding("missing", text, True) for text in host_sentences.loss_sentences(summary)),
+        Finding("teardown", _sentence(summary.teardown), True),
         Finding("start", host_sentences.start_sentence(summary), False),
         Finding("time", load_sentences.time_spent_sentence(summary.time_spent), False),
         Finding("slowest", load_sentences.slowest_sentence(summary.steps), False),
         Finding("failures", load_sentences.first_failure_sentence(summary.errors), False),
+        Finding(
+            "checks",
+            load_sentences.checks_sentence(summary),
+            any(check.failed for check in summary.checks.values()),
+        ),
         Finding("phones", phones_sentence(phones, pickup), bool(phones and (phones.lost or phones.held_back))),
         Finding(
             "comparison",
@@ -65,11 +71,17 @@ def _outcome(summary: Summary) -> RunOutcome:
         return RunOutcome.INCOMPLETE
     if _not_met(summary) or (summary.search and summary.search.highest is None):
         return RunOutcome.THRESHOLDS
+    if summary.teardown:
+        return RunOutcome.TEARDOWN
     return RunOutcome.STOPPED if unfinished else RunOutcome.PASSED
 
 
 def _unfinished(summary: Summary) -> dict[str, HostSummary]:
     return {name: host for name, host in summary.hosts.items() if host.took_part and not host.finished}
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:].rstrip('.')}." if text else ""
 
 
 def _not_met(summary: Summary) -> list[ThresholdVerdict]:
@@ -99,6 +111,8 @@ def _headline(summary: Summary, outcome: RunOutcome) -> str:
             return f"Passed: {met} met, {failures}"
         case RunOutcome.PASSED:
             return f"Passed: {failures}"
+        case RunOutcome.TEARDOWN:
+            return f"Failed: the script's teardown failed; {failures}"
         case RunOutcome.STOPPED:
             return f"Stopped early; until then {failures}"
         case RunOutcome.BROKEN_OFF:

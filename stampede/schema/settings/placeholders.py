@@ -18,6 +18,8 @@ ANSWER = "answer:"
 (RFC 6901) has there, ``${answer2:/POINTER}`` for what the answer to the second request of a list has."""
 GIVEN = "given:"
 """``${given:NAME}`` stands for what the script gives: ``holder.request("portal.login", NAME="...")``."""
+DATA = "data:"
+"""``${data:COLUMN}`` stands for what the holder's row of ``stampede_data`` has in that column."""
 
 _ANSWER = re.compile(r"answer([1-9][0-9]?)?:(.*)", re.DOTALL)
 _HOST_PART = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
@@ -111,11 +113,11 @@ def pointer_of(name: str) -> tuple[int, str] | None:
 
 def is_of_the_moment(name: str) -> bool:
     """Whether a placeholder's name stands for a secret, or for what only the moment of the request can tell."""
-    return name.startswith((SECRET, GIVEN)) or pointer_of(name) is not None
+    return name.startswith((SECRET, GIVEN, DATA)) or pointer_of(name) is not None
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether a text is nothing but a placeholder for what an answer has or a script gives."""
+    """Whether a text is nothing but a placeholder for what an answer or a row has, or a script gives."""
     alone = PLACEHOLDER.fullmatch(text)
     return alone is not None and is_of_the_moment(alone[1]) and not alone[1].startswith(SECRET)
 

@@ -10,6 +10,7 @@ from typing import Any
 from stampede.schema.settings.json_values import not_json, texts_in
 from stampede.schema.settings.placeholders import (
     ANSWER,
+    DATA,
     GIVEN,
     SECRET,
     is_of_the_moment,
@@ -289,6 +290,11 @@ def _check_placeholder(
         secret = name.removeprefix(SECRET)
         if secret not in reader.secrets:
             reader.complain(f"{where} uses ${{{name}}}, but stampede_secrets has no {secret!r}")
+    elif name.startswith(DATA):
+        if not reader.variables.get("stampede_data"):
+            reader.complain(
+                f"{where} uses ${{{name}}}, but stampede_data names no file; it must, such as {{file: users.csv}}"
+            )
     elif name.startswith(GIVEN) and kind != "result":
         given = name.removeprefix(GIVEN)
         if not given.isidentifier() or given in RESERVED:

@@ -16,6 +16,7 @@ from stampede.schema.errors import BadInput
 from stampede.schema.margins import Margins
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.agent_patches import read_agent_patches, storage_without_patch
+from stampede.schema.settings.data_settings import DataSettings, read_data
 from stampede.schema.settings.influxdb_settings import Influxdb, read_influxdb
 from stampede.schema.settings.ledger_settings import Ledger, read_ledgers, where
 from stampede.schema.settings.mediator_settings import (
@@ -43,6 +44,8 @@ class Settings(LoadHostVariables):
     load: LoadModel
     """This host's share of the load."""
     services: Mapping[str, Service]
+    data: DataSettings | None
+    """None: holders have no rows."""
     mediator_invitation: MediatorInvitation | None
     """None: the mediator is known by ``mediator_did``, or there is none."""
     notes: Mapping[str, str]
@@ -86,6 +89,7 @@ class Settings(LoadHostVariables):
             "stampede_agent_patches": {},
             "stampede_arrivals": "constant",
             "stampede_cool_down": 0,
+            "stampede_data": {},
             "stampede_first_holder": 0,
             "stampede_iterations_per": "holder",
             "stampede_load_model": catalog.DEFAULT,
@@ -111,6 +115,7 @@ class Settings(LoadHostVariables):
             **fields,
             load=_read_load_model(reader),
             services=read_services(reader),
+            data=read_data(reader),
             mediator_invitation=read_mediator_invitation(reader),
             notes=_read_texts(reader, "notes", "names of your choice"),
             self_attested=_read_texts(reader, "self_attested", "the names of attributes"),

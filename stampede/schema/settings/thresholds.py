@@ -14,10 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from stampede.schema.errors import BadInput
+from stampede.schema.plain_numbers import exact, plain
+from stampede.schema.records import LARGEST_MEASURE
 
 RUN, RAMP_UP, STEADY, DRAIN = PHASES = ("run", "ramp_up", "steady", "drain")
 RESPONSE_TIME, SERVICE_TIME = TIMES = ("response_time", "service_time")
 ERRORS, THROUGHPUT, MEAN, MAX = "errors", "throughput", "mean", "max"
+PASSED, MIN = "passed", "min"
+STEP, CHECK, MEASURE = "step", "check", "measure"
+"""What a threshold may be about."""
 EXAMPLE = "present_proof p95 response_time < 2 s"
 
 _THRESHOLD = re.compile(r"([^<>=]*?)\s*(<=|>=|<|>|=)\s*([^<>=]*?)(?:\s+during\s+(\S+))?")
@@ -31,6 +36,7 @@ _COMPARISONS = {
 }
 _WORD = re.compile(r'"[^"]*"|\S+')  # names of steps with spaces are quoted
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(\S*)")
+_MEASURED = re.compile(r"-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?")
 _LARGEST = 1e9
 """Of a limit, in its unit. Nothing that is measured comes near it, so that nothing could ever cross it."""
 
@@ -43,13 +49,23 @@ class Threshold:
     step: str | None
     """None: all steps together."""
     metric: str
-    """``p95`` and the like, ``mean``, ``max``, ``errors`` or ``throughput``."""
+    """``p95`` and the like, ``mean``, ``max``, ``errors`` or ``throughput``; of a check ``passed``, of a measure
+    ``min``, too."""
     time: str | None
     """Which of a step's two times; None where it is not about times."""
     operator: str
     limit: float
     unit: str
     phase: str = RUN
+    check: str = ""
+    """The check that it is about; ``step`` is None then, as it is for a measure."""
+    measure: str = ""
+
+    @property
+    def subject(self) -> tuple[str, str] | None:
+        """What it is about, a step, a check or a measure, and the name of that; None: all steps together."""
+        named = ((STEP, self.step), (CHECK, self.check), (MEASURE, self.measure))
+        return next(((kind, name) for kind, name in named if name), None)
 
     @property
     def quantile(self) -> float | None:
@@ -60,14 +76,21 @@ class Threshold:
     @property
     def what(self) -> str:
         """The figure's name in a sentence, such as ``present_proof p95 response_time during steady``."""
-        step = f'"{self.step}"' if self.step and " " in self.step else self.step
-        words = [step, self.metric, self.time, None if self.phase == RUN else f"during {self.phase}"]
+        kind, name = self.subject or ("", "")
+        words = [
+            "" if kind == STEP else kind,
+            f'"{name}"' if " " in name or (kind != STEP and _is_metric(name)) else name,
+            self.metric,
+            self.time,
+            None if self.phase == RUN else f"during {self.phase}",
+        ]
         return " ".join(word for word in words if word)
 
     @property
     def asked(self) -> str:
         """What is asked of the figure, such as ``< 2 s``."""
-        return f"{self.operator} {_in_words(self.limit, self.unit, f'{self.limit:.6g}')}"
+        number = exact(self.limit) if self.measure else f"{self.limit:.6g}"
+        return f"{self.operator} {_in_words(self.limit, self.unit, number)}"
 
     def is_kept_by(self, value: Any) -> Any:
         """Whether ``value`` is as it should be; of a numpy array, each of its values."""
@@ -75,6 +98,9 @@ class Threshold:
 
     def shown(self, value: float) -> str:
         """A value in words, with three figures, or with as many as it takes to tell it from the limit."""
+        if self.measure:
+            text = plain(value)
+            return exact(value) if float(text.replace(",", "")) == self.limit != value else text
         decimals = 0 if not self.unit or value >= 99.95 or not value else 1 if value >= 9.995 else 2
         if 0 < value < 0.995 and self.unit:
             decimals = 2 - math.floor(math.log10(value))
@@ -101,9 +127,11 @@ def parse(text: str) -> Threshold:
     if not match:
         raise ValueError(f"it must be a figure, <, <=, >, >= or =, and a limit, such as {EXAMPLE!r}")
     words, comparison, limit, phase = _WORD.findall(match[1]), match[2], match[3], match[4] or RUN
-    step, metric, time = _figure(words)
     if phase not in PHASES:
         raise ValueError(f"{phase!r} is not a phase; {_right(phase, PHASES)}")
+    if len(words) > 1 and words[0] in (CHECK, MEASURE) and not _is_metric(words[1]):
+        return _of_script(text, words, comparison, limit, phase)
+    step, metric, time = _figure(words)
     number, unit = _limit(metric, comparison, limit)
     return Threshold(text, step, metric, time, comparison, number, unit, phase)
 
@@ -134,6 +162,34 @@ def _figure(words: list[str]) -> tuple[str | None, str, str | None]:
     if len(rest) > 1 or (rest and rest[0] not in TIMES):
         raise ValueError(f"{' '.join(rest)!r} is not a time of a step; {_right(rest[0], TIMES)}")
     return step, metric, rest[0] if rest else RESPONSE_TIME
+
+
+def _of_script(text: str, words: list[str], comparison: str, limit: str, phase: str) -> Threshold:
+    """A threshold about what the script says itself: ``check NAME passed``, ``measure NAME FIGURE``."""
+    kind, name, figure = words[0], words[1], " ".join(words[2:])
+    name = name[1:-1] if name.startswith('"') and name.endswith('"') else name
+    if not name or '"' in name:
+        raise ValueError(f"it names no {kind}; it must, with quotes around a name that has spaces")
+    quantile = _QUANTILE.fullmatch(figure)
+    if kind == CHECK:
+        if figure != PASSED:
+            raise ValueError(f"{figure!r} is not a figure of a check; it must be passed")
+        match = _NUMBER.fullmatch(limit)
+        share = float(match[1]) if match and match[2] == "%" else math.nan
+        if not (0 < share <= 100 if comparison == ">=" else 0 <= share < 100 and comparison == ">"):
+            raise ValueError("passed must be followed by > or >= and a share of at most 100 %, such as >= 99 %")
+        return Threshold(text, None, PASSED, None, comparison, share, "%", phase, check=name)
+    if figure not in (MEAN, MAX, MIN) and not (quantile and float(quantile[1]) > 0):
+        raise ValueError(
+            f"{figure!r} is not a figure of a measure; it must be a percentile such as p95, mean, max or min"
+        )
+    number = float(limit.replace(",", "")) if _MEASURED.fullmatch(limit) else math.nan
+    if comparison == "=" or not abs(number) <= LARGEST_MEASURE:
+        raise ValueError(
+            f"{figure} of a measure must be followed by <, <=, > or >= and a number without a unit, such as < 3, of "
+            f"at most {LARGEST_MEASURE:,.0f}"
+        )
+    return Threshold(text, None, figure, None, comparison, number, "", phase, measure=name)
 
 
 def _is_metric(word: str) -> bool:
@@ -225,19 +281,24 @@ def check(texts: Iterable[str], why_no_phase: Callable[[str], str]) -> list[str]
     return sentences
 
 
-def steps_in(texts: Iterable[str]) -> set[str]:
-    """The steps that thresholds name."""
-    return {step for text in texts if (step := parse(text).step)}
+def subjects_in(texts: Iterable[str]) -> set[tuple[str, str]]:
+    """The steps, checks and measures that thresholds name, each with what it is."""
+    return {subject for text in texts if (subject := parse(text).subject)}
 
 
-def check_steps(texts: Iterable[str], steps: Collection[str]) -> None:
-    """Raises BadInput with a sentence for each threshold about a step that is not among those of the script."""
+def check_subjects(texts: Iterable[str], known: Collection[tuple[str, str]]) -> None:
+    """Raises BadInput with a sentence for each threshold about a step, a check or a measure that is not among those
+    of the script."""
     sentences = []
     for place, text in enumerate(texts):
-        step = parse(text).step
-        if step is not None and step not in steps:
-            why = f"{step!r} is not a step of the script; {_right(step, steps)}"
-            sentences.append(_sentence(place, text, why))
+        subject = parse(text).subject
+        if subject is None or subject in known:
+            continue
+        kind, name = subject
+        names = sorted(each for of_kind, each in known if of_kind == kind)
+        why = f"{name!r} is not a {kind} of the script; "
+        why += _right(name, names) if names else f"it has none, so it must call holder.{kind}({name!r}, ...)"
+        sentences.append(_sentence(place, text, why))
     if sentences:
         raise BadInput(*sentences)
 

@@ -39,6 +39,7 @@ VARIABLES: dict[str, Shape] = {
     "stampede_clock_set": Switch(),
     "stampede_compare_with": Text(),
     "stampede_cool_down": Duration(),
+    "stampede_data": Mapped(),
     "stampede_discard_runs": Switch(),
     "stampede_drain": Duration(),
     "stampede_dry_run": Switch(),
@@ -114,6 +115,7 @@ VARIABLES: dict[str, Shape] = {
     "stampede_seed": WholeNumber(minimum=0, at_most=9223372036854775807),
     "stampede_self_attested": Mapped(),
     "stampede_services": Mapped(),
+    "stampede_setup_timeout": Duration(above_zero=True),
     "stampede_share": Mapped(),
     "stampede_stages": Mappings(),
     "stampede_start_delay": Duration(),
@@ -138,6 +140,7 @@ OF_THE_RUN = frozenset(
         "stampede_agent_packages",
         "stampede_arrivals",
         "stampede_cool_down",
+        "stampede_data",
         "stampede_dry_run",
         "stampede_duration",
         "stampede_first_holder",
@@ -153,6 +156,7 @@ OF_THE_RUN = frozenset(
         "stampede_results_dir",
         "stampede_run_id",
         "stampede_search",
+        "stampede_setup_timeout",
         "stampede_share",
         "stampede_stages",
         "stampede_thresholds",
@@ -267,6 +271,8 @@ class ControlNodeVariables:
 
     weight: float
     """This load host's share of the holders, in proportion to the other hosts; 0 means its number of cores."""
+    setup_timeout: float
+    """Time that a scenario's ``setup``, and its ``teardown``, may take."""
     fail_on_errors: bool
     """Whether the playbook fails, after the report, when steps failed."""
     dry_run: bool

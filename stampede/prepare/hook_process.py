@@ -1,0 +1,178 @@
+"""The process that calls ``setup`` and ``teardown``: ``python -m stampede.prepare.hook_process DESCRIPTOR``.
+
+It is asked in JSON on its standard input, and answers with one line of JSON: ``sentences`` that say why setup failed,
+or what it returned. Then it waits for the end of the run, a signal or the end of the playbook, whichever is first,
+and calls teardown. So that is called even when the playbook is interrupted or killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stampede.engine import Hook, call
+from stampede.machine.files import write_json
+from stampede.machine.processes import is_alive
+from stampede.prepare.rendering import find_script, render_scenario
+from stampede.prepare.scenario import Scenario, place_reached
+from stampede.prepare.script_errors import told
+from stampede.schema.errors import BadInput
+from stampede.schema.json_form import to_json
+from stampede.schema.masking import Mask
+from stampede.schema.settings.run_settings import Settings
+from stampede.schema.shared_values import Shared, check_shared
+from stampede.schema.teardown_file import TeardownRecord
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks at whether the playbook is still there."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be done. ``variables`` are without the ``secrets``."""
+
+    variables: dict[str, Any]
+    secrets: dict[str, str] = field(repr=False)
+    templates_dir: str
+    base_dir: str
+    timeout: float
+    """Seconds that each of the two calls may take."""
+    playbook: int
+    """The process with whose end the run ends."""
+    linger: float
+    """Seconds after that until the load hosts have ended, too."""
+    teardown_file: str
+    """See TeardownRecord."""
+
+
+class Hooks:
+    """A scenario's ``setup`` and ``teardown``. Their sentences hold no secret."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._mask = Mask(task.secrets.values())
+        self._shared: dict[str, Any] = {}
+        self._path = find_script(
+            str(task.variables["stampede_script"]), Path(task.templates_dir), Path(task.base_dir)
+        )
+        self._settings = Settings.from_variables(task.variables | {"stampede_secrets": task.secrets})
+        self.scenario = Scenario(self._path, render_scenario(self._path, task.variables))
+
+    def set_up(self) -> dict[str, Any]:
+        """What setup returns. Raises BadInput."""
+        if setup := self.scenario.setup:
+            try:
+                self._shared = check_shared(self._called(setup))
+            except BadInput as error:
+                raise BadInput(*(f"{self._path}: {sentence}" for sentence in error.sentences)) from None
+        self._mask = self._mask.with_more(Shared(self._shared).hidden())
+        return self._shared
+
+    def tear_down(self) -> str:
+        """Why teardown failed, in a sentence; empty when it did not."""
+        try:
+            if teardown := self.scenario.teardown:
+                self._called(teardown)
+        except _Failed as error:
+            return f"teardown failed: {error}"
+        return ""
+
+    def too_long(self, name: str) -> str:
+        """A sentence about where a call is when its time is over."""
+        return (
+            f"{place_reached(self._path)}: {name} was still here after {self._task.timeout:g} s; it must come to an "
+            "end within stampede_setup_timeout"
+        )
+
+    def _called(self, hook: Hook) -> Any:
+        task = self._task
+        try:
+            return asyncio.run(call(hook, self._settings, task.variables, task.secrets, self._shared))
+        except BaseException as error:
+            raise _Failed(self._mask(told(self._path, error))) from error
+
+
+class _Failed(Exception):
+    """A call raised; the message says what, and where."""
+
+
+def main() -> None:
+    """Do the task."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    answers = os.fdopen(int(sys.argv[1]), "w")
+    print(file=answers, flush=True)  # a sign of life
+
+    def give(**answer: Any) -> None:
+        with contextlib.suppress(OSError):  # nobody listens any more
+            print(json.dumps({"sentences": [], "shared": {}, "pid": 0} | answer), file=answers, flush=True)
+
+    task = Task(**json.load(sys.stdin))
+    try:
+        hooks = Hooks(task)
+        with _within(task.timeout, lambda: give(sentences=[hooks.too_long("setup")])):
+            shared = hooks.set_up()
+    except BadInput as error:
+        give(sentences=error.sentences)
+        return
+    except _Failed as error:
+        give(sentences=[f"setup failed: {error}"])
+        return
+    if not hooks.scenario.teardown:
+        give(shared=shared)
+        return
+    file = Path(task.teardown_file)
+
+    def note(record: TeardownRecord) -> None:
+        write_json(file, to_json(record), 0o644)
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    note(TeardownRecord())
+    give(shared=shared, pid=os.getpid())
+    _await_end(task)
+    with _within(task.timeout, lambda: note(TeardownRecord(f"teardown failed: {hooks.too_long('teardown')}"))):
+        failure = hooks.tear_down()
+    note(TeardownRecord(failure))
+
+
+def _await_end(task: Task) -> None:
+    while is_alive(task.playbook):
+        if signal.sigtimedwait({signal.SIGTERM}, LOOK_EVERY):
+            return
+    time.sleep(task.linger)
+
+
+@contextlib.contextmanager
+def _within(seconds: float, give_up: Callable[[], None]) -> Iterator[None]:
+    """End the process, with a last word, when the block takes longer. It may do anything, so nothing less helps."""
+    turn = threading.Lock()
+
+    def end() -> None:
+        if turn.acquire(blocking=False):
+            give_up()
+            os._exit(1)
+
+    watchdog = threading.Timer(seconds, end)
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        yield
+    finally:
+        turn.acquire()
+        watchdog.cancel()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    finally:
+        os._exit(0)  # with whatever the scenario has left running
