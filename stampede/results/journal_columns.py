@@ -1,7 +1,7 @@
 """What the journals of a run's hosts say, as columns.
 
 A journal may be large (a million steps is an ordinary hour), so nothing is kept per record but a few
-machine words in `array` columns: 61 bytes a step. Names are kept once; the words of failures as bounded
+machine words in `array` columns: 57 bytes a step. Names are kept once; the words of failures as bounded
 examples per error class.
 """
 
@@ -53,8 +53,8 @@ class Steps:
     holder: array[int] = field(default_factory=lambda: array("i"))
     iteration: array[int] = field(default_factory=lambda: array("i"))
     attempt: array[int] = field(default_factory=lambda: array("i"))
-    script: array[int] = field(default_factory=lambda: array("i"))  # 0: the run's only one
-    group: array[int] = field(default_factory=lambda: array("i"))  # 0: none
+    script: array[int] = field(default_factory=lambda: array("h"))  # 0: the run's only one
+    group: array[int] = field(default_factory=lambda: array("h"))  # 0: none
 
     def __len__(self) -> int:
         return len(self.end)
@@ -67,8 +67,8 @@ class Observations:
     end: array[int] = field(default_factory=lambda: array("q"))
     name: array[int] = field(default_factory=lambda: array("i"))
     value: array[float] = field(default_factory=lambda: array("d"))
-    script: array[int] = field(default_factory=lambda: array("i"))
-    group: array[int] = field(default_factory=lambda: array("i"))
+    script: array[int] = field(default_factory=lambda: array("h"))
+    group: array[int] = field(default_factory=lambda: array("h"))
 
     def add(self, time: int, name: int, value: float, script: int, group: int) -> None:
         """Adds a record; `time` in nanoseconds since 1970."""
