@@ -70,13 +70,14 @@ STALL_AT = 70.0
 LIMIT = 1800.0
 """Seconds that a run may take."""
 PICTURES = {
-    "realistic": ("latency", "holders"),
-    "fast": ("latency",),
-    "open_below": ("latency", "holders"),
-    "open_above": ("latency", "holders"),
-    "stall_closed": ("latency",),
-    "stall_rounds": ("latency",),
+    "realistic": ("present_proof", ["bands"]),
+    "fast": ("present_proof", ["bands"]),
+    "open_below": ("connect_to_mediator", ["bands", "holders"]),
+    "open_above": ("connect_to_mediator", ["bands", "holders"]),
+    "stall_closed": ("present_proof", ["bands"]),
+    "stall_rounds": ("present_proof", ["bands"]),
 }
+"""The step that is looked at, and the charts."""
 
 
 class Runs:
@@ -189,8 +190,10 @@ def draw(folder: Path, names: Sequence[str], pictures: Path) -> None:
         page = browser.new_page(viewport={"width": 900, "height": 1200}, device_scale_factor=1.5)
         for name in names:
             page.goto((folder / name / "report.html").as_uri())
-            page.get_by_role("button", name="response").first.click()
-            for chart in PICTURES.get(name, ()):
+            step, charts = PICTURES[name]
+            page.locator("#detail-step").select_option(label=step)
+            page.locator("figure[data-chart=bands] label", has_text="response").click()
+            for chart in charts:
                 path = pictures / f"{name}-{chart}.png".replace("_", "-")
                 page.locator(f"figure[data-chart={chart}]").screenshot(path=path)
                 print(f"  {path}")
@@ -200,18 +203,18 @@ def draw(folder: Path, names: Sequence[str], pictures: Path) -> None:
 def measure(arguments: argparse.Namespace, folder: Path) -> None:
     """Play the runs, print the figures, draw the charts."""
     check_linux()
-    folder = (arguments.results or folder).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
+    results = (arguments.results or folder / "results").resolve()
+    results.mkdir(parents=True, exist_ok=True)
     names = arguments.only or [*RUNS, "ceilings"]
     with reference_services(folder / "reference", arguments.port) as services:
-        runs = Runs(folder, services)
+        runs = Runs(results, services)
         for name in names:
             if name == "ceilings":
                 ceilings(runs)
             else:
                 runs.play(name, RUNS[name])
     if arguments.pictures:
-        draw(folder, [name for name in names if name in PICTURES], arguments.pictures)
+        draw(results, [name for name in names if name in PICTURES], arguments.pictures)
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
