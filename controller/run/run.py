@@ -312,7 +312,7 @@ class Run:
         self.active += 1
         came = self.clock.now()
         try:
-            script, context = self._plays[self.settings.script_of(number)]
+            script, context = self._plays[self.settings.script_of(number, self.stage_at(due))]
             holder = Holder(context, number, await self._wallet(number))
             holder.due = due
             await self._script_until_it_ends(script, holder)

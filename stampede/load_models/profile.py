@@ -233,7 +233,7 @@ def recorded_seconds(settings: Mapping[str, Any], name: str) -> float:
 
 def _read_stage(stage: Mapping[str, Any], key: str, *, whole: bool) -> tuple[float, float, bool]:
     """Level, seconds, and whether it is reached evenly over these. Raises ValueError with what is wrong."""
-    if unknown := sorted(map(str, stage.keys() - {key, "over", "for"})):
+    if unknown := sorted(map(str, stage.keys() - {key, "over", "for", "scripts"})):
         raise ValueError(f"has {unknown[0]!r}")
     if key not in stage:
         raise ValueError(f"has no {key!r}")

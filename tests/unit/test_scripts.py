@@ -249,6 +249,53 @@ def test_thresholds_count_their_script_and_group_alone(play: Callable[..., Run])
     assert list(states.values()) == [24, 36, 24, 48, 24, 12, 24]
 
 
+STAGES = [
+    {"holders": 6, "over": "6s", "scripts": {"mostly": 1}},
+    {"holders": 12, "over": "6s", "scripts": {"mostly": 0, "rarely": 2}},
+    {"holders": 18, "over": "6s"},
+]
+
+
+def test_a_stage_has_weights_of_its_own(play: Callable[..., Run], tmp_path: Path) -> None:
+    entries = [{"script": "mostly.py", "weight": 2}, {"script": "rarely.py"}]
+    play([mostly, rarely], scripts=entries, stages=STAGES, iterations=2, drain=0)
+    journal = JournalColumns()
+    read(journal, tmp_path / "journal.lp", "load-1")
+    taken = dict(zip(journal.steps.holder, journal.steps.script, strict=True))
+    of_stages = [Counter(journal.scripts.list[taken[holder]] for holder in range(at, at + 6)) for at in (0, 6, 12)]
+    assert of_stages == [{"mostly": 6}, {"rarely": 6}, {"mostly": 4, "rarely": 2}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"stampede_scripts": TWO, "stampede_stages": [{"holders": 2, "for": 9, "scripts": {"walets": 1}}]},
+            "stampede_stages[0].scripts is {'walets': 1}; it must map the names of stampede_scripts, wallets, ",
+        ),
+        (
+            {"stampede_scripts": TWO, "stampede_stages": [{"holders": 2, "for": 9, "scripts": {"wallets": 0}}]},
+            "stampede_stages[0].scripts is {'wallets': 0}; it must map the names of",
+        ),
+        (
+            {"stampede_stages": [{"holders": 2, "for": 9, "scripts": {"wallets": 1}}]},
+            "stampede_stages[0].scripts is {'wallets': 1}; it must map names of stampede_scripts, which has none, to",
+        ),
+        (
+            {
+                "stampede_scripts": TWO,
+                "stampede_load_model": "rounds",
+                "stampede_stages": [{"rate": "2/s", "for": 9, "scripts": {"wallets": 1}}],
+            },
+            "stampede_stages[0].scripts is set, but holders of the load model rounds come before the stages",
+        ),
+    ],
+)
+def test_wrong_weights_of_a_stage(variables: dict[str, Any], changes: dict[str, Any], sentence: str) -> None:
+    (found,) = check_variables(variables | changes)
+    assert found.startswith(sentence)
+
+
 # ----------------------------------------------------------------- thresholds
 
 

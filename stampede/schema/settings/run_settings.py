@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from stampede.load_models import catalog
-from stampede.load_models.interface import LoadModel
+from stampede.load_models.interface import LoadModel, StageNow
 from stampede.schema.errors import BadInput
 from stampede.schema.margins import Margins
 from stampede.schema.settings import thresholds
@@ -28,6 +28,7 @@ from stampede.schema.settings.script_settings import (
     ScriptShare,
     bare_name,
     read_scripts,
+    read_stage_weights,
     script_of,
 )
 from stampede.schema.settings.script_settings import (
@@ -53,6 +54,8 @@ class Settings(LoadHostVariables):
     """This host's share of the load."""
     scripts: tuple[ScriptShare, ...]
     """Empty when ``script`` is the only one."""
+    stage_weights: tuple[tuple[float, ...] | None, ...]
+    """The scripts' weights in each of the stages; None where they are as ever."""
     own_settings: tuple[Mapping[str, Any], ...]
     """Fields of which each of the scripts has its own values."""
     services: Mapping[str, Service]
@@ -85,9 +88,12 @@ class Settings(LoadHostVariables):
             for share, own in zip(self.scripts, self.own_settings, strict=True)
         ]
 
-    def script_of(self, holder: int) -> int:
-        """Which of the scripts a holder takes, by its number."""
-        return script_of(holder, [share.weight for share in self.scripts]) if self.scripts else 0
+    def script_of(self, holder: int, stage: StageNow | None) -> int:
+        """Which of the scripts a holder takes, by its number and the stage that it comes in."""
+        if not self.scripts:
+            return 0
+        in_stage = self.stage_weights[stage.number - 1] if stage and self.stage_weights else None
+        return script_of(holder, in_stage or [share.weight for share in self.scripts])
 
     @property
     def margins(self) -> Margins:
@@ -139,6 +145,7 @@ class Settings(LoadHostVariables):
             **fields,
             load=_read_load_model(reader),
             scripts=(scripts := read_scripts(reader)),
+            stage_weights=read_stage_weights(reader, scripts),
             own_settings=(),
             services=read_services(reader),
             data=read_data(reader),
@@ -284,12 +291,18 @@ def check_variables(variables: Mapping[str, Any]) -> list[str]:
 
 def _own_settings(scripts: tuple[ScriptShare, ...], variables: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     """The fields of which each script has its own values. Raises BadInput with what is wrong with them."""
+    names_no_script = {
+        "stampede_scripts": (),
+        "stampede_thresholds": (),
+        "stampede_stages": [
+            {key: value for key, value in stage.items() if key != "scripts"}
+            for stage in variables.get("stampede_stages") or ()
+        ],
+    }
     found, problems = [], []
     for place, share in enumerate(scripts):
         try:
-            own = Settings.from_variables(
-                {**variables, "stampede_scripts": (), "stampede_thresholds": (), **share.variables}
-            )
+            own = Settings.from_variables({**variables, **names_no_script, **share.variables})
         except BadInput as error:
             problems += [f"{SCRIPTS}[{place}].settings: {sentence}" for sentence in error.sentences]
         else:

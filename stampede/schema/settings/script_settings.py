@@ -73,6 +73,41 @@ def read_scripts(reader: VariableReader) -> tuple[ScriptShare, ...]:
     return tuple(shares) if len(reader.problems) == told else ()
 
 
+def read_stage_weights(reader: VariableReader, shares: Sequence[ScriptShare]) -> tuple[tuple[float, ...] | None, ...]:
+    """For each of ``stampede_stages`` the weights of the scripts that holders take who come in it; None where these
+    are the scripts' own. What is wrong is left with the reader."""
+    found: list[tuple[float, ...] | None] = []
+    for place, stage in enumerate(reader.read("stages")):
+        weights = stage.get("scripts")
+        where = f"stampede_stages[{place}].scripts"
+        if weights is None:
+            found.append(None)
+            continue
+        if reader.read("load_model") == "rounds":
+            reader.complain(f"{where} is set, but holders of the load model rounds come before the stages; remove it")
+            return ()
+        names = [share.name for share in shares]
+        if not (
+            isinstance(weights, Mapping)
+            and weights.keys() <= set(names)
+            and all(_is_weight(weight) for weight in weights.values())
+            and any(weights.values())
+        ):
+            known = (
+                f"the names of {VARIABLE}, {', '.join(names)}," if names else f"names of {VARIABLE}, which has none,"
+            )
+            reader.complain(
+                f"{where} is {shown(weights)}; it must map {known} to numbers of 0 or more, one of them above 0"
+            )
+            return ()
+        found.append(tuple(float(weights.get(name, 0)) for name in names))
+    return tuple(found)
+
+
+def _is_weight(weight: object) -> bool:
+    return isinstance(weight, int | float) and not isinstance(weight, bool) and 0 <= weight <= LONGEST_STRETCH
+
+
 def _read(reader: VariableReader, where: str, entry: Mapping[str, Any]) -> ScriptShare:
     check_keys(reader, where, entry, {"script", "name", "weight", "settings"})
     script = entry.get("script")
