@@ -4,7 +4,7 @@ Nothing else in this package imports ``controller``; ``make lint`` enforces that
 """
 
 from controller.holder.holder import STEPS, Holder, Script
-from controller.run.dry_run import Forecast, dry_run
+from controller.run.dry_run import Forecast, Work, dry_run
 from stampede.schema.errors import StepError
 
-__all__ = ["STEPS", "Forecast", "Holder", "Script", "StepError", "dry_run"]
+__all__ = ["STEPS", "Forecast", "Holder", "Script", "StepError", "Work", "dry_run"]

@@ -7,7 +7,8 @@ import contextlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 
 from controller.holder.holder import Holder, Script
 from controller.load.virtual_time import VirtualTimeLoop
@@ -16,6 +17,18 @@ from controller.run.simulated import SimulatedServices, SimulatedWallets
 from stampede.load_models.interface import EndOfRun
 from stampede.schema.records import StepRecord
 from stampede.schema.settings.run_settings import Settings
+
+
+@dataclass(slots=True)
+class Work:
+    """What holders did in one part of the script: before their first round, or in rounds."""
+
+    steps: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Steps that ended, by their name and their service."""
+    seconds: float = 0.0
+    """Of these steps together."""
+    requests: Counter[str] = field(default_factory=Counter)
+    """HTTPS requests, by service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,10 @@ class Forecast:
     """Seconds that a round takes, on average; 0 when none began."""
     dropped: int = 0
     """Arrivals or rounds that found no room."""
+    rounds: int = 0
+    """Rounds that began."""
+    before_rounds: Work = field(default_factory=Work)
+    in_rounds: Work = field(default_factory=Work)
     complete: bool = True
     """Whether it covers the whole run, or only as much of it as could be simulated in the time that there was."""
 
@@ -80,9 +97,12 @@ def dry_run(script: Script, settings: Settings, within: float | None = None, cut
 async def _dry_run(script: Script, settings: Settings, within: float | None, cut_at: float | None) -> Forecast:
     per_second: Counter[int] = Counter()
     failures: list[BaseException] = []
+    before_rounds, in_rounds = Work(), Work()
+    asking: ContextVar[Holder] = ContextVar("asking")
     complete = True
 
     async def watched(holder: Holder) -> None:
+        asking.set(holder)
         try:
             await script(holder)
         except EndOfRun:
@@ -101,11 +121,17 @@ async def _dry_run(script: Script, settings: Settings, within: float | None, cut
 
     def count(record: StepRecord, now: float) -> None:
         per_second[int(now)] += 1
+        work = in_rounds if record.iteration else before_rounds
+        work.steps[record.step, record.service] += 1
+        work.seconds += record.service_time
+
+    def count_request(service: str) -> None:
+        (in_rounds if asking.get().rounds else before_rounds).requests[service] += 1
 
     run = Run(
         settings,
         watched,
-        services=SimulatedServices(settings.services),
+        services=SimulatedServices(settings.services, count_request),
         wallets=SimulatedWallets(settings.seed),
         listeners=[count],
     )
@@ -125,6 +151,9 @@ async def _dry_run(script: Script, settings: Settings, within: float | None, cut
         run.visits.value,
         run.round_times.value,
         run.dropped + run.rounds_dropped,
+        run.rounds,
+        before_rounds,
+        in_rounds,
         complete,
     )
 
