@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from stampede import wording
+from stampede.planning import arguments as plan_arguments
 from stampede.version import VERSION
 
 
@@ -37,9 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     compare.add_argument("--json", action="store_true", help="print JSON")
     compare.add_argument("--html", type=Path, metavar="FILE", help="also write a page that opens offline")
     plan = commands.add_parser(
-        "plan", help="plan a run by what a finished one cost: hosts, CPU, memory, rates", description=planning.DESCRIPTION
+        "plan",
+        help="plan a run by what a finished one cost: hosts, CPU, memory, rates",
+        description=plan_arguments.DESCRIPTION,
     )
-    planning.add_arguments(plan)
+    plan_arguments.add_arguments(plan)
     watch = commands.add_parser(
         "watch",
         help="monitor a run, from any machine that has the inventory",
@@ -95,12 +98,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             watch.error("--port is that of the page; it needs --web")
         return _watch(arguments)
     if arguments.command == "plan":
-        return _plan(arguments)
+        from stampede.planning import command
+
+        return command.plan(arguments)
     if arguments.command == "compare":
         if arguments.a.is_file():
             if arguments.html:
                 compare.error("--html goes without a plan: it is a page of two runs")
-            return _compare_plan(arguments.a, arguments.b, as_json=arguments.json)
+            from stampede.planning import command
+
+            return command.compare(arguments.a, arguments.b, as_json=arguments.json)
         return _compare(arguments.a, arguments.b, arguments.html, as_json=arguments.json)
     return _report(arguments.results)
 
@@ -163,47 +170,6 @@ def _compare(a: Path, b: Path, page: Path | None, *, as_json: bool) -> int:
     Console(highlight=False, soft_wrap=True).print(text(compared.comparison))
     if page:
         print(f"\nComparison: {page}")
-    return 0
-
-
-def _plan(arguments: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from stampede.planning.terminal import plan_text
-    from stampede.report.output import ReportError, write
-
-    try:
-        plan = planning.plan_of(arguments)
-        if arguments.output:
-            write(arguments.output, planning.to_text(to_json(plan)) + "\n")
-    except (BadInput, ReportError) as error:
-        print(wording.printable_lines(f"stampede plan: {error}"), file=sys.stderr)
-        return 2
-    if arguments.json:
-        print(planning.to_text(to_json(plan)))
-        return 0
-    Console(highlight=False, soft_wrap=True).print(plan_text(plan))
-    if arguments.output:
-        print(f"\nPlan: {arguments.output}")
-    return 0
-
-
-def _compare_plan(plan: Path, run: Path, *, as_json: bool) -> int:
-    from rich.console import Console
-
-    from stampede.planning.against_run import compare_plan
-    from stampede.planning.terminal import comparison_text
-    from stampede.report.output import ReportError
-
-    try:
-        compared = compare_plan(plan, run)
-    except (BadInput, ReportError) as error:
-        print(wording.printable_lines(f"stampede compare: {error}"), file=sys.stderr)
-        return 2
-    if as_json:
-        print(json.dumps(to_json(compared), indent=2, allow_nan=False))
-        return 0
-    Console(highlight=False, soft_wrap=True).print(comparison_text(compared))
     return 0
 
 

@@ -120,8 +120,11 @@ def _figures(plan: Plan, run: CollectedRun, window: Window, steady: tuple[float,
             "rounds", "/s", plan.rounds_per_second, float(np.nansum(journal.load.column("rounds")[during])) / seconds
         ),
         _compared("steps", "/s", plan.steps_per_second, sum(steps.values())),
-        *(_compared(f"steps of {name}", "/s", each.steps, services.get(name, 0.0))
-          for name, each in plan.services.items() if each.steps),
+        *(
+            _compared(f"steps of {name}", "/s", each.steps, services.get(name, 0.0))
+            for name, each in plan.services.items()
+            if each.steps
+        ),
         _compared("CPU of agents", "cores", plan.agents_cpu.steady, float(agents.cpu[0]) / seconds),
         _compared("CPU of controllers", "cores", plan.controllers_cpu.steady, float(controllers.cpu[0]) / seconds),
         _compared("memory of agents", "bytes", plan.agents_memory, peak_sum(journal.agent, "rss")),
@@ -135,9 +138,7 @@ def _figures(plan: Plan, run: CollectedRun, window: Window, steady: tuple[float,
 def _compared(figure: str, unit: str, planned: float, used: float | None) -> Compared:
     used = used or 0.0
     ratio = used / planned if planned else None
-    return Compared(
-        figure, unit, planned, used, ratio, None if ratio is None else abs(ratio - 1) <= WITHIN
-    )
+    return Compared(figure, unit, planned, used, ratio, None if ratio is None else abs(ratio - 1) <= WITHIN)
 
 
 def _most(run: CollectedRun) -> float | None:

@@ -53,7 +53,7 @@ class Calibration:
     agent_memory: float
     """Of one agent, without its holders."""
     holder_memory: float
-    is_holder_memory_measured: bool
+    holder_memory_measured: bool
     controller_memory: float
     """Of one controller."""
     sockets: tuple[float, float]
@@ -79,26 +79,27 @@ def calibrate(results: Path, repository: Path, *, in_spite_of_bottleneck: bool) 
     if settings.get("stampede_script") is None:
         raise BadInput(f"{results} cannot be planned by: its run.json holds no settings, so its script is not known")
     edges = edges_between(0.0, window.seconds)
-    costs = [
-        fit_costs(observe(journal, window, samples, edges), idle_cores(journal, window, samples) or 0.0)
+    of_agents, of_controllers = (
+        fit_costs(observe(journal, window, samples, edges), idle_cores(journal, window, samples))
         for samples in (journal.agent, journal.load)
-    ]
+    )
     agents, hosts = processes(journal.agent), processes(journal.load)
     if not agents or not hosts:
         raise BadInput(f"{results} cannot be planned by: it holds no figures of agents and controllers")
     holder_memory, measured = _holder_memory(run, window, agents)
-    of_agents = (peak_sum(journal.agent, "rss") or 0.0) - holder_memory * (_most_holders(run) or 0)
+    agents_memory = (peak_sum(journal.agent, "rss") or 0.0) - holder_memory * (_most_holders(run) or 0)
     records = [host.record for host in run.results.hosts]
     return Calibration(
         run,
         settings,
         _measured(run),
-        *costs,
+        of_agents,
+        of_controllers,
         agent_count=agents,
         host_count=hosts,
-        agent_memory=max(0.0, of_agents) / agents,
+        agent_memory=max(0.0, agents_memory) / agents,
         holder_memory=holder_memory,
-        is_holder_memory_measured=measured,
+        holder_memory_measured=measured,
         controller_memory=(peak_sum(journal.load, "rss") or 0.0) / hosts,
         sockets=_sockets(run),
         cores=min((record.cores for record in records if record.cores), default=0),

@@ -33,7 +33,7 @@ def interval(samples: int, percentile: float, confidence: float = CONFIDENCE) ->
     below = np.cumsum(_binomial(samples, percentile / 100))  # that at most so many are below the true percentile
     lower = int(np.searchsorted(below, doubt, side="right"))
     upper = int(np.searchsorted(below, 1 - doubt, side="left")) + 1
-    return Ranks(lower, upper) if 1 <= lower and upper <= samples else None
+    return Ranks(lower, upper) if lower >= 1 and upper <= samples else None
 
 
 def half_width(percentile: float) -> float:

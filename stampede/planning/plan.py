@@ -11,6 +11,8 @@ from typing import Any
 
 KIND = "stampede plan"
 VERSION = 1
+UTILISATION = 0.6
+"""Share of its cores that a load host may use; above it steps begin to wait for a core."""
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,23 @@ from typing import Any
 from stampede import wording
 from stampede.planning.calibration import FEWEST_OF_A_STEP, Calibration, other_version
 from stampede.planning.order_statistics import half_width, samples_needed
-from stampede.planning.plan import Asked, CpuPlan, HostsPlan, PercentilePlan, Plan, Price, ServicePlan, StepPlan
+from stampede.planning.plan import (
+    UTILISATION,
+    Asked,
+    CpuPlan,
+    HostsPlan,
+    PercentilePlan,
+    Plan,
+    Price,
+    ServicePlan,
+    StepPlan,
+)
 from stampede.planning.step_costs import Costs
 from stampede.prepare.script_work import PartWork, ScriptWork
 from stampede.prepare.trial import script_work
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.variables import VARIABLES
 
-UTILISATION = 0.6
-"""Share of its cores that a load host may use; above it steps begin to wait for a core."""
 MEMORY_USED = 0.8
 """Share of its memory that may be used."""
 ROUNDS = 3
@@ -147,9 +155,7 @@ class _Planner:
     def _seconds(self, part: PartWork) -> float:
         """How long a part of the script takes: its think times, and its steps as they were measured."""
         steps = part.counts()
-        return part.between + sum(
-            count * self._calibration.steps[step].service_time for step, count in steps.items()
-        )
+        return part.between + sum(count * self._calibration.steps[step].service_time for step, count in steps.items())
 
     def _rates(self) -> Rates:
         """Arrivals and rounds in the steady phase, by Little's law."""
@@ -175,9 +181,7 @@ class _Planner:
     def _cpu(self, costs: Costs, processes: int) -> CpuPlan:
         per_second = self._steady.of(self._work)
         low, high = costs.span(per_second, processes)
-        return CpuPlan(
-            costs.of(per_second, processes), low, high, costs.of(self._busiest.of(self._work), processes)
-        )
+        return CpuPlan(costs.of(per_second, processes), low, high, costs.of(self._busiest.of(self._work), processes))
 
     def _steps(self, per_second: Mapping[str, float]) -> dict[str, StepPlan]:
         calibration = self._calibration
@@ -214,7 +218,11 @@ class _Planner:
             lacking = "--cores-per-host" if not cores else "--memory-per-host"
             raise BadInput(f"The calibration {calibration.id} does not say what its hosts have; give {lacking}")
         agents = int(_read(self._settings, "stampede_agents")) or cores
-        most = max(self._steady.of(self._work), self._busiest.of(self._work), key=lambda rates: calibration.agents.of(rates, 0))
+        most = max(
+            self._steady.of(self._work),
+            self._busiest.of(self._work),
+            key=lambda rates: calibration.agents.of(rates, 0),
+        )
         work = calibration.agents.of(most, 0)
         steering = calibration.controller.of(most, 0)
         idle = agents * calibration.agents.idle + calibration.controller.idle
@@ -283,7 +291,7 @@ class _Planner:
                 f"Of the agents' CPU for a single step {only} be told apart: the others always came together. Their "
                 "sum for a round is known."
             )
-        if calibration.is_holder_memory_measured:
+        if calibration.holder_memory_measured:
             sentences.append(f"Memory: {wording.size(calibration.holder_memory)} for each holder.")
         return sentences
 
@@ -294,7 +302,7 @@ class _Planner:
             sentences.append(
                 "The load generator was the bottleneck of the calibration, so its service times are too long."
             )
-        if not calibration.is_holder_memory_measured:
+        if not calibration.holder_memory_measured:
             sentences.append(
                 f"Memory for each holder: {wording.size(calibration.holder_memory)}, as Stampede's benchmarks have it; "
                 "the calibration had too few holders to tell."

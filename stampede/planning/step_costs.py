@@ -1,7 +1,7 @@
 """What a step costs in CPU, told apart by regression from what processes used in each few seconds.
 
-Non-negative least squares: the CPU seconds of each interval are those of the steps that were under way, each evenly
-over its service time, and what the processes use anyway. Steps whose numbers rise and fall together cannot be told
+Non-negative least squares: the CPU seconds of each interval, less what the processes use anyway, are those of the
+steps that were under way, each evenly over its service time. Steps whose numbers rise and fall together cannot be told
 apart by that; the more the data leave open, the more each is taken to cost the mean of all (ridge regression toward
 it). The sum over the run is kept in any case. How far the costs can be trusted is seen by fitting again to intervals
 that are drawn from the run's own (bootstrap).
@@ -29,12 +29,12 @@ type Floats = NDArray[np.float64]
 @dataclass(frozen=True)
 class Observed:
     """What was measured in intervals of time: ``steps`` done (a row for each interval, a column for each name),
-    ``cpu`` seconds used, and ``idle``, the seconds for which processes were there, added up."""
+    ``cpu`` seconds used, and ``there``, the seconds for which processes were there, added up."""
 
     names: tuple[str, ...]
     steps: Floats
     cpu: Floats
-    idle: Floats
+    there: Floats
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Costs:
     """CPU seconds of each step by name, and ``idle``, the cores that one process uses without any.
 
     ``resolution`` is how far the data alone decide a step's cost: 1 wholly, 0 not at all, so that it is the mean of
-    all. ``draws`` are the costs of each bootstrap sample, a row each, ``idle`` being the last column.
+    all. ``draws`` are the costs of each bootstrap sample, a row each.
     """
 
     steps: Mapping[str, float]
@@ -56,8 +56,8 @@ class Costs:
 
     def span(self, per_second: Mapping[str, float], processes: float) -> tuple[float, float]:
         """Between which figures the middle 90 % of the draws put the same."""
-        weights = np.array([*(per_second.get(name, 0.0) for name in self.steps), processes])
-        low, high = np.percentile(self.draws @ weights, (5, 95))
+        weights = np.array([per_second.get(name, 0.0) for name in self.steps])
+        low, high = np.percentile(self.draws @ weights + self.idle * processes, (5, 95))
         return float(low), float(high)
 
     def is_told_apart(self, name: str) -> bool:
@@ -65,33 +65,33 @@ class Costs:
         return self.resolution[name] >= TOLD_APART
 
 
-def fit_costs(observed: Observed, idle_cores: float, seed: int = 1) -> Costs:
-    """The costs. ``idle_cores``: what a process was seen to use while there was no load."""
-    fitted, resolution = _fit(observed, idle_cores, np.arange(len(observed.cpu)))
+def fit_costs(observed: Observed, idle: float | None, seed: int = 1) -> Costs:
+    """The costs. ``idle``: the cores that a process was seen to use while there was no load, if it was; what it used
+    in the quietest tenth of the load is the most that it can be."""
+    quietest = float(np.percentile(observed.cpu / np.maximum(observed.there, 1e-9), 10))
+    idle = min(idle or 0.0, quietest)
+    fitted, resolution = _fit(observed, idle, np.arange(len(observed.cpu)))
     random = np.random.default_rng(seed)
-    draws = [
-        _fit(observed, idle_cores, random.integers(0, len(observed.cpu), len(observed.cpu)))[0] for _ in range(DRAWS)
-    ]
+    drawn = (random.integers(0, len(observed.cpu), len(observed.cpu)) for _ in range(DRAWS))
     return Costs(
-        dict(zip(observed.names, map(float, fitted[:-1]), strict=True)),
-        float(fitted[-1]),
-        dict(zip(observed.names, map(float, resolution[:-1]), strict=True)),
-        np.array(draws),
+        dict(zip(observed.names, map(float, fitted), strict=True)),
+        idle,
+        dict(zip(observed.names, map(float, resolution), strict=True)),
+        np.array([_fit(observed, idle, rows)[0] for rows in drawn]),
     )
 
 
-def _fit(observed: Observed, idle_cores: float, rows: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """The cost of each step and that of being idle, and the resolution of each."""
-    known = np.column_stack([observed.steps, observed.idle])[rows]
-    used = observed.cpu[rows]
-    done = observed.steps[rows].sum()
-    mean = max(0.0, used.sum() - idle_cores * observed.idle[rows].sum()) / max(done, 1.0)
-    expected = np.array([*[mean] * len(observed.names), idle_cores])
-    noise = float(np.var(used - known @ expected)) or 1e-12
-    doubt = noise / np.maximum(expected, 1e-6) ** 2  # each may well be twice what is expected, or nothing
-    whole = WHOLE * known.sum(axis=0) / np.sqrt(len(rows))
-    seen = known.T @ known + np.outer(whole, whole)
-    target = known.T @ used + whole * (WHOLE * used.sum() / np.sqrt(len(rows))) + doubt * expected
+def _fit(observed: Observed, idle: float, rows: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """The cost of each step, and the resolution of each."""
+    steps = observed.steps[rows]
+    used = (observed.cpu - idle * observed.there)[rows]
+    mean = max(0.0, used.sum()) / max(steps.sum(), 1.0)
+    expected = np.full(steps.shape[1], mean)
+    noise = float(np.var(used - steps @ expected)) + 1e-12
+    doubt = np.full(steps.shape[1], noise / max(mean, 1e-6) ** 2)  # each may cost twice the mean, or nothing
+    whole = WHOLE * steps.sum(axis=0) / np.sqrt(len(rows))
+    seen = steps.T @ steps + np.outer(whole, whole)
+    target = steps.T @ used + whole * (WHOLE * used.sum() / np.sqrt(len(rows))) + doubt * expected
     resolution = np.diag(np.linalg.solve(seen + np.diag(doubt), seen))
     return _non_negative(seen + np.diag(doubt), target, expected), resolution
 

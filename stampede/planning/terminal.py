@@ -76,7 +76,9 @@ def _headline(plan: Plan) -> str:
 def _load(plan: Plan) -> Text:
     rows = [("holders", f"{plan.holders:,}, started over {wording.duration(plan.ramp_up)}")]
     if plan.arrivals_per_second:
-        rows.append(("arrivals", f"{_figure(plan.arrivals_per_second, '/s')}; each stays {wording.duration(plan.visit)}"))
+        rows.append(
+            ("arrivals", f"{_figure(plan.arrivals_per_second, '/s')}; each stays {wording.duration(plan.visit)}")
+        )
     if plan.rounds_per_second:
         thinking = wording.duration(plan.think_time)
         rows.append(
@@ -165,9 +167,9 @@ def _duration(plan: Plan) -> Text:
 def _table(rows: list[tuple[str, str]]) -> Text:
     lines = []
     for name, value in rows:
-        first, *others = wrapped(f"{name:22} {wording.printable(value)}", indent=" " * 23) if name else [
-            f"{'':22} {value}"
-        ]
+        first, *others = (
+            wrapped(f"{name:22} {wording.printable(value)}", indent=" " * 23) if name else [f"{'':22} {value}"]
+        )
         lines += [first, *others]
     return Text("\n".join(lines))
 

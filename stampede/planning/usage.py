@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stampede.analysis.load_window import SECOND, Window
 from stampede.planning.step_costs import Floats, Observed
