@@ -11,6 +11,7 @@ from stampede.schema.phases import Phase
 
 INTERVAL = 5.0
 """Seconds; agents are sampled as often."""
+MOST_PROCESSES = 1_000_000
 SHORTEST = 1e-3
 """Seconds that a step takes at least, to be spread over."""
 
@@ -75,13 +76,20 @@ def _cpu_seconds(window: Window, samples: Samples, edges: Floats, host: int | No
 
 
 def idle_cores(journal: JournalColumns, window: Window, samples: Samples) -> float | None:
-    """Cores that a process used on average while all was ready and the load had not begun; None when not seen."""
+    """Cores that a process used on average while all was ready and the load had not begun, by the samples that are
+    about that time alone; None when there are none."""
     ready = [event.time for event in journal.events if event.phase == Phase.ARMED and event.time < window.start]
     if not ready:
         return None
-    begin = (max(ready) - window.start) / SECOND
-    used, seen = _cpu_seconds(window, samples, np.array([begin, 0.0]), None)
-    return float(used[0] / seen[0]) if seen[0] > 0 else None
+    time, cpu = np.asarray(samples.time), samples.column("cpu")
+    of_process = np.asarray(samples.host) * MOST_PROCESSES + np.asarray(samples.source)
+    found: list[float] = []
+    for process in np.unique(of_process):
+        here = np.flatnonzero(of_process == process)
+        here = here[np.argsort(time[here], kind="stable")]
+        whole = (time[here][:-1] >= max(ready)) & (time[here][1:] <= window.start)
+        found += cpu[here][1:][whole & np.isfinite(cpu[here][1:])].tolist()
+    return float(np.mean(found)) if found else None
 
 
 def peak_sum(samples: Samples, column: str) -> float | None:
