@@ -29,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "compare",
         help="compare two runs, and say for each step whether the difference is more than noise",
         description="Compares two runs and says for each step whether the difference is more than noise, and by "
-        "which test. With a plan as RUN_A, it says what was planned and what the run used. Exit codes: 0 if the runs could be compared, whether they differ or not; 2 on invalid input.",
+        "which test. With a plan as RUN_A, it says what was planned and what the run used. Exit codes: 0 if the runs "
+        "could be compared, whether they differ or not; 2 on invalid input.",
     )
     compare.add_argument(
         "a", type=Path, metavar="RUN_A", help="results folder of the earlier run, or a plan (stampede plan --output)"

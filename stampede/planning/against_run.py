@@ -81,7 +81,7 @@ def compare_plan(path: Path, results: Path) -> PlanComparison:
     judged = [figure for figure in figures if figure.within is not None]
     good = sum(1 for figure in judged if figure.within)
     return PlanComparison(
-        headline=f"{good} of {wording.number(len(judged), 'figure')} are within {wording.percent(WITHIN)} of the plan.",
+        headline=f"{good} of {len(judged)} figures are within {wording.percent(WITHIN)} of the plan.",
         warnings=_warnings(plan, run),
         calibration=plan.calibration,
         run=run.summary.run.id,
@@ -114,7 +114,7 @@ def _figures(plan: Plan, run: CollectedRun, window: Window, steady: tuple[float,
     time = (np.asarray(journal.load.time) - window.start) / SECOND
     during = (time >= steady[0]) & (time <= steady[1])
     services = _services(run, window, steady)
-    figures = [
+    return [
         _compared("holders", "", plan.holders, _most(run)),
         _compared(
             "rounds", "/s", plan.rounds_per_second, float(np.nansum(journal.load.column("rounds")[during])) / seconds
@@ -132,7 +132,6 @@ def _figures(plan: Plan, run: CollectedRun, window: Window, steady: tuple[float,
         _compared("TCP sockets", "", plan.sockets, _sockets(run, during)),
         _compared("hosts", "", plan.hosts.number, len(journal.hosts.list)),
     ]
-    return figures  # fmt: skip
 
 
 def _compared(figure: str, unit: str, planned: float, used: float | None) -> Compared:

@@ -129,8 +129,8 @@ def _too_little(run: CollectedRun, *, in_spite_of_bottleneck: bool) -> str:
         return f"its hosts had several versions of {name} ({text}); all must have the same"
     if summary.generator.bottleneck and not in_spite_of_bottleneck:
         return (
-            f"the load generator was its bottleneck ({summary.generator.reasons[0].rstrip('.')}), so its service times "
-            "are too long; repeat it with fewer holders, or plan with --in-spite-of-bottleneck"
+            f"the load generator was its bottleneck ({summary.generator.reasons[0].rstrip('.')}), so its service "
+            "times are too long; repeat it with fewer holders, or plan with --in-spite-of-bottleneck"
         )
     return ""
 

@@ -304,8 +304,8 @@ class _Planner:
             )
         if not calibration.holder_memory_measured:
             sentences.append(
-                f"Memory for each holder: {wording.size(calibration.holder_memory)}, as Stampede's benchmarks have it; "
-                "the calibration had too few holders to tell."
+                f"Memory for each holder: {wording.size(calibration.holder_memory)}, as Stampede's benchmarks have "
+                "it; the calibration had too few holders to tell."
             )
         if not _read(self._settings, "stampede_ramp_up") and not self._is_open:
             sentences.append(

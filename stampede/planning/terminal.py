@@ -38,8 +38,8 @@ def comparison_text(comparison: PlanComparison) -> Text:
         colour = "" if each.within is None else "green" if each.within else "red"
         rows.append(row.append(f"{ratio:>15}", colour))
     about = (
-        f"Planned by {comparison.calibration}; used by {comparison.run} in the {wording.duration(comparison.seconds)} "
-        "of its steady phase, memory at its highest."
+        f"Planned by {comparison.calibration}; used by {comparison.run} in the "
+        f"{wording.duration(comparison.seconds)} of its steady phase, memory at its highest."
     )
     return _joined(
         [
@@ -155,8 +155,8 @@ def _duration(plan: Plan) -> Text:
         rows.append(
             (
                 f"for p{each.percentile:g}",
-                f"{each.samples:,} samples of each step, {wording.duration(each.seconds)} for {each.rarest}; in 19 of "
-                f"20 runs it then lies between the true p{low:g} and p{high:g} (order statistics)",
+                f"{each.samples:,} samples of each step, {wording.duration(each.seconds)} for {each.rarest}; in 19 "
+                f"of 20 runs it then lies between the true p{low:g} and p{high:g} (order statistics)",
             )
         )
     if plan.price:

@@ -51,8 +51,8 @@ def work_of(forecast: Forecast, script: Path) -> str:
     """A simulation's averages as JSON. Raises BadInput when it did not come to its end."""
     if not forecast.complete:
         raise BadInput(
-            f"{script}: {forecast.holders:,} holders could not be simulated for {forecast.rounds:,} rounds in the time "
-            "that there is; a script that is planned must do few steps in a round"
+            f"{script}: {forecast.holders:,} holders could not be simulated for {forecast.rounds:,} rounds in the "
+            "time that there is; a script that is planned must do few steps in a round"
         )
     in_rounds = forecast.rounds * forecast.round_time
     before = forecast.holders * forecast.visit - in_rounds
