@@ -1,8 +1,8 @@
 """What a step costs in CPU, told apart by regression from what processes used in each few seconds.
 
 Non-negative least squares: the CPU seconds of each interval, less what the processes use anyway, are those of the
-steps that were under way, each evenly over its service time. Steps whose numbers rise and fall together cannot be told
-apart by that; the more the data leave open, the more each is taken to cost the mean of all (ridge regression toward
+steps that were under way, each evenly over its service time. Steps whose numbers rise and fall together cannot be
+told apart by that; the more the data leave open, the more each is taken to cost the mean of all (ridge regression toward
 it). The sum over the run is kept in any case. How far the costs can be trusted is seen by fitting again to intervals
 that are drawn from the run's own (bootstrap).
 """
@@ -87,7 +87,8 @@ def _fit(observed: Observed, idle: float, rows: NDArray[np.int64]) -> tuple[Floa
     used = (observed.cpu - idle * observed.there)[rows]
     mean = max(0.0, used.sum()) / max(steps.sum(), 1.0)
     expected = np.full(steps.shape[1], mean)
-    noise = float(np.var(used - steps @ expected)) + 1e-12
+    left = used - steps @ np.linalg.lstsq(steps, used)[0]
+    noise = float(left @ left) / max(len(rows) - steps.shape[1], 1) + 1e-12
     doubt = np.full(steps.shape[1], noise / max(mean, 1e-6) ** 2)  # each may cost twice the mean, or nothing
     whole = WHOLE * steps.sum(axis=0) / np.sqrt(len(rows))
     seen = steps.T @ steps + np.outer(whole, whole)
