@@ -16,8 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 DRAWS = 200
-SWEEPS = 300
-"""Of coordinate descent; the problem has a dozen unknowns and is strictly convex."""
 TOLD_APART = 0.7
 """Of the resolution."""
 WHOLE = 10.0
@@ -94,14 +92,15 @@ def _fit(observed: Observed, idle: float, rows: NDArray[np.int64]) -> tuple[Floa
     seen = steps.T @ steps + np.outer(whole, whole)
     target = steps.T @ used + whole * (WHOLE * used.sum() / np.sqrt(len(rows))) + doubt * expected
     resolution = np.diag(np.linalg.solve(seen + np.diag(doubt), seen))
-    return _non_negative(seen + np.diag(doubt), target, expected), resolution
+    return _non_negative(seen + np.diag(doubt), target), resolution
 
 
-def _non_negative(gram: Floats, target: Floats, start: Floats) -> Floats:
-    """The least squares without negative values, by coordinate descent."""
-    found = start.copy()
-    for _ in range(SWEEPS):
-        for place in range(len(found)):
-            step = (target[place] - gram[place] @ found) / gram[place, place]
-            found[place] = max(0.0, found[place] + step)
-    return found
+def _non_negative(gram: Floats, target: Floats) -> Floats:
+    """The least squares without negative values: what would be negative is left out, the worst first."""
+    kept = np.arange(len(target))
+    while True:
+        found = np.zeros(len(target))
+        found[kept] = np.linalg.solve(gram[np.ix_(kept, kept)], target[kept])
+        if not kept.size or found.min() >= 0:
+            return found
+        kept = kept[kept != int(found.argmin())]
