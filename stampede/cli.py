@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from stampede import wording
+from stampede.planning import arguments as plan_arguments
 from stampede.version import VERSION
 
 
@@ -28,12 +29,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         "compare",
         help="compare two runs, and say for each step whether the difference is more than noise",
         description="Compares two runs and says for each step whether the difference is more than noise, and by "
-        "which test. Exit codes: 0 if the runs could be compared, whether they differ or not; 2 on invalid input.",
+        "which test. With a plan as RUN_A, it says what was planned and what the run used. Exit codes: 0 if the runs "
+        "could be compared, whether they differ or not; 2 on invalid input.",
     )
-    compare.add_argument("a", type=Path, metavar="RUN_A", help="results folder of the earlier run")
+    compare.add_argument(
+        "a", type=Path, metavar="RUN_A", help="results folder of the earlier run, or a plan (stampede plan --output)"
+    )
     compare.add_argument("b", type=Path, metavar="RUN_B", help="results folder of the later run")
     compare.add_argument("--json", action="store_true", help="print JSON")
     compare.add_argument("--html", type=Path, metavar="FILE", help="also write a page that opens offline")
+    plan = commands.add_parser(
+        "plan",
+        help="plan a run by what a finished one cost: hosts, CPU, memory, rates",
+        description=plan_arguments.DESCRIPTION,
+    )
+    plan_arguments.add_arguments(plan)
     watch = commands.add_parser(
         "watch",
         help="monitor a run, from any machine that has the inventory",
@@ -88,7 +98,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.port is not None and not arguments.web:
             watch.error("--port is that of the page; it needs --web")
         return _watch(arguments)
+    if arguments.command == "plan":
+        from stampede.planning import command
+
+        return command.plan(arguments)
     if arguments.command == "compare":
+        if arguments.a.is_file():
+            if arguments.html:
+                compare.error("--html goes without a plan: it is a page of two runs")
+            from stampede.planning import command
+
+            return command.compare(arguments.a, arguments.b, as_json=arguments.json)
         return _compare(arguments.a, arguments.b, arguments.html, as_json=arguments.json)
     return _report(arguments.results)
 

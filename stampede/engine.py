@@ -4,7 +4,7 @@ Nothing else in this package imports ``controller``; ``make lint`` enforces that
 """
 
 from controller.holder.holder import STEPS, Holder, Script
-from controller.run.dry_run import Forecast, dry_run
+from controller.run.dry_run import Forecast, Work, dry_run
 from controller.run.run_hooks import Hook, RunAccess, call, simulate
 from stampede.schema.errors import StepError
 
@@ -16,6 +16,7 @@ __all__ = [
     "RunAccess",
     "Script",
     "StepError",
+    "Work",
     "call",
     "dry_run",
     "simulate",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable
+from statistics import fmean
 from typing import NamedTuple
 
 import psutil
@@ -44,6 +46,8 @@ class Reporter:
         self._state_file = state_file
         self._announce = announce
         self._counted = _Counted()
+        self._agents_cpu: dict[str, list[float]] = defaultdict(list)
+        """Cores in each second since the last records of the agents."""
         self._monitor = Monitor(run.pacer.take_lags, self._agent_processes)
         self.watch_loop = self._monitor.watch_loop
 
@@ -60,6 +64,8 @@ class Reporter:
             sample = self._monitor.sample()
             self._retry_journal()
             self._journal_load(sample)
+            for name, usage in sample.agents.items():
+                self._agents_cpu[name].append(usage.cpu)
             if second % AGENT_SAMPLES == 0:
                 self._journal_agents(sample)
                 await asyncio.to_thread(self._journal.sync)  # a slow disk must not make holders late
@@ -101,7 +107,7 @@ class Reporter:
             usage = sample.agents[agent.name]
             record = AgentRecord(
                 agent.name,
-                usage.cpu,
+                fmean(self._agents_cpu.pop(agent.name)),
                 usage.rss,
                 agent.restarts,
                 agent.is_up,

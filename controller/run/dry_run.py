@@ -7,6 +7,7 @@ import contextlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from controller.holder.holder import Holder, Script
@@ -20,6 +21,21 @@ from stampede.schema.settings import thresholds
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.thresholds import Said
 from stampede.schema.shared_values import Shared
+
+_ASKING: ContextVar[Holder] = ContextVar("asking")
+"""The holder whose task it is."""
+
+
+@dataclass(slots=True)
+class Work:
+    """What holders did in one part of the script: before their first round, or in rounds."""
+
+    steps: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Steps that ended, by their name and their service."""
+    seconds: float = 0.0
+    """Of these steps together."""
+    requests: Counter[str] = field(default_factory=Counter)
+    """HTTPS requests, by service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +59,10 @@ class Forecast:
     """What thresholds may be about: its steps, checks and measures, where they were."""
     by_script: dict[str, tuple[int, dict[str, int]]] = field(default_factory=dict)
     """How many holders took each script, and its steps, where there are several."""
+    rounds: int = 0
+    """Rounds that began."""
+    before_rounds: Work = field(default_factory=Work)
+    in_rounds: Work = field(default_factory=Work)
     complete: bool = True
     """Whether it covers the whole run, or only as much of it as could be simulated in the time that there was."""
 
@@ -109,10 +129,12 @@ async def _dry_run(
     holders: dict[str, set[int]] = {name: set() for name in by_script}
     said: set[Said] = set()
     failures: list[BaseException] = []
+    before_rounds, in_rounds = Work(), Work()
     complete = True
 
     def watched(script: Script) -> Script:
         async def until_it_fails(holder: Holder) -> None:
+            _ASKING.set(holder)
             try:
                 await script(holder)
             except EndOfRun:
@@ -136,6 +158,12 @@ async def _dry_run(
         by_script[record.script][record.step] += 1
         holders[record.script].add(record.holder)
         said.add(Said(thresholds.STEP, record.step, record.script, record.group))
+        work = in_rounds if record.iteration else before_rounds
+        work.steps[record.step, record.service] += 1
+        work.seconds += record.service_time
+
+    def count_request(service: str) -> None:
+        (in_rounds if _ASKING.get().rounds else before_rounds).requests[service] += 1
 
     def note(record: Observation, now: float) -> None:
         kind, name = thresholds.observed(record)
@@ -144,7 +172,7 @@ async def _dry_run(
     run = Run(
         settings,
         [watched(each) for each in (script if isinstance(script, Sequence) else [script])],
-        services=SimulatedServices(settings.services),
+        services=SimulatedServices(settings.services, count_request),
         wallets=SimulatedWallets(settings.seed),
         listeners=[count],
         observers=[note],
@@ -169,6 +197,9 @@ async def _dry_run(
         run.dropped + run.rounds_dropped,
         frozenset(said),
         {name: (len(holders[name]), dict(steps)) for name, steps in by_script.items() if name},
+        run.rounds,
+        before_rounds,
+        in_rounds,
         complete,
     )
 

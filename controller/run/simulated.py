@@ -6,7 +6,7 @@ import asyncio
 import copy
 import itertools
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from controller.agents.menu import Menu, MenuOption
@@ -234,26 +234,34 @@ class Assumed(dict[str, Any]):
 class SimulatedServices:
     """Services that answer every request with a meaningless invitation, or with its configured example."""
 
-    def __init__(self, services: Mapping[str, Service] | None = None) -> None:
+    def __init__(
+        self, services: Mapping[str, Service] | None = None, on_request: Callable[[str], None] = lambda service: None
+    ) -> None:
+        """``on_request`` is told the service of each request."""
         self._services = services or {}
+        self._on_request = on_request
+
+    async def _is_asked(self, service: str) -> None:
+        self._on_request(service)
+        await asyncio.sleep(ASSUMED_SECONDS["request"])
 
     async def request_invitation(self, service: str, values: Mapping[str, Any]) -> Json:
         """See Services."""
-        await asyncio.sleep(ASSUMED_SECONDS["request"])
+        await self._is_asked(service)
         return {"@type": "https://didcomm.org/out-of-band/1.1/invitation", "@id": "simulated"}
 
     async def request_revocation(self, service: str, values: Mapping[str, Any]) -> None:
         """See Services."""
-        await asyncio.sleep(ASSUMED_SECONDS["request"])
+        await self._is_asked(service)
 
     async def request_result(self, service: str, values: Mapping[str, Any]) -> Result:
         """See Services."""
-        await asyncio.sleep(ASSUMED_SECONDS["request"])
+        await self._is_asked(service)
         return Result(Verdict.VERIFIED, "simulated")
 
     async def request(self, service: str, name: str, values: Mapping[str, Any]) -> Answered:
         """See Services."""
-        await asyncio.sleep(ASSUMED_SECONDS["request"])
+        await self._is_asked(service)
         configured = self._services[service].requests[name]
         example = configured.example if isinstance(configured, ScriptRequest) else None
         return Answered(Assumed() if example is None else copy.deepcopy(example))

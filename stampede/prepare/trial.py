@@ -13,7 +13,8 @@ from typing import Any
 
 from stampede.machine.bounded_process import NoAnswer, answer_of
 from stampede.prepare.rendering import find_scripts, without_secrets
-from stampede.prepare.trial_process import FORECAST, FORECAST_SECONDS, TRIAL, TRIAL_SECONDS
+from stampede.prepare.script_work import ScriptWork, read_work
+from stampede.prepare.trial_process import FORECAST, FORECAST_SECONDS, TRIAL, TRIAL_SECONDS, WORK
 from stampede.schema.errors import BadInput
 
 MARGIN = 1.0
@@ -32,6 +33,11 @@ def try_script(variables: Mapping[str, Any], templates_dir: Path, base_dir: Path
 def forecast(variables: Mapping[str, Any], repository: Path) -> str:
     """What the controller script says of the load that it would make. Raises BadInput."""
     return _ask(FORECAST, variables, repository / "templates", repository, FORECAST_SECONDS)
+
+
+def script_work(variables: Mapping[str, Any], repository: Path) -> ScriptWork:
+    """What a holder of the run does before its first round and in a round, on average. Raises BadInput."""
+    return read_work(_ask(WORK, variables, repository / "templates", repository, FORECAST_SECONDS))
 
 
 def _ask(verb: str, variables: Mapping[str, Any], templates_dir: Path, base_dir: Path, seconds: float) -> str:

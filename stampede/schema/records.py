@@ -191,7 +191,7 @@ class LoadRecord:
 
 @dataclass(slots=True)
 class AgentRecord:
-    """One ACA-Py process. CPU in cores, memory in bytes."""
+    """One ACA-Py process. CPU in cores, on average since the record before; memory in bytes."""
 
     measurement: ClassVar[str] = "agent"
     agent: Tag

@@ -1,0 +1,359 @@
+"""Makes the plan: the script's work, simulated, times what a finished run says that each step takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stampede import wording
+from stampede.planning.calibration import FEWEST_OF_A_STEP, Calibration, other_version
+from stampede.planning.order_statistics import half_width, samples_needed
+from stampede.planning.plan import (
+    UTILISATION,
+    Asked,
+    CpuPlan,
+    HostsPlan,
+    PercentilePlan,
+    Plan,
+    Price,
+    ServicePlan,
+    StepPlan,
+)
+from stampede.planning.step_costs import Costs
+from stampede.prepare.script_work import PartWork, ScriptWork
+from stampede.prepare.trial import script_work
+from stampede.schema.errors import BadInput
+from stampede.schema.settings.variables import VARIABLES
+
+MEMORY_USED = 0.8
+"""Share of its memory that may be used."""
+ROUNDS = 3
+"""That each holder makes at least, where nothing else decides the duration."""
+MOST_HOSTS = 100_000
+MEDIATOR = "mediator"
+"""What the plan calls the service of steps that are about the mediator's DID."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be planned; None where it is left to the calibration, or not asked."""
+
+    asked: Asked
+    settings: Mapping[str, Any]
+    """Variables that differ from the calibration's."""
+    duration: float | None = None
+    percentile: float = 99.0
+    cores: int | None = None
+    memory: float | None = None
+    utilisation: float = UTILISATION
+    price: float | None = None
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Holders who arrive and rounds that begin, per second."""
+
+    arrivals: float
+    rounds: float
+
+    def of(self, work: ScriptWork) -> dict[str, float]:
+        """Steps per second, by name."""
+        return _sum(work.arrival.counts(), self.arrivals, work.round.counts(), self.rounds)
+
+
+def make_plan(calibration: Calibration, wanted: Wanted, repository: Path) -> Plan:
+    """The plan. Raises BadInput for what cannot be planned, and for wrong settings."""
+    settings = {**calibration.settings, **wanted.settings}
+    for variable in ("stampede_script", "stampede_scripts"):
+        planned, ran = settings.get(variable) or [], calibration.settings.get(variable) or []
+        if planned != ran:
+            raise BadInput(
+                f"{variable} is {planned!r}, but the calibration {calibration.id} ran {ran!r}; calibrate with the one "
+                "that is planned"
+            )
+    work = script_work(_for_simulation(settings), repository)
+    _check_steps(work, calibration)
+    return _Planner(calibration, wanted, settings, work).plan()
+
+
+def _for_simulation(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings without what makes sense with their own load model only."""
+    return {
+        **settings,
+        "stampede_load_model": "closed",
+        "stampede_stages": [],
+        "stampede_search": {},
+        "stampede_share": {},
+        "stampede_thresholds": [],
+        "stampede_warm_up": 0,
+        "stampede_cool_down": 0,
+    }
+
+
+def _check_steps(work: ScriptWork, calibration: Calibration) -> None:
+    """Raises BadInput when a step of the script was not measured."""
+    for step in {**work.arrival.counts(), **work.round.counts()}:
+        seen = calibration.steps.get(step)
+        if seen is None or seen.number < FEWEST_OF_A_STEP:
+            times = wording.number(seen.number if seen else 0, "time")
+            raise BadInput(
+                f"The calibration {calibration.id} had the step {step} {times}; the script does it, so it must be "
+                f"there at least {FEWEST_OF_A_STEP} times"
+            )
+
+
+class _Planner:
+    def __init__(
+        self, calibration: Calibration, wanted: Wanted, settings: Mapping[str, Any], work: ScriptWork
+    ) -> None:
+        self._calibration, self._wanted, self._work = calibration, wanted, work
+        self._settings = settings
+        self._iterations = float(_read(settings, "stampede_iterations")) if work.has_rounds else 0.0
+        self._round = self._seconds(work.round)
+        self._visit = self._seconds(work.arrival) + self._iterations * self._round
+        self._steady = self._rates()
+        self._holders = self._how_many()
+        self._is_open = wanted.asked.what == "arrivals"
+        self._ramp_up = float(_read(settings, "stampede_ramp_up")) or math.ceil(self._round or self._visit)
+        arriving = self._steady.arrivals if self._is_open else self._holders / self._ramp_up
+        self._busiest = Rates(arriving, self._steady.rounds)
+
+    def plan(self) -> Plan:
+        calibration, wanted = self._calibration, self._wanted
+        per_second = self._steady.of(self._work)
+        hosts = self._hosts()
+        agents = hosts.number * hosts.agents
+        percentile = self._percentile(per_second)
+        duration = self._duration(percentile)
+        return Plan(
+            calibration=calibration.id,
+            script=str(self._settings["stampede_script"]),
+            asked=wanted.asked,
+            settings=dict(wanted.settings),
+            holders=self._holders,
+            ramp_up=self._ramp_up,
+            duration=duration,
+            visit=self._visit,
+            round=self._round,
+            think_time=self._work.round.between,
+            rounds_per_second=self._steady.rounds,
+            arrivals_per_second=self._steady.arrivals,
+            steps_per_second=sum(per_second.values()),
+            steps=self._steps(per_second),
+            services=self._services(),
+            agents_cpu=self._cpu(calibration.agents, agents),
+            controllers_cpu=self._cpu(calibration.controller, hosts.number),
+            agents_memory=agents * calibration.agent_memory + self._holders * calibration.holder_memory,
+            controllers_memory=hosts.number * calibration.controller_memory,
+            sockets=hosts.sockets * hosts.number,
+            hosts=hosts,
+            percentile=percentile,
+            price=self._price(hosts, duration),
+            measured=self._measured(),
+            assumed=self._assumed(),
+        )
+
+    def _seconds(self, part: PartWork) -> float:
+        """How long a part of the script takes: its think times, and its steps as they were measured."""
+        steps = part.counts()
+        return part.between + sum(count * self._calibration.steps[step].service_time for step, count in steps.items())
+
+    def _rates(self) -> Rates:
+        """Arrivals and rounds in the steady phase, by Little's law."""
+        what, value = self._wanted.asked.what, self._wanted.asked.value
+        if what == "arrivals":
+            return Rates(value, value * self._iterations)
+        if not self._work.has_rounds:
+            raise BadInput(
+                f"--{what} needs a script with rounds, and {self._settings['stampede_script']} has no "
+                "until_end_of_run(); plan it with --arrivals"
+            )
+        if self._round <= 0:
+            raise BadInput("A round of the script takes no time; it must have a step or a think time")
+        return Rates(0.0, value if what == "rate" else value / self._round)
+
+    def _how_many(self) -> int:
+        """Holders at the same time, by Little's law."""
+        what, value = self._wanted.asked.what, self._wanted.asked.value
+        if what == "holders":
+            return int(value)
+        return max(1, math.ceil(value * (self._visit if what == "arrivals" else self._round) - 1e-9))
+
+    def _cpu(self, costs: Costs, processes: int) -> CpuPlan:
+        per_second = self._steady.of(self._work)
+        low, high = costs.span(per_second, processes)
+        return CpuPlan(costs.of(per_second, processes), low, high, costs.of(self._busiest.of(self._work), processes))
+
+    def _steps(self, per_second: Mapping[str, float]) -> dict[str, StepPlan]:
+        calibration = self._calibration
+        return {
+            step: StepPlan(
+                rate,
+                calibration.steps[step].service_time,
+                calibration.agents.steps[step],
+                calibration.controller.steps[step],
+                calibration.agents.is_told_apart(step),
+            )
+            for step, rate in per_second.items()
+        }
+
+    def _services(self) -> dict[str, ServicePlan]:
+        steady, busiest = (_by_service(self._work, rates) for rates in (self._steady, self._busiest))
+        asked, most_asked = (
+            _sum(self._work.arrival.requests, rates.arrivals, self._work.round.requests, rates.rounds)
+            for rates in (self._steady, self._busiest)
+        )
+        return {
+            name: ServicePlan(
+                steady.get(name, 0.0), asked.get(name, 0.0), busiest.get(name, 0.0), most_asked.get(name, 0.0)
+            )
+            for name in dict.fromkeys([*steady, *asked])
+        }
+
+    def _hosts(self) -> HostsPlan:
+        """The fewest hosts on which nothing is used more than it may be."""
+        calibration, wanted = self._calibration, self._wanted
+        cores = wanted.cores or calibration.cores
+        memory = wanted.memory or calibration.memory
+        if not cores or not memory:
+            lacking = "--cores-per-host" if not cores else "--memory-per-host"
+            raise BadInput(f"The calibration {calibration.id} does not say what its hosts have; give {lacking}")
+        agents = int(_read(self._settings, "stampede_agents")) or cores
+        most = max(
+            self._steady.of(self._work),
+            self._busiest.of(self._work),
+            key=lambda rates: calibration.agents.of(rates, 0),
+        )
+        work = calibration.agents.of(most, 0)
+        steering = calibration.controller.of(most, 0)
+        idle = agents * calibration.agents.idle + calibration.controller.idle
+        room = min(cores, agents + 1) * wanted.utilisation
+        base_memory = agents * calibration.agent_memory + calibration.controller_memory
+        base_sockets, holder_sockets = calibration.sockets
+        open_files = float(_read(self._settings, "stampede_open_files"))
+        needed = {
+            "cpu": _divided(work + steering, room - idle),
+            "controller": _divided(steering, wanted.utilisation - calibration.controller.idle),
+            "memory": _divided(self._holders * calibration.holder_memory, memory * MEMORY_USED - base_memory),
+            "sockets": _divided(self._holders * holder_sockets, open_files - base_sockets),
+        }
+        limit = max(needed, key=lambda name: needed[name])
+        if needed[limit] > MOST_HOSTS:
+            raise BadInput(
+                f"A host of {wording.number(cores, 'core')} and {wording.size(memory)} has no room for the load: its "
+                f"{wording.number(agents, 'agent')} and controller alone fill it by {limit}; plan larger hosts"
+            )
+        number = max(1, math.ceil(needed[limit] - 1e-9))
+        return HostsPlan(
+            number=number,
+            limited_by=limit,
+            cores=cores,
+            memory_available=memory,
+            agents=agents,
+            utilisation=wanted.utilisation,
+            cpu=(work + steering) / number + idle,
+            memory=base_memory + self._holders / number * calibration.holder_memory,
+            sockets=base_sockets + self._holders / number * holder_sockets,
+        )
+
+    def _percentile(self, per_second: Mapping[str, float]) -> PercentilePlan | None:
+        part = self._work.round if self._work.has_rounds else self._work.arrival
+        rates = {step: per_second[step] for step in part.counts() if per_second.get(step)}
+        if not rates:
+            return None
+        rarest = min(rates, key=lambda step: rates[step])
+        wanted = self._wanted.percentile
+        samples = samples_needed(wanted)
+        return PercentilePlan(wanted, half_width(wanted), samples, rarest, samples / rates[rarest])
+
+    def _duration(self, percentile: PercentilePlan | None) -> float:
+        if self._wanted.duration:
+            return self._wanted.duration
+        if "stampede_duration" in self._wanted.settings and (given := _read(self._settings, "stampede_duration")):
+            return float(given)
+        enough = percentile.seconds if percentile else 0.0
+        return float(math.ceil(self._ramp_up + max(ROUNDS * (self._round or self._visit), enough)))
+
+    def _price(self, hosts: HostsPlan, duration: float) -> Price | None:
+        price = self._wanted.price
+        return None if price is None else Price(price, price * hosts.number * duration / 3600)
+
+    def _measured(self) -> list[str]:
+        calibration = self._calibration
+        run = calibration.run.summary
+        agents = calibration.agents
+        apart = [step for step in self._steady.of(self._work) if agents.is_told_apart(step)]
+        of_run = f"{run.load.ended:,} steps of {calibration.id} in {wording.duration(run.run.duration)}"
+        sentences = [f"Service times and CPU for each step: {of_run}."]
+        others = len(self._steady.of(self._work)) - len(apart)
+        if others:
+            only = f"only {wording.listed(apart)} can" if apart else "none can"
+            sentences.append(
+                f"Of the agents' CPU for a single step {only} be told apart: the others always came together. Their "
+                "sum for a round is known."
+            )
+        if calibration.holder_memory_measured:
+            sentences.append(f"Memory: {wording.size(calibration.holder_memory)} for each holder.")
+        return sentences
+
+    def _assumed(self) -> list[str]:
+        calibration = self._calibration
+        sentences = ["Services answer as fast as they did in the calibration, and steps cost as much."]
+        if calibration.run.summary.generator.bottleneck:
+            sentences.append(
+                "The load generator was the bottleneck of the calibration, so its service times are too long."
+            )
+        if not calibration.holder_memory_measured:
+            sentences.append(
+                f"Memory for each holder: {wording.size(calibration.holder_memory)}, as Stampede's benchmarks have "
+                "it; the calibration had too few holders to tell."
+            )
+        if not _read(self._settings, "stampede_ramp_up") and not self._is_open:
+            sentences.append(
+                f"Holders start over {wording.duration(self._ramp_up)}; stampede_ramp_up is 0, and a start at once "
+                "cannot be planned."
+            )
+        if calibration.settings.get("stampede_local") and calibration.settings.get("stampede_reference_services"):
+            sentences.append("Sockets: those of the reference services on the same host are among them.")
+        if version := other_version(calibration):
+            sentences.append(f"The calibration was made with Stampede {version}.")
+        sentences.append("Results that are polled for (stampede_services.*.result) are there at the first request.")
+        return sentences
+
+
+def _by_service(work: ScriptWork, rates: Rates) -> dict[str, float]:
+    """Steps per second of each service."""
+    found: dict[str, float] = {}
+    for part, rate in ((work.arrival, rates.arrivals), (work.round, rates.rounds)):
+        for each in part.steps:
+            if each.service:
+                name = service_name(each.service)
+                found[name] = found.get(name, 0.0) + each.count * rate
+    return found
+
+
+def service_name(service: str) -> str:
+    """A step's service as the plan names it: the mediator's DID is called so."""
+    return MEDIATOR if service.startswith("did:") else service
+
+
+def _sum(one: Mapping[str, float], by: float, other: Mapping[str, float], other_by: float) -> dict[str, float]:
+    """Two sets of figures, each multiplied, together."""
+    return {name: one.get(name, 0.0) * by + other.get(name, 0.0) * other_by for name in dict.fromkeys([*one, *other])}
+
+
+def _divided(needed: float, room: float) -> float:
+    """How many hosts are needed; infinitely many when one has no room at all."""
+    return 0.0 if needed <= 0 < room else needed / room if room > 0 else math.inf
+
+
+def _read(settings: Mapping[str, Any], name: str) -> Any:
+    """A setting in its shape. Raises BadInput."""
+    shape = VARIABLES[name]
+    try:
+        return shape.read(settings[name]) if name in settings else shape.fallback
+    except (TypeError, ValueError):
+        raise BadInput(f"{name} is {settings[name]!r}; it must be {shape.right}") from None

@@ -1,0 +1,82 @@
+"""What a holder does by its script, on average: the steps of its arrival, and those of a round."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from stampede.engine import Forecast, Work
+from stampede.schema.errors import BadInput
+from stampede.schema.json_form import from_json, parse, to_json
+
+
+@dataclass(frozen=True)
+class StepWork:
+    """How often a step is done, and of which service (empty when of none)."""
+
+    step: str
+    service: str
+    count: float
+
+
+@dataclass(frozen=True)
+class PartWork:
+    """One part of a script: once for a holder, or once for a round."""
+
+    steps: tuple[StepWork, ...]
+    between: float
+    """Seconds in which no step is under way: think times, above all."""
+    requests: dict[str, float]
+    """HTTPS requests, by service."""
+
+    def counts(self) -> dict[str, float]:
+        """How often each step is done, whatever its service."""
+        found: dict[str, float] = {}
+        for each in self.steps:
+            found[each.step] = found.get(each.step, 0.0) + each.count
+        return found
+
+
+@dataclass(frozen=True)
+class ScriptWork:
+    """A script's work for a holder before its first round, and for a round. ``has_rounds``: whether there are any."""
+
+    arrival: PartWork
+    round: PartWork
+    has_rounds: bool
+
+
+def work_of(forecast: Forecast, script: Path) -> str:
+    """A simulation's averages as JSON. Raises BadInput when it did not come to its end."""
+    if not forecast.complete:
+        raise BadInput(
+            f"{script}: {forecast.holders:,} holders could not be simulated for {forecast.rounds:,} rounds in the "
+            "time that there is; a script that is planned must do few steps in a round"
+        )
+    in_rounds = forecast.rounds * forecast.round_time
+    before = forecast.holders * forecast.visit - in_rounds
+    return json.dumps(
+        to_json(
+            ScriptWork(
+                _part(forecast.before_rounds, before, forecast.holders),
+                _part(forecast.in_rounds, in_rounds, forecast.rounds),
+                has_rounds=forecast.rounds > 0,
+            )
+        )
+    )
+
+
+def read_work(text: str) -> ScriptWork:
+    """The averages from their JSON. Raises ValueError."""
+    return from_json(ScriptWork, parse(text))
+
+
+def _part(work: Work, seconds: float, number: int) -> PartWork:
+    """The work of so many holders or rounds, which took so many seconds together, for one of them."""
+    number = max(number, 1)
+    return PartWork(
+        tuple(StepWork(step, service, count / number) for (step, service), count in work.steps.items()),
+        max(0.0, seconds - work.seconds) / number,
+        {service: count / number for service, count in work.requests.items()},
+    )

@@ -1,0 +1,129 @@
+"""Plans: what a run will take, by what a finished one cost."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stampede.cli import main
+from stampede.planning.command import extra_variables
+from stampede.planning.order_statistics import Ranks, interval, samples_needed
+from stampede.planning.step_costs import Observed, fit_costs
+from stampede.prepare.trial import script_work
+from stampede.schema.errors import BadInput
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def test_the_interval_of_a_median_is_that_of_the_tables() -> None:
+    # Conover, "Practical Nonparametric Statistics", table A3: n = 20, p = 0.5.
+    assert interval(20, 50) == Ranks(6, 15)
+
+
+def test_few_samples_have_no_interval_for_a_high_percentile() -> None:
+    least = math.ceil(math.log(0.025) / math.log(0.99))  # the largest sample is above p99 with 97.5 %
+    assert interval(least - 1, 99) is None
+    assert interval(least, 99) is not None
+
+
+@pytest.mark.parametrize(("percentile", "about"), [(50, 384), (95, 292), (99, 1521)])
+def test_samples_needed_are_about_those_of_the_normal_approximation(percentile: float, about: int) -> None:
+    assert samples_needed(percentile) == pytest.approx(about, rel=0.1)
+
+
+def observed(costs: dict[str, float], *, idle: float, intervals: int = 60) -> Observed:
+    random = np.random.default_rng(7)
+    steps = random.poisson(8, (intervals, len(costs))).astype(float)
+    there = np.full(intervals, 10.0)
+    cpu = steps @ np.array([*costs.values()]) + idle * there
+    return Observed((*costs,), steps, cpu + random.normal(0, 0.01, intervals), there)
+
+
+def test_known_costs_are_recovered() -> None:
+    known = {"connect": 0.12, "present_proof": 0.05, "ping": 0.004}
+    found = fit_costs(observed(known, idle=0.02), 0.02)
+    assert dict(found.steps) == pytest.approx(known, abs=0.003)
+    assert all(found.is_told_apart(step) for step in known)
+    assert found.of({"connect": 2.0}, processes=3) == pytest.approx(0.3, abs=0.01)
+    low, high = found.span({"connect": 2.0}, processes=3)
+    assert low <= found.of({"connect": 2.0}, processes=3) <= high
+
+
+def test_steps_that_come_together_are_not_told_apart_but_their_sum_is_kept() -> None:
+    rounds = np.arange(20.0) % 5 + 1
+    steps = np.column_stack([rounds, rounds])
+    found = fit_costs(Observed(("a", "b"), steps, steps @ np.array([0.1, 0.02]), np.full(20, 5.0)), None)
+    assert not found.is_told_apart("a")
+    assert sum(found.steps.values()) == pytest.approx(0.12, rel=0.02)
+
+
+def test_the_work_of_a_script_is_that_of_its_rounds(variables: dict[str, Any]) -> None:
+    settings = variables | {
+        "stampede_script": "issue_present_revoke",
+        "stampede_wait_min": 10,
+        "stampede_wait_max": 20,
+        "stampede_presentations_min": 2,
+        "stampede_presentations_max": 2,
+    }
+    work = script_work(settings, REPOSITORY)
+    assert work.has_rounds
+    assert work.round.counts()["present_proof"] == pytest.approx(2)
+    assert work.arrival.counts()["connect"] == 1
+    assert work.round.between == pytest.approx(3 * 15, rel=0.02)  # two presentations and a revocation
+    assert work.round.requests["verifier"] >= 2
+
+
+def test_variables_are_given_as_the_playbooks_take_them(tmp_path: Path) -> None:
+    file = tmp_path / "more.yml"
+    file.write_text("stampede_holders: 5\n")
+    found = extra_variables(["stampede_wait_min=1 stampede_wait_max=2", '{"stampede_stages": []}', f"@{file}"])
+    assert found == {
+        "stampede_wait_min": "1",
+        "stampede_wait_max": "2",
+        "stampede_stages": [],
+        "stampede_holders": 5,
+    }
+
+
+@pytest.mark.parametrize("text", ["stampede_wait_mni=1", "5", "@/nowhere.yml", '{"a', "'"])
+def test_wrong_variables_are_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        extra_variables([text])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--holders", "0"],
+        ["--rate", "0/s"],
+        ["--arrivals", "2/day"],
+        ["--holders", "5", "--rate", "1/s"],
+        ["--holders", "5", "--percentile", "100"],
+        ["--holders", "5", "--utilisation", "1.5"],
+        ["--holders", "5", "--memory-per-host", "lots"],
+        [],
+    ],
+)
+def test_wrong_arguments_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["plan", "results/x", *arguments])
+    assert exit_.value.code == 2
+    assert "stampede plan: error:" in capsys.readouterr().err
+
+
+def test_results_that_are_not_there_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(tmp_path / "none"), "--holders", "5"]) == 2
+    assert "does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"kind": "stampede plan", "version": 1}), "null"])
+def test_a_file_that_is_no_plan_is_refused(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = tmp_path / "plan.json"
+    plan.write_text(text)
+    assert main(["compare", str(plan), str(tmp_path)]) == 2
+    assert f"{plan} cannot be read" in capsys.readouterr().err
