@@ -21,14 +21,23 @@ class Share:
 
 
 def turns(weights: Sequence[float]) -> Iterator[int]:
-    """Whose turn it is, again and again, so that each has its share by weight of any stretch, within one.
+    """Whose turn it is, again and again, so that each has its share by weight of the first so many, within one.
+
+    Of those who have had too little, who would have to wait too long first comes first (Tijdeman, "The chairman
+    assignment problem", Discrete Mathematics 32, 1980).
 
     >>> [place for place, _ in zip(turns([2, 1]), range(6))]
     [0, 1, 0, 0, 1, 0]
     """
     whole, had = sum(weights), [0] * len(weights)
+    parts = [weight / whole for weight in weights]
+    least = 1 / (2 * len(parts) - 2) if len(parts) > 1 else 0.0
     for number in itertools.count(1):
-        place = max(range(len(weights)), key=lambda each: number * weights[each] / whole - had[each])
+        place, soonest = 0, math.inf
+        for each, part in enumerate(parts):
+            lacking = number * part - had[each]
+            if part and lacking > least - 1e-9 and (wait := (1 - least - lacking) / part) < soonest:
+                place, soonest = each, wait
         had[place] += 1
         yield place
 

@@ -71,8 +71,8 @@ def make_plan(calibration: Calibration, wanted: Wanted, repository: Path) -> Pla
         planned, ran = settings.get(variable) or [], calibration.settings.get(variable) or []
         if planned != ran:
             raise BadInput(
-                f"{variable} is {planned!r}, but the calibration {calibration.id} ran {ran!r}; calibrate with the one "
-                "that is planned"
+                f"{variable} is {planned!r}, but the calibration {calibration.id} ran {ran!r}; calibrate with what "
+                "is planned"
             )
     work = script_work(_for_simulation(settings), repository)
     _check_steps(work, calibration)
