@@ -157,7 +157,7 @@ def test_a_teardown_that_fails_fails_the_run_and_keeps_what_was_measured(
     portal.teardown_fails = True
     code, output = playbook.run(script=str(script), **settings | {"holders": 1})
     assert code == 2
-    assert f"teardown failed: {script} line 22: ServiceRefused: portal answered 500" in output
+    assert f"teardown failed: {script} line 21: ServiceRefused: portal answered 500" in output
     summary = playbook.summary()
     assert summary["run"]["outcome"] == "teardown" and summary["load"]["ok"] > 4
     assert summary["run"]["headline"] == "Failed: the script's teardown failed; no step failed"
