@@ -4,6 +4,8 @@
 Simulated holders (no agents, no network) go through the default scenario in real time, with think times of 10 to 60
 s; run, pacer, journal on disk and event loop are those of a real run. Lag is the time from when a holder was due
 until its script continued.
+
+With `--arrivals 50 --wait 1 2` fifty new holders a second come instead, go through the scenario once, and leave.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60, help="time measured after the ramp-up (default: 60)")
     parser.add_argument("--ramp-up", type=float, default=30, help="seconds of ramp-up (default: 30)")
     parser.add_argument(
+        "--arrivals", type=float, help="new holders a second who leave after one round, in place of those that stay"
+    )
+    parser.add_argument(
         "--wait", type=float, nargs=2, default=(10, 60), metavar=("MIN", "MAX"), help="(default: 10 60)"
     )
     parser.add_argument(
@@ -48,7 +53,9 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
     from stampede.prepare.rendering import render_scenario
     from stampede.schema.settings.run_settings import Settings
 
+    arriving = {"load_model": "open", "rate": f"{arguments.arrivals}/s", "iterations": 1}
     variables = default_variables(
+        **(arriving if arguments.arrivals else {}),
         holders=arguments.holders,
         ramp_up=arguments.ramp_up,
         duration=arguments.ramp_up + arguments.seconds,
@@ -59,7 +66,7 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
         services=service_variables(),
     )
     settings = Settings.from_variables(variables)
-    holders = len(settings.load.wallets)
+    holders = settings.load.holders
     names: dict[str, object] = {}
     exec(render_scenario(TEMPLATES / "scenarios/issue_present_revoke.py.j2", variables), names)
     lags: dict[str, list[float]] = {"ramp-up": [], "measured": []}
@@ -87,7 +94,7 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
         gc_pauses = watch_gc()
         before = own.memory_info().rss
         playing = asyncio.create_task(run.play(run.clock.now()))
-        begun, cpu, steps, core_wait = 0.0, 0.0, 0, 0.0
+        begun, cpu, steps, core_wait, arrivals = 0.0, 0.0, 0, 0.0, 0
         start = time.monotonic()
         while time.monotonic() < start + settings.load.plan.duration - 0.5:
             await asyncio.sleep(1)
@@ -108,6 +115,7 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
             lags["ramp-up" if in_ramp else "measured"] += taken
             if in_ramp:
                 begun, cpu, steps = time.monotonic(), cpu_seconds(own), run.figures.outcomes.total()
+                arrivals = run.started
                 core_wait = waited_for_core()
             else:
                 loop_lag_max = max(loop_lag_max, sample.loop_lag_max)
@@ -115,11 +123,18 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
         core_wait = waited_for_core() - core_wait
         cpu, steps = cpu_seconds(own) - cpu, run.figures.outcomes.total() - steps
         rss = own.memory_info().rss - before
+        arrivals = run.started - arrivals
         run.abort()
         await playing
         watching.cancel()
-    print(f"{holders:,} simulated holders waiting {settings.wait_min:g} to {settings.wait_max:g} s,")
+    who = f"{arguments.arrivals:g} new holders a second" if arguments.arrivals else f"{holders:,} simulated holders"
+    print(f"{who}, waiting {settings.wait_min:g} to {settings.wait_max:g} s,")
     print(f"measured for {seconds:.0f} s after a ramp-up of {settings.load.plan.steady_after:g} s:")
+    if arguments.arrivals:
+        achieved = arrivals / seconds
+        share = achieved / arguments.arrivals
+        print(f"  arrivals             {achieved:8.2f} per second, {share:.4f} of the rate asked for")
+        print(f"  dropped              {run.dropped:8.0f}")
     print(f"  waits ended          {len(lags['measured']) / seconds:8.0f} per second")
     print(f"  steps                {steps / seconds:8.0f} per second")
     for name, part in lags.items():
@@ -131,7 +146,8 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
     print(
         f"  garbage collection   {max(gc_pauses, default=0) * 1e3:8.2f} ms max, {sum(gc_pauses) * 1e3:.0f} ms total"
     )
-    print(f"  memory               {rss / holders / 1e3:8.1f} KB per holder (simulated wallet included)")
+    if not arguments.arrivals:
+        print(f"  memory               {rss / holders / 1e3:8.1f} KB per holder (simulated wallet included)")
     p99 = quantile(lags["measured"], 0.99)
     print(f"lag p99 {p99 * 1e3:.2f} ms, target 20 ms: {verdict(p99, TARGET)}")
 

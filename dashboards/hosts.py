@@ -5,13 +5,14 @@ from __future__ import annotations
 from .grafana import Json, chart, panel, query, row, table
 from .grafana import dashboard as grafana_dashboard
 from .influxql import BY_TIME, HOSTS, OK, during, percentiles, rate, run
-from .parts import BUSY, COUNT, LATE, SECONDS, events, host_variable, run_variable
+from .parts import AGENT_LATE, BUSY, COUNT, LATE, RESENT, SECONDS, events, host_variable, run_variable
 
 CHOSEN = (run(), HOSTS)
 BY_HOST = f'{BY_TIME}, "host"'
 AGENT_SAMPLES = "5s"
 """The interval at which agents are sampled."""
 THIRD = (8, 8)
+QUARTER = (6, 8)
 
 
 def dashboard() -> Json:
@@ -19,7 +20,7 @@ def dashboard() -> Json:
         "stampede-hosts",
         "Stampede: Hosts",
         "The load generator itself: CPU, memory, lag and agents of each load host.",
-        [overview(), *load(), *lag(), *processors(), *memory(), *agents()],
+        [overview(), *load(), *lag(), *processors(), *queues(), *memory(), *agents()],
         variables=[run_variable(), host_variable()],
         annotations=events(HOSTS),
     )
@@ -138,6 +139,41 @@ def processors() -> list[Json]:
     ]
 
 
+def queues() -> list[Json]:
+    return [
+        row("What the host waits for"),
+        chart(
+            "Stolen",
+            "Cores that the host wanted and its hypervisor gave to others.",
+            [query(each("load", 'max("steal")'), "$tag_host")],
+            unit="short",
+            size=QUARTER,
+        ),
+        chart(
+            "Run queue",
+            "Tasks that had a core or waited for one. More than the host has cores wait.",
+            [query(each("load", 'max("running")'), "$tag_host")],
+            unit="short",
+            size=QUARTER,
+        ),
+        chart(
+            "TCP sockets",
+            "Sockets of the host. A phone that is connected to its mediator holds one.",
+            [query(each("load", 'max("sockets")'), "$tag_host")],
+            unit="short",
+            size=QUARTER,
+        ),
+        chart(
+            "Sent again",
+            "Share of the host's TCP segments that were sent again. Some percent slow the network down markedly.",
+            [query(each("load", 'max("resent")'), "$tag_host")],
+            unit="percentunit",
+            limit=RESENT,
+            size=QUARTER,
+        ),
+    ]
+
+
 def memory() -> list[Json]:
     inner = f'SELECT max("rss") AS "rss" FROM "agent" {during(*CHOSEN)} {BY_HOST}, "agent" fill(none)'
     of_agents = f'SELECT sum("rss") FROM ({inner}) {during()} {BY_HOST} fill(none)'
@@ -194,6 +230,22 @@ def agents() -> list[Json]:
             "Memory of each agent (resident set); none while it is down.",
             [query(of_agents('max("rss")'), name)],
             unit="bytes",
+            interval=AGENT_SAMPLES,
+        ),
+        chart(
+            "Answer to an empty request",
+            "How long each agent took, at worst, to answer a request that asks for nothing. Above 0.2 s steps wait "
+            "for the agent rather than for the services.",
+            [query(of_agents('max("loop_lag")'), name)],
+            unit="s",
+            limit=AGENT_LATE,
+            interval=AGENT_SAMPLES,
+        ),
+        chart(
+            "Requests not answered",
+            "The controller's requests that each agent had not answered, at most.",
+            [query(of_agents('max("queue")'), name)],
+            unit="short",
             interval=AGENT_SAMPLES,
         ),
         panel(

@@ -13,6 +13,10 @@ BUSY = 0.9
 """Share of a core, or of all cores of a host, above which the generator is the bottleneck, as in the report."""
 LATE = 0.1
 """Seconds of schedule lag above which the generator is the bottleneck."""
+AGENT_LATE = 0.2
+"""Seconds that an agent takes to answer an empty request, above which the generator is the bottleneck."""
+RESENT = 0.02
+"""Share of TCP segments sent again above which the network is, as in the report."""
 OUTCOMES = {"ok": "green", "failed": "red", "interrupted": "text"}
 
 

@@ -117,7 +117,7 @@ class Run:
         self.services = services
         self.clock = Clock()
         self.pacer = Pacer(self.clock)
-        self.tallies = Tallies(settings.thresholds, settings.load.plan)
+        self.tallies = Tallies(settings.thresholds, settings.load.plan, settings.margins)
         self.figures = LiveFigures()
         on_disk_first = [journaling(journal, self.clock)] if journal else []
         self.recorder = Recorder(
@@ -230,7 +230,7 @@ class Run:
     def go_on(self, seconds: float) -> None:
         """Go on to the next stage so many seconds from the start of the load, which may be past."""
         self.load = self.load.cut(seconds)
-        self.tallies.replan(self.load.plan)
+        self.tallies.replan(self.load.plan, seconds)
         self._end_in_time()
 
     def end(self) -> None:

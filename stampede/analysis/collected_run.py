@@ -5,6 +5,7 @@ from pathlib import Path
 
 from stampede.analysis.faults import fault_events, find_faults
 from stampede.analysis.load_window import SECOND, Window, find_window
+from stampede.analysis.measured import Measured, find_measured
 from stampede.analysis.summary import build_summary
 from stampede.results import folder as results_folder
 from stampede.results import journal_reader
@@ -21,11 +22,12 @@ MARGIN = 3600.0  # seconds before and after a run; clocks may be off, and agents
 
 @dataclass(frozen=True)
 class CollectedRun:
-    """A run's results; `summary` is that of summary.json."""
+    """A run's results; `summary` is that of summary.json, and `measured` what its figures are about."""
 
     results: ResultsFolder
     journal: JournalColumns
     window: Window | None
+    measured: Measured
     summary: Summary
 
 
@@ -54,7 +56,8 @@ def read_run(results_dir: Path) -> CollectedRun:
     window = find_window(results, journal)
     faults = find_faults(results, journal)
     journal.events += fault_events(faults)
-    return CollectedRun(results, journal, window, build_summary(results, journal, window, faults))
+    measured = find_measured(results, journal, window)
+    return CollectedRun(results, journal, window, measured, build_summary(results, journal, window, measured, faults))
 
 
 def possible_span(results: ResultsFolder) -> Span:

@@ -26,7 +26,9 @@ type Truths = NDArray[np.bool_]
 def build_generator(
     journal: JournalColumns, window: Window | None, *, rounds_are_due: bool = False
 ) -> GeneratorSummary:
-    """The `generator` part of summary.json. `rounds_are_due`: whether rounds begin at a rate."""
+    """The `generator` part of summary.json, over the measured part of the run.
+
+    `rounds_are_due`: whether rounds begin at a rate."""
     load, agent = _Samples(journal.load, window), _Samples(journal.agent, window)
     known = set(np.unique(np.concatenate([load.hosts, agent.hosts])).tolist())
     hosts = {
@@ -34,7 +36,7 @@ def build_generator(
         for number, host in enumerate(journal.hosts.list)
         if number in known
     }
-    lag = schedule_lag(journal, rounds_are_due=rounds_are_due)
+    lag = schedule_lag(journal, window, rounds_are_due=rounds_are_due)
     reasons = _reasons(hosts, lag.p99)
     everywhere = load.during
     return GeneratorSummary(
@@ -50,14 +52,20 @@ def build_generator(
     )
 
 
-def schedule_lag(journal: JournalColumns, *, rounds_are_due: bool = False) -> ScheduleLag:
-    """How late steps started: response less service time, exact over the steps that had a due time of their own.
+def schedule_lag(
+    journal: JournalColumns, window: Window | None = None, *, rounds_are_due: bool = False
+) -> ScheduleLag:
+    """How late steps started that ended within the window: response less service time, exact over the steps that had
+    a due time of their own.
     `rounds_are_due`: whether rounds begin at a rate.
 
     A step has one after a think time and at the holder's start; one that follows directly on another starts at once,
     both its times are the same, and it says nothing about lateness.
     """
     lag = np.asarray(journal.steps.response_time) - np.asarray(journal.steps.service_time)
+    if window:
+        end = np.asarray(journal.steps.end)
+        lag = np.where((end >= window.start) & (end <= window.end), lag, 0.0)
     late = lag[lag > 0]
     if not late.size:
         nothing = 0.0 if lag.size else None

@@ -16,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from stampede.analysis.measured import Measured
 from stampede.analysis.percentiles import percentile
 from stampede.results.journal_columns import OK, JournalColumns
 from stampede.schema.host_summary import GeneratorSummary, HostComparison, HostSummary, Outlier
@@ -45,10 +46,15 @@ def service_times_by_host(journal: JournalColumns) -> TimesByHost:
 
 
 def with_figures(
-    hosts: dict[str, HostSummary], journal: JournalColumns, times: TimesByHost, generator: GeneratorSummary
+    hosts: dict[str, HostSummary],
+    measured: Measured,
+    times: TimesByHost,
+    generator: GeneratorSummary,
 ) -> dict[str, HostSummary]:
     """The hosts with the figures that they are compared by; None where there is nothing to tell."""
+    journal, part = measured.journal, measured.window
     owner = np.asarray(journal.steps.host)
+    completed_by = owner[np.asarray(journal.steps.outcome) == OK]
     lag = np.asarray(journal.steps.response_time) - np.asarray(journal.steps.service_time)
     late = lag > 0
     owner, lag = owner[late], lag[late]
@@ -56,9 +62,11 @@ def with_figures(
     for name, host in hosts.items():
         number = journal.hosts.number(name)
         lag_here = lag[owner == number]
-        ended, rate, usage = host.steps.ended, host.steps_per_second, generator.hosts.get(name)
+        ended, usage = host.steps.ended, generator.hosts.get(name)
+        rate = part.rate(int((completed_by == number).sum())) if part and host.records else None
         completed[name] = replace(
             host,
+            steps_per_second=rate,
             failed_share=host.steps.failed / ended if ended else None,
             p95={
                 step: percentile(times[number, which], 95)
@@ -166,7 +174,7 @@ class _Comparison:
             return None
         self.figures += 1
         expected = median * (host.holders or 0) * self._seconds
-        missing = expected - host.steps.ok
+        missing = expected - value * (host.holders or 0) * self._seconds
         if expected < MIN_RECORDS or missing < BEYOND_CHANCE * math.sqrt(expected) or median < FACTOR * value:
             return None
         return Outlier("steps_per_holder", None, value, median)

@@ -76,7 +76,7 @@ def _host(folder: HostFolder, journal: JournalColumns, window: Window | None) ->
         holders=_holders(folder, journal, number),
         steps=StepCounts(int(counts[OK]), int(counts[FAILED]), int(counts[INTERRUPTED])),
         steps_counted=_steps_counted(folder),
-        steps_per_second=window.rate(int(counts[OK])) if window else None,
+        steps_per_second=None,
         agents=_agents(folder, journal, number),
         records=reading.records if reading else 0,
     )

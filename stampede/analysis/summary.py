@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stampede import wording
 from stampede.analysis.active_holders import peak_active
@@ -13,6 +14,7 @@ from stampede.analysis.host_outcomes import build_hosts
 from stampede.analysis.limits import find_limits, unknown_services
 from stampede.analysis.load_window import SECOND, Window
 from stampede.analysis.losses import find_losses
+from stampede.analysis.measured import Measured
 from stampede.analysis.observations import build_checks, build_measures
 from stampede.analysis.percentiles import summarize_times
 from stampede.analysis.phones import build_phones
@@ -23,9 +25,9 @@ from stampede.analysis.time_spent import build_time_spent
 from stampede.analysis.verdict import build_verdict
 from stampede.load_models import catalog
 from stampede.results.folder import ResultsFolder
-from stampede.results.journal_columns import FAILED, INTERRUPTED, OK, Event, JournalColumns
+from stampede.results.journal_columns import FAILED, INTERRUPTED, OK, OUTCOMES, Event, JournalColumns
 from stampede.schema.faults import Fault
-from stampede.schema.host_summary import HostSummary
+from stampede.schema.host_summary import HostSummary, StepCounts
 from stampede.schema.summary import (
     Completeness,
     ErrorExample,
@@ -33,6 +35,7 @@ from stampede.schema.summary import (
     EventSummary,
     FirstError,
     LoadSummary,
+    MeasuredPart,
     RunOutcome,
     RunSummary,
     StepSummary,
@@ -40,32 +43,39 @@ from stampede.schema.summary import (
 )
 
 MAX_EXAMPLES = 5
+PRESENTATION = "present_proof"
 
 
 def build_summary(
-    results: ResultsFolder, journal: JournalColumns, window: Window | None, faults: list[Fault]
+    results: ResultsFolder,
+    journal: JournalColumns,
+    window: Window | None,
+    measured: Measured,
+    faults: list[Fault],
 ) -> Summary:
-    """The summary of a run; see docs/reading-results.md for the meaning of every figure.
+    """The summary of a run, with the figures of its measured part; docs/reading-results.md says what each means.
 
     Percentiles are exact, over the raw records of all hosts together. They cover the steps that ended ok; how many
     failed stands beside them.
     """
     model = catalog.recorded_model(results.settings)
-    generator = build_generator(journal, window, rounds_are_due=model.rounds_are_due)
-    times = service_times_by_host(journal)
-    hosts = with_figures(build_hosts(results, journal, window, faults), journal, times, generator)
+    part = measured.window
+    generator = build_generator(journal, part, rounds_are_due=model.rounds_are_due)
+    times = service_times_by_host(measured.journal)
+    hosts = with_figures(build_hosts(results, journal, window, faults), measured, times, generator)
     search = build_search(results, journal, window)
     limits = find_limits(journal, window)
     level = confirming(search) if search else None
+    spans = dict.fromkeys(measured.spans, (level.since, level.until)) if level else measured.spans
     summary = Summary(
         run=_run(results, journal, window, hosts),
         hosts=hosts,
-        load=_load(journal, window),
+        load=_load(journal, measured),
         generator=generator,
-        comparison=compare_hosts(journal, times, hosts, window.seconds if window else 0.0),
-        steps=_steps(journal, window),
-        thresholds=judge_thresholds(results, journal, window, (level.since, level.until) if level else None),
-        time_spent=build_time_spent(journal, window),
+        comparison=compare_hosts(journal, times, hosts, part.seconds if part else 0.0),
+        steps=_steps(measured),
+        thresholds=judge_thresholds(results, journal, window, spans),
+        time_spent=build_time_spent(measured.journal, part),
         errors=_errors(journal, window),
         events=[_event(event, window) for event in sorted(journal.events, key=lambda event: event.time)],
         journal=_completeness(results, journal),
@@ -73,8 +83,9 @@ def build_summary(
         phones=build_phones(journal),
         limits=limits,
         limits_unknown=unknown_services(journal, limits),
-        checks=build_checks(journal),
-        measures=build_measures(journal),
+        measured=_measured_part(journal, window, measured),
+        checks=build_checks(measured.journal),
+        measures=build_measures(measured.journal),
         teardown=results.teardown,
         search=search,
     )
@@ -129,32 +140,59 @@ def _without_secrets(value: Any) -> Any:
     return wording.without_passwords(value) if isinstance(value, str) else value
 
 
-def _load(journal: JournalColumns, window: Window | None) -> LoadSummary:
-    """All steps of all hosts together."""
-    outcome, step = np.asarray(journal.steps.outcome), np.asarray(journal.steps.step)
-    ok, failed, interrupted = (int((outcome == which).sum()) for which in (OK, FAILED, INTERRUPTED))
-    presentations = 0
-    if "present_proof" in journal.step_names.list:
-        number = journal.step_names.number("present_proof")
-        presentations = int(((step == number) & (outcome == OK)).sum())
+def _measured_part(journal: JournalColumns, whole: Window | None, measured: Measured) -> MeasuredPart | None:
+    """What is measured, and what is left out; None where nothing is."""
+    part = measured.window
+    if whole is None or part is None or part == whole:
+        return None
+    left_out = _outcomes(journal) - _outcomes(measured.journal)
+    return MeasuredPart(
+        since=whole.after(part.start),
+        until=whole.after(part.end),
+        left_out={
+            journal.step_names.list[number]: StepCounts(
+                ok=int(counts[OK]), failed=int(counts[FAILED]), interrupted=int(counts[INTERRUPTED])
+            )
+            for number, counts in enumerate(left_out)
+            if counts.any()
+        },
+    )
+
+
+def _outcomes(journal: JournalColumns) -> NDArray[np.int64]:
+    """How often each step (a row) ended in which way (a column), by their numbers."""
+    step, outcome, ways = np.asarray(journal.steps.step), np.asarray(journal.steps.outcome), len(OUTCOMES)
+    names = len(journal.step_names.list)
+    return np.bincount(step * ways + outcome, minlength=names * ways).reshape(names, ways)
+
+
+def _load(journal: JournalColumns, measured: Measured) -> LoadSummary:
+    """All steps of all hosts together; their rates are those of the measured part."""
+    part, every, in_part = measured.window, _outcomes(journal), _outcomes(measured.journal)
+    ok, failed, interrupted = (int(every[:, which].sum()) for which in (OK, FAILED, INTERRUPTED))
+    presentations = measured_presentations = 0
+    if PRESENTATION in journal.step_names.list:
+        number = journal.step_names.number(PRESENTATION)
+        presentations, measured_presentations = int(every[number, OK]), int(in_part[number, OK])
     verified = min(journal.verified, presentations)
     sent = min(journal.sent, presentations - verified)
     return LoadSummary(
         ok=ok,
         failed=failed,
         interrupted=interrupted,
-        steps_per_second=window.rate(ok) if window else None,
+        steps_per_second=part.rate(int(in_part[:, OK].sum())) if part else None,
         presentations=presentations,
-        presentations_per_second=window.rate(presentations) if window else None,
-        peak_active_holders=peak_active(journal, window),
+        presentations_per_second=part.rate(measured_presentations) if part else None,
+        peak_active_holders=peak_active(journal, part),
         presentations_verified=verified,
         presentations_acknowledged=presentations - verified - sent,
         presentations_sent=sent,
     )
 
 
-def _steps(journal: JournalColumns, window: Window | None) -> dict[str, StepSummary]:
-    """The figures of each step, in the order in which the steps were first due."""
+def _steps(measured: Measured) -> dict[str, StepSummary]:
+    """The figures of each step that ended in the measured part, in the order in which the steps were first due."""
+    journal, window = measured.journal, measured.window
     records = journal.steps
     step, outcome, error = (np.asarray(column) for column in (records.step, records.outcome, records.error))
     service_time, response_time = np.asarray(records.service_time), np.asarray(records.response_time)

@@ -15,13 +15,10 @@ from numpy.typing import NDArray
 
 from stampede import wording
 from stampede.analysis.load_window import SECOND, Window
-from stampede.analysis.next_stages import next_stages
+from stampede.analysis.measured import Spans
 from stampede.analysis.percentiles import percentile
-from stampede.load_models import catalog
-from stampede.load_models.interface import Plan
 from stampede.results.folder import ResultsFolder
 from stampede.results.journal_columns import FAILED, OK, JournalColumns, Names, Observations
-from stampede.schema.phases import Phase
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.thresholds import Threshold
 from stampede.schema.summary import Summary, ThresholdVerdict
@@ -34,21 +31,14 @@ def judge_thresholds(
     results: ResultsFolder,
     journal: JournalColumns,
     window: Window | None,
-    span: tuple[float, float] | None = None,
+    spans: Spans,
 ) -> list[ThresholdVerdict]:
     """The `thresholds` part of summary.json: each threshold with its figure, and since when it is crossed.
 
-    `span`: of a search, from when to when the level lasted by which it is judged, in seconds from the start.
-
     Settings that are not thresholds are ignored with a note in `results`.
     """
-    plan, asked = _plan(results, journal), texts(results)
-    if not asked:
-        return []
-    spans = _spans(plan, journal, window) if window else {}
-    if span:
-        spans = dict.fromkeys(spans, span)
-    records = Records(journal, window) if window else None
+    asked = texts(results)
+    records = Records(journal, window) if window and asked else None
     verdicts = []
     for text in asked:
         try:
@@ -64,38 +54,21 @@ def uncovered_failures(summary: Summary) -> dict[str, int]:
     """How many of each step failed, without the steps whose failures a threshold on errors covers.
 
     A threshold on errors, in whatever phase, covers all failures of its step, or those of all steps. A search has
-    found which load holds, and its failures are those of loads that do not.
+    found which load holds, and its failures are those of loads that do not. Failures in the warm-up or the cool-down
+    count like any other.
     """
     if summary.search:
         return {}
     covered = {verdict.step for verdict in summary.thresholds if verdict.metric == thresholds.ERRORS}
     if None in covered:
         return {}
-    return {name: step.failed for name, step in summary.steps.items() if step.failed and name not in covered}
+    return {name: counts.failed for name, counts in summary.counts.items() if counts.failed and name not in covered}
 
 
 def texts(results: ResultsFolder) -> list[Any]:
     """The setting `thresholds`."""
     texts = results.settings.get("stampede_thresholds", results.settings.get("thresholds")) or []
     return texts if isinstance(texts, list) else [texts]
-
-
-def _plan(results: ResultsFolder, journal: JournalColumns) -> Plan:
-    """The plan of the load; an empty one, with a note, when the settings cannot be read."""
-    try:
-        return catalog.recorded_plan(results.settings, next_stages(journal))
-    except ValueError as error:
-        results.notes.append(str(error))
-        return Plan()
-
-
-def _spans(plan: Plan, journal: JournalColumns, window: Window) -> dict[str, tuple[float, float]]:
-    """From when to when each phase lasted, in seconds from the start."""
-    drains = [event.time for event in journal.events if event.phase == Phase.DRAINING]
-    ends = [window.after(min(drains))] if drains else []
-    if plan.duration:
-        ends.append(plan.duration)
-    return thresholds.spans(plan.steady_after, min(ends, default=None), window.seconds)
 
 
 def _verdict(threshold: Threshold, figure: Figure | None, window: Window | None) -> ThresholdVerdict:
@@ -160,8 +133,9 @@ class Observed:
         self._last = window.seconds
 
     def select(self, name: str, since: float, until: float) -> Truths:
-        """Which records are of a name, and of a span. What follows the last step is part of the last span."""
-        within: Truths = (self.end >= since) & ((self.end < until) | (until == self._last))
+        """Which records are of a name, and of a span. What follows the last step is part of the last span, unless
+        that has no length."""
+        within: Truths = (self.end >= since) & ((self.end < until) | (since < until == self._last))
         return within & np.asarray(self._name == self._numbers.get(name, -1))
 
 
@@ -185,8 +159,9 @@ class Records:
         self._numbers = {name: number for number, name in enumerate(journal.step_names.list)}
 
     def select(self, step: str | None, since: float, until: float) -> Truths:
-        """Which records are of a step, or of any, and ended in a span. The last record is part of the span."""
-        selected: Truths = (self.end >= since) & ((self.end < until) | (until == self.last))
+        """Which records are of a step, or of any, and ended in a span. The last record of all is part of a span that
+        ends with it, unless that has no length."""
+        selected: Truths = (self.end >= since) & ((self.end < until) | (since < until == self.last))
         return selected if step is None else selected & (self._step == self._numbers.get(step, -1))
 
 

@@ -51,6 +51,7 @@ IRRELEVANT_SETTINGS = frozenset(
 # What runs of a version did that did not have these settings yet.
 FORMER_BEHAVIOUR = {
     "stampede_arrivals": "constant",
+    "stampede_cool_down": 0,
     "stampede_data": {},
     "stampede_iterations_per": "holder",
     "stampede_load_model": "closed",
@@ -61,6 +62,7 @@ FORMER_BEHAVIOUR = {
     "stampede_stages": [],
     "stampede_think_time_scale": 1,
     "stampede_think_times": "uniform",
+    "stampede_warm_up": 0,
 }
 
 type Floats = NDArray[np.float64]
@@ -142,7 +144,7 @@ def _step_figures(run: CollectedRun, name: str) -> StepFigures | None:
 
 def _service_times(run: CollectedRun, name: str) -> Floats:
     """The service times of the steps of a name that ended ok, in order of time."""
-    records, names = run.journal.steps, run.journal.step_names
+    records, names = run.measured.journal.steps, run.journal.step_names
     if name not in names.list:
         return np.zeros(0)
     selected = np.flatnonzero((np.asarray(records.step) == names.number(name)) & (np.asarray(records.outcome) == OK))

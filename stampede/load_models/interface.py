@@ -134,6 +134,9 @@ class LoadModel(ABC):
     all_come: ClassVar[bool] = True
     """Whether all the holders of ``total`` come, unless the run ends before that."""
 
+    has_levels: ClassVar[bool] = False
+    """Whether it goes through levels of load, each of which is judged by itself."""
+
     @classmethod
     @abstractmethod
     def read(cls, reader: SettingReader) -> Self:

@@ -55,6 +55,7 @@ class Search(LoadModel):
     deal: Deal = field(default_factory=Deal)
 
     all_come: ClassVar[bool] = False
+    has_levels: ClassVar[bool] = True
 
     @classmethod
     def read(cls, reader: SettingReader) -> Self:

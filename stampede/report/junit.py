@@ -11,8 +11,9 @@ from xml.etree import ElementTree
 
 from stampede import wording
 from stampede.analysis.threshold_verdicts import uncovered_failures
+from stampede.schema.host_summary import StepCounts
 from stampede.schema.settings.thresholds import ERRORS
-from stampede.schema.summary import NOT_MADE, StepSummary, Summary
+from stampede.schema.summary import NOT_MADE, Summary
 
 # What XML 1.0 does not allow; texts of services may contain it.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -78,18 +79,21 @@ def _cases(summary: Summary) -> Iterator[Case]:
         yield Case("run", "teardown succeeded", failure=summary.teardown)
     uncovered = uncovered_failures(summary)
     covered = {verdict.step for verdict in summary.thresholds if verdict.metric == ERRORS}  # None: all steps
-    for name, step in summary.steps.items():
+    for name, counts in summary.counts.items():
         if not covered & {name, None}:
-            yield Case("steps", f"no {name} failed", failure=_failed(step) if name in uncovered else "")
+            failure = _failed(name, counts, summary) if name in uncovered else ""
+            yield Case("steps", f"no {name} failed", failure=failure)
     for verdict in summary.thresholds:
         yield Case("thresholds", verdict.text, failure="" if verdict.passed else verdict.sentence)
 
 
-def _failed(step: StepSummary) -> str:
-    if not step.failed:
-        return ""
-    classes = [f"{wording.count(number)} x {error}" for error, number in step.errors.items()]
-    return f"{wording.count(step.failed)} of {step.ended:,} failed: {wording.listed(classes)}."
+def _failed(name: str, counts: StepCounts, summary: Summary) -> str:
+    classes = [
+        f"{wording.count(error.steps[name])} x {error_class}"
+        for error_class, error in summary.errors.items()
+        if name in error.steps
+    ]
+    return f"{wording.count(counts.failed)} of {counts.ended:,} failed: {wording.listed(classes)}."
 
 
 def _add(suite: ElementTree.Element, case: Case) -> None:

@@ -24,7 +24,7 @@ def report(results_dir: Path) -> Summary:
     cannot be read or written.
     """
     run = read_run(results_dir)
-    charts = build_charts(run.journal, run.window, run.summary.thresholds)
+    charts = build_charts(run.journal, run.window, run.summary.thresholds, run.summary.measured)
     scripts = {host.name: host.script for host in run.results.hosts if host.script}
     write(results_dir / "summary.json", run.summary.to_json())
     write(results_dir / "report.html", page.render(run.summary, charts, scripts))

@@ -31,13 +31,14 @@ SPREAD_WIDTH = 90  # of the bar that shows a step's times
 
 def render(summary: Summary, charts: Charts, scripts: dict[str, str]) -> str:
     """The page of a run; `scripts` are the rendered controller scripts by host."""
+    names = list(dict.fromkeys([*(step.name for step in charts.steps), *summary.steps]))
     p95 = {name: step.service_time.p95 or 0.0 for name, step in summary.steps.items() if step.ok}
     detail = next((name for name in summary.time_spent.steps if name in p95), None)
     marked = _marked_figures(summary.comparison)
     data = to_json(charts) | {
         "limits": {"cpu": BUSY, "lag": LATE},
         "p95": _p95(summary, marked),
-        "detail": list(summary.steps).index(detail) if detail else 0,
+        "detail": names.index(detail) if detail else 0,
         "bins_per_decade": BINS_PER_DECADE,
     }
     findings = itertools.groupby(summary.run.findings, lambda finding: finding.about)
@@ -54,7 +55,8 @@ def render(summary: Summary, charts: Charts, scripts: dict[str, str]) -> str:
         fleet=_fleet_totals(summary),
         levels_chart=build_levels_chart(summary.search),
         has_charts=bool(charts.x) and bool(charts.steps or charts.hosts),
-        colours={name: number % COLOURS for number, name in enumerate(summary.steps)},
+        step_names=names,
+        colours={name: number % COLOURS for number, name in enumerate(names)},
         detail=detail,
         spent_bars=_bars(summary.time_spent.steps),
         spreads=_spreads(summary.steps),

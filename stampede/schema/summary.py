@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
-from stampede.schema.host_summary import GeneratorSummary, HostComparison, HostSummary
+from stampede.schema.host_summary import GeneratorSummary, HostComparison, HostSummary, StepCounts
 from stampede.schema.json_form import from_json, to_json
 
 
@@ -39,8 +39,8 @@ class RunOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence of the verdict; ``about`` is its subject: thresholds, load, hosts, missing, start, time, slowest,
-    failures, checks, teardown, phones, comparison or generator."""
+    """One sentence of the verdict; ``about`` is its subject: thresholds, load, measured, hosts, missing, start, time,
+    slowest, failures, checks, teardown, phones, comparison or generator."""
 
     about: str
     text: str
@@ -71,7 +71,8 @@ class RunSummary:
 
 @dataclass(frozen=True)
 class LoadSummary:
-    """All steps of all hosts together; ``interrupted`` steps were still in flight when the run ended.
+    """All steps of all hosts together, those of warm-up and cool-down too; rates are those of the measured part.
+    ``interrupted`` steps were still in flight when the run ended.
 
     ``presentations`` are those that ended ok: ``presentations_verified`` are those of which the verifier, when asked,
     said that they are valid; ``presentations_sent`` those of which nobody was to say whether they arrived; of the
@@ -104,6 +105,18 @@ class LoadSummary:
     def ended(self) -> int:
         """The steps that ended by themselves: ok or failed."""
         return self.ok + self.failed
+
+
+@dataclass(frozen=True)
+class MeasuredPart:
+    """The part of the run that figures are about, in seconds from the start, where it has a warm-up or a cool-down.
+
+    ``left_out`` counts the steps that ended before or after it, by name.
+    """
+
+    since: float
+    until: float
+    left_out: dict[str, StepCounts]
 
 
 @dataclass(frozen=True)
@@ -440,6 +453,8 @@ class Summary:
     """What gave way, the first first; empty when nothing was seen to, None where that is not known."""
     limits_unknown: list[str] = field(default_factory=list)
     """Services of which too little is known to say whether they gave way."""
+    measured: MeasuredPart | None = None
+    """None where figures are about the whole run."""
     checks: dict[str, CheckSummary] = field(default_factory=dict)
     measures: dict[str, MeasureSummary] = field(default_factory=dict)
     """What scripts have checked and measured, by name."""
@@ -447,6 +462,19 @@ class Summary:
     """Why the scenario's teardown failed, in a sentence; empty when it did not, and where there was none."""
     search: SearchSummary | None = None
     """None for a run that was no search, and in files of Stampede 0.1."""
+
+    @property
+    def counts(self) -> dict[str, StepCounts]:
+        """How often each step ended how in the whole run, its warm-up and cool-down too."""
+        left_out = self.measured.left_out if self.measured else {}
+        nothing = StepCounts(0, 0, 0)
+        counts = {}
+        for name in dict.fromkeys([*self.steps, *left_out]):
+            step, other = self.steps.get(name, nothing), left_out.get(name, nothing)
+            counts[name] = StepCounts(
+                step.ok + other.ok, step.failed + other.failed, step.interrupted + other.interrupted
+            )
+        return counts
 
     def to_json(self) -> str:
         """The text of summary.json: strict JSON, without NaN."""

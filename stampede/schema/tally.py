@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from typing import Self
 
 from stampede.load_models.interface import Plan
+from stampede.schema import margins
+from stampede.schema.margins import Margins
 from stampede.schema.records import CheckRecord, MeasureRecord, Observation, Outcome, StepRecord
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.thresholds import Threshold
@@ -144,9 +146,11 @@ class Tally:
 class Tallies:
     """The tallies of a run's thresholds on this host. Moments are seconds on the run's clock."""
 
-    def __init__(self, texts: Iterable[str], plan: Plan) -> None:
+    def __init__(self, texts: Iterable[str], plan: Plan, margins: Margins = margins.NONE) -> None:
         self._all = [Tally(thresholds.parse(text)) for text in texts]
         self._plan = plan
+        self._margins = margins
+        self._cool_down_begins = margins.cool_down_begins(plan.duration)
         self._start = math.inf
         self._last = 0.0
         self._draining: float | None = None
@@ -157,9 +161,12 @@ class Tallies:
         """The holders start at this moment."""
         self._start = start
 
-    def replan(self, plan: Plan) -> None:
-        """The load develops otherwise from now on."""
+    def replan(self, plan: Plan, since: float) -> None:
+        """The load develops otherwise, so many seconds from the start on."""
         self._plan = plan
+        self._cool_down_begins = self._margins.cool_down_begins(
+            plan.duration, since=since, before=self._cool_down_begins
+        )
 
     def restart(self, moment: float) -> None:
         """Count anew from this moment on: the load has come to a level that is judged by itself."""
@@ -184,9 +191,10 @@ class Tallies:
                 tally for tally in self._all if tally.threshold.subject in (None, (thresholds.STEP, record.step))
             ]
             self._by_step[record.step] = tallies
+        phase, is_measured = self._phase(now), self._is_measured(now)
         for tally in tallies:
             threshold = tally.threshold
-            if threshold.phase not in (thresholds.RUN, self._phase(now)):
+            if not is_measured if threshold.phase == thresholds.RUN else threshold.phase != phase:
                 continue
             if record.outcome == Outcome.OK:
                 service_time = threshold.time == thresholds.SERVICE_TIME
@@ -202,7 +210,7 @@ class Tallies:
             else (thresholds.MEASURE, record.measure)
         )
         for tally in self._all:
-            if tally.threshold.subject != about or tally.threshold.phase not in (thresholds.RUN, self._phase(now)):
+            if tally.threshold.subject != about or not self._is_within(tally.threshold.phase, now):
                 continue
             if isinstance(record, MeasureRecord):
                 tally.measured(record.value)
@@ -211,20 +219,38 @@ class Tallies:
             else:
                 tally.failed += 1
 
+    def _is_within(self, phase: str, now: float) -> bool:
+        return self._is_measured(now) if phase == thresholds.RUN else phase == self._phase(now)
+
     def _phase(self, now: float) -> str:
         if self._draining is not None:
             return thresholds.DRAIN
         return thresholds.RAMP_UP if now - self._start < self._plan.steady_after else thresholds.STEADY
+
+    def _is_measured(self, now: float) -> bool:
+        """Whether a moment is neither in the warm-up nor in the cool-down."""
+        after = now - self._start
+        if math.isinf(self._cool_down_begins):
+            return after >= self._margins.warm_up
+        return self._margins.warm_up <= after < self._cool_down_begins and self._draining is None
 
     def states(self, now: float) -> tuple[TallyState, ...]:
         """Each tally, with how far its phase has come. Empty until the start is known."""
         if math.isinf(self._start):
             return ()
         at = max(0.0, (self._last if self._ended else now) - self._start)
-        spans = thresholds.spans(self._plan.steady_after, self._draining, at)
-        ends = {thresholds.RAMP_UP: self._plan.steady_after} | dict.fromkeys(
-            (thresholds.RUN, thresholds.STEADY), self._plan.duration
+        spans = thresholds.spans(
+            self._plan.steady_after,
+            self._draining,
+            at,
+            warm_up=self._margins.warm_up,
+            cool_down_begins=self._cool_down_begins,
         )
+        ends = {
+            thresholds.RUN: min(self._plan.duration, self._cool_down_begins),
+            thresholds.RAMP_UP: self._plan.steady_after,
+            thresholds.STEADY: self._plan.duration,
+        }
         found = []
         for tally in self._all:
             phase = tally.threshold.phase

@@ -14,6 +14,7 @@ from dashboard_view import DASHBOARDS, INTERVAL, View
 from influxdb_servers import Influxd, running
 
 from controller.metrics.journal import Journal
+from controller.metrics.machine import MachineSample
 from controller.metrics.monitor import Sample, load_record
 from controller.metrics.recorder import Recorder, journaling
 from stampede.schema.errors import StepError
@@ -25,6 +26,7 @@ RUN, BASELINE = "2026-11-22T20-03-12Z", "2026-11-22T18-03-12Z"
 STARTS = {BASELINE: 1_795_370_592, RUN: 1_795_377_792}
 LENGTH = 60
 """Seconds of a run that is made up."""
+MACHINE = MachineSample(steal=0.1, running=3, sockets=120, resent=0.001)
 STEPS = {"connect": 0.2, "receive_credential": 0.9, "present_proof": 0.5}
 
 
@@ -76,12 +78,18 @@ def write_journal(folder: Path, run: str, host: str) -> Path:
             recorder.measure("items", number % 13 - 3, holder=number % 10, iteration=1, attempt=1)
             if number % 10 == 0:
                 sample = Sample(
-                    cpu=0.3, rss=80_000_000, host_cpu=1.5, host_cores=4, host_memory_used=0.4, lag_p99=0.01
+                    cpu=0.3,
+                    rss=80_000_000,
+                    host_cpu=1.5,
+                    host_cores=4,
+                    host_memory_used=0.4,
+                    lag_p99=0.01,
+                    machine=MACHINE,
                 )
                 counts = {"active": 10, "ready": 10, "in_flight": 2, "arrivals": 1, "finished": 0}
                 journal.write(load_record(sample, **counts), clock.epoch_ns(clock.now()))
             if number % 50 == 0:
-                agent = AgentRecord("agent-0", 0.7, 190_000_000, number // 300, number != 300)
+                agent = AgentRecord("agent-0", 0.7, 190_000_000, number // 300, number != 300, 0.02, 3)
                 journal.write(agent, clock.epoch_ns(clock.now()))
             if number == 300:
                 died = EventRecord(EventKind.AGENT_DIED, "agent-0 ended with signal 9 (killed)")

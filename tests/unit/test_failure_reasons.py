@@ -7,9 +7,10 @@ import pytest
 import report_samples as samples
 
 from stampede.analysis.verdict.failure_reasons import failure_reasons
-from stampede.schema.summary import StepSummary, Summary, ThresholdVerdict, Times
+from stampede.schema.summary import ErrorSummary, FirstError, StepSummary, Summary, ThresholdVerdict, Times
 
 REPORT = Path("results/r1/report.html")
+FIRST = FirstError(None, None, "load-1", "connect", 0, "", "")
 NO_TIMES = Times(None, None, None, None, None, None)
 
 
@@ -32,7 +33,13 @@ def reasons(
         name: StepSummary(ok, sum(errors.values()), 0, None, errors, NO_TIMES, NO_TIMES)
         for name, (ok, errors) in steps.items()
     }
-    return failure_reasons(replace(empty, steps=found, thresholds=list(thresholds)), REPORT, fail_on_errors)
+    errors: dict[str, dict[str, int]] = {}
+    for name, step in found.items():
+        for error, number in step.errors.items():
+            errors.setdefault(error, {})[name] = number
+    summaries = {name: ErrorSummary(sum(by.values()), by, FIRST, []) for name, by in errors.items()}
+    summary = replace(empty, steps=found, errors=summaries, thresholds=list(thresholds))
+    return failure_reasons(summary, REPORT, fail_on_errors)
 
 
 STEPS = {"connect": (3, {"timeout": 1}), "present_proof": (4, {"timeout": 2, "agent_error": 1})}

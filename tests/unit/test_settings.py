@@ -192,7 +192,10 @@ def test_load_hosts_of_a_fleet_may_have_a_postgresql_of_their_own(variables: dic
 
 def test_all_problems_are_told_at_once(variables: dict[str, Any]) -> None:
     assert len(check_variables(variables | {"stampede_holders": 0, "stampede_seed": "x"})) == 2
-    may_be_missing = {"secrets", "think_times", "observed_think_times", "think_time_scale"}
+    may_be_missing = {
+        *("secrets", "think_times", "observed_think_times", "think_time_scale"),
+        *("warm_up", "cool_down"),
+    }
     assert len(check_variables({})) == len(variables) - len(may_be_missing)
 
 

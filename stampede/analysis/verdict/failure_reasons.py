@@ -20,9 +20,11 @@ def failure_reasons(summary: Summary, report: Path, fail_on_errors: bool, told: 
     ``report`` is the report to refer to; without ``fail_on_errors`` failed steps are no reason to fail. ``told`` are
     sentences about hosts that are known already: that such a host left nothing need not be said again.
     """
-    ended = sum(step.ended for step in summary.steps.values())
+    ended = sum(counts.ended for counts in summary.counts.values())
     if not ended:
         return [f"The run executed no steps at all; see the logs in {report.parent}"]
+    if not any(step.ended for step in summary.steps.values()):
+        return [f"{summary.run.headline}; see {report}"]
     reasons = [verdict.sentence for verdict in summary.thresholds if not verdict.passed]
     if summary.search and summary.search.highest is None:
         reasons.append(f"{summary.search.headline}; see {report}")
@@ -35,7 +37,12 @@ def failure_reasons(summary: Summary, report: Path, fail_on_errors: bool, told: 
     uncovered = uncovered_failures(summary)
     if uncovered and fail_on_errors:
         errors = Counter(
-            {f"{name}: {error}": count for name in uncovered for error, count in summary.steps[name].errors.items()}
+            {
+                f"{step}: {name}": count
+                for name, error in summary.errors.items()
+                for step, count in error.steps.items()
+                if step in uncovered
+            }
         )
         most_frequent = ", ".join(f"{count} x {error}" for error, count in errors.most_common(MAX_ERRORS))
         reasons.append(

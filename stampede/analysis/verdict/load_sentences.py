@@ -2,7 +2,7 @@
 
 from stampede import wording
 from stampede.analysis.generator import LATE
-from stampede.schema.summary import ErrorSummary, StepSummary, Summary, TimeSpent
+from stampede.schema.summary import ErrorSummary, MeasuredPart, StepSummary, Summary, TimeSpent
 
 MAX_SLOWEST = 3
 MAX_STEPS = 3  # by the time spent in them
@@ -20,6 +20,8 @@ def load_sentence(summary: Summary) -> str:
         f"{wording.number(load.ok, 'step')} in {wording.duration(summary.run.duration)}: "
         f"{wording.rate(load.steps_per_second).replace('/s', ' steps/s')}"
     )
+    if summary.measured:
+        text += " while it was measured"
     if load.presentations:
         rate = wording.rate(load.presentations_per_second).replace("/s", f" {load.presentations_are} presentations/s")
         text += f", including {rate}"
@@ -33,6 +35,20 @@ def load_sentence(summary: Summary) -> str:
         steps = wording.number(load.interrupted, "step was", "steps were")
         text += f". {steps} still in flight at the end and cut off"
     return text + "."
+
+
+def left_out_sentence(measured: MeasuredPart | None) -> str:
+    """What the figures are about, and what they leave out; empty where they are about the whole run."""
+    if measured is None:
+        return ""
+    total = sum(counts.total for counts in measured.left_out.values())
+    failed = sum(counts.failed for counts in measured.left_out.values())
+    text = f"Measured from {wording.clock(measured.since)} to {wording.clock(measured.until)}"
+    if not total:
+        return f"{text}; no step ended in the warm-up or the cool-down."
+    are = wording.number(total, "step is", "steps are")
+    of_which = f", {failed:,} of which failed" if failed else ""
+    return f"{text}; {are} left out of times and rates, because they ended before or after that{of_which}."
 
 
 def time_spent_sentence(spent: TimeSpent) -> str:

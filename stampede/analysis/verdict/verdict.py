@@ -34,6 +34,7 @@ def build_verdict(summary: Summary) -> Verdict:
         Finding("search", search_sentences.fit_sentence(summary.search), False),
         *(Finding("thresholds", verdict.sentence, True) for verdict in _not_met(summary)),
         Finding("load", load_sentences.load_sentence(summary), False),
+        Finding("measured", load_sentences.left_out_sentence(summary.measured), False),
         *(Finding("hosts", text, True) for text in host_sentences.host_sentences(summary)),
         *(Finding("missing", text, True) for text in host_sentences.loss_sentences(summary)),
         Finding("teardown", _sentence(summary.teardown), True),
@@ -61,7 +62,7 @@ def build_verdict(summary: Summary) -> Verdict:
 def _outcome(summary: Summary) -> RunOutcome:
     if uncovered_failures(summary):
         return RunOutcome.FAILED
-    if not summary.load.ended:
+    if not any(step.ended for step in summary.steps.values()):
         return RunOutcome.NO_LOAD
     unfinished = _unfinished(summary)
     if any(host.phase != Phase.STOPPED for host in unfinished.values()):
@@ -99,6 +100,8 @@ def _headline(summary: Summary, outcome: RunOutcome) -> str:
             if summary.losses:
                 headline += f"; {_missing(summary)}"
         case RunOutcome.NO_LOAD:
+            if summary.load.ended:
+                return "No load was measured: every step ended in the warm-up or the cool-down"
             return "No load was generated: no step was executed"
         case RunOutcome.THRESHOLDS:
             texts = wording.listed([verdict.text for verdict in not_met])

@@ -50,6 +50,18 @@ function translucent(colour, share) {
   return colour + Math.round(share * 255).toString(16).padStart(2, "0");
 }
 
+/* What the figures leave out, warm-up and cool-down, lies in the shade. */
+function drawLeftOut(chart, parts, colour) {
+  const { ctx, bbox } = chart;
+  ctx.save();
+  ctx.fillStyle = translucent(colour("soft"), 0.12);
+  for (const part of parts) {
+    const [from, to] = part.map((at) => Math.min(Math.max(chart.valToPos(at, "x", true), bbox.left), bbox.left + bbox.width));
+    ctx.fillRect(from, bbox.top, to - from, bbox.height);
+  }
+  ctx.restore();
+}
+
 /* Phases, faults, crossed thresholds: lines down the chart, and their words above it in two rows, as far as they do not overlap. */
 function drawMarks(chart, marks, colour) {
   const { ctx, bbox } = chart, ratio = devicePixelRatio;
@@ -227,7 +239,7 @@ function draw(plot, spec, data, view, width) {
       ? spec.series.slice(1).map((_series, index) => ({ series: [index + 2, index + 1] }))
       : spec.bands || [],
     hooks: {
-      draw: [(chart) => { if (spec.limit) drawLimit(chart, spec.limit, colour); drawMarks(chart, across ? across.marks : data.marks, colour); }],
+      draw: [(chart) => { if (spec.limit) drawLimit(chart, spec.limit, colour); if (!across) drawLeftOut(chart, data.left_out || [], colour); drawMarks(chart, across ? across.marks : data.marks, colour); }],
     },
     plugins: [tip(spec, data)],
   };

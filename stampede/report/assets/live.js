@@ -11,7 +11,7 @@
   const { specs } = runCharts(data, view);
   const drawn = Object.fromEntries(Object.entries(specs).map(([name, spec]) => [name, () => (data.x.length && (name !== "failures" || Object.keys(data.failures).length) ? spec() : null)]));
   const page = showFigures(document.querySelectorAll("figure[data-chart]"), drawn, data, view,
-    (name) => (view.everyHost && view.host !== view.everyHost && ["processors", "lag"].includes(name) ? " Host " + view.host + "." : ""));
+    (name) => (view.everyHost && view.host !== view.everyHost && ofGenerator.includes(name) ? " Host " + view.host + "." : ""));
 
   /* ---- putting texts where they belong, touching only what changed: a selection or a screen reader is not disturbed */
 

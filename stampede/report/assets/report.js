@@ -30,7 +30,7 @@
   });
 
   function suffix(name) {
-    const ofHost = data.by_host[view.host] || (everyHost && view.host !== everyHost && ["processors", "lag"].includes(name));
+    const ofHost = data.by_host[view.host] || (everyHost && view.host !== everyHost && ofGenerator.includes(name));
     return ofHost ? " Host " + view.host + "." : "";
   }
 

@@ -2,6 +2,8 @@
 /* The charts of a run, over or in progress: specs for `draw` from the data of chart_data.py.
    `view`: steps (shown or not, by number), percentile, time, log, host, everyHost (the name of the worst of several hosts, or null). */
 
+const ofGenerator = ["processors", "lag", "queues", "sockets"];
+
 function runCharts(data, view) {
   const colours = 12, dashes = [undefined, [6, 3], [2, 3]];
   const colour = theme();
@@ -74,6 +76,7 @@ function runCharts(data, view) {
         { name: "controller" + worst, colour: colour("c1"), values: hundredfold(host.controller) },
         ...Object.entries(host.agents).map(([name, values], number) => (
           { name, colour: colour("c" + [0, 5, 2, 9, 3, 6, 10, 8][number % 8]), values: hundredfold(values) })),
+        ...(host.stolen.some((share) => share > 0) ? [{ name: "stolen by the hypervisor" + (several ? " (most)" : ""), colour: colour("bad"), width: 1, values: hundredfold(host.stolen) }] : []),
         { name: "memory of the host" + (several ? " (fullest)" : ""), colour: colour("soft"), dash: [2, 3], width: 1, values: hundredfold(host.memory) },
       ];
       return { series, keyed: true, words: words.percent, least: 100, limit: data.limits.cpu * 100,
@@ -85,7 +88,21 @@ function runCharts(data, view) {
       return { height: 170, keyed: true, words: words.seconds, axis: axisSeconds, limit: data.limits.lag, series: [
         { name: "schedule lag", colour: colour("c0"), values: host.lag },
         { name: "event loop", colour: colour("c1"), values: host.loop },
+        ...(host.agents_late.length ? [{ name: "agents (slowest)", colour: colour("c5"), values: host.agents_late }] : []),
       ] };
+    },
+    queues() {
+      const host = data.hosts[view.host];
+      const series = host && [
+        { name: "tasks that want a core", colour: colour("c0"), values: host.running },
+        { name: "requests to the busiest agent", colour: colour("c5"), values: host.waiting },
+      ].filter((one) => one.values.length);
+      return series && series.length ? { height: 170, keyed: true, words: words.count, series } : null;
+    },
+    sockets() {
+      const host = data.hosts[view.host];
+      if (!host || !host.sockets.length) return null;
+      return { height: 170, words: words.count, series: [{ name: "TCP sockets", colour: colour("c0"), values: host.sockets }] };
     },
   };
 

@@ -4,7 +4,7 @@ A series has a value for each interval of the run, rounded to four significant d
 recorded. Times are seconds, rates per second, CPU in cores for processes and a share of all cores for hosts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 type Series = list[float | None]
 
@@ -51,7 +51,13 @@ class LoadCharts:
 
 @dataclass(frozen=True)
 class GeneratorChart:
-    """CPU and memory of one host (means over an interval) and its lag (maxima); CPU of its agents by name."""
+    """CPU and memory of one host (means over an interval) and its lag (maxima); CPU of its agents by name.
+
+    The others are the maxima of an interval: the share of the host's cores that its hypervisor gave to others
+    (`stolen`), the longest that an agent took to answer an empty request (`agents_late`), the tasks that had a core
+    or waited for one (`running`), the requests that an agent had not answered (`waiting`), and the `sockets` of TCP.
+    They are empty in a run in progress, and where they were not recorded, as in version 0.1.
+    """
 
     host: Series
     controller: Series
@@ -59,6 +65,11 @@ class GeneratorChart:
     lag: Series
     loop: Series
     agents: dict[str, Series]
+    stolen: Series = field(default_factory=list)
+    agents_late: Series = field(default_factory=list)
+    running: Series = field(default_factory=list)
+    waiting: Series = field(default_factory=list)
+    sockets: Series = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -77,7 +88,8 @@ class Charts:
     `start` is in seconds since 1970, `width` that of an interval, `seconds` the length of the load, and `x` are the
     middles of the intervals. `failures` are rates by error class and step, `holders` those that were active and
     `in_flight`. `by_host` are the same for single hosts, empty where there is only one or they would make the page
-    too large; `hosts` are the charts of the load generator.
+    too large; `hosts` are the charts of the load generator. `left_out` are the parts, in seconds from the start, that
+    figures leave out.
     """
 
     start: float
@@ -90,3 +102,4 @@ class Charts:
     by_host: dict[str, LoadCharts]
     hosts: dict[str, GeneratorChart]
     marks: list[Mark]
+    left_out: list[tuple[float, float]] = field(default_factory=list)

@@ -7,7 +7,7 @@ from stampede.report.charts.chart_data import Mark
 from stampede.results.journal_columns import JournalColumns
 from stampede.schema.phases import Phase
 from stampede.schema.records import EventKind
-from stampede.schema.summary import ThresholdVerdict
+from stampede.schema.summary import MeasuredPart, ThresholdVerdict
 
 MAX_MARKS = 150
 FAULTS: tuple[str, ...] = (
@@ -25,9 +25,15 @@ FAULTS: tuple[str, ...] = (
 KIND_WORDS: dict[str, str] = {EventKind.BROKE_OFF: "ended abruptly"}
 
 
-def build_marks(journal: JournalColumns, window: Window | None, thresholds: Sequence[ThresholdVerdict]) -> list[Mark]:
+def build_marks(
+    journal: JournalColumns,
+    window: Window | None,
+    thresholds: Sequence[ThresholdVerdict],
+    measured: MeasuredPart | None = None,
+) -> list[Mark]:
     """All marks in order of time."""
-    return sorted([*_crossings(thresholds), *_events(journal, window)], key=lambda mark: mark.at)
+    marks = [*_crossings(thresholds), *_events(journal, window), *_margins(measured, window)]
+    return sorted(marks, key=lambda mark: mark.at)
 
 
 def kind_in_words(kind: str) -> str:
@@ -42,6 +48,14 @@ def _crossings(thresholds: Sequence[ThresholdVerdict]) -> list[Mark]:
         for verdict in thresholds
         if verdict.crossed_after is not None
     ][:MAX_MARKS]
+
+
+def _margins(measured: MeasuredPart | None, window: Window | None) -> list[Mark]:
+    """Where the warm-up ends and the cool-down begins."""
+    if measured is None or window is None:
+        return []
+    marks = [Mark(measured.since, "phase", "warm-up ends")] if measured.since > 0 else []
+    return [*marks, Mark(measured.until, "phase", "cool-down")] if measured.until < window.seconds else marks
 
 
 def _events(journal: JournalColumns, window: Window | None) -> list[Mark]:

@@ -17,7 +17,7 @@ from stampede.report.charts.generator_charts import build_generator_charts
 from stampede.report.charts.intervals import interval_of, interval_width, to_rates, to_series
 from stampede.report.charts.marks import build_marks
 from stampede.results.journal_columns import FAILED, OK, JournalColumns
-from stampede.schema.summary import ThresholdVerdict
+from stampede.schema.summary import MeasuredPart, ThresholdVerdict
 
 PERCENTILES = {"p50": 50, "p95": 95, "p99": 99, "max": 100}
 BINS = 60  # of a step's distribution, roughly
@@ -25,6 +25,7 @@ MAX_POINTS = 400_000  # of the charts of single hosts, about 2.5 MB; larger runs
 
 type Floats = NDArray[np.float64]
 type Integers = NDArray[np.int64]
+type Truths = NDArray[np.bool_]
 EVERYTHING = slice(None)
 
 
@@ -32,12 +33,14 @@ def build_charts(
     journal: JournalColumns,
     window: Window | None,
     thresholds: Sequence[ThresholdVerdict] = (),
+    measured: MeasuredPart | None = None,
     *,
     width: float | None = None,
 ) -> Charts:
     """The charts of a run; without series when no load was generated.
 
-    Where one of the `thresholds` was crossed, the charts have a mark. `width` is that of an interval in seconds, by
+    Where one of the `thresholds` was crossed, the charts have a mark, and where the `measured` part begins and ends.
+    `width` is that of an interval in seconds, by
     default the one that suits this run.
     """
     width = width or interval_width(journal, window)
@@ -45,7 +48,8 @@ def build_charts(
     intervals = max(1, int(np.ceil(seconds / width))) if window else 0
     start = window.start if window else 0
     edges = start + np.arange(intervals + 1, dtype=np.int64) * int(width * SECOND)
-    steps = _steps(journal, edges, width)
+    counted = _counted(journal, window, measured)
+    steps = _steps(journal, edges, width, counted)
     return Charts(
         start=start / SECOND,
         width=width,
@@ -54,13 +58,26 @@ def build_charts(
         steps=steps,
         failures=_failures(journal, edges, width),
         holders=_holders(journal, edges),
-        by_host=_by_host(journal, edges, width, [step.name for step in steps]),
+        by_host=_by_host(journal, edges, width, counted, [step.name for step in steps]),
         hosts=build_generator_charts(journal, edges),
-        marks=build_marks(journal, window, thresholds),
+        marks=build_marks(journal, window, thresholds, measured),
+        left_out=[(0.0, measured.since), (measured.until, seconds)] if measured else [],
     )
 
 
-def _by_host(journal: JournalColumns, edges: Integers, width: float, steps: list[str]) -> dict[str, LoadCharts]:
+def _counted(journal: JournalColumns, window: Window | None, measured: MeasuredPart | None) -> Truths:
+    """Which records figures are about: all, or those of the measured part."""
+    end = np.asarray(journal.steps.end)
+    if measured is None or window is None:
+        return np.ones(end.shape, dtype=bool)
+    after = (end - window.start) / SECOND
+    within: Truths = (after >= measured.since) & ((after < measured.until) | (measured.until >= window.seconds))
+    return within
+
+
+def _by_host(
+    journal: JournalColumns, edges: Integers, width: float, counted: Truths, steps: list[str]
+) -> dict[str, LoadCharts]:
     """The charts of each host; empty for a single host, and where they would make the page too large."""
     owner = np.asarray(journal.steps.host)
     numbers = np.unique(owner)
@@ -70,7 +87,7 @@ def _by_host(journal: JournalColumns, edges: Integers, width: float, steps: list
     charts = {}
     for number in numbers:
         here = np.flatnonzero(owner == number)
-        by_name = {step.name: step for step in _steps(journal, edges, width, here)}
+        by_name = {step.name: step for step in _steps(journal, edges, width, counted, here)}
         charts[journal.hosts.list[number]] = LoadCharts(
             steps=[by_name.get(name) for name in steps],
             failures=_failures(journal, edges, width, here),
@@ -80,9 +97,10 @@ def _by_host(journal: JournalColumns, edges: Integers, width: float, steps: list
 
 
 def _steps(
-    journal: JournalColumns, edges: Integers, width: float, here: Integers | slice = EVERYTHING
+    journal: JournalColumns, edges: Integers, width: float, counted: Truths, here: Integers | slice = EVERYTHING
 ) -> list[StepChart]:
-    """The charts of the steps (of the records `here`), in the order in which the steps were first due."""
+    """The charts of the steps (of the records `here`), in the order in which the steps were first due. Their
+    distributions are of what is `counted` alone."""
     records = journal.steps
     step, outcome = np.asarray(records.step)[here], np.asarray(records.outcome)[here]
     service_time, response_time = np.asarray(records.service_time)[here], np.asarray(records.response_time)[here]
@@ -97,6 +115,7 @@ def _steps(
             continue
         ok = selected & (outcome == OK) & (bucket >= 0)
         failed = selected & (outcome == FAILED) & (bucket >= 0)
+        of_figures = ok & counted[here]
         first_due.append(int((end[selected] - response_time[selected] * SECOND).min()))
         charts.append(
             StepChart(
@@ -106,7 +125,8 @@ def _steps(
                 service=_percentiles(bucket[ok], service_time[ok], intervals),
                 response=_percentiles(bucket[ok], response_time[ok], intervals),
                 distribution=Distributions(
-                    service=build_distribution(service_time[ok]), response=build_distribution(response_time[ok])
+                    service=build_distribution(service_time[of_figures]),
+                    response=build_distribution(response_time[of_figures]),
                 ),
             )
         )

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from stampede.load_models import catalog
 from stampede.load_models.interface import LoadModel
 from stampede.schema.errors import BadInput
+from stampede.schema.margins import Margins
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.agent_patches import read_agent_patches, storage_without_patch
 from stampede.schema.settings.data_settings import DataSettings, read_data
@@ -66,6 +67,11 @@ class Settings(LoadHostVariables):
         return re.sub(r"[^A-Za-z0-9._-]", "_", name) or "scenario"
 
     @property
+    def margins(self) -> Margins:
+        """What of the run is kept out of its figures."""
+        return Margins(self.warm_up, self.cool_down)
+
+    @property
     def asked(self) -> Mapping[str, Service]:
         """All that holders ask by HTTPS, by name: the services, and the mediator if it gives invitations."""
         mediator = self.mediator_invitation.service if self.mediator_invitation else None
@@ -82,6 +88,7 @@ class Settings(LoadHostVariables):
         optional: dict[str, Any] = {
             "stampede_agent_patches": {},
             "stampede_arrivals": "constant",
+            "stampede_cool_down": 0,
             "stampede_data": {},
             "stampede_first_holder": 0,
             "stampede_iterations_per": "holder",
@@ -97,6 +104,7 @@ class Settings(LoadHostVariables):
             "stampede_stages": (),
             "stampede_think_time_scale": 1,
             "stampede_think_times": "uniform",
+            "stampede_warm_up": 0,
         }
         reader = VariableReader(optional | dict(variables))
         check_secrets(reader)
@@ -119,6 +127,7 @@ class Settings(LoadHostVariables):
         reader.ordered("presentations_min", "presentations_max")
         for sentence in (
             *(settings._no_think_times() if reader.is_right("observed_think_times") else ()),
+            *(settings._wrong_margins() if not reader.problems else ()),
             *settings._unreachable_agents(),
             *(settings._phones_without_mediator() if not names_mediator(reader) else ()),
             *(settings._wallets_without_ledger() if not reader.problems else ()),
@@ -170,6 +179,28 @@ class Settings(LoadHostVariables):
             "stampede_observed_think_times is empty, but stampede_think_times is observed; it must be a list of the "
             "think times that were observed, in seconds"
         ]
+
+    def _wrong_margins(self) -> list[str]:
+        warm_up, cool_down, duration = self.warm_up, self.cool_down, self.load.plan.duration
+        if not warm_up and not cool_down:
+            return []
+        variable, value = ("stampede_warm_up", warm_up) if warm_up else ("stampede_cool_down", cool_down)
+        if self.load.has_levels:
+            return [
+                f"{variable} is {value:g} s, but the load model judges each of its levels by itself, after a time to "
+                "settle; it must be 0"
+            ]
+        if cool_down and not duration:
+            return [
+                f"stampede_cool_down is {cool_down:g} s, but the run lasts until its iterations are done, and when "
+                "that is nobody knows before; it must be 0, or stampede_duration must say how long the run lasts"
+            ]
+        if duration and warm_up + cool_down >= duration:
+            return [
+                f"stampede_warm_up and stampede_cool_down are {warm_up + cool_down:g} s together, but the run lasts "
+                f"{duration:g} s; they must be shorter, so that something is measured"
+            ]
+        return []
 
     def _unreachable_agents(self) -> list[str]:
         if self.has_phones or is_reached_at(self.agent_host, self.agent_bind):

@@ -233,16 +233,29 @@ def _right(found: str, choices: Collection[str]) -> str:
 # ---------------------------------------------------------------- phases
 
 
-def spans(steady_after: float, draining: float | None, end: float) -> dict[str, tuple[float, float]]:
+def spans(
+    steady_after: float,
+    draining: float | None,
+    end: float,
+    *,
+    warm_up: float = 0.0,
+    cool_down_begins: float = math.inf,
+) -> dict[str, tuple[float, float]]:
     """From when to when each phase lasts, in seconds from the start of a run that has come to ``end``.
 
     ``steady_after``: when the load has reached its level.
     ``draining``: when the first host began to drain, None where none has. A step belongs to the phase in which it
-    ends. A phase that has not come has no length.
+    ends. A phase that has not come has no length. The phase ``run`` is the run without its warm-up and cool-down.
     """
     drained = end if draining is None else min(max(draining, 0.0), end)
     ramped = min(steady_after, drained)
-    return {RUN: (0.0, end), RAMP_UP: (0.0, ramped), STEADY: (ramped, drained), DRAIN: (drained, end)}
+    measured = end if math.isinf(cool_down_begins) else min(cool_down_begins, drained)
+    return {
+        RUN: (min(warm_up, measured), measured),
+        RAMP_UP: (0.0, ramped),
+        STEADY: (ramped, drained),
+        DRAIN: (drained, end),
+    }
 
 
 # ---------------------------------------------------------------- checks

@@ -38,6 +38,7 @@ VARIABLES: dict[str, Shape] = {
     "stampede_ca_file": Text(),
     "stampede_clock_set": Switch(),
     "stampede_compare_with": Text(),
+    "stampede_cool_down": Duration(),
     "stampede_data": Mapped(),
     "stampede_discard_runs": Switch(),
     "stampede_drain": Duration(),
@@ -127,6 +128,7 @@ VARIABLES: dict[str, Shape] = {
     "stampede_wait_min": Duration(),
     "stampede_wallet_storage": Choice(choices=("memory", "sqlite", "postgresql")),
     "stampede_wallet_type": Choice(choices=("askar-anoncreds", "askar")),
+    "stampede_warm_up": Duration(),
     "stampede_watch_interval": Duration(above_zero=True),
     "stampede_weight": Number(minimum=0, at_most=1000000),
     "stampede_work_dir": Text(may_be_empty=False),
@@ -137,6 +139,7 @@ OF_THE_RUN = frozenset(
     {
         "stampede_agent_packages",
         "stampede_arrivals",
+        "stampede_cool_down",
         "stampede_data",
         "stampede_dry_run",
         "stampede_duration",
@@ -157,6 +160,7 @@ OF_THE_RUN = frozenset(
         "stampede_share",
         "stampede_stages",
         "stampede_thresholds",
+        "stampede_warm_up",
         "stampede_work_dir",
     }
 )
@@ -172,6 +176,12 @@ class LoadHostVariables:
     script: str
     """What each holder does: the name of a template in templates/scenarios, or the path of a .py.j2 or .py
     file."""
+    warm_up: float
+    """How much of the run, from its start, is kept out of its figures and of thresholds without ``during``. What
+    fails in it still counts, unless a threshold on errors says otherwise."""
+    cool_down: float
+    """How much of the run, up to the end of ``stampede_duration``, is kept out in the same way, and with it the
+    drain that follows."""
     wait_min: float
     """Shortest think time between two steps."""
     wait_max: float
