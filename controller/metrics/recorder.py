@@ -80,7 +80,7 @@ class Recorder:
 
     def measure(self, name: str, value: float, *, holder: int, iteration: int, attempt: int) -> None:
         """Record a finite number that a script has measured, with the digits that a journal has."""
-        self._observe(MeasureRecord(name, float(line_protocol.field(value)), holder, iteration, attempt))
+        self._observe(MeasureRecord(name, float(line_protocol.field(float(value))), holder, iteration, attempt))
 
     def _observe(self, record: Observation) -> None:
         now = self._clock.now()
