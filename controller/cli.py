@@ -22,24 +22,52 @@ from stampede.schema.errors import BadInput
 from stampede.schema.settings.run_settings import Settings
 from stampede.version import VERSION
 
+SCENARIO = "# ---- scenario: "
+"""What the line before a scenario begins with, in a rendered controller script; see templates/controller.py.j2."""
 
-def run_file(file: str, variables: Mapping[str, Any]) -> int:
+
+def run_file(file: str, variables: Mapping[str, Any], scenarios: Sequence[tuple[str, int]] = ()) -> int:
     """What a rendered controller script does when it is run; returns its exit code.
 
     It is loaded once more, as the module ``scenario``: all names there are the scenario's own, and it is not
-    ``__main__``, so that what the scenario does when it is run by itself is left out.
+    ``__main__``, so that what the scenario does when it is run by itself is left out. ``scenarios``: where there are
+    several, their names and how many lines each has; each is a module of its own.
     """
-    module = types.ModuleType("scenario")
+    text = Path(file).read_text(encoding="utf-8")
+    sources = _sources(text, scenarios) if scenarios else {"scenario": text}
+    modules = [_loaded(name, source, file) for name, source in sources.items()]
+    setups = [setup for module in modules if (setup := getattr(module, "setup", None))]
+    return run_script([module.script for module in modules], variables, setups=setups)
+
+
+def _loaded(name: str, source: str, file: str) -> types.ModuleType:
+    module = types.ModuleType(name)
     module.__file__ = file
     sys.modules[module.__name__] = module
-    exec(compile(Path(file).read_text(encoding="utf-8"), file, "exec"), module.__dict__)  # noqa: S102
-    return run_script(module.script, variables, setup=getattr(module, "setup", None))
+    exec(compile(source, file, "exec"), module.__dict__)  # noqa: S102
+    return module
+
+
+def _sources(text: str, scenarios: Sequence[tuple[str, int]]) -> dict[str, str]:
+    """The source of each scenario by the name of its module, its lines numbered as in the whole text."""
+    lines = text.split("\n")
+    begin = next(number for number, line in enumerate(lines) if line.startswith(SCENARIO)) + 2
+    sources = {}
+    for name, length in scenarios:
+        before = [line if line.startswith("from __future__ ") else "" for line in lines[:begin]]
+        sources[f"scenario_{name}"] = "\n".join([*before, *lines[begin : begin + length], ""])
+        begin += length + 5  # with the lines between two scenarios
+    return sources
 
 
 def run_script(
-    script: Script, variables: Mapping[str, Any], argv: Sequence[str] | None = None, setup: Hook | None = None
+    script: Script | Sequence[Script],
+    variables: Mapping[str, Any],
+    argv: Sequence[str] | None = None,
+    setups: Sequence[Hook] = (),
 ) -> int:
-    """The command line of a controller script; returns its exit code. ``setup``: the scenario's, for the dry run."""
+    """The command line of a controller script; returns its exit code. ``script``: one, or those of
+    ``stampede_scripts`` in their order. ``setups``: the scenarios' own, for the dry run."""
     parser = argparse.ArgumentParser(description="Stampede controller script: makes the load of one host.")
     parser.add_argument("--version", action="version", version=f"stampede {VERSION}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -58,11 +86,11 @@ def run_script(
     if arguments.verb == "run":
         return _run_on_host(script, settings, arguments.run_dir.resolve(), arguments.die_with)
     if arguments.verb == "dry-run":
-        return _dry_run(script, setup, settings, variables, as_json=arguments.json)
+        return _dry_run(script, setups, settings, variables, as_json=arguments.json)
     return 0
 
 
-def _run_on_host(script: Script, settings: Settings, run_dir: Path, die_with: int) -> int:
+def _run_on_host(script: Script | Sequence[Script], settings: Settings, run_dir: Path, die_with: int) -> int:
     import uvloop
 
     from controller.host.host_run import HostRun
@@ -83,7 +111,12 @@ def _run_on_host(script: Script, settings: Settings, run_dir: Path, die_with: in
 
 
 def _dry_run(
-    script: Script, setup: Hook | None, settings: Settings, variables: Mapping[str, Any], *, as_json: bool
+    script: Script | Sequence[Script],
+    setups: Sequence[Hook],
+    settings: Settings,
+    variables: Mapping[str, Any],
+    *,
+    as_json: bool,
 ) -> int:
     from controller.run.dry_run import dry_run
     from controller.run.run_hooks import simulate
@@ -91,7 +124,7 @@ def _dry_run(
 
     try:
         rows = read_data_file(settings.data, settings.seed).row if settings.data else no_row
-        forecast = dry_run(script, settings, row_of=rows, shared=simulate(setup, None, settings, variables))
+        forecast = dry_run(script, settings, row_of=rows, shared=simulate(setups, (), settings, variables))
     except BadInput as error:
         print(error, file=sys.stderr)
         return 2

@@ -33,7 +33,7 @@ def dashboard() -> Json:
         "stampede-run",
         "Stampede: Run",
         "The course of a run: load, latency, errors, and whether the load generator kept up.",
-        [*figures(), *load(), *latency(), *errors(), *observations(), *details()],
+        [*figures(), *load(), *latency(), *errors(), *observations(), *scripts_and_groups(), *details()],
         variables=[run_variable(), host_variable(), step_variable()],
         annotations=events(HOSTS),
     )
@@ -286,6 +286,38 @@ def details() -> list[Json]:
             size=(10, 10),
         ),
         runs(),
+    ]
+
+
+def scripts_and_groups() -> list[Json]:
+    def by(tag: str, selected: str, fill: str, more: str = "") -> str:
+        has = f"\"{tag}\" != ''"
+        return f'SELECT {selected} FROM "step" {during(*CHOSEN, OK, has)} {BY_TIME}, "{tag}"{more} fill({fill})'
+
+    p95 = percentiles("response_time", 95)
+    return [
+        row("Scripts and groups"),
+        chart(
+            "Throughput by script",
+            "Ok steps per second of each script. Empty when the run has one only.",
+            [query(by("script", rate("service_time"), "0"), "$tag_script")],
+            unit="ops",
+            size=(8, 8),
+        ),
+        chart(
+            "Response time by script, p95",
+            "Of the steps of each script. Empty when the run has one only.",
+            [query(by("script", p95, "none", ', "step"'), "$tag_script $tag_step")],
+            unit="s",
+            size=(8, 8),
+        ),
+        chart(
+            "Response time by group, p95",
+            "Of the steps in each holder.group. Empty when the scripts have none.",
+            [query(by("group", p95, "none", ', "step"'), "$tag_group $tag_step")],
+            unit="s",
+            size=(8, 8),
+        ),
     ]
 
 

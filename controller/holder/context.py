@@ -19,9 +19,12 @@ from stampede.schema.shared_values import Shared
 
 @dataclass(frozen=True, slots=True)
 class HolderContext:
-    """One per run."""
+    """One per script of a run."""
 
     settings: Settings
+    """Those of its script."""
+    script: str
+    """Its name, where the run has several scripts; else empty."""
     services: Services
     clock: Clock
     pacer: Pacer

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Concatenate, Protocol, Self
 
@@ -17,6 +18,8 @@ from stampede.schema.errors import StepError, StepTimeout, noted
 from stampede.schema.masking import Mask
 from stampede.schema.records import Outcome
 
+GROUP: ContextVar[str] = ContextVar("group", default="")
+"""The ``holder.group`` that the running task is in; tasks that it starts are in it too."""
 FAILURE_PAUSE = 1.0
 """Seconds a holder pauses after a failed step, so that a failing service is not hammered."""
 
@@ -47,7 +50,10 @@ class TimedStep:
     Any other exception is the script's own and is journaled as such, not as a failure of this step.
     """
 
-    __slots__ = ("_done", "_due", "_holder", "_limit", "_name", "_service", "_start", "_timeout", "awaited", "detail")
+    __slots__ = (
+        *("_done", "_due", "_group", "_holder", "_limit", "_name", "_service", "_start", "_timeout"),
+        *("awaited", "detail"),
+    )
 
     def __init__(self, holder: Performer, name: str, service: str = "", limit: float | None = None) -> None:
         """``limit``: seconds after which the step fails; ``stampede_step_timeout`` without."""
@@ -70,6 +76,7 @@ class TimedStep:
         if context.pacer.ended:
             raise EndOfRun
         self._start = context.clock.now()
+        self._group = GROUP.get()
         self._due, holder.due = self._start if holder.due is None else holder.due, None
         context.recorder.in_flight += 1
         self._timeout = asyncio.timeout(self._limit)
@@ -125,6 +132,8 @@ class TimedStep:
             error=error.error_class if error else "",
             detail=error.detail if error else self.detail,
             done=self._done if outcome == Outcome.OK else None,
+            script=holder.context.script,
+            group=self._group,
         )
 
 

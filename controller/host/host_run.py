@@ -12,7 +12,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,9 @@ GO_MARGIN = 60.0
 class HostRun:
     """One run on this host, from arming to its end."""
 
-    def __init__(self, script: Script, settings: Settings, run_dir: Path, die_with: int = 0) -> None:
+    def __init__(
+        self, script: Script | Sequence[Script], settings: Settings, run_dir: Path, die_with: int = 0
+    ) -> None:
         self._script = script
         self._settings = settings
         self._dir = run_dir

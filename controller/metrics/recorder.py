@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from controller.metrics.journal import Journal
-from stampede.schema import line_protocol
-from stampede.schema.records import CheckRecord, MeasureRecord, Observation, Outcome, StepRecord
+from stampede.schema.records import Observation, Outcome, StepRecord
 
 MOST_DETAIL = 500
 """Characters of a step's detail that are recorded."""
@@ -54,6 +53,8 @@ class Recorder:
         error: str = "",
         detail: str = "",
         done: float | None = None,
+        script: str = "",
+        group: str = "",
     ) -> None:
         """Record a step that ends now, or that was ``done`` before: from then on its times are taken."""
         now = self._clock.now()
@@ -69,20 +70,14 @@ class Recorder:
             end - due,
             error or None,
             detail[:MOST_DETAIL] or None,
+            script,
+            group,
         )
         for listener in self._listeners:
             listener(record, now)
 
-    def check(self, name: str, *, passed: bool, holder: int, iteration: int, attempt: int) -> None:
-        """Record what a script has checked."""
-        outcome = Outcome.OK if passed else Outcome.FAILED
-        self._observe(CheckRecord(name, outcome, holder, iteration, attempt))
-
-    def measure(self, name: str, value: float, *, holder: int, iteration: int, attempt: int) -> None:
-        """Record a finite number that a script has measured, with the digits that a journal has."""
-        self._observe(MeasureRecord(name, float(line_protocol.field(float(value))), holder, iteration, attempt))
-
-    def _observe(self, record: Observation) -> None:
+    def observe(self, record: Observation) -> None:
+        """Record what a script has checked or measured."""
         now = self._clock.now()
         for observer in self._observers:
             observer(record, now)

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from controller.holder.holder import Holder, Script
 from controller.load.virtual_time import VirtualTimeLoop
@@ -15,8 +15,10 @@ from controller.run.run import Run, is_being_cancelled
 from controller.run.simulated import SimulatedServices, SimulatedWallets
 from stampede.load_models.interface import EndOfRun
 from stampede.schema.data_rows import Row, no_row
-from stampede.schema.records import StepRecord
+from stampede.schema.records import Observation, StepRecord
+from stampede.schema.settings import thresholds
 from stampede.schema.settings.run_settings import Settings
+from stampede.schema.settings.thresholds import Said
 from stampede.schema.shared_values import Shared
 
 
@@ -37,9 +39,10 @@ class Forecast:
     """Seconds that a round takes, on average; 0 when none began."""
     dropped: int = 0
     """Arrivals or rounds that found no room."""
-    checks: frozenset[str] = frozenset()
-    measures: frozenset[str] = frozenset()
-    """Names of what the script checks and measures."""
+    said: frozenset[Said] = frozenset()
+    """What thresholds may be about: its steps, checks and measures, where they were."""
+    by_script: dict[str, tuple[int, dict[str, int]]] = field(default_factory=dict)
+    """How many holders took each script, and its steps, where there are several."""
     complete: bool = True
     """Whether it covers the whole run, or only as much of it as could be simulated in the time that there was."""
 
@@ -65,13 +68,16 @@ class Forecast:
             "(simulated holders, assumed service times):",
             *(f"  {name:<{width}}  {count:>9,}" for name, count in self.steps.items()),
         ]
+        for script, (holders, steps) in self.by_script.items():
+            lines.append(f"{script}, {holders:,} holders:")
+            lines += [f"  {name:<{width}}  {count:>9,}" for name, count in steps.items()]
         if self.dropped:
             lines.append(f"{self.dropped:,} arrivals or rounds would be dropped, because all holders would be busy.")
         return "\n".join(lines)
 
 
 def dry_run(
-    script: Script,
+    script: Script | Sequence[Script],
     settings: Settings,
     within: float | None = None,
     cut_at: float | None = None,
@@ -91,7 +97,7 @@ def dry_run(
 
 
 async def _dry_run(
-    script: Script,
+    script: Script | Sequence[Script],
     settings: Settings,
     within: float | None,
     cut_at: float | None,
@@ -99,20 +105,26 @@ async def _dry_run(
     shared: Shared | None,
 ) -> Forecast:
     per_second: Counter[int] = Counter()
+    by_script: dict[str, Counter[str]] = {name: Counter() for name, _ in settings.of_scripts}
+    holders: dict[str, set[int]] = {name: set() for name in by_script}
+    said: set[Said] = set()
     failures: list[BaseException] = []
     complete = True
 
-    async def watched(holder: Holder) -> None:
-        try:
-            await script(holder)
-        except EndOfRun:
-            raise
-        except BaseException as error:
-            if is_being_cancelled(error):
+    def watched(script: Script) -> Script:
+        async def until_it_fails(holder: Holder) -> None:
+            try:
+                await script(holder)
+            except EndOfRun:
                 raise
-            failures.append(error)
-            run.abort()
-            raise EndOfRun from None
+            except BaseException as error:
+                if is_being_cancelled(error):
+                    raise
+                failures.append(error)
+                run.abort()
+                raise EndOfRun from None
+
+        return until_it_fails
 
     def give_up() -> None:
         nonlocal complete
@@ -121,13 +133,21 @@ async def _dry_run(
 
     def count(record: StepRecord, now: float) -> None:
         per_second[int(now)] += 1
+        by_script[record.script][record.step] += 1
+        holders[record.script].add(record.holder)
+        said.add(Said(thresholds.STEP, record.step, record.script, record.group))
+
+    def note(record: Observation, now: float) -> None:
+        kind, name = thresholds.observed(record)
+        said.add(Said(kind, name, record.script, record.group))
 
     run = Run(
         settings,
-        watched,
+        [watched(each) for each in (script if isinstance(script, Sequence) else [script])],
         services=SimulatedServices(settings.services),
         wallets=SimulatedWallets(settings.seed),
         listeners=[count],
+        observers=[note],
         row_of=row_of,
         shared=shared,
     )
@@ -147,8 +167,8 @@ async def _dry_run(
         run.visits.value,
         run.round_times.value,
         run.dropped + run.rounds_dropped,
-        frozenset(run.figures.checks),
-        frozenset(run.figures.measures),
+        frozenset(said),
+        {name: (len(holders[name]), dict(steps)) for name, steps in by_script.items() if name},
         complete,
     )
 

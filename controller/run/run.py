@@ -6,7 +6,7 @@ import asyncio
 import logging
 import traceback
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from controller.load.pacing import Pacer
 from controller.load.think_time import ThinkTimes
 from controller.metrics.journal import Journal
 from controller.metrics.live_figures import LiveFigures
-from controller.metrics.recorder import Recorder, StepListener, journaling
+from controller.metrics.recorder import ObservationListener, Recorder, StepListener, journaling
 from controller.services.interface import Services
 from stampede.load_models.interface import EndOfRun, LoadModel, Order, StageNow
 from stampede.schema.data_rows import Row, no_row
@@ -96,20 +96,21 @@ class Run:
     def __init__(
         self,
         settings: Settings,
-        script: Script,
+        script: Script | Sequence[Script],
         *,
         services: Services,
         wallets: Wallets,
         journal: Journal | None = None,
         listeners: Iterable[StepListener] = (),
+        observers: Iterable[ObservationListener] = (),
         on_phase: Callable[[Phase], None] = lambda phase: None,
         on_level: Callable[[int], None] = lambda holders: None,
         mask: Mask | None = None,
         row_of: Callable[[int], Row] = no_row,
         shared: Shared | None = None,
     ) -> None:
-        """``mask`` keeps the run's secrets out of journal and logs; ``row_of`` are the holders' rows, ``shared`` is
-        what all have."""
+        """``script``: one, or those of ``settings.scripts`` in their order. ``mask`` keeps the run's secrets out of
+        journal and logs; ``row_of`` are the holders' rows, ``shared`` is what all have."""
         self.settings = settings
         self.load = settings.load
         """As it is now: another one after ``go_on``."""
@@ -126,7 +127,7 @@ class Run:
             self.tallies.step_ended,
             self.figures.step_ended,
             *listeners,
-            observers=(*on_disk_first, self.tallies.observed, self.figures.observed),
+            observers=(*on_disk_first, self.tallies.observed, self.figures.observed, *observers),
         )
         self.active = 0
         self.started = 0
@@ -146,25 +147,11 @@ class Run:
         self.bad_input: BadInput | None = None
         self.orders: asyncio.Queue[Order] = asyncio.Queue()
         """From the control node, for the load model."""
-        self._context = HolderContext(
-            settings,
-            services,
-            self.clock,
-            self.pacer,
-            self.recorder,
-            self.targets,
-            self.another_round,
-            self._turn,
-            ThinkTimes(
-                settings.think_times,
-                settings.think_time_scale * settings.load.think_time_scale,
-                settings.observed_think_times,
-            ),
-            self._mask,
-            row_of,
-            shared or Shared({}),
-        )
-        self._script = script
+        scripts = script if isinstance(script, Sequence) else [script]
+        self._plays = [
+            (each, self._context(name, own, row_of, shared or Shared({})))
+            for each, (name, own) in zip(scripts, settings.of_scripts, strict=True)
+        ]
         self._wallets = wallets
         self._on_phase = on_phase
         self._aborted = asyncio.Event()
@@ -189,6 +176,28 @@ class Run:
         self._on_level = on_level
         self._making: dict[int, asyncio.Task[None]] = {}
         self._round_began: dict[int, float] = {}
+
+    def _context(self, name: str, settings: Settings, row_of: Callable[[int], Row], shared: Shared) -> HolderContext:
+        """What the holders of a script share."""
+        return HolderContext(
+            settings,
+            name,
+            self.services,
+            self.clock,
+            self.pacer,
+            self.recorder,
+            self.targets,
+            self.another_round,
+            self._turn,
+            ThinkTimes(
+                settings.think_times,
+                settings.think_time_scale * settings.load.think_time_scale,
+                settings.observed_think_times,
+            ),
+            self._mask,
+            row_of,
+            shared,
+        )
 
     async def play(self, start: float) -> None:
         """Take all holders through the script from ``start``, a moment of the clock, until the duration
@@ -303,9 +312,10 @@ class Run:
         self.active += 1
         came = self.clock.now()
         try:
-            holder = Holder(self._context, number, await self._wallet(number))
+            script, context = self._plays[self.settings.script_of(number)]
+            holder = Holder(context, number, await self._wallet(number))
             holder.due = due
-            await self._script_until_it_ends(holder)
+            await self._script_until_it_ends(script, holder)
         except EndOfRun:
             self.finished += 1
         except BadInput as error:  # there is no row for it
@@ -319,11 +329,11 @@ class Run:
             self._end_round(number)
             self.visits.add(self.clock.now() - came)
 
-    async def _script_until_it_ends(self, holder: Holder) -> None:
+    async def _script_until_it_ends(self, script: Script, holder: Holder) -> None:
         while True:
             rounds = holder.rounds
             try:
-                await self._script(holder)
+                await script(holder)
                 self.finished += 1
                 return
             except StepError as error:
@@ -344,7 +354,7 @@ class Run:
             if holder.rounds == rounds:  # a script that fails early goes round too
                 holder.rounds += 1
                 self._rounds_used += 1
-            if self.settings.on_failure == "stop" or not self.another_round(holder.number, holder.rounds):
+            if holder.context.settings.on_failure == "stop" or not self.another_round(holder.number, holder.rounds):
                 self.stopped += 1
                 return
             await self.pacer.until(self.clock.now() + FAILURE_PAUSE, holder.number)
@@ -380,6 +390,7 @@ class Run:
             attempt=holder.attempt,
             error=StepError.error_class,
             detail=holder.mask(f"{type(error).__name__}: {error}"),
+            script=holder.context.script,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from controller.holder.requests import check_given, given_values, service_and_request
@@ -14,7 +14,7 @@ from controller.services.interface import Services
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.placeholders import GIVEN, SECRET, names_in, pointer_of
 from stampede.schema.settings.run_settings import Settings
-from stampede.schema.shared_values import Shared, check_shared
+from stampede.schema.shared_values import Shared, with_more
 
 type Hook = Callable[[RunAccess], Awaitable[Any]]
 
@@ -38,7 +38,7 @@ class RunAccess:
         self.settings = {name: value for name, value in variables.items() if name != "stampede_secrets"}
         """The ``stampede_*`` variables, without the secrets."""
         self.shared: Mapping[str, Any] = Shared(shared, "run.shared")
-        """What ``setup`` returned; empty in ``setup`` itself."""
+        """What ``setup`` returned; in a ``setup`` itself, what those of the scripts before it did."""
         self.simulated = simulated
         """Whether nothing is sent: in the check and the dry run, where requests are answered by their ``example``."""
         self._settings = settings
@@ -75,19 +75,21 @@ async def call(
         return await hook(RunAccess(settings, variables, services, shared))
 
 
-def simulate(setup: Hook | None, teardown: Hook | None, settings: Settings, variables: Mapping[str, Any]) -> Shared:
-    """Call both with simulated requests, on virtual time; returns what all holders have. Raises whatever they raise,
-    BadInput when ``setup`` returns what it must not."""
+def simulate(
+    setups: Sequence[Hook], teardowns: Sequence[Hook], settings: Settings, variables: Mapping[str, Any]
+) -> Shared:
+    """Call all of them with simulated requests, on virtual time; returns what all holders have. Raises whatever they
+    raise, BadInput when ``setup`` returns what it must not."""
 
-    async def both() -> Shared:
+    async def one_after_the_other() -> Shared:
         services = SimulatedServices(settings.services)
         shared: dict[str, Any] = {}
-        if setup:
-            returned = await setup(RunAccess(settings, variables, services, {}, simulated=True))
-            shared = check_shared(returned)
-        if teardown:
+        for setup in setups:
+            returned = await setup(RunAccess(settings, variables, services, shared, simulated=True))
+            shared = with_more(shared, returned)
+        for teardown in teardowns:
             await teardown(RunAccess(settings, variables, services, shared, simulated=True))
         return Shared(shared)
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        return runner.run(both())
+        return runner.run(one_after_the_other())

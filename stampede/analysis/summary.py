@@ -33,11 +33,13 @@ from stampede.schema.summary import (
     ErrorExample,
     ErrorSummary,
     EventSummary,
+    FailedPart,
     FirstError,
     LoadSummary,
     MeasuredPart,
     RunOutcome,
     RunSummary,
+    ScriptSummary,
     StepSummary,
     Summary,
 )
@@ -83,6 +85,9 @@ def build_summary(
         phones=build_phones(journal),
         limits=limits,
         limits_unknown=unknown_services(journal, limits),
+        scripts=_scripts(journal, measured),
+        groups=_groups(measured),
+        failed_parts=_failed_parts(journal),
         measured=_measured_part(journal, window, measured),
         checks=build_checks(measured.journal),
         measures=build_measures(measured.journal),
@@ -190,8 +195,45 @@ def _load(journal: JournalColumns, measured: Measured) -> LoadSummary:
     )
 
 
-def _steps(measured: Measured) -> dict[str, StepSummary]:
-    """The figures of each step that ended in the measured part, in the order in which the steps were first due."""
+def _scripts(journal: JournalColumns, measured: Measured) -> dict[str, ScriptSummary]:
+    """The figures of each of several scripts; its holders are those of the whole run."""
+    script, holder = np.asarray(journal.steps.script), np.asarray(journal.steps.holder)
+    of_step = np.asarray(measured.journal.steps.script)
+    return {
+        name: ScriptSummary(int(np.unique(holder[script == number]).size), _steps(measured, of_step == number))
+        for number, name in enumerate(journal.scripts.list)
+        if name
+    }
+
+
+def _groups(measured: Measured) -> dict[str, dict[str, StepSummary]]:
+    """The figures of the steps of each group."""
+    group = np.asarray(measured.journal.steps.group)
+    found = {
+        name: _steps(measured, group == number) for number, name in enumerate(measured.journal.groups.list) if name
+    }
+    return {name: steps for name, steps in found.items() if steps}
+
+
+def _failed_parts(journal: JournalColumns) -> list[FailedPart]:
+    """Failures by step, script and group; empty where the run had neither several scripts nor groups."""
+    steps = journal.steps
+    if len(journal.scripts.list) == len(journal.groups.list) == 1:
+        return []
+    failed = np.asarray(steps.outcome) == FAILED
+    places = np.stack([np.asarray(column)[failed] for column in (steps.step, steps.script, steps.group)])
+    kinds, counts = np.unique(places, axis=1, return_counts=True)
+    return [
+        FailedPart(
+            journal.step_names.list[step], journal.scripts.list[script], journal.groups.list[group], int(number)
+        )
+        for (step, script, group), number in zip(kinds.T, counts, strict=True)
+    ]
+
+
+def _steps(measured: Measured, among: NDArray[np.bool_] | None = None) -> dict[str, StepSummary]:
+    """The figures of each step that ended in the measured part, of some of its records or of all, in the order in
+    which the steps were first due."""
     journal, window = measured.journal, measured.window
     records = journal.steps
     step, outcome, error = (np.asarray(column) for column in (records.step, records.outcome, records.error))
@@ -199,7 +241,7 @@ def _steps(measured: Measured) -> dict[str, StepSummary]:
     end = np.asarray(records.end)
     steps: list[tuple[float, str, StepSummary]] = []
     for number, name in enumerate(journal.step_names.list):
-        here = step == number
+        here = step == number if among is None else (step == number) & among
         if not here.any():
             continue
         ok, failed = here & (outcome == OK), here & (outcome == FAILED)

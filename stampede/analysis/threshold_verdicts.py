@@ -7,6 +7,7 @@ holders.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,10 +19,10 @@ from stampede.analysis.load_window import SECOND, Window
 from stampede.analysis.measured import Spans
 from stampede.analysis.percentiles import percentile
 from stampede.results.folder import ResultsFolder
-from stampede.results.journal_columns import FAILED, OK, JournalColumns, Names, Observations
+from stampede.results.journal_columns import FAILED, OK, JournalColumns, Names, Observations, Steps
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.thresholds import Threshold
-from stampede.schema.summary import Summary, ThresholdVerdict
+from stampede.schema.summary import FailedPart, Summary, ThresholdVerdict
 
 type Floats = NDArray[np.float64]
 type Truths = NDArray[np.bool_]
@@ -53,16 +54,27 @@ def judge_thresholds(
 def uncovered_failures(summary: Summary) -> dict[str, int]:
     """How many of each step failed, without the steps whose failures a threshold on errors covers.
 
-    A threshold on errors, in whatever phase, covers all failures of its step, or those of all steps. A search has
+    A threshold on errors, in whatever phase, covers all failures of its step, or those of all steps, in its script
+    and its group. A search has
     found which load holds, and its failures are those of loads that do not. Failures in the warm-up or the cool-down
     count like any other.
     """
     if summary.search:
         return {}
-    covered = {verdict.step for verdict in summary.thresholds if verdict.metric == thresholds.ERRORS}
-    if None in covered:
-        return {}
-    return {name: counts.failed for name, counts in summary.counts.items() if counts.failed and name not in covered}
+    covering = [verdict for verdict in summary.thresholds if verdict.metric == thresholds.ERRORS]
+    counted = summary.failed_parts or [
+        FailedPart(name, "", "", counts.failed) for name, counts in summary.counts.items() if counts.failed
+    ]
+    uncovered: Counter[str] = Counter()
+    for part in counted:
+        if not any(
+            verdict.step in (None, part.step)
+            and verdict.script in ("", part.script)
+            and verdict.group in ("", part.group)
+            for verdict in covering
+        ):
+            uncovered[part.step] += part.failed
+    return dict(uncovered)
 
 
 def texts(results: ResultsFolder) -> list[Any]:
@@ -91,6 +103,8 @@ def _verdict(threshold: Threshold, figure: Figure | None, window: Window | None)
         sentence=_sentence(threshold, figure, passed, crossed_at),
         check=threshold.check,
         measure=threshold.measure,
+        script=threshold.script,
+        group=threshold.group,
     )
 
 
@@ -120,23 +134,43 @@ class Figure:
     crossed_after: float
 
 
+class _Place:
+    """The script and the group of records, in some order."""
+
+    def __init__(self, records: Steps | Observations, order: NDArray[np.int64], journal: JournalColumns) -> None:
+        self._script, self._group = np.asarray(records.script)[order], np.asarray(records.group)[order]
+        self._scripts, self._groups = journal.scripts.list, journal.groups.list
+
+    def of(self, threshold: Threshold, selected: Truths) -> Truths:
+        """Those of the selected records that are of the threshold's script and group."""
+        for name, names, numbers in (
+            (threshold.script, self._scripts, self._script),
+            (threshold.group, self._groups, self._group),
+        ):
+            if name:
+                selected = selected & (numbers == (names.index(name) if name in names else -1))
+        return selected
+
+
 class Observed:
     """The checks or the measures of all hosts in the order in which they were recorded; `end` as in Records."""
 
-    def __init__(self, records: Observations, names: Names, window: Window) -> None:
+    def __init__(self, records: Observations, names: Names, journal: JournalColumns, window: Window) -> None:
         end = np.asarray(records.end)
         order = np.argsort(end, kind="stable")
         self.end: Floats = (end[order] - window.start) / SECOND
         self.value: Floats = np.asarray(records.value)[order]
         self._name = np.asarray(records.name)[order]
+        self._place = _Place(records, order, journal)
         self._numbers = {name: number for number, name in enumerate(names.list)}
         self._last = window.seconds
 
-    def select(self, name: str, since: float, until: float) -> Truths:
-        """Which records are of a name, and of a span. What follows the last step is part of the last span, unless
+    def select(self, threshold: Threshold, since: float, until: float) -> Truths:
+        """Which records of a span a threshold is about. What follows the last step is part of the last span, unless
         that has no length."""
         within: Truths = (self.end >= since) & ((self.end < until) | (since < until == self._last))
-        return within & np.asarray(self._name == self._numbers.get(name, -1))
+        name = self._numbers.get(threshold.check or threshold.measure, -1)
+        return self._place.of(threshold, within & np.asarray(self._name == name))
 
 
 class Records:
@@ -153,28 +187,33 @@ class Records:
             thresholds.SERVICE_TIME: np.asarray(steps.service_time)[order],
             thresholds.RESPONSE_TIME: np.asarray(steps.response_time)[order],
         }
-        self.checks = Observed(journal.checks, journal.check_names, window)
-        self.measures = Observed(journal.measures, journal.measure_names, window)
+        self.checks = Observed(journal.checks, journal.check_names, journal, window)
+        self.measures = Observed(journal.measures, journal.measure_names, journal, window)
         self._step = np.asarray(steps.step)[order]
+        self._place = _Place(steps, order, journal)
         self._numbers = {name: number for number, name in enumerate(journal.step_names.list)}
 
-    def select(self, step: str | None, since: float, until: float) -> Truths:
-        """Which records are of a step, or of any, and ended in a span. The last record of all is part of a span that
-        ends with it, unless that has no length."""
+    def select(self, threshold: Threshold | None, since: float, until: float) -> Truths:
+        """Which records that ended in a span a threshold is about, or all of the span. The last record of the run is
+        part of a span that ends with it, unless that has no length."""
         selected: Truths = (self.end >= since) & ((self.end < until) | (since < until == self.last))
-        return selected if step is None else selected & (self._step == self._numbers.get(step, -1))
+        if threshold is None:
+            return selected
+        if threshold.step is not None:
+            selected &= self._step == self._numbers.get(threshold.step, -1)
+        return self._place.of(threshold, selected)
 
 
 def figure_of(threshold: Threshold, records: Records, since: float, until: float) -> Figure | None:
     """A threshold's figure over a span; None when there was nothing to judge."""
     if threshold.check or threshold.measure:
         observed = records.checks if threshold.check else records.measures
-        here = observed.select(threshold.check or threshold.measure, since, until)
+        here = observed.select(threshold, since, until)
         if not here.any():
             return None
         value, beyond = (_passed if threshold.check else _measured)(threshold, observed.value[here])
         return Figure(value, float(observed.end[here][_crossing(beyond)]))
-    selected = records.select(threshold.step, since, until)
+    selected = records.select(threshold, since, until)
     ok, failed = selected & (records.outcome == OK), selected & (records.outcome == FAILED)
     if threshold.metric == thresholds.THROUGHPUT:
         return _throughput(threshold, records.end[ok], since, until)

@@ -57,6 +57,7 @@ FORMER_BEHAVIOUR = {
     "stampede_load_model": "closed",
     "stampede_observed_think_times": [],
     "stampede_rate": "1/s",
+    "stampede_scripts": [],
     "stampede_search": {},
     "stampede_share": {},
     "stampede_stages": [],

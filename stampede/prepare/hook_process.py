@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,14 @@ from typing import Any
 from stampede.engine import Hook, call
 from stampede.machine.files import write_json
 from stampede.machine.processes import is_alive
-from stampede.prepare.rendering import find_script, render_scenario
+from stampede.prepare.rendering import find_scripts, render_scenario
 from stampede.prepare.scenario import Scenario, place_reached
 from stampede.prepare.script_errors import told
 from stampede.schema.errors import BadInput
 from stampede.schema.json_form import to_json
 from stampede.schema.masking import Mask
 from stampede.schema.settings.run_settings import Settings
-from stampede.schema.shared_values import Shared, check_shared
+from stampede.schema.shared_values import Shared, with_more
 from stampede.schema.teardown_file import TeardownRecord
 
 LOOK_EVERY = 5.0
@@ -56,36 +56,49 @@ class Task:
 
 
 class Hooks:
-    """A scenario's ``setup`` and ``teardown``. Their sentences hold no secret."""
+    """The scenarios' ``setup`` and ``teardown``. Their sentences hold no secret."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
         self._mask = Mask(task.secrets.values())
         self._shared: dict[str, Any] = {}
-        self._path = find_script(
-            str(task.variables["stampede_script"]), Path(task.templates_dir), Path(task.base_dir)
-        )
         self._settings = Settings.from_variables(task.variables | {"stampede_secrets": task.secrets})
-        self.scenario = Scenario(self._path, render_scenario(self._path, task.variables))
+        found = find_scripts(task.variables, Path(task.templates_dir), Path(task.base_dir))
+        self._scenarios = [
+            (each.variables, Scenario(each.path, render_scenario(each.path, each.variables), each.name))
+            for each in found
+        ]
+        self._path = found[0].path
+        """Of the scenario that is called."""
+
+    @property
+    def has_teardown(self) -> bool:
+        """Whether there is one to call."""
+        return any(scenario.teardown for _, scenario in self._scenarios)
 
     def set_up(self) -> dict[str, Any]:
         """What setup returns. Raises BadInput."""
-        if setup := self.scenario.setup:
-            try:
-                self._shared = check_shared(self._called(setup))
-            except BadInput as error:
-                raise BadInput(*(f"{self._path}: {sentence}" for sentence in error.sentences)) from None
+        for variables, scenario in self._scenarios:
+            if setup := scenario.setup:
+                self._path = scenario.path
+                try:
+                    self._shared = with_more(self._shared, self._called(setup, variables))
+                except BadInput as error:
+                    raise BadInput(*(f"{self._path}: {sentence}" for sentence in error.sentences)) from None
         self._mask = self._mask.with_more(Shared(self._shared).hidden())
         return self._shared
 
     def tear_down(self) -> str:
-        """Why teardown failed, in a sentence; empty when it did not."""
-        try:
-            if teardown := self.scenario.teardown:
-                self._called(teardown)
-        except _Failed as error:
-            return f"teardown failed: {error}"
-        return ""
+        """Why teardown failed, in a sentence; empty when it did not. Those of all scripts are called."""
+        failures = []
+        for variables, scenario in self._scenarios:
+            if teardown := scenario.teardown:
+                self._path = scenario.path
+                try:
+                    self._called(teardown, variables)
+                except _Failed as error:
+                    failures.append(str(error))
+        return f"teardown failed: {'; '.join(failures)}" if failures else ""
 
     def too_long(self, name: str) -> str:
         """A sentence about where a call is when its time is over."""
@@ -94,10 +107,9 @@ class Hooks:
             "end within stampede_setup_timeout"
         )
 
-    def _called(self, hook: Hook) -> Any:
-        task = self._task
+    def _called(self, hook: Hook, variables: Mapping[str, Any]) -> Any:
         try:
-            return asyncio.run(call(hook, self._settings, task.variables, task.secrets, self._shared))
+            return asyncio.run(call(hook, self._settings, variables, self._task.secrets, self._shared))
         except BaseException as error:
             raise _Failed(self._mask(told(self._path, error))) from error
 
@@ -127,7 +139,7 @@ def main() -> None:
     except _Failed as error:
         give(sentences=[f"setup failed: {error}"])
         return
-    if not hooks.scenario.teardown:
+    if not hooks.has_teardown:
         give(shared=shared)
         return
     file = Path(task.teardown_file)

@@ -9,6 +9,7 @@ import io
 import pprint
 import tokenize
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,10 @@ from stampede.prepare.ca_files import copied_ca_files
 from stampede.prepare.genesis import with_genesis_texts
 from stampede.prepare.script_errors import place_in, said_by, told
 from stampede.schema.errors import BadInput
+from stampede.schema.settings.script_settings import VARIABLE as SCRIPTS
+from stampede.schema.settings.script_settings import read_scripts
 from stampede.schema.settings.shapes import Duration
+from stampede.schema.settings.variable_reader import VariableReader
 from stampede.schema.settings.variables import VARIABLES
 
 BLANKED = "stampede_secrets"
@@ -29,15 +33,62 @@ LARGEST_SCRIPT = 1_000_000
 """Bytes."""
 
 
-def find_script(name: str, templates_dir: Path, base_dir: Path | None = None) -> Path:
+@dataclass(frozen=True, slots=True)
+class FoundScript:
+    """A script of a run."""
+
+    name: str
+    """Empty when the run has no other."""
+    path: Path
+    variables: Mapping[str, Any]
+    """Those that it is rendered with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A rendered script, as the template of the controller script takes it in."""
+
+    name: str
+    file: str
+    source: str
+
+    @property
+    def lines(self) -> int:
+        """How many it has."""
+        return self.source.count("\n")
+
+
+def find_scripts(
+    variables: Mapping[str, Any], templates_dir: Path, base_dir: Path | None = None
+) -> list[FoundScript]:
+    """The files of ``stampede_scripts``, or that of ``stampede_script``. Raises BadInput."""
+    reader = VariableReader({SCRIPTS: (), **variables})
+    shares = read_scripts(reader)
+    if reader.problems:
+        raise BadInput(*reader.problems)
+    if not shares:
+        return [FoundScript("", find_script(str(variables["stampede_script"]), templates_dir, base_dir), variables)]
+    return [
+        FoundScript(
+            share.name,
+            find_script(share.script, templates_dir, base_dir, f"{SCRIPTS}[{place}].script"),
+            {**variables, "stampede_script": share.script, **share.variables},
+        )
+        for place, share in enumerate(shares)
+    ]
+
+
+def find_script(
+    name: str, templates_dir: Path, base_dir: Path | None = None, variable: str = "stampede_script"
+) -> Path:
     """The file of ``stampede_script``: a template's name under ``scenarios/``, or the path of a .py.j2 or
     .py file, relative to ``base_dir``. Raises BadInput with the nearest name."""
     if name.endswith((".py", ".py.j2")):
-        path = user_path("stampede_script", name, base_dir or Path.cwd())
+        path = user_path(variable, name, base_dir or Path.cwd())
         if path.is_file():
             return path
         raise BadInput(
-            f"stampede_script is {name!r}, but there is no file {path}; "
+            f"{variable} is {name!r}, but there is no file {path}; "
             "it must be the path of a .py or .py.j2 file, or the name of a template in templates/scenarios"
         )
     path = templates_dir / "scenarios" / f"{name}.py.j2"
@@ -46,7 +97,7 @@ def find_script(name: str, templates_dir: Path, base_dir: Path | None = None) ->
     names = sorted(file.name.removesuffix(".py.j2") for file in (templates_dir / "scenarios").glob("*.py.j2"))
     nearest = difflib.get_close_matches(name, names, n=1)
     raise BadInput(
-        f"stampede_script is {name!r}; it must be one of {', '.join(names)}, or the path of a .py or .py.j2 file"
+        f"{variable} is {name!r}; it must be one of {', '.join(names)}, or the path of a .py or .py.j2 file"
         + (f"; did you mean {nearest[0]}?" if nearest else "")
     )
 
@@ -131,9 +182,14 @@ def without_secrets(variables: Mapping[str, Any]) -> dict[str, Any]:
 
 def render_script(variables: Mapping[str, Any], templates_dir: Path, base_dir: Path | None = None) -> str:
     """The text of the controller script. It holds no secrets. Raises BadInput."""
-    path = find_script(str(variables["stampede_script"]), templates_dir, base_dir)
     settings = without_secrets(variables)
-    scenario, future = _without_future(render_scenario(path, variables).strip("\n") + "\n")
+    scenarios: list[Scenario] = []
+    future: list[str] = []
+    for script in find_scripts(variables, templates_dir, base_dir):
+        source, imports = _without_future(render_scenario(script.path, script.variables).strip("\n") + "\n")
+        file = "".join(sign if sign.isprintable() else "?" for sign in script.path.name)
+        scenarios.append(Scenario(script.name, file, source))
+        future += [each for each in imports if each not in future]
     text = (
         jinja2.Environment(  # noqa: S701  Python is rendered here, not HTML
             undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True
@@ -142,12 +198,11 @@ def render_script(variables: Mapping[str, Any], templates_dir: Path, base_dir: P
         .render(
             settings=settings,
             settings_literal=pprint.pformat(settings, width=100, sort_dicts=True),
-            script_file="".join(sign if sign.isprintable() else "?" for sign in path.name),
-            script_source=scenario,
+            scenarios=scenarios,
             future=future,
         )
     )
-    _check_python(text, path)
+    _check_python(text, script.path)
     return text
 
 

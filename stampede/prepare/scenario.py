@@ -17,9 +17,10 @@ from stampede.schema.errors import BadInput
 class Scenario:
     """The module ``scenario``, as it is called on load hosts too. Raises BadInput for what is wrong with it."""
 
-    def __init__(self, path: Path, source: str) -> None:
+    def __init__(self, path: Path, source: str, name: str = "") -> None:
+        """``name``: of the script, where the run has several."""
         self.path = path
-        module = types.ModuleType("scenario")
+        module = types.ModuleType(f"scenario_{name}" if name else "scenario")
         module.__file__ = str(path)
         sys.modules[module.__name__] = module
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stampede.machine.bounded_process import NoAnswer, answer_of
-from stampede.prepare.rendering import find_script, without_secrets
+from stampede.prepare.rendering import find_scripts, without_secrets
 from stampede.prepare.trial_process import FORECAST, FORECAST_SECONDS, TRIAL, TRIAL_SECONDS
 from stampede.schema.errors import BadInput
 
@@ -36,7 +36,8 @@ def forecast(variables: Mapping[str, Any], repository: Path) -> str:
 
 def _ask(verb: str, variables: Mapping[str, Any], templates_dir: Path, base_dir: Path, seconds: float) -> str:
     """The text that the process answers. Raises BadInput with what it has to say against the script."""
-    path = find_script(str(variables["stampede_script"]), templates_dir, base_dir)
+    scripts = find_scripts(variables, templates_dir, base_dir)
+    path = " or ".join(str(script.path) for script in scripts)
     question = {
         "verb": verb,
         "variables": without_secrets(variables),
@@ -45,7 +46,9 @@ def _ask(verb: str, variables: Mapping[str, Any], templates_dir: Path, base_dir:
     }
     program = [sys.executable, "-P", "-m", "stampede.prepare.trial_process"]
     try:
-        sentences, text = _read(answer_of(program, json.dumps(question, default=str), seconds + MARGIN))
+        sentences, text = _read(
+            answer_of(program, json.dumps(question, default=str), seconds * len(scripts) + MARGIN)
+        )
     except NoAnswer as error:
         raise BadInput(
             f"{path}: its trial {error}; a script must await its steps, and neither block nor end the process"

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,14 @@ from stampede.engine import STEPS, Forecast, Script, dry_run, simulate
 from stampede.load_models.interface import LoadModel
 from stampede.machine.data_file import read_data_file
 from stampede.machine.processes import die_with_parent
-from stampede.prepare.rendering import find_script, render_scenario, render_script
+from stampede.prepare.rendering import find_scripts, render_scenario, render_script
 from stampede.prepare.scenario import Scenario, place_reached
 from stampede.prepare.script_errors import said_by, told
 from stampede.schema.data_rows import Row, no_row
 from stampede.schema.errors import BadInput
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.run_settings import Settings
+from stampede.schema.settings.thresholds import Said
 
 TRIAL, FORECAST = "trial", "forecast"
 TRIAL_SECONDS = 5.0
@@ -61,31 +63,36 @@ class Question:
 
 
 class Tried:
-    """A script as it is tried."""
+    """A run's scripts as they are tried."""
 
     def __init__(self, question: Question) -> None:
         self._question = question
         self._variables = question.variables
         self._templates, self._base = Path(question.templates_dir), Path(question.base_dir)
-        self._path = find_script(str(self._variables["stampede_script"]), self._templates, self._base)
+        self._found = find_scripts(self._variables, self._templates, self._base)
+        self._path = self._found[0].path
+        """Of the script that is being tried."""
         self._is_rendered = False
 
     def text(self) -> str:
-        """The answer to the question. Raises BadInput for what is wrong with the script."""
+        """The answer to the question. Raises BadInput for what is wrong with a script."""
         settings = Settings.from_variables(self._variables)
-        source = render_scenario(self._path, self._variables)
+        sources = []
+        for found in self._found:
+            self._path = found.path
+            sources.append(render_scenario(found.path, found.variables))
         render_script(self._variables, self._templates, self._base)
         self._is_rendered = True
         self._row_of = _row_of(settings)
-        scenario = Scenario(self._path, source)
-        script = scenario.script
-        try:
-            self._shared = simulate(scenario.setup, scenario.teardown, settings, self._variables)
-        except BaseException as error:
-            raise BadInput(told(self._path, error)) from error
+        scenarios = []
+        for found, source in zip(self._found, sources, strict=True):
+            self._path = found.path
+            scenarios.append(Scenario(found.path, source, found.name))
+        self._simulate(scenarios, settings)
+        scripts = [scenario.script for scenario in scenarios]
         if self._question.verb == FORECAST:
-            return self._dry_run(script, settings, within=FORECAST_WITHIN).text()
-        self._try(script, settings, source)
+            return self._dry_run(scripts, settings, within=FORECAST_WITHIN).text()
+        self._try(scripts, settings, sources)
         return ""
 
     def too_long(self, seconds: float) -> str:
@@ -94,32 +101,45 @@ class Tried:
             return f"{self._path} was still being rendered after {seconds:g} s; a template must come to an end"
         return f"{place_reached(self._path)}: the script was still here after {seconds:g} s of its trial; {BUSY}"
 
-    def _try(self, script: Script, settings: Settings, source: str) -> None:
-        short = self._of(settings, settings.load.reduced(TRIAL_HOLDERS, TRIAL_ROUNDS, TRIAL_DURATION))
-        trial = self._dry_run(script, short)
-        for part in CUTS:
-            self._dry_run(script, short, cut_at=part * trial.seconds)
-        self._look_for_room(script, settings)
-        done, wanted = _done_in(trial), thresholds.subjects_in(settings.thresholds)
-        possible = {
-            (kind, name) for kind, name in wanted if (kind == thresholds.STEP and name in STEPS) or name in source
-        }
-        is_complete = True
-        for load in (
-            settings.load.reduced(TRIAL_HOLDERS),
-            settings.load,
-        ):  # a step may come late, or from few holders
-            if possible <= done:
-                break
-            longer = self._dry_run(script, self._of(settings, load), within=LONG_SECONDS)
-            done |= _done_in(longer)
-            is_complete = longer.complete
-        thresholds.check_subjects(settings.thresholds, done if is_complete else done | possible)
+    def _simulate(self, scenarios: Sequence[Scenario], settings: Settings) -> None:
+        setups = [scenario.setup for scenario in scenarios if scenario.setup]
+        teardowns = [scenario.teardown for scenario in scenarios if scenario.teardown]
+        try:
+            self._shared = simulate(setups, teardowns, settings, self._variables)
+        except BaseException as error:
+            raise self._refused(error) from error
 
-    def _look_for_room(self, script: Script, settings: Settings) -> None:
+    def _try(self, scripts: Sequence[Script], settings: Settings, sources: Sequence[str]) -> None:
+        alone = [
+            (name, script, dataclasses.replace(own, scripts=(), own_settings=()))
+            for script, (name, own) in zip(scripts, settings.of_scripts, strict=True)
+        ]
+        said: set[Said] = set()
+        for (name, script, own), found in zip(alone, self._found, strict=True):
+            self._path = found.path
+            short = self._of(own, own.load.reduced(TRIAL_HOLDERS, TRIAL_ROUNDS, TRIAL_DURATION))
+            trial = self._dry_run([script], short)
+            for part in CUTS:
+                self._dry_run([script], short, cut_at=part * trial.seconds)
+            said |= _said(trial, name)
+        self._look_for_room(scripts, settings)
+        possible = {each for text in settings.thresholds if (each := _possible(text, sources))}
+        is_complete = True
+        for is_reduced in (True, False):  # a step may come late, or from few holders
+            for name, script, own in alone:
+                if all(_is_among(each, said) for each in possible):
+                    break
+                load = own.load.reduced(TRIAL_HOLDERS) if is_reduced else own.load
+                longer = self._dry_run([script], self._of(own, load), within=LONG_SECONDS)
+                said |= _said(longer, name)
+                is_complete = is_complete and (is_reduced or longer.complete)
+        thresholds.check_subjects(settings.thresholds, said if is_complete else said | possible)
+
+    def _look_for_room(self, scripts: Sequence[Script], settings: Settings) -> None:
         """Raise BadInput when the load needs more holders than there may be."""
         if settings.load.needs_room:
-            seen = self._dry_run(script, self._of(settings, settings.load.reduced(ROOM_HOLDERS)), within=LONG_SECONDS)
+            few = self._of(settings, settings.load.reduced(ROOM_HOLDERS))
+            seen = self._dry_run(scripts, few, within=LONG_SECONDS)
             if sentence := settings.load.too_few_holders(seen.visit, seen.round_time):
                 raise BadInput(sentence)
 
@@ -128,12 +148,42 @@ class Tried:
         return dataclasses.replace(settings, load=load)
 
     def _dry_run(
-        self, script: Script, settings: Settings, within: float | None = None, cut_at: float | None = None
+        self, scripts: Sequence[Script], settings: Settings, within: float | None = None, cut_at: float | None = None
     ) -> Forecast:
         try:
-            return dry_run(script, settings, within, cut_at, self._row_of, self._shared)
+            return dry_run(scripts, settings, within, cut_at, self._row_of, self._shared)
         except BaseException as error:
-            raise BadInput(told(self._path, error)) from error
+            raise self._refused(error) from error
+
+    def _refused(self, error: BaseException) -> BadInput:
+        """What is wrong, and in which script, as far as the exception tells."""
+        files = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
+        path = next((found.path for found in self._found if str(found.path) in files), self._path)
+        return BadInput(told(path, error))
+
+
+def _said(forecast: Forecast, script: str) -> set[Said]:
+    """What a script did that was tried alone."""
+    return {each._replace(script=script) for each in forecast.said}
+
+
+def _possible(text: str, sources: Sequence[str]) -> Said | None:
+    """What a threshold is about, if a script may do that later than it could be simulated."""
+    threshold = thresholds.parse(text)
+    kind, name = threshold.subject or (thresholds.STEP, "")
+    is_named = (kind == thresholds.STEP and name in STEPS) or any(name in source for source in sources)
+    in_group = any(threshold.group in source for source in sources)
+    return Said(kind, name, threshold.script, threshold.group) if is_named and in_group else None
+
+
+def _is_among(wanted: Said, said: set[Said]) -> bool:
+    return any(
+        wanted.kind == each.kind
+        and wanted.name in ("", each.name)
+        and wanted.script in ("", each.script)
+        and wanted.group in ("", each.group)
+        for each in said
+    )
 
 
 def _row_of(settings: Settings) -> Callable[[int], Row]:
@@ -141,16 +191,6 @@ def _row_of(settings: Settings) -> Callable[[int], Row]:
     if settings.data is None:
         return no_row
     return read_data_file(settings.data, settings.seed).simulated().row
-
-
-def _done_in(forecast: Forecast) -> set[tuple[str, str]]:
-    """What thresholds may be about: the steps, checks and measures of a dry run."""
-    names = {
-        thresholds.STEP: forecast.steps,
-        thresholds.CHECK: forecast.checks,
-        thresholds.MEASURE: forecast.measures,
-    }
-    return {(kind, name) for kind, each in names.items() for name in each}
 
 
 class Answer:
@@ -180,6 +220,7 @@ def main() -> None:
     answer.has_begun()
     question = Question(**json.load(sys.stdin))
     seconds = FORECAST_SECONDS if question.verb == FORECAST else TRIAL_SECONDS
+    seconds *= max(1, len(question.variables.get("stampede_scripts") or ()))
     try:
         tried = Tried(question)
         watchdog = threading.Timer(seconds, lambda: answer.give([tried.too_long(seconds)]))

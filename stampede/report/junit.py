@@ -78,7 +78,11 @@ def _cases(summary: Summary) -> Iterator[Case]:
     if summary.teardown:
         yield Case("run", "teardown succeeded", failure=summary.teardown)
     uncovered = uncovered_failures(summary)
-    covered = {verdict.step for verdict in summary.thresholds if verdict.metric == ERRORS}  # None: all steps
+    covered = {  # None: all steps
+        verdict.step
+        for verdict in summary.thresholds
+        if verdict.metric == ERRORS and not verdict.script and not verdict.group
+    }
     for name, counts in summary.counts.items():
         if not covered & {name, None}:
             failure = _failed(name, counts, summary) if name in uncovered else ""

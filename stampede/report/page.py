@@ -56,6 +56,10 @@ def render(summary: Summary, charts: Charts, scripts: dict[str, str]) -> str:
         levels_chart=build_levels_chart(summary.search),
         has_charts=bool(charts.x) and bool(charts.steps or charts.hosts),
         step_names=names,
+        script_rows=[
+            (name, wording.number(script.holders, "holder"), script.steps) for name, script in summary.scripts.items()
+        ],
+        group_rows=[(name, "", steps) for name, steps in summary.groups.items()],
         colours={name: number % COLOURS for number, name in enumerate(names)},
         detail=detail,
         spent_bars=_bars(summary.time_spent.steps),

@@ -27,6 +27,8 @@ COLUMNS = (
     "holder",
     "iteration",
     "attempt",
+    "script",
+    "group",
 )
 BATCH = 20_000  # rows
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -49,8 +51,9 @@ def write(journal: JournalColumns, path: Path) -> None:
 
 def _rows(journal: JournalColumns) -> Iterator[str]:
     steps = journal.steps
-    hosts, names, services = (
-        _quoted(names) for names in (journal.hosts.list, journal.step_names.list, journal.services.list)
+    hosts, names, services, scripts, groups = (
+        _quoted(names.list)
+        for names in (journal.hosts, journal.step_names, journal.services, journal.scripts, journal.groups)
     )
     errors = [*_quoted(journal.errors.list), ""]  # -1, for none, is the last of them
     seconds: dict[int, str] = {}
@@ -66,16 +69,32 @@ def _rows(journal: JournalColumns) -> Iterator[str]:
         steps.holder,
         steps.iteration,
         steps.attempt,
+        steps.script,
+        steps.group,
         strict=True,
     )
-    for end, host, step, outcome, error, service, service_time, response_time, holder, iteration, attempt in columns:
+    for (
+        end,
+        host,
+        step,
+        outcome,
+        error,
+        service,
+        service_time,
+        response_time,
+        holder,
+        iteration,
+        attempt,
+        script,
+        group,
+    ) in columns:
         second, rest = divmod(end, SECOND)
         clock = seconds.get(second)
         if clock is None:
             clock = seconds[second] = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
         yield (
             f"{clock}.{rest:09}Z,{end},{hosts[host]},{names[step]},{OUTCOMES[outcome]},{errors[error]},"
-            f"{services[service]},{service_time!r},{response_time!r},{holder},{iteration},{attempt}\r\n"
+            f"{services[service]},{service_time!r},{response_time!r},{holder},{iteration},{attempt},{scripts[script]},{groups[group]}\r\n"
         )
 
 

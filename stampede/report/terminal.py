@@ -51,6 +51,14 @@ def table(summary: Summary, stream: TextIO | None = None) -> str:
         _levels(summary.search, paint),
         _thresholds(summary.thresholds, paint),
         _steps(summary.steps, paint),
+        *(
+            [paint(f"Script {name}, {wording.number(script.holders, 'holder')}:", BOLD), *_steps(script.steps, paint)]
+            for name, script in summary.scripts.items()
+        ),
+        *(
+            [paint(f"Group {wording.printable(name)}:", BOLD), *_steps(steps, paint)]
+            for name, steps in summary.groups.items()
+        ),
         checks(summary.checks, paint),
         measures(summary.measures, paint),
         _errors(summary.errors, paint),

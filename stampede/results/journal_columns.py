@@ -1,7 +1,7 @@
 """What the journals of a run's hosts say, as columns.
 
 A journal may be large (a million steps is an ordinary hour), so nothing is kept per record but a few
-machine words in `array` columns: 53 bytes a step. Names are kept once; the words of failures as bounded
+machine words in `array` columns: 57 bytes a step. Names are kept once; the words of failures as bounded
 examples per error class.
 """
 
@@ -24,9 +24,10 @@ MOST_EXAMPLES = 200
 class Names:
     """Numbers for names, in the order in which they were first met."""
 
-    def __init__(self) -> None:
-        self.list: list[str] = []
-        self._numbers: dict[str, int] = {}
+    def __init__(self, *known: str) -> None:
+        """`known` are met already."""
+        self.list: list[str] = list(known)
+        self._numbers: dict[str, int] = {name: number for number, name in enumerate(known)}
 
     def number(self, name: str) -> int:
         """The name's number; a new name gets the next one."""
@@ -52,6 +53,8 @@ class Steps:
     holder: array[int] = field(default_factory=lambda: array("i"))
     iteration: array[int] = field(default_factory=lambda: array("i"))
     attempt: array[int] = field(default_factory=lambda: array("i"))
+    script: array[int] = field(default_factory=lambda: array("h"))  # 0: the run's only one
+    group: array[int] = field(default_factory=lambda: array("h"))  # 0: none
 
     def __len__(self) -> int:
         return len(self.end)
@@ -64,12 +67,16 @@ class Observations:
     end: array[int] = field(default_factory=lambda: array("q"))
     name: array[int] = field(default_factory=lambda: array("i"))
     value: array[float] = field(default_factory=lambda: array("d"))
+    script: array[int] = field(default_factory=lambda: array("h"))
+    group: array[int] = field(default_factory=lambda: array("h"))
 
-    def add(self, time: int, name: int, value: float) -> None:
+    def add(self, time: int, name: int, value: float, script: int, group: int) -> None:
         """Adds a record; `time` in nanoseconds since 1970."""
         self.end.append(time)
         self.name.append(name)
         self.value.append(value)
+        self.script.append(script)
+        self.group.append(group)
 
 
 class Samples:
@@ -158,6 +165,8 @@ class JournalColumns:
     agents: Names = field(default_factory=Names)
     check_names: Names = field(default_factory=Names)
     measure_names: Names = field(default_factory=Names)
+    scripts: Names = field(default_factory=lambda: Names(""))
+    groups: Names = field(default_factory=lambda: Names(""))
     steps: Steps = field(default_factory=Steps)
     checks: Observations = field(default_factory=Observations)
     measures: Observations = field(default_factory=Observations)

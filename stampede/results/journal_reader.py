@@ -69,6 +69,8 @@ MOST_NAMES = {
     "errors": 300,
     "checks": 300,
     "measures": 300,
+    "scripts": 60,
+    "groups": 300,
     "agents": 1000,
     "services": 10_000,
     "runs": 20,
@@ -124,6 +126,8 @@ class _Series:
     kind: str = ""
     observed: int = -1
     """The number of a check or a measure."""
+    place: tuple[int, int] = (0, 0)
+    """The numbers of script and group."""
 
 
 def read(journal: JournalColumns, path: Path, host: str, span: Span = ALWAYS) -> None:
@@ -196,6 +200,8 @@ class _HostReader:
         self._agents = _HostNames(journal.agents, MOST_NAMES["agents"])
         self._checks = _HostNames(journal.check_names, MOST_NAMES["checks"])
         self._measures = _HostNames(journal.measure_names, MOST_NAMES["measures"])
+        self._scripts = _HostNames(journal.scripts, MOST_NAMES["scripts"])
+        self._groups = _HostNames(journal.groups, MOST_NAMES["groups"])
         self._service_names = _HostNames(journal.services, MOST_NAMES["services"])
         self._runs = _HostNames(journal.runs, MOST_NAMES["runs"])
         self._scenarios = _HostNames(journal.scenarios, MOST_NAMES["scenarios"])
@@ -222,14 +228,15 @@ class _HostReader:
         measurement, tags = line_protocol.decode_series(head.decode())
         if measurement == StepRecord.measurement:
             outcome = OUTCOMES.index(Outcome(tags["outcome"]))
-            series = _Series(measurement, self._steps.number(tags["step"]), outcome)
+            series = _Series(measurement, self._steps.number(tags["step"]), outcome, place=self._place(tags))
         elif measurement == CheckRecord.measurement:
             outcome = OUTCOMES.index(Outcome(tags["outcome"]))
             if outcome not in (OK, FAILED):
                 raise ValueError(f"a check is not {tags['outcome']}")
-            series = _Series(measurement, outcome=outcome, observed=self._checks.number(tags["check"]))
+            number = self._checks.number(tags["check"])
+            series = _Series(measurement, outcome=outcome, observed=number, place=self._place(tags))
         elif measurement == MeasureRecord.measurement:
-            series = _Series(measurement, observed=self._measures.number(tags["measure"]))
+            series = _Series(measurement, observed=self._measures.number(tags["measure"]), place=self._place(tags))
         elif measurement in (AgentRecord.measurement, PhonesRecord.measurement):
             series = _Series(measurement, agent=self._agents.number(tags["agent"]))
         elif measurement == EventRecord.measurement:
@@ -244,6 +251,11 @@ class _HostReader:
         if len(self._known) < MOST_SERIES:
             self._known[head] = series
         return series
+
+    def _place(self, tags: Mapping[str, str]) -> tuple[int, int]:
+        """The numbers of the script and the group of a series. Raises ValueError."""
+        script, group = tags.get("script"), tags.get("group")
+        return self._scripts.number(script) if script else 0, self._groups.number(group) if group else 0
 
     def _record(self, series: _Series, fields: Mapping[str, FieldValue], time: int) -> None:
         """Takes a record with its fields in any order. Raises KeyError, ValueError or OverflowError."""
@@ -261,10 +273,11 @@ class _HostReader:
             )
         elif series.measurement == CheckRecord.measurement:
             self._span.check(time)
-            self._journal.checks.add(time, series.observed, float(series.outcome == OK))
+            passed = float(series.outcome == OK)
+            self._journal.checks.add(time, series.observed, passed, *series.place)
         elif series.measurement == MeasureRecord.measurement:
             self._span.check(time)
-            self._journal.measures.add(time, series.observed, _measured(fields))
+            self._journal.measures.add(time, series.observed, _measured(fields), *series.place)
         elif series.measurement == LoadRecord.measurement:
             self._sample(self._journal.load, 0, fields, time)
         elif series.measurement == AgentRecord.measurement:
@@ -330,6 +343,8 @@ class _HostReader:
         steps.holder.append(holder)
         steps.iteration.append(iteration)
         steps.attempt.append(attempt)
+        steps.script.append(series.place[0])
+        steps.group.append(series.place[1])
 
     def _failure(self, failure: Failure) -> None:
         examples = self._journal.examples.get(failure.error)

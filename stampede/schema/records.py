@@ -104,6 +104,10 @@ class StepRecord:
     """Error class of a failed step (see ``errors``)."""
     detail: str | None = None
     """What happened in a failed step; ``VERIFIED`` when a presentation was, ``REUSED`` when a connection was."""
+    script: Tag = ""
+    """The holder's script, where the run has several; the point has no such tag where it is empty, as the next."""
+    group: Tag = ""
+    """The ``holder.group`` in which it began."""
 
 
 LARGEST_MEASURE = 1e15
@@ -121,6 +125,8 @@ class CheckRecord:
     holder: int
     iteration: int
     attempt: int
+    script: Tag = ""
+    group: Tag = ""
 
 
 @dataclass(slots=True)
@@ -133,6 +139,8 @@ class MeasureRecord:
     holder: int
     iteration: int
     attempt: int
+    script: Tag = ""
+    group: Tag = ""
 
 
 type Observation = CheckRecord | MeasureRecord

@@ -50,6 +50,15 @@ def check_shared(value: Any) -> dict[str, Any]:
     return found
 
 
+def with_more(shared: dict[str, Any], returned: Any) -> dict[str, Any]:
+    """What all holders have when another script's setup has returned this. Raises BadInput as ``check_shared``, and
+    when both have a value of the same name."""
+    more = check_shared(returned)
+    if twice := sorted(shared.keys() & more.keys()):
+        raise BadInput(f"setup returned {twice[0]!r}, as that of another script did; each must have names of its own")
+    return check_shared({**shared, **more})
+
+
 def _hidden(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _hidden(item) for name, item in value.items()}

@@ -178,6 +178,9 @@ class ThresholdVerdict:
     check: str = ""
     measure: str = ""
     """The check or the measure that it is about; ``step`` is None then."""
+    script: str = ""
+    group: str = ""
+    """The script or the group that it is about; empty: all."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +208,24 @@ class MeasureSummary:
     p95: float
     p99: float
     max: float
+
+
+@dataclass(frozen=True)
+class ScriptSummary:
+    """One of several scripts: how many holders took it, and the figures of its steps by name."""
+
+    holders: int
+    steps: dict[str, StepSummary]
+
+
+@dataclass(frozen=True)
+class FailedPart:
+    """How many of a step failed in a script (empty: the only one) and a group (empty: in none), in the whole run."""
+
+    step: str
+    script: str
+    group: str
+    failed: int
 
 
 @dataclass(frozen=True)
@@ -453,6 +474,12 @@ class Summary:
     """What gave way, the first first; empty when nothing was seen to, None where that is not known."""
     limits_unknown: list[str] = field(default_factory=list)
     """Services of which too little is known to say whether they gave way."""
+    scripts: dict[str, ScriptSummary] = field(default_factory=dict)
+    """By name, where the run had several."""
+    groups: dict[str, dict[str, StepSummary]] = field(default_factory=dict)
+    """The figures of the steps in each ``holder.group``, by its name."""
+    failed_parts: list[FailedPart] = field(default_factory=list)
+    """Failures by script and group, where there are any of these."""
     measured: MeasuredPart | None = None
     """None where figures are about the whole run."""
     checks: dict[str, CheckSummary] = field(default_factory=dict)

@@ -15,9 +15,9 @@ from typing import Self
 from stampede.load_models.interface import Plan
 from stampede.schema import margins
 from stampede.schema.margins import Margins
-from stampede.schema.records import CheckRecord, MeasureRecord, Observation, Outcome, StepRecord
+from stampede.schema.records import MeasureRecord, Observation, Outcome, StepRecord
 from stampede.schema.settings import thresholds
-from stampede.schema.settings.thresholds import Threshold
+from stampede.schema.settings.thresholds import Said, Threshold
 from stampede.schema.state import MeasuredState, TallyState
 
 GROWTH = 1.02
@@ -155,7 +155,7 @@ class Tallies:
         self._last = 0.0
         self._draining: float | None = None
         self._ended = False
-        self._by_step: dict[str, list[Tally]] = {}
+        self._by_step: dict[Said, list[Tally]] = {}
 
     def begin(self, start: float) -> None:
         """The holders start at this moment."""
@@ -185,12 +185,10 @@ class Tallies:
     def step_ended(self, record: StepRecord, now: float) -> None:
         """Count a step that ended ``now``; a listener of the run's ``Recorder``."""
         self._last = now
-        tallies = self._by_step.get(record.step)
+        said = Said(thresholds.STEP, record.step, record.script, record.group)
+        tallies = self._by_step.get(said)
         if tallies is None:
-            tallies = [
-                tally for tally in self._all if tally.threshold.subject in (None, (thresholds.STEP, record.step))
-            ]
-            self._by_step[record.step] = tallies
+            tallies = self._by_step[said] = [tally for tally in self._all if tally.threshold.is_about(said)]
         phase, is_measured = self._phase(now), self._is_measured(now)
         for tally in tallies:
             threshold = tally.threshold
@@ -204,13 +202,9 @@ class Tallies:
 
     def observed(self, record: Observation, now: float) -> None:
         """Count what a script said ``now``; the other listener of the run's ``Recorder``."""
-        about = (
-            (thresholds.CHECK, record.check)
-            if isinstance(record, CheckRecord)
-            else (thresholds.MEASURE, record.measure)
-        )
+        said = Said(*thresholds.observed(record), record.script, record.group)
         for tally in self._all:
-            if tally.threshold.subject != about or not self._is_within(tally.threshold.phase, now):
+            if not tally.threshold.is_about(said) or not self._is_within(tally.threshold.phase, now):
                 continue
             if isinstance(record, MeasureRecord):
                 tally.measured(record.value)

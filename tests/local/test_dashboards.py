@@ -18,7 +18,7 @@ from controller.metrics.machine import MachineSample
 from controller.metrics.monitor import Sample, load_record
 from controller.metrics.recorder import Recorder, journaling
 from stampede.schema.errors import StepError
-from stampede.schema.records import AgentRecord, EventKind, EventRecord, Outcome
+from stampede.schema.records import AgentRecord, CheckRecord, EventKind, EventRecord, MeasureRecord, Outcome
 
 SECOND = 1_000_000_000
 
@@ -73,9 +73,12 @@ def write_journal(folder: Path, run: str, host: str) -> Path:
                 iteration=1,
                 attempt=1,
                 error=error,
+                script=("members", "guests")[number % 2],
+                group="" if number % 3 else "login",
             )
-            recorder.check("signed", passed=number % 7 > 0, holder=number % 10, iteration=1, attempt=1)
-            recorder.measure("items", number % 13 - 3, holder=number % 10, iteration=1, attempt=1)
+            checked = Outcome.OK if number % 7 else Outcome.FAILED
+            recorder.observe(CheckRecord("signed", checked, number % 10, 1, 1))
+            recorder.observe(MeasureRecord("items", float(number % 13 - 3), number % 10, 1, 1))
             if number % 10 == 0:
                 sample = Sample(
                     cpu=0.3,

@@ -28,7 +28,7 @@ from stampede.schema.errors import BadInput
 from stampede.schema.json_form import from_json, to_json
 from stampede.schema.plain_numbers import exact, plain
 from stampede.schema.settings.run_settings import check_variables
-from stampede.schema.settings.thresholds import check_subjects, parse
+from stampede.schema.settings.thresholds import Said, check_subjects, parse
 from stampede.schema.state import TallyState, read_state
 from stampede.schema.summary import Summary
 from stampede.schema.tally import Tally
@@ -161,7 +161,7 @@ def test_one_that_the_script_never_does_is_refused(variables: dict[str, Any], tm
         "of rare",
     ]
     with pytest.raises(BadInput, match=r"it has none, so it must call holder.measure\('rare', ...\)"):
-        check_subjects(["measure rare max < 3"], {("check", "signed")})
+        check_subjects(["measure rare max < 3"], {Said("check", "signed")})
 
 
 # --------------------------------------------------------------- in progress
@@ -186,7 +186,7 @@ def test_percentiles_are_within_1_percent_of_the_distance_to_the_limit(
 ) -> None:
     found = tally(f"measure items p95 < {limit:.3f}", values).at_quantile(share)
     right = float(np.percentile(values, 100 * share, method="lower"))
-    assert found == pytest.approx(right, abs=abs(right - limit) * 0.0101 + 1e-9)
+    assert found == pytest.approx(right, abs=abs(right - limit) * 0.0101 + 2e-9)
 
 
 @given(VALUES, LIMITS, st.sampled_from(["<", "<=", ">", ">="]))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +22,16 @@ from stampede.schema.settings.mediator_settings import (
     MediatorInvitation,
     names_mediator,
     read_mediator_invitation,
+)
+from stampede.schema.settings.script_settings import (
+    LONGEST_NAME,
+    ScriptShare,
+    bare_name,
+    read_scripts,
+    script_of,
+)
+from stampede.schema.settings.script_settings import (
+    VARIABLE as SCRIPTS,
 )
 from stampede.schema.settings.secret_settings import check_secrets
 from stampede.schema.settings.service_settings import Service, read_services, variable_of
@@ -43,6 +51,10 @@ class Settings(LoadHostVariables):
 
     load: LoadModel
     """This host's share of the load."""
+    scripts: tuple[ScriptShare, ...]
+    """Empty when ``script`` is the only one."""
+    own_settings: tuple[Mapping[str, Any], ...]
+    """Fields of which each of the scripts has its own values."""
     services: Mapping[str, Service]
     data: DataSettings | None
     """None: holders have no rows."""
@@ -60,11 +72,22 @@ class Settings(LoadHostVariables):
 
     @property
     def scenario(self) -> str:
-        """The script's bare name, used as the tag ``scenario``."""
-        name = Path(self.script).name
-        for ending in (".py.j2", ".j2", ".py"):
-            name = name.removesuffix(ending)
-        return re.sub(r"[^A-Za-z0-9._-]", "_", name) or "scenario"
+        """The bare names of the scripts, used as the tag ``scenario``."""
+        return "+".join(share.name for share in self.scripts)[:LONGEST_NAME] or bare_name(self.script)
+
+    @property
+    def of_scripts(self) -> list[tuple[str, Settings]]:
+        """The settings of each script, with its name; of a single one these, without a name."""
+        if not self.scripts:
+            return [("", self)]
+        return [
+            (share.name, replace(self, script=share.script, **own))
+            for share, own in zip(self.scripts, self.own_settings, strict=True)
+        ]
+
+    def script_of(self, holder: int) -> int:
+        """Which of the scripts a holder takes, by its number."""
+        return script_of(holder, [share.weight for share in self.scripts]) if self.scripts else 0
 
     @property
     def margins(self) -> Margins:
@@ -99,6 +122,7 @@ class Settings(LoadHostVariables):
             "stampede_mediator_invitation": "",
             "stampede_observed_think_times": (),
             "stampede_rate": "1/s",
+            "stampede_scripts": (),
             "stampede_search": {},
             "stampede_share": {},
             "stampede_stages": (),
@@ -114,6 +138,8 @@ class Settings(LoadHostVariables):
         settings = cls(
             **fields,
             load=_read_load_model(reader),
+            scripts=(scripts := read_scripts(reader)),
+            own_settings=(),
             services=read_services(reader),
             data=read_data(reader),
             mediator_invitation=read_mediator_invitation(reader),
@@ -133,12 +159,14 @@ class Settings(LoadHostVariables):
             *(settings._wallets_without_ledger() if not reader.problems else ()),
             *settings._wrong_postgresql(has_own_server=not reader.read("local")),
             *(settings.not_allowed() if reader.is_right("allowed_targets") else ()),
-            *thresholds.check(settings.thresholds, settings.load.why_no_phase),
+            *thresholds.check(
+                settings.thresholds, settings.load.why_no_phase, [share.name for share in settings.scripts]
+            ),
         ):
             reader.complain(sentence)
         if reader.problems:
             raise BadInput(*reader.problems)
-        return settings
+        return replace(settings, own_settings=_own_settings(scripts, variables))
 
     def not_allowed(self) -> list[str]:
         """A sentence for each wrong entry of ``allowed_targets``, and for each URL and DID of the settings that
@@ -252,6 +280,24 @@ def check_variables(variables: Mapping[str, Any]) -> list[str]:
     except BadInput as error:
         return error.sentences
     return []
+
+
+def _own_settings(scripts: tuple[ScriptShare, ...], variables: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """The fields of which each script has its own values. Raises BadInput with what is wrong with them."""
+    found, problems = [], []
+    for place, share in enumerate(scripts):
+        try:
+            own = Settings.from_variables(
+                {**variables, "stampede_scripts": (), "stampede_thresholds": (), **share.variables}
+            )
+        except BadInput as error:
+            problems += [f"{SCRIPTS}[{place}].settings: {sentence}" for sentence in error.sentences]
+        else:
+            names = [name.removeprefix("stampede_") for name in share.variables]
+            found.append({name: getattr(own, name) for name in names})
+    if problems:
+        raise BadInput(*problems)
+    return tuple(found)
 
 
 def _read_load_model(reader: VariableReader) -> LoadModel:

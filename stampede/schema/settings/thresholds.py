@@ -10,12 +10,12 @@ import math
 import operator
 import re
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from stampede.schema.errors import BadInput
 from stampede.schema.plain_numbers import exact, plain
-from stampede.schema.records import LARGEST_MEASURE
+from stampede.schema.records import LARGEST_MEASURE, CheckRecord, Observation
 
 RUN, RAMP_UP, STEADY, DRAIN = PHASES = ("run", "ramp_up", "steady", "drain")
 RESPONSE_TIME, SERVICE_TIME = TIMES = ("response_time", "service_time")
@@ -37,8 +37,23 @@ _COMPARISONS = {
 _WORD = re.compile(r'"[^"]*"|\S+')  # names of steps with spaces are quoted
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(\S*)")
 _MEASURED = re.compile(r"-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?")
+_PLACES = {"of": "script", "in": "group"}
 _LARGEST = 1e9
 """Of a limit, in its unit. Nothing that is measured comes near it, so that nothing could ever cross it."""
+
+
+class Said(NamedTuple):
+    """Something that a threshold may be about: a step, a check or a measure (the ``kind``), and where it was."""
+
+    kind: str
+    name: str
+    script: str = ""
+    group: str = ""
+
+
+def observed(record: Observation) -> tuple[str, str]:
+    """What a script said: a check or a measure, and the name of that."""
+    return (CHECK, record.check) if isinstance(record, CheckRecord) else (MEASURE, record.measure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +75,18 @@ class Threshold:
     check: str = ""
     """The check that it is about; ``step`` is None then, as it is for a measure."""
     measure: str = ""
+    script: str = ""
+    """The script that it is about, with ``of``; empty: all of the run."""
+    group: str = ""
+    """The group, with ``in``; empty: whatever was in one or not."""
+
+    def is_about(self, said: Said) -> bool:
+        """Whether it is about what was recorded there."""
+        return (
+            (self.subject or (STEP, said.name)) == (said.kind, said.name)
+            and self.script in ("", said.script)
+            and self.group in ("", said.group)
+        )
 
     @property
     def subject(self) -> tuple[str, str] | None:
@@ -82,7 +109,9 @@ class Threshold:
             f'"{name}"' if " " in name or (kind != STEP and _is_metric(name)) else name,
             self.metric,
             self.time,
-            None if self.phase == RUN else f"during {self.phase}",
+            f"of {self.script}" if self.script else "",
+            f"in {quoted(self.group)}" if self.group else "",
+            "" if self.phase == RUN else f"during {self.phase}",
         ]
         return " ".join(word for word in words if word)
 
@@ -127,13 +156,37 @@ def parse(text: str) -> Threshold:
     if not match:
         raise ValueError(f"it must be a figure, <, <=, >, >= or =, and a limit, such as {EXAMPLE!r}")
     words, comparison, limit, phase = _WORD.findall(match[1]), match[2], match[3], match[4] or RUN
+    words, where = _without_places(words)
     if phase not in PHASES:
         raise ValueError(f"{phase!r} is not a phase; {_right(phase, PHASES)}")
     if len(words) > 1 and words[0] in (CHECK, MEASURE) and not _is_metric(words[1]):
-        return _of_script(text, words, comparison, limit, phase)
-    step, metric, time = _figure(words)
-    number, unit = _limit(metric, comparison, limit)
-    return Threshold(text, step, metric, time, comparison, number, unit, phase)
+        found = _of_script(text, words, comparison, limit, phase)
+    else:
+        step, metric, time = _figure(words)
+        number, unit = _limit(metric, comparison, limit)
+        found = Threshold(text, step, metric, time, comparison, number, unit, phase)
+    return replace(found, script=where.get("script", ""), group=where.get("group", ""))
+
+
+def _without_places(words: list[str]) -> tuple[list[str], dict[str, str]]:
+    """The words without ``of SCRIPT`` and ``in GROUP`` at their end, and what these name."""
+    found: dict[str, str] = {}
+    while len(words) > 2 and words[-2] in _PLACES:
+        place, name = _PLACES[words[-2]], words[-1].strip('"')
+        if place in found:
+            raise ValueError(f"it names two {place}s; it must name one, or none")
+        if not name:
+            raise ValueError(f"it names no {place} after {words[-2]!r}")
+        found[place] = name
+        words = words[:-2]
+    if len(words) > 1 and words[-1] in _PLACES:
+        raise ValueError(f"it names no {_PLACES[words[-1]]} after {words[-1]!r}")
+    return words, found
+
+
+def quoted(name: str) -> str:
+    """A name as a threshold has it: in quotes when it has spaces."""
+    return f'"{name}"' if " " in name else name
 
 
 def _figure(words: list[str]) -> tuple[str | None, str, str | None]:
@@ -261,10 +314,11 @@ def spans(
 # ---------------------------------------------------------------- checks
 
 
-def check(texts: Iterable[str], why_no_phase: Callable[[str], str]) -> list[str]:
+def check(texts: Iterable[str], why_no_phase: Callable[[str], str], scripts: Collection[str] = ()) -> list[str]:
     """A sentence for each of ``stampede_thresholds`` that the run cannot be judged by.
 
-    ``why_no_phase`` says why the run's load model has no such phase, empty when it has.
+    ``why_no_phase`` says why the run's load model has no such phase, empty when it has. ``scripts``: the names of
+    ``stampede_scripts``.
     """
     sentences: list[str] = []
     known: set[str] = set()
@@ -276,31 +330,43 @@ def check(texts: Iterable[str], why_no_phase: Callable[[str], str]) -> list[str]
             known.add(threshold.text)
             if reason := why_no_phase(threshold.phase):
                 raise ValueError(reason)
+            if threshold.script and not scripts:
+                raise ValueError(f"the run has one script only; remove 'of {threshold.script}'")
+            if threshold.script and threshold.script not in scripts:
+                right = _right(threshold.script, scripts)
+                raise ValueError(f"{threshold.script!r} is not a script of the run; {right}")
         except ValueError as error:
             sentences.append(_sentence(place, text, str(error)))
     return sentences
 
 
-def subjects_in(texts: Iterable[str]) -> set[tuple[str, str]]:
-    """The steps, checks and measures that thresholds name, each with what it is."""
-    return {subject for text in texts if (subject := parse(text).subject)}
-
-
-def check_subjects(texts: Iterable[str], known: Collection[tuple[str, str]]) -> None:
-    """Raises BadInput with a sentence for each threshold about a step, a check or a measure that is not among those
-    of the script."""
-    sentences = []
-    for place, text in enumerate(texts):
-        subject = parse(text).subject
-        if subject is None or subject in known:
-            continue
-        kind, name = subject
-        names = sorted(each for of_kind, each in known if of_kind == kind)
-        why = f"{name!r} is not a {kind} of the script; "
-        why += _right(name, names) if names else f"it has none, so it must call holder.{kind}({name!r}, ...)"
-        sentences.append(_sentence(place, text, why))
+def check_subjects(texts: Iterable[str], said: Collection[Said]) -> None:
+    """Raises BadInput with a sentence for each threshold about something that is not among what the scripts do."""
+    sentences = [
+        _sentence(place, text, why) for place, text in enumerate(texts) if (why := _why_nothing(parse(text), said))
+    ]
     if sentences:
         raise BadInput(*sentences)
+
+
+def _why_nothing(threshold: Threshold, said: Collection[Said]) -> str:
+    """Why there is nothing to judge a threshold by; empty when there is."""
+    if any(threshold.is_about(each) for each in said) or not (threshold.subject or threshold.group):
+        return ""
+    of_script = {each for each in said if threshold.script in ("", each.script)}
+    whose = f"script {threshold.script}" if threshold.script else "script"
+    if threshold.group and threshold.group not in (groups := {each.group for each in of_script if each.group}):
+        why = f"{threshold.group!r} is not a group of the {whose}; "
+        return why + (
+            _right(threshold.group, sorted(groups))
+            if groups
+            else f"it has none, so it must have 'with holder.group({threshold.group!r}):'"
+        )
+    kind, name = threshold.subject or (STEP, "")
+    within = f" in the group {threshold.group}" if threshold.group else ""
+    names = sorted({each.name for each in of_script if each.kind == kind and threshold.group in ("", each.group)})
+    why = f"{name!r} is not a {kind} of the {whose}{within}; "
+    return why + (_right(name, names) if names else f"it has none, so it must call holder.{kind}({name!r}, ...)")
 
 
 def _sentence(place: int, text: str, why: str) -> str:
