@@ -1,6 +1,6 @@
 """Load tests of verifiable-credential services with real holder wallets.
 
-Scenarios need two names only: ``from stampede import Holder, StepError``.
+Scenarios need three names only: ``from stampede import Holder, RunAccess, StepError``.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stampede.engine import Holder, StepError
+    from stampede.engine import Holder, RunAccess, StepError
 
-__all__ = ["Holder", "StepError"]
+__all__ = ["Holder", "RunAccess", "StepError"]
 
 
 def __getattr__(name: str) -> Any:

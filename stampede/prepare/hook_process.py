@@ -33,8 +33,8 @@ from stampede.schema.settings.run_settings import Settings
 from stampede.schema.shared_values import Shared, with_more
 from stampede.schema.teardown_file import TeardownRecord
 
-LOOK_EVERY = 1.0
-"""Seconds between two looks at whether the playbook is still there."""
+LOOK_EVERY = 5.0
+"""Seconds between two looks at whether the playbook is still there: few, since its CPU time is bounded."""
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def write_journal(folder: Path, run: str, host: str) -> Path:
             )
             checked = Outcome.OK if number % 7 else Outcome.FAILED
             recorder.observe(CheckRecord("signed", checked, number % 10, 1, 1))
-            recorder.observe(MeasureRecord("items", number % 13 - 3, number % 10, 1, 1))
+            recorder.observe(MeasureRecord("items", float(number % 13 - 3), number % 10, 1, 1))
             if number % 10 == 0:
                 sample = Sample(
                     cpu=0.3,
