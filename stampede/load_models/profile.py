@@ -10,7 +10,7 @@ import functools
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -203,8 +203,10 @@ def _countable(profile: Profile, reader: SettingReader) -> Profile:
     return Profile((Piece(1.0, 1.0, 1.0),))
 
 
-def profile_of(stages: Sequence[Mapping[str, Any]], key: str, *, whole: bool = False) -> Profile | None:
+def profile_of(stages: Any, key: str, *, whole: bool = False) -> Profile | None:
     """See ``read_profile``. Raises ValueError with a sentence about the first stage that is wrong."""
+    if not isinstance(stages, list | tuple) or not all(isinstance(stage, Mapping) for stage in stages):
+        raise ValueError(f"{VARIABLE} is no list of stages, each such as {RIGHT % (key, key)}")
     pieces: list[Piece] = []
     level = 0.0
     for place, stage in enumerate(stages):

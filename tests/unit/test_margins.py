@@ -217,6 +217,46 @@ class TestFigures:
         assert until == pytest.approx(expected, abs=0.01)
 
 
+class TestWithoutTheControlNodesRecord:
+    """A run of which the load hosts' records alone are left is told as the whole of its results tells it."""
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"stampede_stages": STAGES},
+            {"stampede_load_model": "flat_out"},
+            {"stampede_load_model": "open", "stampede_rate": "2/s", "stampede_holders": 30},
+            {
+                "stampede_load_model": "open",
+                "stampede_stages": [{"rate": 3, "for": "60s"}, {"rate": 1, "over": "50s"}],
+            },
+            {"stampede_load_model": "rounds", "stampede_rate": "2/s", "stampede_holders": 30},
+        ],
+    )
+    def test_its_figures_are_the_same(
+        self, tmp_path: Path, variables: dict[str, Any], changes: dict[str, Any]
+    ) -> None:
+        variables |= SETTINGS | {"stampede_thresholds": TEXTS} | changes
+        whole = reported(tmp_path, steps(1), variables)
+        (tmp_path / "run.json").unlink()
+        noted = {"host": "load-1", "settings": Settings.from_variables(variables).public()}
+        (tmp_path / "load-1" / "host.json").write_text(json.dumps(noted))
+        found = samples.report(tmp_path)
+        assert found["measured"]
+        for part in ("measured", "thresholds", "steps", "load", "losses"):
+            assert found[part] == whole[part], part
+        assert found["journal"]["notes"] == whole["journal"]["notes"]
+
+    @pytest.mark.parametrize("stages", [5, "soon", {"pieces": []}, ["soon"], [None], [{"holders": []}], [[1]]])
+    def test_stages_that_are_none_are_noted(self, tmp_path: Path, stages: Any) -> None:
+        found = reported(tmp_path, steps(1), SETTINGS | {"stampede_stages": stages})
+        assert any("stampede_stages" in note for note in found["journal"]["notes"])
+
+    def test_a_cool_down_of_a_run_of_unknown_length_leaves_nothing_out(self, tmp_path: Path) -> None:
+        found = reported(tmp_path, steps(1), SETTINGS | {"stampede_duration": 0})
+        assert found["measured"]["until"] > 100
+
+
 class TestFailures:
     """A run with one failure in its warm-up and none while it was measured."""
 
