@@ -7,6 +7,7 @@ from stampede.analysis.faults import fault_events, find_faults
 from stampede.analysis.load_window import SECOND, Window, find_window
 from stampede.analysis.measured import Measured, find_measured
 from stampede.analysis.summary import build_summary
+from stampede.load_models import catalog
 from stampede.results import folder as results_folder
 from stampede.results import journal_reader
 from stampede.results.errors import ReportError
@@ -69,7 +70,7 @@ def possible_span(results: ResultsFolder) -> Span:
     if started is None:
         return ALWAYS
     try:
-        duration = seconds(results.settings.get("stampede_duration") or 0)
+        duration = catalog.recorded_plan(results.settings).duration
         drain = seconds(results.settings.get("stampede_drain") or 0)
     except ValueError:
         duration = drain = 0.0

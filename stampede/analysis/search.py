@@ -27,7 +27,7 @@ def build_search(results: ResultsFolder, journal: JournalColumns, window: Window
     if catalog.recorded_model(results.settings) is not Search or window is None:
         return None
     try:
-        pace = recorded_pace(results.settings)
+        pace = recorded_pace(catalog.recorded_load(results.settings))
     except ValueError as error:
         results.notes.append(f"The search was not evaluated: {error}.")
         return None

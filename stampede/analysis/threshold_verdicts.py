@@ -40,12 +40,13 @@ def judge_thresholds(
     """
     asked = texts(results)
     records = Records(journal, window) if window and asked else None
+    is_part = window is not None and spans[thresholds.RUN] != (0.0, window.seconds)
     verdicts = []
     for text in asked:
         try:
             threshold = thresholds.parse(text)
             figure = figure_of(threshold, records, *spans[threshold.phase]) if records else None
-            verdicts.append(_verdict(threshold, figure, window))
+            verdicts.append(_verdict(threshold, figure, window, is_part=is_part))
         except (ValueError, AttributeError) as error:
             results.notes.append(f"The threshold {text!r} was ignored: {error}.")
     return verdicts
@@ -83,7 +84,10 @@ def texts(results: ResultsFolder) -> list[Any]:
     return texts if isinstance(texts, list) else [texts]
 
 
-def _verdict(threshold: Threshold, figure: Figure | None, window: Window | None) -> ThresholdVerdict:
+def _verdict(
+    threshold: Threshold, figure: Figure | None, window: Window | None, *, is_part: bool
+) -> ThresholdVerdict:
+    """``is_part``: whether a part of the run alone is measured."""
     passed = None if figure is None else threshold.is_kept_by(figure.value)
     crossed_after = figure.crossed_after if figure and not passed else None
     crossed_at = window.start / SECOND + crossed_after if window and crossed_after is not None else None
@@ -100,7 +104,7 @@ def _verdict(threshold: Threshold, figure: Figure | None, window: Window | None)
         passed=passed,
         crossed_at=wording.moment(crossed_at),
         crossed_after=crossed_after,
-        sentence=_sentence(threshold, figure, passed, crossed_at),
+        sentence=_sentence(threshold, figure, passed, crossed_at, is_part=is_part),
         check=threshold.check,
         measure=threshold.measure,
         script=threshold.script,
@@ -108,11 +112,14 @@ def _verdict(threshold: Threshold, figure: Figure | None, window: Window | None)
     )
 
 
-def _sentence(threshold: Threshold, figure: Figure | None, passed: bool | None, crossed_at: float | None) -> str:
+def _sentence(
+    threshold: Threshold, figure: Figure | None, passed: bool | None, crossed_at: float | None, *, is_part: bool
+) -> str:
     kind, _ = threshold.subject or (thresholds.STEP, "")
     if figure is None:
+        when = " in the measured part of the run" if is_part and threshold.phase == thresholds.RUN else ""
         return (
-            f"{threshold.what} could not be judged because no such {kind} was recorded; "
+            f"{threshold.what} could not be judged because no such {kind} was recorded{when}; "
             f"the threshold is {threshold.asked}."
         )
     verb = {thresholds.ERRORS: "were", thresholds.PASSED: "in"}.get(threshold.metric, "was")

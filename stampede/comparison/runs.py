@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stampede.analysis.collected_run import CollectedRun, read_run
+from stampede.analysis.percentiles import summarize_times
 from stampede.comparison import noise, sentences
 from stampede.comparison.run_comparison import (
     FailureDifference,
@@ -26,6 +27,7 @@ from stampede.comparison.run_comparison import (
 )
 from stampede.results.journal_columns import OK
 from stampede.schema.json_form import to_json
+from stampede.schema.summary import StepSummary
 
 LEVEL = 0.01  # of all tests of a comparison together
 MIN_TIME_SHARE = {50: 0.1, 95: 0.2}  # by percentile: by which a time must differ to matter
@@ -139,7 +141,10 @@ def _step_figures(run: CollectedRun, name: str) -> StepFigures | None:
     """A step in a run; None when the run did not have it."""
     step = run.summary.steps.get(name)
     if step is None:
-        return None
+        if name not in run.summary.counts:
+            return None
+        no_times = summarize_times(np.zeros(0))  # it ran in the warm-up or the cool-down alone
+        step = StepSummary(0, 0, 0, None, {}, no_times, no_times)
     return StepFigures(**vars(step), failed_share=step.failed / step.ended if step.ended else None)
 
 

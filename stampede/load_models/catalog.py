@@ -43,16 +43,17 @@ def recorded_plan(settings: Mapping[str, Any], cuts: Sequence[float] = ()) -> Pl
     a host noted. ``cuts``: when it went on to the next stage before its time, in seconds from the start. Raises
     ValueError for what cannot be read.
     """
-    flat = _flat(settings)
+    flat = recorded_load(settings)
     return load_model(str(flat.get(VARIABLE, DEFAULT))).recorded_plan(flat, cuts)
 
 
 def recorded_model(settings: Mapping[str, Any]) -> type[LoadModel]:
     """The load model of a run from the same settings; the default one where they name none that there is."""
     models = load_models()
-    return models.get(str(_flat(settings).get(VARIABLE, DEFAULT)), models[DEFAULT])
+    return models.get(str(recorded_load(settings).get(VARIABLE, DEFAULT)), models[DEFAULT])
 
 
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+def recorded_load(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in a run's results, with those that a host noted of its load beside the others."""
     noted = settings.get("load")
     return {**settings, **(noted if isinstance(noted, Mapping) else {})}

@@ -10,7 +10,7 @@ import functools
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -25,6 +25,8 @@ POISSON = "poisson"
 """``stampede_arrivals``, where it is not ``constant``."""
 MOST = 10_000_000
 """Arrivals or rounds of a run: 100/s for a day."""
+MOST_HOLDERS = 1_000_000
+"""Who come by stages, each with a wallet of its own: as many as ``stampede_holders`` may be."""
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 """Seconds of the units that a rate can have: ``5/s``, ``300/min``, ``1000/h``."""
 
@@ -203,10 +205,12 @@ def _countable(profile: Profile, reader: SettingReader) -> Profile:
     return Profile((Piece(1.0, 1.0, 1.0),))
 
 
-def profile_of(stages: Sequence[Mapping[str, Any]], key: str, *, whole: bool = False) -> Profile | None:
+def profile_of(stages: Any, key: str, *, whole: bool = False) -> Profile | None:
     """See ``read_profile``. Raises ValueError with a sentence about the first stage that is wrong."""
+    if not isinstance(stages, list | tuple) or not all(isinstance(stage, Mapping) for stage in stages):
+        raise ValueError(f"{VARIABLE} is no list of stages, each such as {RIGHT % (key, key)}")
     pieces: list[Piece] = []
-    level = 0.0
+    level = come = 0.0
     for place, stage in enumerate(stages):
         try:
             to, time, is_even = _read_stage(stage, key, whole=whole)
@@ -215,7 +219,10 @@ def profile_of(stages: Sequence[Mapping[str, Any]], key: str, *, whole: bool = F
                 f"{VARIABLE}[{place}] {error}; each stage must be such as {RIGHT % (key, key)}"
             ) from None
         pieces.append(Piece(time, level if is_even else to, to, jumps=not is_even))
+        come += max(0.0, to - level)
         level = to
+    if whole and come > MOST_HOLDERS:
+        raise ValueError(f"{VARIABLE} has {come:,.0f} {key} come in all; it must have at most {MOST_HOLDERS:,}")
     profile = Profile(tuple(pieces), is_staged=True)
     if pieces and not profile.highest:
         raise ValueError(f"{VARIABLE} goes nowhere: {key} is 0 in all of them; one must have more")
@@ -251,12 +258,10 @@ def _read_stage(stage: Mapping[str, Any], key: str, *, whole: bool) -> tuple[flo
         level = float(int(stage[key])) if whole and not isinstance(stage[key], float) else rate(stage[key])
         if whole and not level.is_integer():
             raise ValueError
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise ValueError(f"has {key}: {stage[key]!r}, which is no {'whole number' if whole else 'rate'}") from None
     if level < 0:
         raise ValueError(f"has {key}: {stage[key]!r}, which is less than 0")
-    if whole and level > MOST:
-        raise ValueError(f"has {key}: {stage[key]!r}, which is more than {MOST:,}")
     return level, time, is_even
 
 

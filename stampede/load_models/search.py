@@ -67,9 +67,9 @@ class Search(LoadModel):
                 "a load that holds is, such as 'present_proof p95 < 2 s'"
             )
         for text in reader.read("thresholds"):
-            if _is_about_the_maximum(text):
+            if (extreme := _extreme(text)) is not None:
                 reader.complain(
-                    f"stampede_thresholds has {text!r}, but a search cannot judge the maximum of each level; it "
+                    f"stampede_thresholds has {text!r}, but a search cannot judge the {extreme} of each level; it "
                     "must be about a percentile, such as p99"
                 )
         return cls(
@@ -212,11 +212,12 @@ def recorded_pace(settings: Mapping[str, Any]) -> Pace:
     return pace
 
 
-def _is_about_the_maximum(text: str) -> bool:
+def _extreme(text: str) -> str | None:
+    """What a threshold is about that is known of the whole run alone; None when it is about something else."""
     try:
-        return thresholds.parse(text).metric == thresholds.MAX
+        return {thresholds.MAX: "maximum", thresholds.MIN: "minimum"}.get(thresholds.parse(text).metric)
     except ValueError:
-        return False  # which is told elsewhere
+        return None  # which is told elsewhere
 
 
 def _read_pace(given: Mapping[str, Any], most: int, complain: Callable[[str], None]) -> Pace:

@@ -59,7 +59,7 @@ def _cases(summary: Summary) -> Iterator[Case]:
     yield Case(
         "run",
         "load was generated",
-        failure="" if summary.load.ended else "No step was executed.",
+        failure=_no_load(summary),
         seconds=summary.run.duration or 0.0,
     )
     unfinished = [
@@ -89,6 +89,12 @@ def _cases(summary: Summary) -> Iterator[Case]:
             yield Case("steps", f"no {name} failed", failure=failure)
     for verdict in summary.thresholds:
         yield Case("thresholds", verdict.text, failure="" if verdict.passed else verdict.sentence)
+
+
+def _no_load(summary: Summary) -> str:
+    if any(step.ended for step in summary.steps.values()):
+        return ""
+    return "No step ended in the measured part of the run." if summary.load.ended else "No step was executed."
 
 
 def _failed(name: str, counts: StepCounts, summary: Summary) -> str:

@@ -171,6 +171,15 @@ class TestStages:
             ([{"holders": 1.5, "for": 1}], "stampede_stages[0] has holders: 1.5, which is no whole number"),
             ([{"holders": 2, "for": 1}, {"holders": -1, "for": 1}], "stampede_stages[1] has holders: -1, which"),
             ([{"holders": 0, "for": "1m"}], "stampede_stages goes nowhere: holders is 0 in all of them"),
+            ([{"holders": "9" * 400, "for": 1}], "stampede_stages[0] has holders: '9999"),
+            (
+                [{"holders": 10_000_000, "over": "1m"}],
+                "stampede_stages has 10,000,000 holders come in all; it must have at most 1,000,000",
+            ),
+            (
+                [{"holders": 600_000, "for": 1}, {"holders": 0, "for": 1}, {"holders": 600_000, "for": 1}],
+                "stampede_stages has 1,200,000 holders come in all",
+            ),
         ],
     )
     def test_what_is_wrong_has_one_sentence(self, variables: dict[str, Any], stages: Any, said: str) -> None:

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 import report_samples as samples
 
+from stampede import wording
+from stampede.analysis.collected_run import read_run
+from stampede.comparison.runs import build_comparison
 from stampede.schema.margins import Margins
 from stampede.schema.records import Outcome, StepRecord
 from stampede.schema.settings import thresholds
@@ -217,6 +220,46 @@ class TestFigures:
         assert until == pytest.approx(expected, abs=0.01)
 
 
+class TestWithoutTheControlNodesRecord:
+    """A run of which the load hosts' records alone are left is told as the whole of its results tells it."""
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"stampede_stages": STAGES},
+            {"stampede_load_model": "flat_out"},
+            {"stampede_load_model": "open", "stampede_rate": "2/s", "stampede_holders": 30},
+            {
+                "stampede_load_model": "open",
+                "stampede_stages": [{"rate": 3, "for": "60s"}, {"rate": 1, "over": "50s"}],
+            },
+            {"stampede_load_model": "rounds", "stampede_rate": "2/s", "stampede_holders": 30},
+        ],
+    )
+    def test_its_figures_are_the_same(
+        self, tmp_path: Path, variables: dict[str, Any], changes: dict[str, Any]
+    ) -> None:
+        variables |= SETTINGS | {"stampede_thresholds": TEXTS} | changes
+        whole = reported(tmp_path, steps(1), variables)
+        (tmp_path / "run.json").unlink()
+        noted = {"host": "load-1", "settings": Settings.from_variables(variables).public()}
+        (tmp_path / "load-1" / "host.json").write_text(json.dumps(noted))
+        found = samples.report(tmp_path)
+        assert found["measured"]
+        for part in ("measured", "thresholds", "steps", "load", "losses"):
+            assert found[part] == whole[part], part
+        assert found["journal"]["notes"] == whole["journal"]["notes"]
+
+    @pytest.mark.parametrize("stages", [5, "soon", {"pieces": []}, ["soon"], [None], [{"holders": []}], [[1]]])
+    def test_stages_that_are_none_are_noted(self, tmp_path: Path, stages: Any) -> None:
+        found = reported(tmp_path, steps(1), SETTINGS | {"stampede_stages": stages})
+        assert any("stampede_stages" in note for note in found["journal"]["notes"])
+
+    def test_a_cool_down_of_a_run_of_unknown_length_leaves_nothing_out(self, tmp_path: Path) -> None:
+        found = reported(tmp_path, steps(1), SETTINGS | {"stampede_duration": 0})
+        assert found["measured"]["until"] > 100
+
+
 class TestFailures:
     """A run with one failure in its warm-up and none while it was measured."""
 
@@ -246,3 +289,33 @@ def test_a_run_of_which_nothing_was_measured_did_not_pass(tmp_path: Path) -> Non
     found = reported(tmp_path, early, SETTINGS)
     assert found["run"]["outcome"] == "no_load" and not found["run"]["passed"]
     assert found["run"]["headline"] == "No load was measured: every step ended in the warm-up or the cool-down"
+
+
+class TestStepsOfTheWarmUpAlone:
+    """A run that receives its credentials in the warm-up."""
+
+    EARLY = (4.0, StepRecord("receive_credential", Outcome.OK, 1, 1, 1, "issuer", 1, 1))
+
+    def run(self, folder: Path, settings: dict[str, Any], *, more: bool = True) -> dict[str, Any]:
+        good = [(end, record) for end, record in steps(2) if record.outcome == Outcome.OK and more]
+        return reported(folder, [self.EARLY, *good], settings)
+
+    def test_are_not_said_to_be_missing_from_the_run(self, tmp_path: Path) -> None:
+        found = self.run(tmp_path, SETTINGS | {"stampede_thresholds": ["receive_credential p95 < 2 s"]})
+        assert found["thresholds"][0]["sentence"] == (
+            "receive_credential p95 response_time could not be judged because no such step was recorded in the "
+            "measured part of the run; the threshold is < 2 s."
+        )
+
+    def test_are_too_few_to_compare_but_were_executed(self, tmp_path: Path) -> None:
+        for name, more in (("part", {}), ("whole", {"stampede_warm_up": 0, "stampede_cool_down": 0})):
+            self.run(tmp_path / name, SETTINGS | more)
+        both = [read_run(tmp_path / name) for name in ("part", "whole")]
+        for a, b in (both, both[::-1]):
+            assert build_comparison(a, b).steps["receive_credential"].verdict == "too_few"
+
+    def test_are_no_load_for_junit_either_when_there_are_no_others(self, tmp_path: Path) -> None:
+        found = self.run(tmp_path, SETTINGS, more=False)
+        assert found["run"]["outcome"] == "no_load"
+        assert wording.NONE not in found["run"]["findings"][0]["text"]
+        assert '<failure message="No step ended in the measured part' in (tmp_path / "junit.xml").read_text()

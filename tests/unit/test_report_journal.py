@@ -1,6 +1,7 @@
 """The report's journal reader: whole journals, torn ones, strange lines."""
 
 import gzip
+import json
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -172,3 +173,23 @@ def test_a_step_comes_back_from_the_journal(record):
     assert steps.service_time[0] == pytest.approx(record.service_time, rel=1e-8)
     assert found.services.list[steps.service[0]] == " ".join(record.service.splitlines())
     assert found.errors.list == ([" ".join((record.error or "").splitlines()) or "unknown"] if failed else [])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"stampede_stages": [{"holders": 5, "for": "3h"}]},
+        {"stampede_load_model": "rounds", "stampede_stages": [{"rate": 5, "for": "3h"}]},
+        {"stampede_load_model": "search", "stampede_thresholds": ["p95 < 9 s"]},
+    ],
+)
+def test_the_end_of_a_long_run_is_believed_whatever_duration_it_does_not_go_by(tmp_path, settings):
+    (tmp_path / "load-1").mkdir()
+    (tmp_path / "load-1" / "journal.lp").write_text(line() + line(samples.START + 3 * 3600 - 1))
+    record = {
+        "started": samples.START,
+        "ended": samples.START + 3 * 3600,
+        "settings": {"stampede_duration": "30m", "stampede_holders": 5} | settings,
+    }
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    assert samples.report(tmp_path)["load"]["ok"] == 2

@@ -116,6 +116,10 @@ def test_hosts_share_each_level_exactly(variables: dict[str, Any]) -> None:
         ),
         ({"thresholds": ["max < 2 s"]}, "stampede_thresholds has 'max < 2 s', but a search cannot judge the maximum"),
         (
+            {"thresholds": ["measure items min > 2"]},
+            "stampede_thresholds has 'measure items min > 2', but a search cannot judge the minimum",
+        ),
+        (
             {"thresholds": ["p95 < 2 s during steady"]},
             "stampede_thresholds[0] is 'p95 < 2 s during steady'; a search",
         ),

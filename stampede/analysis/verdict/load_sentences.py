@@ -17,14 +17,15 @@ def load_sentence(summary: Summary) -> str:
     peak = load.peak_active_holders
     text = (
         f"{f'Up to {wording.number(peak, "active holder")} on {hosts}' if peak else hosts} completed "
-        f"{wording.number(load.ok, 'step')} in {wording.duration(summary.run.duration)}: "
-        f"{wording.rate(load.steps_per_second).replace('/s', ' steps/s')}"
+        f"{wording.number(load.ok, 'step')} in {wording.duration(summary.run.duration)}"
     )
-    if summary.measured:
-        text += " while it was measured"
+    if load.steps_per_second is not None:
+        text += f": {wording.rate(load.steps_per_second).replace('/s', ' steps/s')}"
+        text += " while it was measured" if summary.measured else ""
     if load.presentations:
-        rate = wording.rate(load.presentations_per_second).replace("/s", f" {load.presentations_are} presentations/s")
-        text += f", including {rate}"
+        if load.presentations_per_second is not None:
+            rate = wording.rate(load.presentations_per_second)
+            text += f", including {rate.replace('/s', f' {load.presentations_are} presentations/s')}"
         if unknown := load.presentations_acknowledged:
             were = wording.number(unknown, "presentation was", "presentations were")
             text += f". {were} acknowledged only: no result request asked the verifier what it found"
@@ -48,7 +49,7 @@ def left_out_sentence(measured: MeasuredPart | None) -> str:
         return f"{text}; no step ended in the warm-up or the cool-down."
     are = wording.number(total, "step is", "steps are")
     of_which = f", {failed:,} of which failed" if failed else ""
-    return f"{text}; {are} left out of times and rates, because they ended before or after that{of_which}."
+    return f"{text}; {are} left out of times and rates, having ended before or after that{of_which}."
 
 
 def time_spent_sentence(spent: TimeSpent) -> str:

@@ -41,6 +41,9 @@ from stampede.schema.settings.variable_reader import VariableReader, shown
 from stampede.schema.settings.variables import LoadHostVariables
 from stampede.schema.settings.web_address import is_reached_at, web_address
 
+LOAD = ("load_model", "stages", "ramp_up", "duration", "holders", "search")
+"""The variables that a run's plan is read from in its results."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(LoadHostVariables):
@@ -58,6 +61,9 @@ class Settings(LoadHostVariables):
     """The scripts' weights in each of the stages; None where they are as ever."""
     own_settings: tuple[Mapping[str, Any], ...]
     """Fields of which each of the scripts has its own values."""
+    asked_load: Mapping[str, Any]
+    """The variables that say how the load develops, as results note them: a report is made from them where the
+    control node's run.json is missing."""
     services: Mapping[str, Service]
     data: DataSettings | None
     """None: holders have no rows."""
@@ -147,6 +153,7 @@ class Settings(LoadHostVariables):
             scripts=(scripts := read_scripts(reader)),
             stage_weights=read_stage_weights(reader, scripts),
             own_settings=(),
+            asked_load={f"stampede_{name}": reader.read(name) for name in LOAD},
             services=read_services(reader),
             data=read_data(reader),
             mediator_invitation=read_mediator_invitation(reader),
@@ -205,7 +212,9 @@ class Settings(LoadHostVariables):
     def public(self) -> dict[str, Any]:
         """Settings for results and reports, as plain JSON values. They hold no secret: services name
         theirs as ``${secret:NAME}``."""
-        return dataclasses.asdict(self)
+        noted = dataclasses.asdict(self)
+        noted["load"] |= noted.pop("asked_load")
+        return noted
 
     def _no_think_times(self) -> list[str]:
         if self.think_times != "observed" or self.observed_think_times:
