@@ -122,7 +122,7 @@ def test_no_check_of_a_run_trips_over_a_wrong_shape(variables: dict[str, Any], n
     optional = (
         *("agent_patches", "data", "load_model", "first_holder", "local", "notes", "self_attested"),
         *("mediator_invitation", "observed_think_times", "think_time_scale", "think_times"),
-        *("scripts", "warm_up", "cool_down"),
+        *("scripts", "search", "warm_up", "cool_down"),
         *("iterations_per", "share", "stages"),  # arrivals and their rate are not the closed model's
     )
     read = {*variables, *(f"stampede_{each}" for each in optional)}

@@ -83,7 +83,7 @@ def test_an_entry_that_does_not_fit_is_left_out_and_noted() -> None:
     problems: list[str] = []
     tally = {"text": "max < 2 s", "ok": 1, "failed": 0, "total": 1.0, "most": 1.0, "buckets": [[-3, 1]], "elapsed": 5}
     state = from_json(HostState, {"thresholds": [7, tally, tally | {"buckets": [[1]]}]}, problems=problems)
-    assert state.thresholds == (TallyState("max < 2 s", 1, 0, 1.0, 1.0, ((-3, 1),), 5.0),)
+    assert state.thresholds == (TallyState("max < 2 s", 1, 0, 1.0, 1.0, ((-3, 1),), elapsed=5.0),)
     assert (
         problems
         == [
