@@ -66,6 +66,8 @@ class Search(LoadModel):
                 "stampede_thresholds is empty, but stampede_load_model is search; it must have one that says what "
                 "a load that holds is, such as 'present_proof p95 < 2 s'"
             )
+        if reader.read("stages"):
+            reader.complain("stampede_stages is set, but a search goes by levels of its own; remove it")
         for text in reader.read("thresholds"):
             if (extreme := _extreme(text)) is not None:
                 reader.complain(

@@ -12,6 +12,7 @@ from stampede import wording
 from stampede.analysis.collected_run import CollectedRun, read_run
 from stampede.analysis.load_window import SECOND, Window
 from stampede.load_models import catalog
+from stampede.planning.calibration import scripts_of
 from stampede.planning.plan import KIND, VERSION, Plan
 from stampede.planning.planner import service_name
 from stampede.planning.usage import observe, peak_sum
@@ -73,9 +74,8 @@ def compare_plan(path: Path, results: Path) -> PlanComparison:
     plan, run = read_plan(path), read_run(results)
     window = run.window
     steady = _steady(run, window, results)
-    settings = run.results.settings
-    if settings.get("stampede_script") != plan.script:
-        raise BadInput(f"{results} ran the script {settings.get('stampede_script')!r}; {path} plans {plan.script!r}")
+    if (ran := scripts_of(run.results.settings)) != plan.script:
+        raise BadInput(f"{results} ran the script {ran}; {path} plans {plan.script}")
     assert window is not None, "there is a steady phase"
     figures = _figures(plan, run, window, steady)
     judged = [figure for figure in figures if figure.within is not None]

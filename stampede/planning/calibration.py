@@ -14,7 +14,7 @@ from stampede.analysis.collected_run import CollectedRun, read_run
 from stampede.analysis.load_window import Window
 from stampede.planning.step_costs import Costs, fit_costs
 from stampede.planning.usage import edges_between, idle_cores, observe, peak_sum, processes
-from stampede.prepare.rendering import find_script, render_scenario
+from stampede.prepare.rendering import find_scripts, render_scenario
 from stampede.results.journal_columns import OK
 from stampede.schema.errors import BadInput
 from stampede.schema.summary import RunOutcome
@@ -141,11 +141,13 @@ def _other_script(run: CollectedRun, repository: Path) -> str:
     kept = next((host.script for host in run.results.hosts if host.script), "")
     if not kept or "stampede_script" not in settings:
         return ""
-    path = find_script(str(settings["stampede_script"]), repository / "templates", repository)
-    lines = [line for line in render_scenario(path, settings).splitlines() if not line.startswith("from __future__")]
     there = set(kept.splitlines())
-    if changed := next((line.strip() for line in lines if line.strip() and line not in there), ""):
-        return f"{path} has been changed since ({changed[:60]!r} was not in it); run it again, as it is now"
+    for script in find_scripts(settings, repository / "templates", repository):
+        lines = render_scenario(script.path, script.variables).splitlines()
+        changed = [line.strip() for line in lines if line.strip() and line not in there]
+        if changed := [line for line in changed if not line.startswith("from __future__")]:
+            new = changed[0][:60]
+            return f"{script.path} has been changed since ({new!r} was not in it); run it again, as it is now"
     return ""
 
 
@@ -191,6 +193,13 @@ def _sockets(run: CollectedRun) -> tuple[float, float]:
         return 0.0, 0.0
     slope, base = np.polyfit(active, sockets, 1)
     return max(0.0, float(base)), max(0.0, float(slope))
+
+
+def scripts_of(settings: Mapping[str, Any]) -> str:
+    """The script of a run, or its scripts with their weights, as recorded settings have them."""
+    several = settings.get("stampede_scripts") or []
+    named = [f"{entry.get('weight', 1)} x {entry['script']}" for entry in several]
+    return " + ".join(named) or str(settings.get("stampede_script"))
 
 
 def other_version(calibration: Calibration) -> str:

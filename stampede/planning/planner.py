@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stampede import wording
-from stampede.planning.calibration import FEWEST_OF_A_STEP, Calibration, other_version
+from stampede.planning.calibration import FEWEST_OF_A_STEP, Calibration, other_version, scripts_of
 from stampede.planning.order_statistics import half_width, samples_needed
 from stampede.planning.plan import (
     UTILISATION,
@@ -67,13 +67,12 @@ class Rates:
 def make_plan(calibration: Calibration, wanted: Wanted, repository: Path) -> Plan:
     """The plan. Raises BadInput for what cannot be planned, and for wrong settings."""
     settings = {**calibration.settings, **wanted.settings}
-    for variable in ("stampede_script", "stampede_scripts"):
-        planned, ran = settings.get(variable) or [], calibration.settings.get(variable) or []
-        if planned != ran:
-            raise BadInput(
-                f"{variable} is {planned!r}, but the calibration {calibration.id} ran {ran!r}; calibrate with what "
-                "is planned"
-            )
+    planned, ran = scripts_of(settings), scripts_of(calibration.settings)
+    if planned != ran:
+        raise BadInput(
+            f"The script that is planned is {planned}, but the calibration {calibration.id} ran {ran}; calibrate "
+            "with the one that is planned"
+        )
     work = script_work(_for_simulation(settings), repository)
     _check_steps(work, calibration)
     return _Planner(calibration, wanted, settings, work).plan()
@@ -130,7 +129,7 @@ class _Planner:
         duration = self._duration(percentile)
         return Plan(
             calibration=calibration.id,
-            script=str(self._settings["stampede_script"]),
+            script=scripts_of(self._settings),
             asked=wanted.asked,
             settings=dict(wanted.settings),
             holders=self._holders,
@@ -168,7 +167,7 @@ class _Planner:
             return Rates(value, value * self._iterations)
         if not self._work.has_rounds:
             raise BadInput(
-                f"--{what} needs a script with rounds, and {self._settings['stampede_script']} has no "
+                f"--{what} needs a script with rounds, and {scripts_of(self._settings)} has no "
                 "until_end_of_run(); plan it with --arrivals"
             )
         if self._round <= 0:

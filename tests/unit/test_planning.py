@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import report_samples as samples
 
 from stampede.cli import main
 from stampede.planning.command import extra_variables
 from stampede.planning.order_statistics import Ranks, interval, samples_needed
 from stampede.planning.step_costs import Observed, fit_costs
+from stampede.prepare.rendering import render_script
 from stampede.prepare.trial import script_work
 from stampede.schema.errors import BadInput
 
@@ -119,6 +121,72 @@ def test_wrong_arguments_are_refused(arguments: list[str], capsys: pytest.Captur
 def test_results_that_are_not_there_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(tmp_path / "none"), "--holders", "5"]) == 2
     assert "does not exist" in capsys.readouterr().err
+
+
+@pytest.fixture
+def results(tmp_path: Path, variables: dict[str, Any]) -> Path:
+    """A run of two hosts as a calibration, of the shipped script as it is."""
+    settings = {
+        **variables,
+        "stampede_script": "issue_present_revoke",
+        "stampede_wait_min": 3,
+        "stampede_wait_max": 9,
+        "stampede_presentations_min": 1,
+        "stampede_presentations_max": 4,
+    }
+    sample = samples.Sample(holders=40, duration=200, ramp=40, failures=False)
+    settings |= {"stampede_holders": 80, "stampede_ramp_up": "40s", "stampede_duration": "200s"}
+    sample.settings = settings
+    folder = samples.write_results(tmp_path / "calibration", sample)
+    for host in sample.hosts:
+        (folder / host / "controller_script.py").write_text(render_script(settings, REPOSITORY / "templates"))
+        record = json.loads((folder / host / "host.json").read_text())
+        (folder / host / "host.json").write_text(json.dumps(record | {"cores": 4, "memory": 8_000_000_000}))
+    return folder
+
+
+def planned(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    code = main(["plan", *arguments, "--json"])
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    found: dict[str, Any] = json.loads(captured.out)
+    return found
+
+
+def test_a_plan_of_whole_results(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    same = planned(capsys, str(results), "--holders", "80")
+    rounds = 80 / same["round"]
+    assert same["rounds_per_second"] == pytest.approx(rounds)
+    by_rate = planned(capsys, str(results), "--rate", f"{rounds}/s")
+    assert by_rate["holders"] == pytest.approx(80, abs=1), "Little's law, the other way round"
+    slower = planned(capsys, str(results), "--holders", "80", "-e", "stampede_wait_min=30 stampede_wait_max=90")
+    assert slower["round"] == pytest.approx(same["round"] + 3.5 * (60 - 6), rel=0.05)
+    assert slower["agents_cpu"]["steady"] < same["agents_cpu"]["steady"]
+    many = planned(capsys, str(results), "--holders", "8000", "--price-per-host-hour", "0.5", "--duration", "2h")
+    assert many["hosts"]["number"] > 5
+    assert many["price"]["total"] == pytest.approx(many["hosts"]["number"])
+    visit = planned(capsys, str(results), "--arrivals", "2/s")
+    assert visit["holders"] == math.ceil(2 * visit["visit"])
+
+
+def test_a_plan_beside_the_run_that_it_came_from(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = results.parent / "plan.json"
+    planned(capsys, str(results), "--holders", "80", "--output", str(plan))
+    assert main(["compare", str(plan), str(results), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    by_name = {each["figure"]: each for each in found["figures"]}
+    assert by_name["holders"]["ratio"] == 1
+    steps, cpu = by_name["steps"], by_name["CPU of agents"]
+    assert steps["ratio"] == pytest.approx(steps["used"] / steps["planned"])
+    made_up = 2 * 2 * 0.72  # cores, of two agents on each of two hosts
+    assert cpu["used"] == pytest.approx(made_up, rel=0.1)
+
+
+def test_a_script_that_has_changed_is_not_planned_by(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for script in results.glob("*/controller_script.py"):
+        script.write_text(script.read_text().replace("holder.present_proof", "holder.present_more"))
+    assert main(["plan", str(results), "--holders", "5"]) == 2
+    assert "has been changed since" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"kind": "stampede plan", "version": 1}), "null"])

@@ -111,6 +111,10 @@ def test_hosts_share_each_level_exactly(variables: dict[str, Any]) -> None:
     ("changes", "said"),
     [
         (
+            {"stages": [{"holders": 4, "for": "1m"}]},
+            "stampede_stages is set, but a search goes by levels of its own; remove it",
+        ),
+        (
             {"thresholds": []},
             "stampede_thresholds is empty, but stampede_load_model is search; it must have one that",
         ),
