@@ -34,6 +34,7 @@ P90 = "p90 < 600 ms"
 SEARCH: dict[str, Any] = {
     "stampede_load_model": "search",
     "stampede_holders": 12,
+    "stampede_stages": [],
     "stampede_thresholds": [P90],
     "stampede_search": {"begin": 2, "settle": "10s", "hold": "20s", "confirm": "30s"},
 }
