@@ -20,6 +20,17 @@ from .playbooks import left_running, play
 from .test_faults import PROVISIONED, RUNNING, begin
 from .test_metrics import InfluxDb
 
+SCRIPT = """
+async def script(holder):
+    await holder.connect_to_mediator()
+    with holder.group("arrival"):
+        issuer = await holder.connect("issuer")
+    holder.measure("number", holder.number)
+    async for turn in holder.until_end_of_run():
+        holder.check("even", turn % 2 == 0)
+        await holder.ping(issuer)
+        await holder.wait(1)
+"""
 OUTAGE = 60.0
 """Seconds for which InfluxDB is away in mid-run."""
 
@@ -51,7 +62,7 @@ def influxd(fleet: Fleet, verb: str) -> None:
 def measured(fleet: Fleet, services: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
     """A run during which InfluxDB, made for it, is away for a minute."""
     results = tmp_path_factory.mktemp("measured")
-    metrics = {"metrics": "install", "grafana": False}
+    metrics = {"metrics": "install", "grafana": False, "scripts": several(results)}
     with begin(fleet, "away", results, duration=OUTAGE + 20, **metrics, **services) as going:
         going.until(f"load-3 +{RUNNING}", 420)
         found = Measured(InfluxDb(fleet, fleet["metrics-1"]), results)
@@ -64,6 +75,13 @@ def measured(fleet: Fleet, services: dict[str, Any], tmp_path_factory: pytest.Te
     assert live and "cannot be reached" in " ".join(played.output.split()), played.output
     yield found
     assert play(fleet, "teardown", "--limit", "metrics-1", discard_runs=True).code == 0
+
+
+def several(folder: Path) -> list[dict[str, Any]]:
+    """Two scripts, one of which has all that a dashboard shows of a script."""
+    script = folder / "observing.py"
+    script.write_text(SCRIPT)
+    return [{"script": "issue_present_revoke"}, {"script": str(script)}]
 
 
 def until_there(found: Measured, words: str) -> list[dict[str, Any]]:
@@ -98,7 +116,15 @@ def test_without_influxdb_a_run_is_fine_and_its_points_are_replayed(
     }
     influxd(fleet, "stop")
     with begin(
-        fleet, "without", measured.results, *PROVISIONED, duration=10, influxdb_flush="1s", **where, **services
+        fleet,
+        "without",
+        measured.results,
+        *PROVISIONED,
+        duration=10,
+        influxdb_flush="1s",
+        scripts=several(measured.results),
+        **where,
+        **services,
     ) as going:
         played = going.end()
     influxd(fleet, "start")

@@ -32,22 +32,22 @@ def test_each_script_has_its_share(fleet: Fleet, services: dict[str, Any], tmp_p
         (tmp_path / f"{name}.py").write_text(SCRIPT.format(group=group))
         settings = {"stampede_on_failure": "stop"} if name == "guests" else {}
         entries.append({"script": str(tmp_path / f"{name}.py"), "weight": weight, "settings": settings})
-    chosen = {"scripts": entries, "holders": 14, "iterations": 2, "ramp_up": "5s", "thresholds": THRESHOLDS}
+    chosen = {"scripts": entries, "holders": 16, "iterations": 2, "ramp_up": "5s", "thresholds": THRESHOLDS}
     done = play(fleet, "run-test", run_id="scripts", results_dir=str(tmp_path), **services, **chosen)
     assert done.code == 0, done.output
     run = read_run(tmp_path / "scripts")
     summary, steps = run.summary, run.journal.steps
     assert len(summary.hosts) == 3 and not summary.losses and summary.run.passed
-    assert {name: script.holders for name, script in summary.scripts.items()} == {"members": 11, "guests": 3}
-    expected = Counter(("members", "guests")[script_of(holder, (3, 1))] for holder in range(14))
-    assert expected == {"members": 11, "guests": 3}
+    expected = Counter(("members", "guests")[script_of(holder, (3, 1))] for holder in range(16))
+    assert {name: script.holders for name, script in summary.scripts.items()} == expected
+    assert expected == {"members": 12, "guests": 4}
     taken = dict(zip(steps.holder, steps.script, strict=True))
     names = run.journal.scripts.list
-    assert [names[taken[holder]] for holder in range(14)] == [
-        ("members", "guests")[script_of(holder, (3, 1))] for holder in range(14)
+    assert [names[taken[holder]] for holder in range(16)] == [
+        ("members", "guests")[script_of(holder, (3, 1))] for holder in range(16)
     ]
     counts = {name: groups["present_proof"].ok for name, groups in summary.groups.items()}
-    assert counts == {"desk": 11 * 2, "door": 3 * 2}
+    assert counts == {"desk": 12 * 2, "door": 4 * 2}
     of_hosts = [len(set(np.asarray(steps.holder)[np.asarray(steps.host) == host])) for host in range(3)]
-    assert sum(of_hosts) == 14, "no holder is on two hosts"
+    assert sum(of_hosts) == 16, "no holder is on two hosts"
     assert all(verdict.passed for verdict in summary.thresholds)

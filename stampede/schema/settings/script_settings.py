@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ MOST = 50
 """Scripts in a run."""
 LONGEST_STRETCH = 10_000
 """Holders after which the deal begins again."""
+SHUFFLED = 8
+"""Holders among whom the scripts come in no order."""
 LONGEST_NAME = 64
 DEFAULT_SCRIPT = "issue_present_revoke"
 
@@ -150,14 +153,22 @@ def bare_name(script: str) -> str:
 
 
 def script_of(holder: int, weights: Sequence[float]) -> int:
-    """Which script a holder takes, by its number. Any stretch of holders has its share of each, within one, so that
-    the sums over a fleet are exact; the number of hosts does not matter.
+    """Which script a holder takes, by its number. The first so many holders have their share of each, within a few,
+    and exactly within one after each SHUFFLED of them; the number of hosts does not matter.
 
-    >>> [script_of(holder, (3, 1)) for holder in range(8)]
-    [0, 0, 1, 0, 0, 0, 1, 0]
+    Among so many holders the scripts come in no order, since load hosts are dealt holders in turns, too: of two hosts
+    and two scripts by turns, each host would do one script.
     """
     stretch = _stretch(tuple(weights))
-    return stretch[holder % len(stretch)]
+    part, place = divmod(holder, SHUFFLED)
+    return stretch[(part * SHUFFLED + _shuffled(part)[place]) % len(stretch)]
+
+
+@functools.lru_cache(maxsize=64)
+def _shuffled(part: int) -> tuple[int, ...]:
+    order = list(range(SHUFFLED))
+    random.Random(f"scripts:{part}").shuffle(order)
+    return tuple(order)
 
 
 @functools.cache
