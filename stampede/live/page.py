@@ -18,6 +18,7 @@ from stampede.live.stages import next_stage, stage_of
 from stampede.report.template import STYLES, json_text, render_page
 from stampede.schema.faults import Fault
 from stampede.schema.json_form import to_json
+from stampede.schema.state import StageState
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 SCRIPTS = ("uPlot.iife.min.js", "charts.js", "figures.js", "run_charts.js", "live.js")
@@ -42,6 +43,7 @@ class LivePage:
         self._history = History(len(hosts))
         self._crossings = Crossings()
         self._texts: dict[str, Any] = {}
+        self._stage: StageState | None = None
         self._shown: dict[str, str] = {}
 
     @property
@@ -59,6 +61,7 @@ class LivePage:
         self.events.phases(now, self._hosts)
         self._history.note(self._hosts, now)
         self._texts = to_json(page_figures(self._hosts, found, self._history, self.events, now))
+        self._stage = stage_of(self._hosts)
         self._shown.clear()
         return [*(fault.text for fault in faults), *crossed]
 
@@ -83,7 +86,7 @@ class LivePage:
 
     def _next_stage(self) -> int | None:
         """The number of the stage that may be begun from the page."""
-        order = next_stage(stage_of(self._hosts), len(self._hosts), self._now)
+        order = next_stage(self._stage, len(self._hosts), self._now)
         return order.stage if order and self.may_go_on else None
 
     @property
