@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""The runs of docs/load-testing.md, against the reference services on this machine, and their pictures.
+"""What docs/load-testing.md is about, seen in runs against the reference services on this machine, with pictures.
 
-Each run is one of RUNS: the settings are those of the command that stands in the docs. `--only` plays some of them,
-in the order in which they are named. The figures are printed; with `--pictures` charts of the reports are drawn, too
-(needs Chromium). All of them take about half an hour, on a machine that does nothing else.
+Realistic delays and none; arrivals below and above what the machine bears; a verifier that stands still for ten
+seconds, under a closed load and under rounds at a rate; and whether two searches find the same, a run just below that
+passes and one above it fails (`ceilings`). `--only` plays some of them, in the order in which they are named. The
+figures are printed; with `--pictures` charts of the reports are drawn, too (needs Chromium). All of them take about
+half an hour, on a machine that does nothing else.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def test_it_compares_both_kinds_step_by_step_and_leaves_nothing_running(tmp_path
         [sys.executable, str(BENCHMARKS / "peer.py"), "--quick", "--port", str(free_ports())],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
         env=os.environ | {"TMPDIR": str(tmp_path)},
     )
