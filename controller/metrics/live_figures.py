@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 
 from stampede.schema import step_times
-from stampede.schema.records import CheckRecord, Observation, Outcome, StepRecord
+from stampede.schema.records import Outcome, StepRecord
 from stampede.schema.state import StepCounts
 
 WINDOW = 1000
@@ -33,9 +33,6 @@ class LiveFigures:
         """Failed steps by error class."""
         self.steps: Counter[str] = Counter()
         """Steps by name, whatever their outcome."""
-        self.checks: set[str] = set()
-        self.measures: set[str] = set()
-        """Names of what scripts have checked and measured."""
         self._recent: dict[str, deque[float]] = {}
         self._counted: dict[str, _Counted] = {}
 
@@ -58,13 +55,6 @@ class LiveFigures:
             counted.buckets[bucket] = counted.buckets.get(bucket, 0) + 1
         elif record.outcome == Outcome.FAILED:
             counted.failed += 1
-
-    def observed(self, record: Observation, now: float) -> None:
-        """Note what a script checks or measures."""
-        if isinstance(record, CheckRecord):
-            self.checks.add(record.check)
-        else:
-            self.measures.add(record.measure)
 
     def by_step(self) -> dict[str, StepCounts]:
         """What was counted of each step."""

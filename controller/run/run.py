@@ -127,7 +127,7 @@ class Run:
             self.tallies.step_ended,
             self.figures.step_ended,
             *listeners,
-            observers=(*on_disk_first, self.tallies.observed, self.figures.observed, *observers),
+            observers=(*on_disk_first, self.tallies.observed, *observers),
         )
         self.active = 0
         self.started = 0

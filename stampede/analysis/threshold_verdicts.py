@@ -21,7 +21,7 @@ from stampede.analysis.percentiles import percentile
 from stampede.results.folder import ResultsFolder
 from stampede.results.journal_columns import FAILED, OK, JournalColumns, Names, Observations, Steps
 from stampede.schema.settings import thresholds
-from stampede.schema.settings.thresholds import Threshold
+from stampede.schema.settings.thresholds import Said, Threshold
 from stampede.schema.summary import FailedPart, Summary, ThresholdVerdict
 
 type Floats = NDArray[np.float64]
@@ -56,24 +56,21 @@ def uncovered_failures(summary: Summary) -> dict[str, int]:
     """How many of each step failed, without the steps whose failures a threshold on errors covers.
 
     A threshold on errors, in whatever phase, covers all failures of its step, or those of all steps, in its script
-    and its group. A search has
-    found which load holds, and its failures are those of loads that do not. Failures in the warm-up or the cool-down
-    count like any other.
+    and its group. A search has found which load holds, and its failures are those of loads that do not. Failures in
+    the warm-up or the cool-down count like any other.
     """
     if summary.search:
         return {}
-    covering = [verdict for verdict in summary.thresholds if verdict.metric == thresholds.ERRORS]
+    covering = [
+        thresholds.parse(verdict.text) for verdict in summary.thresholds if verdict.metric == thresholds.ERRORS
+    ]
     counted = summary.failed_parts or [
         FailedPart(name, "", "", counts.failed) for name, counts in summary.counts.items() if counts.failed
     ]
     uncovered: Counter[str] = Counter()
     for part in counted:
-        if not any(
-            verdict.step in (None, part.step)
-            and verdict.script in ("", part.script)
-            and verdict.group in ("", part.group)
-            for verdict in covering
-        ):
+        said = Said(thresholds.STEP, part.step, part.script, part.group)
+        if not any(threshold.is_about(said) for threshold in covering):
             uncovered[part.step] += part.failed
     return dict(uncovered)
 

@@ -29,7 +29,7 @@ from stampede.schema.data_rows import Row, no_row
 from stampede.schema.errors import BadInput
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.run_settings import Settings
-from stampede.schema.settings.thresholds import Said
+from stampede.schema.settings.thresholds import Said, Threshold
 
 TRIAL, FORECAST, WORK = "trial", "forecast", "work"
 TRIAL_SECONDS = 5.0
@@ -133,17 +133,17 @@ class Tried:
                 self._dry_run([script], short, cut_at=part * trial.seconds)
             said |= _said(trial, name)
         self._look_for_room(scripts, settings)
-        possible = {each for text in settings.thresholds if (each := _possible(text, sources))}
+        awaited = _awaited(settings.thresholds, sources)
         is_complete = True
         for is_reduced in (True, False):  # a step may come late, or from few holders
             for name, script, own in alone:
-                if all(_is_among(each, said) for each in possible):
+                if all(any(threshold.is_about(each) for each in said) for threshold in awaited):
                     break
                 load = own.load.reduced(TRIAL_HOLDERS) if is_reduced else own.load
                 longer = self._dry_run([script], self._of(own, load), within=LONG_SECONDS)
                 said |= _said(longer, name)
                 is_complete = is_complete and (is_reduced or longer.complete)
-        thresholds.check_subjects(settings.thresholds, said if is_complete else said | possible)
+        thresholds.check_subjects(settings.thresholds, said if is_complete else said | set(awaited.values()))
 
     def _look_for_room(self, scripts: Sequence[Script], settings: Settings) -> None:
         """Raise BadInput when the load needs more holders than there may be."""
@@ -177,23 +177,15 @@ def _said(forecast: Forecast, script: str) -> set[Said]:
     return {each._replace(script=script) for each in forecast.said}
 
 
-def _possible(text: str, sources: Sequence[str]) -> Said | None:
-    """What a threshold is about, if a script may do that later than it could be simulated."""
-    threshold = thresholds.parse(text)
-    kind, name = threshold.subject or (thresholds.STEP, "")
-    is_named = (kind == thresholds.STEP and name in STEPS) or any(name in source for source in sources)
-    in_group = any(threshold.group in source for source in sources)
-    return Said(kind, name, threshold.script, threshold.group) if is_named and in_group else None
-
-
-def _is_among(wanted: Said, said: set[Said]) -> bool:
-    return any(
-        wanted.kind == each.kind
-        and wanted.name in ("", each.name)
-        and wanted.script in ("", each.script)
-        and wanted.group in ("", each.group)
-        for each in said
-    )
+def _awaited(texts: Sequence[str], sources: Sequence[str]) -> dict[Threshold, Said]:
+    """The thresholds about what a script may do later than it could be simulated, with what that is."""
+    found = {}
+    for threshold in map(thresholds.parse, texts):
+        kind, name = threshold.subject or (thresholds.STEP, "")
+        is_named = (kind == thresholds.STEP and name in STEPS) or any(name in source for source in sources)
+        if is_named and any(threshold.group in source for source in sources):
+            found[threshold] = Said(kind, name, threshold.script, threshold.group)
+    return found
 
 
 def _row_of(settings: Settings) -> Callable[[int], Row]:
