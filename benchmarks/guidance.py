@@ -41,6 +41,8 @@ RUNS: dict[str, dict[str, Any]] = {
     },
     "fast": {"load_model": "flat_out", "holders": 8, "ramp_up": "5s", "warm_up": "15s", "duration": "75s"},
     "open_below": {"load_model": "open", "rate": "1/s", "holders": 40, "ramp_up": 0, "duration": "60s", **PRESSED},
+    "open_near": {"load_model": "open", "rate": "2/s", "holders": 100, "ramp_up": 0, "duration": "60s", **PRESSED},
+    "open_past": {"load_model": "open", "rate": "2.5/s", "holders": 100, "ramp_up": 0, "duration": "60s", **PRESSED},
     "open_above": {"load_model": "open", "rate": "6/s", "holders": 400, "ramp_up": 0, "duration": "60s", **PRESSED},
     "stall_closed": {"holders": 8, "ramp_up": "8s", "wait_min": 2, "wait_max": 2, **STALLED},
     "stall_rounds": {
@@ -74,8 +76,8 @@ LIMIT = 1800.0
 PICTURES = {
     "realistic": ("present_proof", ["bands"]),
     "fast": ("present_proof", ["bands"]),
-    "open_below": ("connect_to_mediator", ["bands", "holders"]),
-    "open_above": ("connect_to_mediator", ["bands", "holders"]),
+    "open_below": ("connect_to_mediator", ["holders"]),
+    "open_above": ("connect_to_mediator", ["holders"]),
     "stall_closed": ("present_proof", ["bands"]),
     "stall_rounds": ("present_proof", ["bands"]),
 }
@@ -159,7 +161,7 @@ def _tell(summary: dict[str, Any]) -> None:
         for level in search["levels"]:
             print(f"  {level['holders']:>5} {level['per_second'] or 0:8.2f}/s  {level['held']}  {level['why']}")
     load = summary["load"]
-    print(f"  {load['steps_per_second']:.2f} steps/s, up to {load['peak_active_holders']} holders")
+    print(f"  {load['steps_per_second'] or 0:.2f} steps/s, up to {load['peak_active_holders']} holders")
     for name, step in summary["steps"].items():
         times = "".join(f"{step['response_time'][which] or 0:8.2f}" for which in ("p50", "p95", "p99", "max"))
         print(f"  {name:<34}{step['ok']:>7}{step['failed']:>5} {times}")

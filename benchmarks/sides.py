@@ -30,6 +30,7 @@ from local_run import (
 from stampede.machine.ports import free_ports
 from stampede.machine.wallet_space import TMPFS
 
+sys.path.insert(0, str(ROOT / "tests"))
 sys.path.insert(0, str(ROOT / "tests/interop"))
 from credo import node, node_modules
 from installs import Missing

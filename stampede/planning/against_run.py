@@ -82,7 +82,7 @@ def compare_plan(path: Path, results: Path) -> PlanComparison:
     good = sum(1 for figure in judged if figure.within)
     return PlanComparison(
         headline=f"{good} of {len(judged)} figures are within {wording.percent(WITHIN)} of the plan.",
-        warnings=_warnings(plan, run),
+        warnings=_warnings(plan, run, steady[1] - steady[0]),
         calibration=plan.calibration,
         run=run.summary.run.id,
         seconds=steady[1] - steady[0],
@@ -164,14 +164,19 @@ def _services(run: CollectedRun, window: Window, steady: tuple[float, float]) ->
     return found
 
 
-def _warnings(plan: Plan, run: CollectedRun) -> list[str]:
-    """What the run did otherwise than planned."""
+def _warnings(plan: Plan, run: CollectedRun, seconds: float) -> list[str]:
+    """What the run did otherwise than planned, whose steady phase lasted so long."""
     settings = run.results.settings
     sentences = [
         f"{name} is {settings.get(name)!r} in the run, and {value!r} in the plan."
         for name, value in plan.settings.items()
         if str(settings.get(name)) != str(value)
     ]
+    if seconds < plan.round:
+        sentences.append(
+            f"The steady phase lasted {wording.duration(seconds)}, and a round {wording.duration(plan.round)}: steps "
+            "that are done once in a round came as chance had it."
+        )
     if run.summary.load.failed:
         share = wording.percent(run.summary.load.failed / max(run.summary.load.ended, 1))
         sentences.append(f"{share} of the run's steps failed; a plan knows of no failures.")

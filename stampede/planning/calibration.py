@@ -28,7 +28,12 @@ MOST_FAILED = 0.05
 HOLDER_MEMORY = 129 * 1024
 """Bytes for a connected holder, by ``benchmarks/sockets.py``; used where a run has too few holders to tell."""
 MANY_HOLDERS = 100
-"""Of an agent, from which on its growth tells what a holder takes."""
+"""Of an agent, from which on its growth tells what a holder takes; and of a host, for its sockets."""
+PHONE_SOCKETS = 1
+"""Of a holder whose messages come over a WebSocket; used where a run has too few holders to tell."""
+ENDS_HERE = 4
+"""Sockets on a host that has the reference services, too, for each such WebSocket: both its ends, at the services'
+gateway and at the mediator behind it."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,15 @@ class StepMeasured:
 
     number: int
     service_time: float
+
+
+@dataclass(frozen=True)
+class Sockets:
+    """TCP sockets of a host without holders, and how many more with each; ``measured`` is whether the latter is."""
+
+    base: float
+    holder: float
+    measured: bool
 
 
 @dataclass(frozen=True)
@@ -56,8 +70,7 @@ class Calibration:
     holder_memory_measured: bool
     controller_memory: float
     """Of one controller."""
-    sockets: tuple[float, float]
-    """Of a host without load, and for each holder more."""
+    sockets: Sockets
     cores: int
     memory: int
     """Of a host; 0 where it is not known."""
@@ -183,16 +196,27 @@ def _holder_memory(run: CollectedRun, window: Window, agents: int) -> tuple[floa
     return max(0.0, grown) / holders, True
 
 
-def _sockets(run: CollectedRun) -> tuple[float, float]:
-    """TCP sockets of a host without holders, and how many more with each; fitted to the samples of the run."""
-    samples = run.journal.load
+def has_services(settings: Mapping[str, Any]) -> bool:
+    """Whether the reference services ran on the load host."""
+    return bool(settings.get("stampede_local") and settings.get("stampede_reference_services"))
+
+
+def _sockets(run: CollectedRun) -> Sockets:
+    """Fitted to the samples of a run with many holders. Those of a few cannot be told from the connections that
+    agents and services keep among them, so that theirs are assumed."""
+    samples, settings = run.journal.load, run.results.settings
     active, sockets = samples.column("active"), samples.column("sockets")
-    known = np.isfinite(active) & np.isfinite(sockets)
+    known = np.isfinite(active) & np.isfinite(sockets) & (active > 0)
     active, sockets = active[known], sockets[known]
-    if active.size < 10 or np.ptp(active) == 0:
-        return 0.0, 0.0
-    slope, base = np.polyfit(active, sockets, 1)
-    return max(0.0, float(base)), max(0.0, float(slope))
+    if not active.size:
+        return Sockets(0.0, 0.0, measured=False)
+    most = float(active.max())
+    if most >= MANY_HOLDERS and np.ptp(active) > 0:
+        slope, base = np.polyfit(active, sockets, 1)
+        return Sockets(max(0.0, float(base)), max(0.0, float(slope)), measured=True)
+    of_phone = ENDS_HERE if has_services(settings) else PHONE_SOCKETS
+    holder = of_phone if settings.get("stampede_mediator_pickup") == "websocket" else 0
+    return Sockets(max(0.0, float(sockets.max()) - most * holder), holder, measured=False)
 
 
 def scripts_of(settings: Mapping[str, Any]) -> str:

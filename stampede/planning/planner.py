@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stampede import wording
-from stampede.planning.calibration import FEWEST_OF_A_STEP, Calibration, other_version, scripts_of
+from stampede.planning.calibration import FEWEST_OF_A_STEP, Calibration, has_services, other_version, scripts_of
 from stampede.planning.order_statistics import half_width, samples_needed
 from stampede.planning.plan import (
     UTILISATION,
@@ -231,13 +231,13 @@ class _Planner:
         idle = agents * calibration.agents.idle + calibration.controller.idle
         room = min(cores, agents + 1) * wanted.utilisation
         base_memory = agents * calibration.agent_memory + calibration.controller_memory
-        base_sockets, holder_sockets = calibration.sockets
+        sockets = calibration.sockets
         open_files = float(_read(self._settings, "stampede_open_files"))
         needed = {
             "cpu": _divided(work + steering, room - idle),
             "controller": _divided(steering, wanted.utilisation - calibration.controller.idle),
             "memory": _divided(self._holders * calibration.holder_memory, memory * MEMORY_USED - base_memory),
-            "sockets": _divided(self._holders * holder_sockets, open_files - base_sockets),
+            "sockets": _divided(self._holders * sockets.holder, open_files - sockets.base),
         }
         limit = max(needed, key=lambda name: needed[name])
         if needed[limit] > MOST_HOSTS:
@@ -255,7 +255,7 @@ class _Planner:
             utilisation=wanted.utilisation,
             cpu=(work + steering) / number + idle,
             memory=base_memory + self._holders / number * calibration.holder_memory,
-            sockets=base_sockets + self._holders / number * holder_sockets,
+            sockets=sockets.base + self._holders / number * sockets.holder,
         )
 
     def _percentile(self, per_second: Mapping[str, float]) -> PercentilePlan | None:
@@ -315,7 +315,10 @@ class _Planner:
                 f"Holders start over {wording.duration(self._ramp_up)}; stampede_ramp_up is 0, and a start at once "
                 "cannot be planned."
             )
-        if calibration.settings.get("stampede_local") and calibration.settings.get("stampede_reference_services"):
+        if not calibration.sockets.measured and calibration.sockets.holder:
+            each = wording.number(round(calibration.sockets.holder), "socket")
+            sentences.append(f"A holder has {each}; the calibration had too few holders to tell.")
+        if has_services(calibration.settings):
             sentences.append("Sockets: those of the reference services on the same host are among them.")
         if version := other_version(calibration):
             sentences.append(f"The calibration was made with Stampede {version}.")

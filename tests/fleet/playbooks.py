@@ -42,11 +42,12 @@ class Played:
 class Playing:
     """A playbook that is played on the fleet; ``variables`` without the prefix ``stampede_``.
 
-    As a context manager it is killed when the block ends before it does.
+    As a context manager it is killed when the block ends before it does. Each host has one agent unless a test asks
+    for more, since all hosts share this machine's cores.
     """
 
     def __init__(self, fleet: Fleet, name: str, *words: str, recap: bool = False, **variables: Any) -> None:
-        extra = {f"stampede_{name}": value for name, value in variables.items()}
+        extra = {f"stampede_{name}": value for name, value in ({"agents": 1} | variables).items()}
         self._began = time.monotonic()
         self._output = tempfile.NamedTemporaryFile("w+", prefix="played-")  # noqa: SIM115  goes with this object
         self._process = subprocess.Popen(

@@ -60,7 +60,7 @@ def run_and_watch(fleet: Fleet, folder: Path) -> Watched:
 
     def run() -> None:
         settings = {"holders": HOLDERS, "duration": "60s", "watch_interval": "3s", "secrets": {"token": SECRET}}
-        played.append(play(fleet, "run-test", run_id="r1", results_dir=str(folder), **settings))
+        played.append(play(fleet, "run-test", run_id="r1", results_dir=str(folder), agents=0, **settings))
 
     playing = threading.Thread(target=run)
     playing.start()

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
 from connections_plugin import connections_plugin
 from credo import node_modules
 from installs import Missing

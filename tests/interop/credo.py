@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from installs import HERE, Missing, command, installed, program
+from installs import Missing, command, installed, program
 
 from stampede.machine.ports import free_ports
 
-SOURCES = HERE / "credo"
+SOURCES = Path(__file__).parent / "credo"
 NATIVE = {"aries-askar-nodejs": "aries-askar==0.3.2", "anoncreds-nodejs": "anoncreds==0.2.3"}
 """Credo's packages that download a native library when they are installed, and the wheels that have the same one."""
 BUILT = ("ref-napi", "ffi-napi")

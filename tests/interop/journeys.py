@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from installs import HERE
 from points import journal_lines
 from stock_agents import KEY
 
 from stampede.machine.ports import free_ports
 from stampede.schema.line_protocol import decode
 
-REPOSITORY = HERE.parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 CONNECT = 'await holder.connect(s("issuer"))\n'
 RECEIVE = 'issuer = await holder.connect(s("issuer"))\nawait holder.receive_credential(issuer)\n'

@@ -10,12 +10,12 @@ import subprocess
 import time
 from pathlib import Path
 
-from installs import HERE, Missing, command, installed, program, python, virtualenv
+from installs import Missing, command, installed, program, python, virtualenv
 
 from stampede.machine.ports import free_ports
 
-SCRIPT = HERE / "indy_ledger/indy.py"
-REQUIREMENTS = HERE / "indy_ledger/requirements.txt"
+SCRIPT = Path(__file__).parent / "indy_ledger/indy.py"
+REQUIREMENTS = Path(__file__).parent / "indy_ledger/requirements.txt"
 NODE = ("indy-bls==0.1.0", "indicio-indy-plenum==1.13.2rc20", "indicio-indy-node==1.13.3rc4")
 """Installed without what they ask for: it includes RocksDB and more that has no wheel."""
 OLD_BUILD = ("pip<24", "setuptools<60", "wheel", "cython<3")

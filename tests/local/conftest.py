@@ -45,7 +45,7 @@ class Playbook:
             "stampede_work_dir": str(folder / "work"),
             "stampede_results_dir": str(folder / "results"),
             "stampede_agent_port": free_ports(2),
-            "stampede_agents": 2,
+            "stampede_agents": 1,
             "stampede_ramp_up": "2s",
             **variables,
         }

@@ -73,7 +73,6 @@ def test_an_admin_api_is_a_verifier(playbook: Playbook, reference: ReferenceServ
         services=services,
         secrets={"verifier": key},
         holders=2,
-        agents=1,
         iterations=1,
         on_failure="stop",
         mediator_did="",

@@ -13,7 +13,7 @@ from conftest import Playbook
 from reference_services import ReferenceServices, reference_services
 
 IPV6 = Path("/proc/net/if_inet6").exists() and " lo\n" in Path("/proc/net/if_inet6").read_text()
-SHORT = {"holders": 2, "agents": 1, "iterations": 1, "wait_min": 0, "wait_max": 0.1, "presentations_max": 1}
+SHORT = {"holders": 2, "iterations": 1, "wait_min": 0, "wait_max": 0.1, "presentations_max": 1}
 DEAD = "http://127.0.0.1:9"
 SMALL_MEMORY = 'mount -t tmpfs -o size=2m tmpfs /dev/shm && exec "$@"'
 

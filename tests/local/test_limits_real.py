@@ -61,7 +61,7 @@ def test_agents_that_get_a_fraction_of_a_core_are_the_bottleneck(playbook: Playb
         return [psutil.Process(agent["pid"]) for agent in state["agents"] if psutil.pid_exists(agent["pid"])]
 
     with confined(agents):
-        _, output = playbook.run(**LOAD, agents=1)
+        _, output = playbook.run(**LOAD)
     summary = playbook.summary()
     assert summary["generator"]["bottleneck"] is True, output
     assert [limit["name"] for limit in summary["limits"]][:1] == ["agent-0"], summary["limits"]
@@ -75,7 +75,7 @@ def test_a_verifier_that_cannot_keep_up_is_named(playbook: Playbook, reference: 
     assert len(verifier) == 1
 
     with confined(lambda: verifier if playbook.state().get("phase") in ("running", "draining") else []):
-        _, output = playbook.run(**LOAD | {"holders": 20}, agents=1)
+        _, output = playbook.run(**LOAD | {"holders": 20})
     summary = playbook.summary()
     names = [(limit["kind"], limit["name"]) for limit in summary["limits"]]
     assert names[:1] == [("service", "verifier")], (names, output)

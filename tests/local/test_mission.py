@@ -71,6 +71,7 @@ def test_forty_holders_thrice_through_the_mission(
     code, output = playbook.run(
         script=str(script),
         holders=40,
+        agents=2,
         iterations=3,
         wait_min=0.5,
         wait_max=3,
@@ -150,7 +151,14 @@ def test_ones_own_script_without_a_mediator(playbook: Playbook, reference: Refer
 
 def test_a_killed_agent_comes_back_and_the_run_goes_on(playbook: Playbook) -> None:
     playbook.start(
-        holders=6, duration="5m", wait_min=0.2, wait_max=0.6, presentations_min=1, presentations_max=2, drain="20s"
+        holders=6,
+        agents=2,
+        duration="5m",
+        wait_min=0.2,
+        wait_max=0.6,
+        presentations_min=1,
+        presentations_max=2,
+        drain="20s",
     )
     playbook.wait_for_steps(40)
     os.kill(playbook.state()["agents"][0]["pid"], signal.SIGKILL)
@@ -194,7 +202,7 @@ def test_holders_that_waited_while_their_agent_was_killed_go_on(playbook: Playbo
     """But for the one whose wallet's file then ends within a write."""
     script = tmp_path / "waiting.py.j2"
     script.write_text(WAITING)
-    playbook.start(script=str(script), holders=4, agents=1, iterations=2, ramp_up=0, drain="30s")
+    playbook.start(script=str(script), holders=4, iterations=2, ramp_up=0, drain="30s")
     playbook.wait_for_steps(4 * 4 - 1)
     victim = psutil.Process(playbook.state()["agents"][0]["pid"])
     home = Path(victim.environ()["ACAPY_HOME"])

@@ -41,6 +41,7 @@ def test_a_run_with_its_own_reference_services_comes_home_whole(playbook: Any) -
     ids = {"rev_reg_id": "${rev_reg_id}", "cred_rev_id": "${cred_rev_id}"}
     code, output = playbook.run(
         holders=3,
+        agents=2,
         iterations=1,
         reference_services=True,
         reference_port=port,

@@ -35,7 +35,6 @@ def test_a_revoked_credential_is_refused_where_the_verifier_is_asked(
         script=str(script),
         services=services,
         holders=2,
-        agents=1,
         on_failure="continue",
         mediator_did="",
         agent_packages=["tests/agent_plugin"],
@@ -98,7 +97,7 @@ def test_an_invitation_that_the_agent_does_not_take_is_a_bad_one(playbook: Playb
         "        await holder.connect('issuer', invitation=INVITED | odd)\n"
         "    await holder.connect('issuer')\n"
     )
-    code, output = playbook.run(script=str(script), holders=1, agents=1, on_failure="continue", mediator_did="")
+    code, output = playbook.run(script=str(script), holders=1, on_failure="continue", mediator_did="")
     assert code != 0, output
     steps = [(record["step"], record.get("error")) for record in playbook.journal()]
     assert steps == [

@@ -1,4 +1,5 @@
-"""What this machine has for foreign agents, and the folder where they are kept installed between runs."""
+"""What this machine has of the software of others that tests use, and the folder where it is kept installed between
+runs."""
 
 from __future__ import annotations
 
@@ -10,7 +11,6 @@ import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-HERE = Path(__file__).parent
 BUILD_LIMIT = 900
 """Seconds for one command of an installation."""
 
