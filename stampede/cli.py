@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -13,9 +14,22 @@ from stampede import wording
 from stampede.planning import arguments as plan_arguments
 from stampede.version import VERSION
 
+READER_GONE = 128 + 13
+"""The exit code of a shell's command that SIGPIPE ended."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command ``stampede``."""
+    try:
+        code = _run(argv)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # as of `| head`, which has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="stampede",
         description="Load tests of verifiable-credential services. Start runs with ansible-playbook "

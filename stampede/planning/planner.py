@@ -232,7 +232,8 @@ class _Planner:
         room = min(cores, agents + 1) * wanted.utilisation
         base_memory = agents * calibration.agent_memory + calibration.controller_memory
         sockets = calibration.sockets
-        open_files = float(_read(self._settings, "stampede_open_files"))
+        known = "stampede_open_files" in self._settings
+        open_files = float(_read(self._settings, "stampede_open_files")) if known else math.inf
         needed = {
             "cpu": _divided(work + steering, room - idle),
             "controller": _divided(steering, wanted.utilisation - calibration.controller.idle),

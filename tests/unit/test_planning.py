@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,7 @@ import numpy as np
 import pytest
 import report_samples as samples
 
-from stampede.cli import main
+from stampede.cli import READER_GONE, main
 from stampede.planning.command import extra_variables
 from stampede.planning.order_statistics import Ranks, interval, samples_needed
 from stampede.planning.step_costs import Observed, fit_costs
@@ -169,6 +173,32 @@ def test_a_plan_of_whole_results(results: Path, capsys: pytest.CaptureFixture[st
     assert visit["holders"] == math.ceil(2 * visit["visit"])
 
 
+@pytest.mark.parametrize(("pickup", "each"), [("websocket", 1), ("http", 0), ("none", 0)])
+def test_sockets_of_a_few_holders_are_those_of_phones(
+    pickup: str, each: int, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Connections that are kept among agents and services grow with the first holders, and not with the next."""
+    give_sockets(results, 60, 7)
+    record = json.loads((results / "run.json").read_text())
+    record["settings"]["stampede_mediator_pickup"] = pickup
+    (results / "run.json").write_text(json.dumps(record))
+    plan = planned(capsys, str(results), "--holders", "800")
+    kept = 60 + 7 * 40 - 40 * each
+    assert plan["sockets"] == pytest.approx(plan["hosts"]["number"] * kept + 800 * each)
+    assert any(sentence.startswith("A holder has 1 socket;") for sentence in plan["assumed"]) == bool(each)
+
+
+def give_sockets(results: Path, base: int, each: int) -> None:
+    """Note sockets in the journals' samples of the host: ``base``, and ``each`` for each active holder."""
+    for journal in results.glob("*/journal.lp.gz"):
+        lines = gzip.decompress(journal.read_bytes()).decode().splitlines(keepends=True)
+        for number, line in enumerate(lines):
+            if line.startswith("load,") and (active := re.search(r"active=(\d+)i", line)):
+                fields, time = line.rsplit(" ", 1)
+                lines[number] = f"{fields},sockets={base + each * int(active[1])}i {time}"
+        journal.write_bytes(gzip.compress("".join(lines).encode()))
+
+
 def test_a_plan_beside_the_run_that_it_came_from(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = results.parent / "plan.json"
     planned(capsys, str(results), "--holders", "80", "--output", str(plan))
@@ -180,6 +210,30 @@ def test_a_plan_beside_the_run_that_it_came_from(results: Path, capsys: pytest.C
     assert steps["ratio"] == pytest.approx(steps["used"] / steps["planned"])
     made_up = 2 * 2 * 0.72  # cores, of two agents on each of two hosts
     assert cpu["used"] == pytest.approx(made_up, rel=0.1)
+    assert found["warnings"] == []
+
+
+def test_a_steady_phase_that_is_shorter_than_a_round_is_told(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, waits = results.parent / "plan.json", "stampede_wait_min=60 stampede_wait_max=120"
+    planned(capsys, str(results), "--holders", "80", "-e", waits, "--output", str(plan))
+    assert main(["compare", str(plan), str(results), "--json"]) == 0
+    warnings = json.loads(capsys.readouterr().out)["warnings"]
+    assert any(
+        re.match(r"The steady phase lasted 2 min 40 s, and a round \d min.*: steps", each) for each in warnings
+    )
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(results: Path) -> None:
+    stampede = Path(sys.executable).with_name("stampede")
+    with subprocess.Popen(
+        [stampede, "plan", results, "--holders", "80"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as planning:
+        assert planning.stdout and planning.stderr
+        planning.stdout.close()
+        assert planning.stderr.read() == ""
+    assert planning.returncode == READER_GONE
 
 
 def test_a_script_that_has_changed_is_not_planned_by(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
