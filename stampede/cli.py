@@ -14,8 +14,8 @@ from stampede import wording
 from stampede.planning import arguments as plan_arguments
 from stampede.version import VERSION
 
-READER_GONE = 128 + 13
-"""The exit code of a shell's command that SIGPIPE ended."""
+READER_GONE = 1
+"""The exit code when nobody reads the output any more, which rich has, too."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
