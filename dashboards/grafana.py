@@ -133,16 +133,18 @@ def table(
     columns: Mapping[str, tuple[str, Json]],
     unit: str,
     size: tuple[int, int] = (24, 9),
-    hidden: Iterable[str] = ("Time", "Time 1", "Time 2", "Time 3", "Time 4"),
+    hidden: Iterable[str] = ("Time",),
     overrides: Iterable[Json] = (),
     **more: Any,
 ) -> Json:
-    """A table of ``columns`` (name in the query: heading, properties); queries are joined by the column ``by``."""
-    joined = [{"id": "joinByField", "options": {"byField": by, "mode": "outer"}}] if by else []
+    """A table of ``columns`` (name in the query: heading, properties); queries are joined by the column ``by``.
+
+    Columns get headings and properties by their names in the query.
+    """
     organized = {
         "excludeByName": dict.fromkeys(hidden, True),
         "indexByName": {name: place for place, name in enumerate(columns)},
-        "renameByName": {name: heading for name, (heading, _) in columns.items()},
+        "renameByName": {},
     }
     return panel(
         "table",
@@ -154,8 +156,11 @@ def table(
         options={"showHeader": True, "cellHeight": "sm"},
         custom={"align": "auto", "filterable": False},
         defaults={"noValue": "-", "thresholds": steps(("text", None))},
-        overrides=[*(override(head, **found) for head, found in columns.values() if found), *overrides],
-        transformations=[*joined, {"id": "organize", "options": organized}],
+        overrides=[
+            *(override(name, displayName=heading, **found) for name, (heading, found) in columns.items()),
+            *overrides,
+        ],
+        transformations=[*(joined(by) if by else ()), {"id": "organize", "options": organized}],
         **more,
     )
 
@@ -180,11 +185,18 @@ def bars(title: str, description: str, queries: Iterable[Json], *, by: str, unit
             "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
             "tooltip": {"mode": "multi", "sort": "none"},
         },
-        transformations=[
-            {"id": "joinByField", "options": {"byField": by, "mode": "outer"}},
-            {"id": "organize", "options": {"excludeByName": dict.fromkeys(("Time", "Time 1", "Time 2"), True)}},
-        ],
+        transformations=[*joined(by), {"id": "organize", "options": {"excludeByName": {"Time": True}}}],
     )
+
+
+def joined(by: str) -> list[Json]:
+    """Transformations that join a panel's queries by a column. Columns keep their names; Grafana's join calls them
+    after the measurement, too, such as "ok step"."""
+    measurements = "|".join(("step", "load", "agent", "event"))
+    return [
+        {"id": "joinByField", "options": {"byField": by, "mode": "outer"}},
+        {"id": "renameByRegex", "options": {"regex": f"^(.+) (?:{measurements})$", "renamePattern": "$1"}},
+    ]
 
 
 def row(title: str) -> Json:

@@ -344,7 +344,13 @@ def runs() -> Json:
         overrides=[override("run", links=[link])],
         transformations=[
             {"id": "joinByField", "options": {"byField": "run", "mode": "outer"}},
-            {"id": "organize", "options": {"excludeByName": {"began": True, "ended": True}}},
             {"id": "sortBy", "options": {"sort": [{"field": "run", "desc": True}]}},
+            {
+                "id": "organize",
+                "options": {
+                    "excludeByName": {"began": True, "ended": True},
+                    "renameByName": {"run": "Run", "Time event": "Began", "Time load": "Ended"},
+                },
+            },
         ],
     )

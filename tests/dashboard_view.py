@@ -54,11 +54,16 @@ class View:
                 yield f"variable {variable['name']}", self.interpolated(variable["query"])
         for annotation in self.dashboard["annotations"]["list"]:
             yield f"annotation {annotation['name']}", self.interpolated(annotation["target"]["query"])
+        for panel, targets in self.panels():
+            for target in targets:
+                yield f"panel {panel['title']}, {target['refId']} {target['alias']}".strip(), target["query"]
+
+    def panels(self) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+        """Every panel with its queries, which are as Grafana asks them."""
         for panel in self.dashboard["panels"]:
             shift = int(self.interpolated(panel.get("timeShift", "0s")).removesuffix("s")) * 1000
-            for target in panel.get("targets", ()):
-                name = f"panel {panel['title']}, {target['refId']} {target['alias']}".strip()
-                yield name, self.interpolated(target["query"], shift)
+            targets = panel.get("targets", ())
+            yield panel, [target | {"query": self.interpolated(target["query"], shift)} for target in targets]
 
     def unanswered(self, server: Server) -> list[str]:
         """What the server has no data for. Fails when it does not understand a query."""

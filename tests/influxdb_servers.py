@@ -101,6 +101,12 @@ class Influxd(Server):
         """What the administrator is answered: see ``points.rows``."""
         return rows(words, self._ask("query?epoch=ns", urllib.parse.urlencode({"db": DATABASE, "q": words}).encode()))
 
+    def series(self, words: str) -> list[dict[str, Any]]:
+        """What Grafana is answered, as it is: series with ``tags``, ``columns`` and ``values``, times in ms."""
+        answer = self._ask("query?epoch=ms", urllib.parse.urlencode({"db": DATABASE, "q": words}).encode())
+        found: list[dict[str, Any]] = json.loads(answer)["results"][0].get("series", [])
+        return found
+
     def write(self, lines: bytes) -> None:
         """Write line protocol, with times in ns."""
         self._ask(f"write?db={DATABASE}", lines)

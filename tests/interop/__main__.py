@@ -1,4 +1,4 @@
-"""Installs all foreign agents, which the tests would do themselves: `.venv/bin/python tests/interop`."""
+"""Installs the software of others that tests use, as they would themselves: `.venv/bin/python tests/interop`."""
 
 import sys
 from collections.abc import Callable
@@ -8,18 +8,20 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from connections_plugin import connections_plugin
 from credo import node_modules
+from grafana_figures import MAJORS, grafana
 from installs import Missing
 from ledger import indy_node
 from stock_agents import OLD_VERSIONS, old_acapy
 
-AGENTS: dict[str, Callable[[], Path]] = {
+SOFTWARE: dict[str, Callable[[], Path]] = {
     "an Indy ledger": indy_node,
     "Credo": node_modules,
     "RFC 0160": connections_plugin,
     **{f"ACA-Py {version}": lambda version=version: old_acapy(version) for version in OLD_VERSIONS},
+    **{f"Grafana {major}": lambda major=major: grafana(major) for major in MAJORS},
 }
 
-for name, install in AGENTS.items():
+for name, install in SOFTWARE.items():
     try:
         print(f"{name}: {install()}")
     except Missing as missing:

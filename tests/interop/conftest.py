@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from deployments import Deployment, had
+from deployments import Deployment
+from installs import had
 from ledger import IndyLedger, seed
 from stock_agents import CURRENT, StockAgent, old_acapy
 

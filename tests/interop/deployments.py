@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
 from controllers import Controllers
-from installs import Missing, MissingPython
 from journeys import Journey, Played, network, play, play_mission
 
 
@@ -52,16 +49,3 @@ class Deployment:
     def stop(self) -> None:
         self.run(self.controllers.stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
-
-
-def had[T](make: Callable[[], T]) -> T:
-    """What ``make`` returns. The test is skipped where it cannot be had on this machine.
-
-    STAMPEDE_REQUIRE_INTEROP=1 makes that a failure, but for a Python that no package of Debian has.
-    """
-    try:
-        return make()
-    except (Missing, AssertionError) as reason:
-        if os.environ.get("STAMPEDE_REQUIRE_INTEROP") == "1" and not isinstance(reason, MissingPython):
-            raise
-        pytest.skip(f"not tested on this machine, for want of {str(reason)[-400:]}")

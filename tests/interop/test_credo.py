@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from connections_plugin import connections_plugin
 from credo import Credo
-from deployments import Deployment, had
+from deployments import Deployment
+from installs import had
 from journeys import LIFE, PRESENT, PRESENTED, RECEIVE, RECEIVED, Journey, Played
 
 pytestmark = pytest.mark.timeout(1500)  # the first test starts what all share

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from credo import node_modules
-from deployments import had
+from installs import had
 
 from stampede.machine.ports import free_ports
 

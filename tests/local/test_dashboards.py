@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import random
+import re
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -11,7 +12,10 @@ from typing import Any
 
 import pytest
 from dashboard_view import DASHBOARDS, INTERVAL, View
+from grafana_figures import MAJORS, Figures, grafana
+from grafana_figures import figures as figures_of
 from influxdb_servers import Influxd, running
+from installs import had
 
 from controller.metrics.journal import Journal
 from controller.metrics.machine import MachineSample
@@ -95,6 +99,8 @@ def write_journal(folder: Path, run: str, host: str) -> Path:
                 agent = AgentRecord("agent-0", 0.7, 190_000_000, number // 300, number != 300, 0.02, 3)
                 journal.write(agent, clock.epoch_ns(clock.now()))
             if number == 300:
+                interrupted = {"start": begin, "due": begin, "holder": 0, "iteration": 1, "attempt": 2, "error": ""}
+                recorder.step(name, Outcome.INTERRUPTED, **interrupted, script="members", group="")
                 died = EventRecord(EventKind.AGENT_DIED, "agent-0 ended with signal 9 (killed)")
                 journal.write(died, clock.epoch_ns(clock.now()))
         for phase in ("draining", "done"):
@@ -170,3 +176,112 @@ def test_the_figures_are_those_of_the_journal(influxd: Influxd) -> None:
 def test_the_baseline_is_as_far_away_as_it_is(influxd: Influxd) -> None:
     view = View.of("compare", influxd, RUN, BASELINE)
     assert view.values["offset"] == [str(STARTS[RUN] - STARTS[BASELINE])]
+
+
+# ---------------------------------------------------------- what Grafana shows
+
+HEADINGS = {
+    ("run", "Steps"): ["Step", "Ok", "Failed", "Mean", "p50", "p95", "p99", "Max"],
+    ("run", "Events"): ["Time", "Host", "Kind", "Event"],
+    ("run", "Runs"): ["Run", "Began", "Ended"],
+    ("hosts", "Load hosts"): [
+        *("Load host", "Steps ok", "Steps failed", "Response time, p95", "Schedule lag, max p99"),
+        *("Event loop lag, max", "CPU, mean", "Controller, max", "Memory, max", "Agent restarts"),
+    ],
+    ("compare", "Steps of both runs"): [
+        "Step",
+        *(f"{what}, {run}" for what in ("Ok", "Failed", "p50", "p95", "p99") for run in ("baseline", "this run")),
+    ],
+    ("compare", "Response time, p50"): ["step", "baseline", "this run"],
+    ("compare", "Response time, p95"): ["step", "baseline", "this run"],
+}
+"""Of each table and bar chart, in their order."""
+
+
+type Shown = dict[str, list[Figures]]
+
+
+@pytest.fixture(scope="module", params=MAJORS)
+def shown(request: pytest.FixtureRequest, influxd: Influxd) -> Shown:
+    """What a major version of Grafana makes of all panels, by dashboard."""
+    had(lambda: grafana(request.param))
+    found = {}
+    for name in DASHBOARDS:
+        panels = [
+            {
+                "panel": panel,
+                "answers": [target | {"series": influxd.series(target["query"])} for target in targets],
+            }
+            for panel, targets in View.of(name, influxd, RUN, BASELINE).panels()
+            if targets
+        ]
+        found[name] = figures_of(request.param, panels)
+    return found
+
+
+def the(shown: Shown, name: str, title: str) -> Figures:
+    """The panel of that title; numbers have titles of charts."""
+    (found,) = (figures for figures in shown[name] if figures.title == title and figures.type != "stat")
+    return found
+
+
+def test_grafana_knows_all_that_panels_use(shown: Shown) -> None:
+    for name, panels in shown.items():
+        assert {figures.title: figures.faults for figures in panels if figures.faults} == {}, name
+        assert {figures.title: figures.unmatched for figures in panels if figures.unmatched} == {}, name
+
+
+def test_grafana_has_columns_in_their_order(shown: Shown) -> None:
+    found = {(name, title): list(the(shown, name, title).columns) for name, title in HEADINGS}
+    assert found == HEADINGS
+    tables = {
+        (name, figures.title)
+        for name, panels in shown.items()
+        for figures in panels
+        if figures.type in ("table", "barchart")
+    }
+    assert tables == set(HEADINGS)
+
+
+def seconds_shown(value: float) -> str:
+    return f"{value:.3f} s" if value >= 1 else f"{value * 1000:.3f} ms"
+
+
+def test_grafana_shows_the_figures_in_their_columns(shown: Shown, influxd: Influxd) -> None:
+    asked = dict(View.of("run", influxd, RUN, BASELINE).queries())
+    rows = {row["step"]: row for row in influxd.query(asked["panel Steps, A"])}
+    failed = {row["step"]: row["failed"] for row in influxd.query(asked["panel Steps, B"])}
+    columns = the(shown, "run", "Steps").columns
+    steps = columns["Step"]
+    assert sorted(steps) == sorted(STEPS)
+    assert columns["Ok"] == [str(rows[step]["ok"]) for step in steps]
+    assert columns["Failed"] == [str(failed[step]) for step in steps]
+    for heading in ("Mean", "p50", "p95", "p99", "Max"):
+        assert columns[heading] == [seconds_shown(rows[step][heading.lower()]) for step in steps]
+    both = the(shown, "compare", "Steps of both runs").columns
+    assert [both[f"{what}, this run"] for what in ("Ok", "Failed", "p95")] == [
+        columns[what] for what in ("Ok", "Failed", "p95")
+    ]
+    hosts = the(shown, "hosts", "Load hosts").columns
+    assert sum(map(int, hosts["Steps ok"])) == sum(row["ok"] for row in rows.values())
+    assert hosts["CPU, mean"] == ["37.5%", "37.5%"] and hosts["Agent restarts"] == ["1", "1"]
+    assert the(shown, "run", "Runs").columns["Run"] == [RUN, BASELINE]
+    assert set(the(shown, "run", "Events").columns["Kind"]) == {"phase", "agent_died"}
+
+
+def test_grafana_names_every_series_and_reduces_it(shown: Shown) -> None:
+    for name, panels in shown.items():
+        for figures in panels:
+            if figures.type == "timeseries":
+                where = f"{name}, {figures.title}"
+                assert figures.legend and all(figures.legend), where
+                texts = [text for calcs in figures.legend.values() for text in calcs.values()]
+                assert len(texts) == 2 * len(figures.legend), where
+                assert all(re.match(r"-?\d", text) for text in texts), where
+            elif figures.type == "stat":
+                assert len(figures.stats) == 1 and re.match(r"\d", figures.stats[0]), f"{name}, {figures.title}"
+    throughput = the(shown, "run", "Throughput").legend
+    assert set(throughput) == {"ok", "failed", "interrupted"}
+    assert throughput["ok"]["max"] == "20 ops/s"
+    assert set(the(shown, "run", "Response time by step, p95").legend) == set(STEPS)
+    assert the(shown, "run", "Holders").legend["active holders"] == {"mean": "20", "max": "20"}
