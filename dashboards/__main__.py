@@ -6,13 +6,13 @@ import json
 import sys
 from pathlib import Path
 
-from . import compare, hosts, run
+from . import compare, hosts, load, phones, run
 
 
 def main() -> int:
     """Write or check the files; the exit code is 1 when ``--check`` finds one out of date."""
     stale = []
-    for module in (run, hosts, compare):
+    for module in (run, load, hosts, phones, compare):
         file = Path(__file__).with_name(f"{module.__name__.rpartition('.')[2]}.json")
         text = json.dumps(module.dashboard(), indent=1) + "\n"
         if not file.exists() or file.read_text() != text:

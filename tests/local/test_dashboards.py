@@ -22,7 +22,15 @@ from controller.metrics.machine import MachineSample
 from controller.metrics.monitor import Sample, load_record
 from controller.metrics.recorder import Recorder, journaling
 from stampede.schema.errors import StepError
-from stampede.schema.records import AgentRecord, CheckRecord, EventKind, EventRecord, MeasureRecord, Outcome
+from stampede.schema.records import (
+    AgentRecord,
+    CheckRecord,
+    EventKind,
+    EventRecord,
+    MeasureRecord,
+    Outcome,
+    PhonesRecord,
+)
 
 SECOND = 1_000_000_000
 
@@ -31,7 +39,7 @@ STARTS = {BASELINE: 1_795_370_592, RUN: 1_795_377_792}
 LENGTH = 60
 """Seconds of a run that is made up."""
 MACHINE = MachineSample(steal=0.1, running=3, sockets=120, resent=0.001)
-STEPS = {"connect": 0.2, "receive_credential": 0.9, "present_proof": 0.5}
+STEPS = {"connect": 0.2, "ping": 0.1, "receive_credential": 0.9, "present_proof": 0.5}
 
 
 # ------------------------------------------------------------------ two runs
@@ -97,7 +105,9 @@ def write_journal(folder: Path, run: str, host: str) -> Path:
                 journal.write(load_record(sample, **counts), clock.epoch_ns(clock.now()))
             if number % 50 == 0:
                 agent = AgentRecord("agent-0", 0.7, 190_000_000, number // 300, number != 300, 0.02, 3)
-                journal.write(agent, clock.epoch_ns(clock.now()))
+                phones = PhonesRecord("agent-0", 10, 9, 1, 1, 1, 0.4, 0.4, 1, 2, 3, 1, 1)
+                for record in (agent, phones):
+                    journal.write(record, clock.epoch_ns(clock.now()))
             if number == 300:
                 interrupted = {"start": begin, "due": begin, "holder": 0, "iteration": 1, "attempt": 2, "error": ""}
                 recorder.step(name, Outcome.INTERRUPTED, **interrupted, script="members", group="")
@@ -133,7 +143,7 @@ def load(server: Influxd, journals: list[Path]) -> None:
 CHOICES = {
     "all": {},
     "one": {"host": ["load-1"], "step": ["present_proof"]},
-    "several": {"host": ["load-1", "load-2"], "step": ["connect", "receive_credential", "present_proof"]},
+    "several": {"host": ["load-1", "load-2"], "step": [*STEPS]},
 }
 
 
@@ -283,5 +293,8 @@ def test_grafana_names_every_series_and_reduces_it(shown: Shown) -> None:
     throughput = the(shown, "run", "Throughput").legend
     assert set(throughput) == {"ok", "failed", "interrupted"}
     assert throughput["ok"]["max"] == "20 ops/s"
+    assert the(shown, "load", "Arrivals").legend["due"]["max"] == "2 ops/s"
+    links = the(shown, "phones", "Links").legend
+    assert (links["wanted"]["max"], links["open"]["max"]) == ("20", "18"), "of both hosts"
     assert set(the(shown, "run", "Response time by step, p95").legend) == set(STEPS)
     assert the(shown, "run", "Holders").legend["active holders"] == {"mean": "20", "max": "20"}

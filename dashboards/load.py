@@ -1,0 +1,161 @@
+"""*Load model*: the load that was asked for beside the load that was made. Was it the wanted one?"""
+
+from __future__ import annotations
+
+from .grafana import Json, chart, query, row, stat
+from .grafana import dashboard as grafana_dashboard
+from .influxql import BY_TIME, HOSTS, OK, during, percentiles, rate, run, total
+from .parts import LATE, events, host_variable, run_variable
+from .run import SAMPLES
+
+CHOSEN = (run(), HOSTS)
+HALF = (12, 8)
+
+
+def dashboard() -> Json:
+    return grafana_dashboard(
+        "stampede-load",
+        "Stampede: Load model",
+        "The load that was asked for beside the load that was made: arrivals, rounds, holders, and how late.",
+        [*overview(), *beside(), *holders(), *late()],
+        variables=[run_variable(), host_variable()],
+        annotations=events(HOSTS),
+    )
+
+
+def per_second(*fields: str) -> str:
+    """The sum of figures of seconds, per second, of all hosts together."""
+    summed = " + ".join(f'sum("{field}")' for field in fields)
+    return f'SELECT ({summed}) * 1000 / $__interval_ms FROM "load" {during(*CHOSEN)} {BY_TIME} fill(none)'
+
+
+def overview() -> list[Json]:
+    def counted(selected: str) -> list[Json]:
+        return [query(f'SELECT {selected} FROM "load" {during(*CHOSEN)}')]
+
+    lag = f'SELECT "response_time" - "service_time" AS "lag" FROM "step" {during(*CHOSEN)}'
+    return [
+        stat("Arrivals", "Holders that began.", counted('sum("arrivals")'), unit="short", graph=False, size=(4, 4)),
+        stat(
+            "Rounds",
+            "Rounds of the script's loop that began.",
+            counted('sum("rounds")'),
+            unit="short",
+            graph=False,
+            size=(4, 4),
+        ),
+        stat(
+            "Dropped",
+            "Arrivals or rounds that were due and left out, because all holders that there may be were busy. The "
+            "load that was asked for was not made.",
+            counted('sum("dropped")'),
+            unit="short",
+            levels=(("green", None), ("red", 1)),
+            none="0",
+            graph=False,
+            size=(4, 4),
+        ),
+        stat(
+            "Active holders",
+            "Holders in their script.",
+            [query(total("active", "load", *CHOSEN))],
+            unit="short",
+            interval=SAMPLES,
+            size=(4, 4),
+        ),
+        stat(
+            "Steps in flight",
+            "Steps under way.",
+            [query(total("in_flight", "load", *CHOSEN))],
+            unit="short",
+            interval=SAMPLES,
+            size=(4, 4),
+        ),
+        stat(
+            "Schedule lag, p99",
+            "How much later than due steps began. Above 0.1 s the generator was late: see Hosts.",
+            [query(f"SELECT {percentiles('lag', 99)} FROM ({lag})")],
+            unit="s",
+            levels=(("green", None), ("red", LATE)),
+            graph=False,
+            size=(4, 4),
+        ),
+    ]
+
+
+def beside() -> list[Json]:
+    return [
+        row("Asked for and made"),
+        *(
+            chart(
+                title,
+                f"{title} per second that were due, and those that began. What is due and does not begin is dropped.",
+                [
+                    query(per_second(field, "dropped"), "due"),
+                    query(per_second(field), "begun"),
+                    query(per_second("dropped"), "dropped"),
+                ],
+                unit="ops",
+                interval=SAMPLES,
+                size=HALF,
+            )
+            for title, field in (("Arrivals", "arrivals"), ("Rounds", "rounds"))
+        ),
+    ]
+
+
+def holders() -> list[Json]:
+    throughput = f'SELECT {rate("service_time")} FROM "step" {during(*CHOSEN, OK)} {BY_TIME} fill(0)'
+    response = f'SELECT {percentiles("response_time", 50, 95)} FROM "step" {during(*CHOSEN, OK)} {BY_TIME} fill(none)'
+    return [
+        row("What came of it"),
+        chart(
+            "Holders",
+            "Holders in their script, and steps in flight. Under a search or stages, the levels. Holders that grow "
+            "under arrivals at a constant rate mean that a service falls behind.",
+            [
+                query(total("active", "load", *CHOSEN), "active holders"),
+                query(total("in_flight", "load", *CHOSEN), "steps in flight"),
+            ],
+            unit="short",
+            interval=SAMPLES,
+            size=(8, 8),
+        ),
+        chart("Throughput", "Ok steps per second.", [query(throughput, "ok")], unit="ops", size=(8, 8)),
+        chart(
+            "Response time",
+            "From the moment a step was due to its end, for ok steps.",
+            [query(response, "$col")],
+            unit="s",
+            size=(8, 8),
+        ),
+    ]
+
+
+def late() -> list[Json]:
+    lags = ", ".join(f'max("{field}") AS "{name}"' for field, name in LAGS.items())
+    return [
+        row("How late"),
+        chart(
+            "Schedule lag",
+            "How much later than due steps began, in the worst second of any host. Above 0.1 s the generator does "
+            "not keep up, and the load is not the one that was asked for.",
+            [query(f'SELECT {lags} FROM "load" {during(*CHOSEN)} {BY_TIME} fill(none)', "$col")],
+            unit="s",
+            limit=LATE,
+            interval=SAMPLES,
+            size=HALF,
+        ),
+        chart(
+            "Event loop lag",
+            "How long the controller's event loop was blocked by its own work.",
+            [query(f'SELECT max("loop_lag_max") FROM "load" {during(*CHOSEN)} {BY_TIME} fill(none)', "event loop")],
+            unit="s",
+            limit=LATE,
+            interval=SAMPLES,
+            size=HALF,
+        ),
+    ]
+
+
+LAGS = {"lag_p50": "p50", "lag_p99": "p99", "lag_max": "max"}
