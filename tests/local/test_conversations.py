@@ -91,8 +91,8 @@ async def script(holder):
 
     # The issuer repeats this, and the holder's agent does not take so long a message; the next one comes.
     await holder.send_message(issuer, "y" * 16_300)
-    await holder.send_message(issuer, "short")
     said["too long"] = await fails(holder.receive_message(issuer))
+    await holder.send_message(issuer, "short")
     said["next"] = await holder.receive_message(issuer)
     said["features"] = await holder.discover_features(issuer, "https://didcomm.org/questionanswer/*")
     Path("NOTES").write_text(json.dumps(said))

@@ -193,7 +193,7 @@ async def script(holder):
     await holder.connect_to_mediator()
     issuer = await holder.connect("issuer")
     await holder.receive_credential(issuer)
-    await holder.wait(20)
+    await holder.wait(45)  # until the agent that is killed meanwhile is up again, also on a slow machine
     await holder.present_proof("verifier")
 """
 
