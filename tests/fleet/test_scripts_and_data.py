@@ -68,7 +68,8 @@ THRESHOLDS = {
 
 
 def live_value(seen: dict[str, Any]) -> float | None:
-    return next(state["value"] for state in seen["thresholds"] if state["text"] == LIVE)
+    """That of the threshold; None as long as there is none."""
+    return next((state["value"] for state in seen["thresholds"] if state["text"] == LIVE), None)
 
 
 def test_each_script_and_each_row_has_its_share(fleet: Fleet, services: dict[str, Any], tmp_path: Path) -> None:
