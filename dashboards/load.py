@@ -5,7 +5,7 @@ from __future__ import annotations
 from .grafana import Json, chart, query, row, stat
 from .grafana import dashboard as grafana_dashboard
 from .influxql import BY_TIME, HOSTS, OK, during, percentiles, rate, run, total
-from .parts import LATE, events, host_variable, run_variable
+from .parts import LATE, events, host_variable, run_variable, schedule_lag
 from .run import SAMPLES
 
 CHOSEN = (run(), HOSTS)
@@ -33,7 +33,6 @@ def overview() -> list[Json]:
     def counted(selected: str) -> list[Json]:
         return [query(f'SELECT {selected} FROM "load" {during(*CHOSEN)}')]
 
-    lag = f'SELECT "response_time" - "service_time" AS "lag" FROM "step" {during(*CHOSEN)}'
     return [
         stat("Arrivals", "Holders that began.", counted('sum("arrivals")'), unit="short", graph=False, size=(4, 4)),
         stat(
@@ -55,31 +54,21 @@ def overview() -> list[Json]:
             graph=False,
             size=(4, 4),
         ),
-        stat(
-            "Active holders",
-            "Holders in their script.",
-            [query(total("active", "load", *CHOSEN))],
-            unit="short",
-            interval=SAMPLES,
-            size=(4, 4),
+        *(
+            stat(
+                title,
+                meaning,
+                [query(total(field, "load", *CHOSEN))],
+                unit="short",
+                interval=SAMPLES,
+                size=(4, 4),
+            )
+            for field, title, meaning in (
+                ("active", "Active holders", "Holders in their script."),
+                ("in_flight", "Steps in flight", "Steps under way."),
+            )
         ),
-        stat(
-            "Steps in flight",
-            "Steps under way.",
-            [query(total("in_flight", "load", *CHOSEN))],
-            unit="short",
-            interval=SAMPLES,
-            size=(4, 4),
-        ),
-        stat(
-            "Schedule lag, p99",
-            "How much later than due steps began. Above 0.1 s the generator was late: see Hosts.",
-            [query(f"SELECT {percentiles('lag', 99)} FROM ({lag})")],
-            unit="s",
-            levels=(("green", None), ("red", LATE)),
-            graph=False,
-            size=(4, 4),
-        ),
+        schedule_lag(*CHOSEN, size=(4, 4)),
     ]
 
 

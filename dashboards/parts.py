@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .grafana import Json, annotation, variable
-from .influxql import during, run
+from .grafana import Json, annotation, query, stat, variable
+from .influxql import during, percentiles, run
 
 SECONDS: dict[str, Any] = {"unit": "s", "decimals": 3}
 COUNT: dict[str, Any] = {"unit": "short", "decimals": 0}
@@ -42,3 +42,17 @@ def events(*conditions: str) -> list[Json]:
         annotation("Phases", f"{selected} {phases}", "blue"),
         annotation("Faults", f"{selected} {faults}", "red"),
     ]
+
+
+def schedule_lag(*conditions: str, **more: Any) -> Json:
+    """The number that says whether the generator kept up, of all steps that meet the conditions."""
+    lag = f'SELECT "response_time" - "service_time" AS "lag" FROM "step" {during(*conditions)}'
+    return stat(
+        "Schedule lag, p99",
+        "How much later than due steps began. Above 0.1 s the generator was late: see Hosts.",
+        [query(f"SELECT {percentiles('lag', 99)} FROM ({lag})")],
+        unit="s",
+        levels=(("green", None), ("red", LATE)),
+        graph=False,
+        **more,
+    )

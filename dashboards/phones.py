@@ -42,58 +42,43 @@ def total(field: str) -> str:
     return f'SELECT sum("{field}") FROM "phones" {during(*CHOSEN)}'
 
 
+FAULTS = {
+    "dropped": ("Links lost", "Links that broke without having been closed by the holder."),
+    "unanswered": ("Greetings unanswered", "Greetings that the mediator did not answer in time."),
+    "held_back": ("Held back", "Messages that the mediator had and sent only when it was asked for them."),
+    "refused": (
+        "Refused",
+        "Messages that were not taken: not decipherable, or pickup messages of someone else than the mediator.",
+    ),
+}
+"""Figures that should be 0, with title and meaning."""
+
+
 def overview() -> list[Json]:
     longest = f'SELECT max("reconnect_longest") FROM "phones" {during(*CHOSEN)}'
-    bad = (("green", None), ("red", 1))
+    size = (4, 4)
     return [
-        stat("Links up", "Links over which the mediator answers.", [ask(now("open"))], unit="short", size=(4, 4)),
-        stat(
-            "Links lost",
-            "Links that broke without having been closed by the holder.",
-            [ask(total("dropped"))],
-            unit="short",
-            levels=bad,
-            none="0",
-            graph=False,
-            size=(4, 4),
-        ),
+        stat("Links up", "Links over which the mediator answers.", [ask(now("open"))], unit="short", size=size),
         stat(
             "Longest return",
             "The longest time from the loss of a link, or from an app's coming back, until the mediator answered.",
             [ask(longest)],
             unit="s",
             graph=False,
-            size=(4, 4),
+            size=size,
         ),
-        stat(
-            "Greetings unanswered",
-            "Greetings that the mediator did not answer in time.",
-            [ask(total("unanswered"))],
-            unit="short",
-            levels=bad,
-            none="0",
-            graph=False,
-            size=(4, 4),
-        ),
-        stat(
-            "Held back",
-            "Messages that the mediator had and sent only when it was asked for them.",
-            [ask(total("held_back"))],
-            unit="short",
-            levels=bad,
-            none="0",
-            graph=False,
-            size=(4, 4),
-        ),
-        stat(
-            "Refused",
-            "Messages that were not taken: not decipherable, or pickup messages of someone else than the mediator.",
-            [ask(total("refused"))],
-            unit="short",
-            levels=bad,
-            none="0",
-            graph=False,
-            size=(4, 4),
+        *(
+            stat(
+                title,
+                meaning,
+                [ask(total(field))],
+                unit="short",
+                levels=(("green", None), ("red", 1)),
+                none="0",
+                graph=False,
+                size=size,
+            )
+            for field, (title, meaning) in FAULTS.items()
         ),
     ]
 

@@ -19,7 +19,18 @@ from .influxql import (
     total,
     where,
 )
-from .parts import BUSY, COUNT, LATE, OUTCOMES, SECONDS, events, host_variable, run_variable, step_variable
+from .parts import (
+    BUSY,
+    COUNT,
+    LATE,
+    OUTCOMES,
+    SECONDS,
+    events,
+    host_variable,
+    run_variable,
+    schedule_lag,
+    step_variable,
+)
 
 CHOSEN = (run(), HOSTS, STEPS)
 """The steps selected at the top of the dashboard."""
@@ -43,7 +54,6 @@ def figures() -> list[Json]:
     """The run at a glance."""
     ok = f'SELECT {rate("service_time")} FROM "step" {during(*CHOSEN, OK)} {BY_TIME} fill(0)'
     share = 'SELECT count("error") / count("service_time") FROM "step"'
-    lag = f'SELECT "response_time" - "service_time" AS "lag" FROM "step" {during(*CHOSEN)}'
     busy = f'SELECT "host_cpu" / "host_cores" AS "busy" FROM "load" {during(*ON_HOSTS)}'
     restarts = f'SELECT max("restarts") AS "restarts" FROM "agent" {during(*ON_HOSTS)} GROUP BY "host", "agent"'
     return [
@@ -86,14 +96,7 @@ def figures() -> list[Json]:
             unit="s",
             graph=False,
         ),
-        stat(
-            "Schedule lag, p99",
-            "How much later than due steps began. Above 0.1 s the generator was late: see Hosts.",
-            [query(f"SELECT {percentiles('lag', 99)} FROM ({lag})")],
-            unit="s",
-            levels=(("green", None), ("red", LATE)),
-            graph=False,
-        ),
+        schedule_lag(*CHOSEN),
         stat(
             "Busiest load host",
             "The highest CPU utilisation of a load host, of all its cores. Near 100 %, the generator rather than the "
