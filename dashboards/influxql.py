@@ -6,6 +6,8 @@ A percentile is always computed from raw records of all selected hosts, never as
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from stampede.schema.errors import StepError
 
 HOSTS = '"host" =~ /^${host:regex}$/'
@@ -34,6 +36,12 @@ def during(*conditions: str) -> str:
 def rate(column: str) -> str:
     """Records that have a column, per second. Records without an error have no column ``error``."""
     return f'count("{column}") * 1000 / $__interval_ms'
+
+
+def per_second(measurement: str, fields: Iterable[str], *conditions: str) -> str:
+    """The sum of fields that count since the record before, per second, of all that there are records of."""
+    summed = " + ".join(f'sum("{field}") * 1000 / $__interval_ms' for field in fields)
+    return f'SELECT {summed} FROM "{measurement}" {during(*conditions)} {BY_TIME} fill(none)'
 
 
 def percentiles(column: str, *shares: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .grafana import Json, chart, query, row, stat
 from .grafana import dashboard as grafana_dashboard
-from .influxql import BY_TIME, HOSTS, OK, during, percentiles, rate, run, total
+from .influxql import BY_TIME, HOSTS, OK, during, per_second, percentiles, rate, run, total
 from .parts import LATE, events, host_variable, run_variable, schedule_lag
 from .run import SAMPLES
 
@@ -21,12 +21,6 @@ def dashboard() -> Json:
         variables=[run_variable(), host_variable()],
         annotations=events(HOSTS),
     )
-
-
-def per_second(*fields: str) -> str:
-    """The sum of figures of seconds, per second, of all hosts together."""
-    summed = " + ".join(f'sum("{field}")' for field in fields)
-    return f'SELECT ({summed}) * 1000 / $__interval_ms FROM "load" {during(*CHOSEN)} {BY_TIME} fill(none)'
 
 
 def overview() -> list[Json]:
@@ -80,9 +74,9 @@ def beside() -> list[Json]:
                 title,
                 f"{title} per second that were due, and those that began. What is due and does not begin is dropped.",
                 [
-                    query(per_second(field, "dropped"), "due"),
-                    query(per_second(field), "begun"),
-                    query(per_second("dropped"), "dropped"),
+                    query(per_second("load", (field, "dropped"), *CHOSEN), "due"),
+                    query(per_second("load", [field], *CHOSEN), "begun"),
+                    query(per_second("load", ["dropped"], *CHOSEN), "dropped"),
                 ],
                 unit="ops",
                 interval=SAMPLES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .grafana import Json, chart, row, stat
 from .grafana import dashboard as grafana_dashboard
 from .grafana import query as ask
-from .influxql import BY_TIME, HOSTS, OK, during, percentiles, run
+from .influxql import BY_TIME, HOSTS, OK, during, per_second, percentiles, run
 from .influxql import total as of_all
 from .parts import events, host_variable, run_variable
 
@@ -34,7 +34,7 @@ def now(field: str) -> str:
 
 def rate(field: str) -> str:
     """How often per second, of all agents together."""
-    return f'SELECT sum("{field}") * 1000 / $__interval_ms FROM "phones" {during(*CHOSEN)} {BY_TIME} fill(none)'
+    return per_second("phones", [field], *CHOSEN)
 
 
 def total(field: str) -> str:

@@ -13,6 +13,7 @@ from .influxql import (
     STEPS,
     during,
     error_classes,
+    per_second,
     percentiles,
     rate,
     run,
@@ -120,10 +121,7 @@ def figures() -> list[Json]:
 
 def load() -> list[Json]:
     by_outcome = f'SELECT {rate("service_time")} FROM "step" {during(*CHOSEN)} {BY_TIME}, "outcome" fill(0)'
-    come, left_out = (
-        f'SELECT sum("{what}") * 1000 / $__interval_ms FROM "load" {during(*ON_HOSTS)} {BY_TIME} fill(none)'
-        for what in ("arrivals", "dropped")
-    )
+    come, left_out = (per_second("load", [what], *ON_HOSTS) for what in ("arrivals", "dropped"))
     return [
         row("Load"),
         chart(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from installs import command, installed, program
+from installs import installed, npm_install, program
 
 MAJORS = (11, 12, 13)
 SOURCES = Path(__file__).parent / "grafana"
@@ -38,8 +38,7 @@ def grafana(major: int) -> Path:
 
     def install(folder: Path) -> None:
         shutil.copy(package, folder / "package.json")
-        quiet = ("--ignore-scripts", "--legacy-peer-deps", "--no-audit", "--no-fund", "--loglevel=error")
-        command(program("npm", "npm"), "install", *quiet, cwd=folder)
+        npm_install(folder)
 
     return installed(f"grafana-{major}", [package], install)
 

@@ -96,6 +96,12 @@ def _pythons(minor: int) -> Sequence[Path]:
     return [*([Path(on_path)] if on_path else []), *of_pyenv]
 
 
+def npm_install(folder: Path) -> None:
+    """The packages of ``package.json`` in ``folder``, without running their scripts. Raises Missing."""
+    quiet = ("--ignore-scripts", "--legacy-peer-deps", "--no-audit", "--no-fund", "--loglevel=error")
+    command(program("npm", "npm"), "install", *quiet, cwd=folder)
+
+
 def virtualenv(folder: Path, interpreter: Path, *requirements: str) -> None:
     """A virtual environment with these packages of PyPI."""
     command(interpreter, "-m", "venv", folder)

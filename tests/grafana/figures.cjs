@@ -127,7 +127,7 @@ function columns(data) {
 function legend(panel, data) {
   return data.flatMap((frame) => frame.fields.filter((each) => each.type === 'number').map((each) => ({
     name: grafana.getFieldDisplayName(each, frame, data),
-    calcs: grafana.getDisplayProcessor && Object.fromEntries(
+    calcs: Object.fromEntries(
       (panel.options.legend?.calcs ?? []).map((calc) => {
         const reduced = grafana.reduceField({ field: each, reducers: [calc] });
         return [calc, shown(each.display(reduced[calc]))];

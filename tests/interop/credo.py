@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from installs import Missing, command, installed, program
+from installs import Missing, command, installed, npm_install, program
 
 from stampede.machine.ports import free_ports
 
@@ -96,8 +96,7 @@ def _install(folder: Path) -> None:
     if not HEADERS.exists():
         raise Missing("the headers of Node.js (Debian: apt install libnode-dev)")
     shutil.copy(SOURCES / "package.json", folder)
-    quiet = ("--ignore-scripts", "--legacy-peer-deps", "--no-audit", "--no-fund", "--loglevel=error")
-    command(npm, "install", *quiet, cwd=folder)
+    npm_install(folder)
     gyp = _node_gyp(npm.resolve())
     for name in BUILT:
         package = folder / "node_modules/@2060.io" / name
