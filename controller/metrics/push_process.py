@@ -76,6 +76,7 @@ class PushProcess:
                 )
         except OSError as error:
             LOGGER.warning("the pusher cannot be started: %s", error)
+            self._note_unless_it_did(f"the pusher cannot be started: {error}")
             return
         assert self._process.stdin is not None
         with contextlib.suppress(ConnectionError):  # it died at once; the watcher notices
@@ -89,10 +90,8 @@ class PushProcess:
             if self._process:
                 code = await self._process.wait()
                 LOGGER.warning("the pusher exited with code %s; it is restarted in %g s", code, pause)
-                if not (self._dir / self._file).exists():  # it came to nothing, which must not look like no push
-                    log = Path(self._file).with_suffix(".log")
-                    error = f"the pusher exited with code {code}; logs/{log} says why"
-                    write_progress(self._dir, PushProgress(error=error), self._file)
+                log = Path(self._file).with_suffix(".log")
+                self._note_unless_it_did(f"the pusher exited with code {code}; logs/{log} says why")
             await asyncio.sleep(pause)
             pause = min(LAST_RESTART, 2 * pause)
             await self._launch()
@@ -115,3 +114,9 @@ class PushProcess:
         except TimeoutError:
             process.kill()
             await process.wait()
+            self._note_unless_it_did("the pusher came to nothing in the time that it had")
+
+    def _note_unless_it_did(self, error: str) -> None:
+        """Without any progress of the pusher's own, it would look as if nothing should have been pushed."""
+        if not (self._dir / self._file).exists():
+            write_progress(self._dir, PushProgress(error=error), self._file)

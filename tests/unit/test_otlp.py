@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import trustme
 from google.rpc.status_pb2 import Status
@@ -361,6 +362,38 @@ async def test_the_process_pushes_while_the_journal_grows_and_to_its_end(
     assert {headers["x-key"] for headers in receiver.headers} == {TOKEN} and "x-own" not in receiver.headers[0]
     for file in run.folder.rglob("*"):
         assert file.is_dir() or TOKEN not in file.read_text(), file
+
+
+async def test_one_that_is_killed_is_succeeded_by_one_with_the_same_sums(run: Run, receiver: Receiver) -> None:
+    run.step("connect", 1.0)
+    run.journal.flush()
+    async with asyncio.timeout(60), PushProcess(Otlp(receiver.url), {}, 30, run.folder) as push:
+        while push.progress().points < 3:
+            await asyncio.sleep(0.05)
+        (pusher,) = [
+            process
+            for process in psutil.Process().children()
+            if "controller.metrics.otlp_push" in process.cmdline() and str(run.folder) in process.cmdline()
+        ]
+        pusher.kill()
+        run.step("connect", 3.0)
+        run.journal.flush()
+        while push.progress().points < 6:
+            await asyncio.sleep(0.05)
+        await push.finish()
+        assert push.progress().complete
+    (point,) = receiver.metrics()["stampede.step.service_time"].histogram.data_points
+    assert (point.count, point.sum, point.start_time_unix_nano) == (2, 4.0, START)
+
+
+async def test_one_that_comes_to_nothing_is_told(run: Run, receiver: Receiver) -> None:
+    run.step("connect", 1.0)
+    run.journal.flush()
+    receiver.troubles = [Trouble(503, delay=20)]
+    async with asyncio.timeout(60), PushProcess(Otlp(receiver.url), {}, 1, run.folder) as push:
+        await push.finish()
+    assert not push.progress().complete
+    assert "came to nothing in the time that it had" in not_pushed(run.folder.parent, run.folder.name)
 
 
 async def test_one_that_cannot_begin_is_told(run: Run, receiver: Receiver) -> None:
