@@ -74,7 +74,7 @@ class HostRun:
         self._stopping = False
         self._run: Run | None = None
         self._journal: Journal | None = None
-        self._push: PushProcess | None = None
+        self._pushes: list[PushProcess] = []
         self._mask = Mask()
         self._row_of: Callable[[int], Row] = no_row
         self._shared = Shared({})
@@ -95,10 +95,16 @@ class HostRun:
                 self._mask = Mask(secret_values.values())
                 self._take_what_holders_have()
                 mask_logs(self._mask)
-                if server := self._settings.influxdb:
+                if server := settings.influxdb:
                     secret = secret_values.get(server.secret, "")
-                    self._push = PushProcess(server, secret, self._settings.influxdb_flush, self._dir)
-                    self._state.push = await stack.enter_async_context(self._push)
+                    push = PushProcess(server, secret, settings.influxdb_flush, self._dir)
+                    self._state.push = await stack.enter_async_context(push)
+                    self._pushes.append(push)
+                if collector := settings.otlp:
+                    secrets = {name: secret_values.get(name, "") for name in collector.secrets}
+                    push = PushProcess(collector, secrets, settings.influxdb_flush, self._dir)
+                    self._state.push_otlp = await stack.enter_async_context(push)
+                    self._pushes.append(push)
                 code = await self._armed_run(secret_values)
                 await self._push_the_rest()
                 return code
@@ -245,13 +251,14 @@ class HostRun:
         return self._die_with is not None and not self._die_with.is_running()
 
     async def _push_the_rest(self) -> None:
-        """Wait until the last records are in InfluxDB too, for as long as that may take."""
-        if not self._push or self._aborted.is_set():
+        """Wait until the last records are pushed too, for as long as that may take."""
+        if not self._pushes or self._aborted.is_set():
             return
         assert self._journal is not None
         self._journal.flush()  # what a full disk held up
         ended, self._state.phase = self._state.phase, Phase.PUSHING  # in the state only: the journal is complete
-        tasks = [asyncio.create_task(self._push.finish()), asyncio.create_task(self._aborted.wait())]
+        finished = asyncio.gather(*(push.finish() for push in self._pushes))
+        tasks: list[asyncio.Future[Any]] = [finished, asyncio.create_task(self._aborted.wait())]
         try:
             while not any(task.done() for task in tasks) and not self._is_orphaned():
                 self._state.write(Sample())

@@ -26,7 +26,7 @@ from stampede.schema.state import AgentState, HolderState, HostState, Losses, St
 class StateFile:
     """The file, and what it says beyond what run, agents and pusher know themselves.
 
-    ``run``, ``pool``, ``journal``, ``push`` and ``overflow`` are set as soon as there are any.
+    ``run``, ``pool``, ``journal``, ``push``, ``push_otlp`` and ``overflow`` are set as soon as there are any.
     """
 
     def __init__(self, settings: Settings, run_dir: Path) -> None:
@@ -40,6 +40,7 @@ class StateFile:
         self.pool: AgentPool | None = None
         self.journal: Journal | None = None
         self.push: PushProcess | None = None
+        self.push_otlp: PushProcess | None = None
         self.overflow = Overflow()
         self._settings = settings
         self.total = settings.load.total
@@ -101,6 +102,7 @@ class StateFile:
             host_memory_used=sample.host_memory_used,
             losses=self._losses(),
             push=self.push.progress() if self.push else None,
+            push_otlp=self.push_otlp.progress() if self.push_otlp else None,
         )
 
     def _stage(self) -> StageState | None:
@@ -165,4 +167,5 @@ class StateFile:
             return f"{self.run.dropped} arrivals were dropped, because all holders that there may be were busy"
         if self.run and self.run.rounds_dropped:
             return f"{self.run.rounds_dropped} rounds were dropped, because no holder was free"
-        return self.push.progress().error if self.push and self.phase not in ENDED else ""
+        pushes = [push for push in (self.push, self.push_otlp) if push and self.phase not in ENDED]
+        return next(filter(None, (push.progress().error for push in pushes)), "")

@@ -2,7 +2,7 @@
 
 It is a process of its own, so that no step waits for it, and the journal is its queue: it holds one batch and its
 position in the journal, however long the server is unavailable. The first line of its standard input is a JSON object
-with ``influxdb`` (the fields of ``Influxdb``), ``secret`` and ``flush``, the seconds it has once the journal is
+with ``target`` (the fields of ``Influxdb``), ``secret`` and ``flush``, the seconds it has once the journal is
 complete; the end of standard input says that the journal is complete. Its progress is in ``push.json``, from which it
 continues when it is restarted.
 """
@@ -21,10 +21,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from controller.metrics.journal_tail import JournalTail
-from stampede.influxdb.client import Response, Server, connect, describe, failure_message
+from stampede.influxdb.client import Response, connect, describe, failure_message
 from stampede.influxdb.delivery import MAX_LINES, Delivery, retry_delay
 from stampede.machine.files import read_json, write_json_anyway
 from stampede.machine.processes import die_with_parent, lower_priority
@@ -66,29 +66,44 @@ class EndOfJournal:
             self._deadline = time.monotonic() + self._flush
 
 
+class Deliverable(Protocol):
+    """A batch of lines on its way to a server; ``Delivery`` is one, and says what these are."""
+
+    points: int
+    rejected: int
+    first_rejected: str
+    too_large: bool
+
+    def resume(self) -> Response | None:
+        """Deliver what is left. Returns None if all was delivered or rejected, else why to retry later."""
+
+
 class Pusher:
     """Pushes a journal to a server, to its end."""
 
     def __init__(
         self,
         tail: JournalTail,
-        server: Server,
+        delivery: Callable[[bytes], Deliverable],
         end: Any,
         progress: PushProgress,
         *,
         describe_failure: Callable[[Response], str],
         save: Callable[[PushProgress], None],
         rng: random.Random,
+        pause: float = PAUSE,
     ) -> None:
-        """``end``: an ``EndOfJournal``. ``describe_failure`` puts a response into words, ``save`` stores progress."""
+        """``delivery`` makes one of a batch. ``end``: an ``EndOfJournal``. ``describe_failure`` puts a response into
+        words, ``save`` stores progress. ``pause``: seconds, as ``PAUSE``."""
         self.progress = progress
         self._tail = tail
-        self._server = server
+        self._delivery = delivery
         self._end = end
         self._describe_failure = describe_failure
         self._save = save
         self._rng = rng
         self._lines = MAX_LINES
+        self._pause = pause
 
     def run(self) -> bool:
         """Push until the end of the journal, or until the time after it is over. Returns whether all was pushed."""
@@ -102,13 +117,13 @@ class Pusher:
                 self.progress = replace(self.progress, complete=not self.progress.rejected)
                 break
             if batch.count(b"\n") < self._lines and not ended:
-                self._end.wait(PAUSE)
+                self._end.wait(self._pause)
         self._write()
         return self.progress.complete
 
     def _deliver(self, batch: bytes) -> bool:
         """Returns whether the batch was processed in time."""
-        delivery = Delivery(self._server, batch)
+        delivery = self._delivery(batch)
         failures = 0
         while answer := delivery.resume():
             self._failed(self._describe_failure(answer))
@@ -123,7 +138,7 @@ class Pusher:
         self._delivered(batch, delivery)
         return True
 
-    def _delivered(self, batch: bytes, delivery: Delivery) -> None:
+    def _delivered(self, batch: bytes, delivery: Deliverable) -> None:
         """Note that a batch is processed."""
         before = self.progress
         self.progress = replace(
@@ -150,32 +165,36 @@ class Pusher:
         self._save(self.progress)
 
 
-def read_progress(folder: Path) -> PushProgress:
-    """The progress in ``push.json``; that of a new journal when there is none, or it cannot be read."""
+def read_progress(folder: Path, file: str = FILE) -> PushProgress:
+    """The progress in ``file``; that of a new journal when there is none, or it cannot be read."""
     try:
-        return from_json(PushProgress, read_json(folder / FILE))
+        return from_json(PushProgress, read_json(folder / file))
     except ValueError:
         return PushProgress()
 
 
-def write_progress(folder: Path, progress: PushProgress) -> None:
+def write_progress(folder: Path, progress: PushProgress, file: str = FILE) -> None:
     """Store it, if at all possible on a full disk too."""
     with contextlib.suppress(OSError):
-        write_json_anyway(folder / FILE, to_json(progress))
+        write_json_anyway(folder / file, to_json(progress))
+
+
+def begin() -> tuple[Path, dict[str, Any]]:
+    """What a pusher's process begins with: the run's folder, and what its controller has told it."""
+    die_with_parent()
+    lower_priority()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    return Path(sys.argv[1]), json.loads(sys.stdin.buffer.readline())
 
 
 def main() -> int:
     """The process."""
-    die_with_parent()
-    lower_priority()
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    folder = Path(sys.argv[1])
-    given = json.loads(sys.stdin.buffer.readline())
-    target = Influxdb(**given["influxdb"])
+    folder, given = begin()
+    target = Influxdb(**given["target"])
     progress = replace(read_progress(folder), server=describe(target), complete=False)
     pusher = Pusher(
         JournalTail(folder / "journal.lp", progress.offset),
-        connect(target, given["secret"]),
+        partial(Delivery, connect(target, given["secret"])),
         EndOfJournal(sys.stdin.fileno(), given["flush"]),
         progress,
         describe_failure=lambda answer: failure_message(target, answer),

@@ -1,4 +1,4 @@
-"""Starts, restarts and stops the process that pushes the journal to InfluxDB (see ``push``)."""
+"""Starts, restarts and stops a process that pushes the journal (see ``push`` and ``otlp_push``)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import dataclasses
 import json
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from controller.metrics.push import read_progress
-from stampede.schema.push_progress import PushProgress
+from controller.metrics.push import read_progress, write_progress
+from stampede.schema.push_progress import FILE, OTLP_FILE, PushProgress
 from stampede.schema.settings.influxdb_settings import Influxdb
+from stampede.schema.settings.otlp_settings import Otlp
 
 LOGGER = logging.getLogger(__name__)
 
@@ -27,9 +29,13 @@ FIRST_RESTART, LAST_RESTART = 1.0, 60.0
 class PushProcess:
     """Keeps a pusher running beside the run: ``async with PushProcess(...) as push``."""
 
-    def __init__(self, server: Influxdb, secret: str, flush: float, run_dir: Path) -> None:
-        """``flush``: seconds that the pusher has once the journal is complete."""
-        self._given = {"influxdb": dataclasses.asdict(server), "secret": secret, "flush": flush}
+    def __init__(self, target: Influxdb | Otlp, secret: str | Mapping[str, str], flush: float, run_dir: Path) -> None:
+        """``secret``: of an InfluxDB its password or token, of a collector the secrets by name. ``flush``: seconds
+        that the pusher has once the journal is complete."""
+        is_otlp = isinstance(target, Otlp)
+        self._module = "controller.metrics.otlp_push" if is_otlp else "controller.metrics.push"
+        self._file = OTLP_FILE if is_otlp else FILE
+        self._given = {"target": dataclasses.asdict(target), "secret": secret, "flush": flush}
         self._flush = flush
         self._dir = run_dir
         self._process: asyncio.subprocess.Process | None = None
@@ -53,15 +59,15 @@ class PushProcess:
         await self._end_within(self._flush + EXIT_GRACE)
 
     def progress(self) -> PushProgress:
-        """What ``push.json`` says."""
-        return read_progress(self._dir)
+        """What its file, ``push.json`` or ``push-otlp.json``, says."""
+        return read_progress(self._dir, self._file)
 
     async def _launch(self) -> None:
         """Start the pusher. If that fails, for lack of memory or disk space, there is none."""
         try:
-            with (self._dir / "logs" / "push.log").open("ab") as output:
+            with (self._dir / "logs" / self._file).with_suffix(".log").open("ab") as output:
                 self._process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "controller.metrics.push", str(self._dir)),
+                    *(sys.executable, "-m", self._module, str(self._dir)),
                     stdin=asyncio.subprocess.PIPE,
                     stdout=output,
                     stderr=output,
@@ -70,6 +76,7 @@ class PushProcess:
                 )
         except OSError as error:
             LOGGER.warning("the pusher cannot be started: %s", error)
+            self._note_unless_it_did(f"the pusher cannot be started: {error}")
             return
         assert self._process.stdin is not None
         with contextlib.suppress(ConnectionError):  # it died at once; the watcher notices
@@ -83,6 +90,8 @@ class PushProcess:
             if self._process:
                 code = await self._process.wait()
                 LOGGER.warning("the pusher exited with code %s; it is restarted in %g s", code, pause)
+                log = Path(self._file).with_suffix(".log")
+                self._note_unless_it_did(f"the pusher exited with code {code}; logs/{log} says why")
             await asyncio.sleep(pause)
             pause = min(LAST_RESTART, 2 * pause)
             await self._launch()
@@ -105,3 +114,9 @@ class PushProcess:
         except TimeoutError:
             process.kill()
             await process.wait()
+            self._note_unless_it_did("the pusher came to nothing in the time that it had")
+
+    def _note_unless_it_did(self, error: str) -> None:
+        """Without any progress of the pusher's own, it would look as if nothing should have been pushed."""
+        if not (self._dir / self._file).exists():
+            write_progress(self._dir, PushProgress(error=error), self._file)

@@ -58,6 +58,8 @@ FORMER_BEHAVIOUR = {
     "stampede_iterations_per": "holder",
     "stampede_load_model": "closed",
     "stampede_observed_think_times": [],
+    "stampede_otlp_ca_file": "",
+    "stampede_otlp_url": "",
     "stampede_rate": "1/s",
     "stampede_scripts": [],
     "stampede_search": {},

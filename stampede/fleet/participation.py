@@ -105,9 +105,24 @@ def uncollected_runs(run_ids: Iterable[str], results: Path, host: str = "") -> l
 
 
 def not_pushed(results: Path, host: str) -> str:
-    """A sentence about the points of a collected host that InfluxDB does not have; empty when it has them all."""
+    """Sentences about what InfluxDB and the collector lack of a collected host; empty when they have it all."""
+    sentences = []
+    if why := _why_not_pushed(results / host / push_progress.FILE):
+        sentences.append(
+            f"InfluxDB does not have all points of {host}: {why}. To push what is missing: "
+            f"ansible-playbook playbooks/replay.yml -e stampede_run_dir={results}"
+        )
+    if why := _why_not_pushed(results / host / push_progress.OTLP_FILE):
+        sentences.append(
+            f"The OpenTelemetry collector does not have all metrics of {host}: {why}. The report has them all."
+        )
+    return " ".join(sentences)
+
+
+def _why_not_pushed(path: Path) -> str:
+    """Why not all was pushed of which that file tells; empty when all was, or nothing should be."""
     try:
-        with (results / host / push_progress.FILE).open("rb") as file:
+        with path.open("rb") as file:
             found: Any = json.loads(file.read(LARGEST_PROGRESS))
     except FileNotFoundError:
         return ""
@@ -116,11 +131,7 @@ def not_pushed(results: Path, host: str) -> str:
     try:
         progress = from_json(PushProgress, found, problems=[])
     except ValueError:
-        progress = PushProgress(error=f"its {push_progress.FILE} cannot be read")
+        progress = PushProgress(error=f"its {path.name} cannot be read")
     if progress.complete:
         return ""
-    why = progress.error or progress.first_rejected or "there was no time left"
-    return (
-        f"InfluxDB does not have all points of {host}: {why}. To push what is missing: "
-        f"ansible-playbook playbooks/replay.yml -e stampede_run_dir={results}"
-    )
+    return progress.error or progress.first_rejected or "there was no time left"

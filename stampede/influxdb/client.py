@@ -94,18 +94,22 @@ def describe(target: Influxdb) -> str:
     return f"InfluxDB at {target.url} ({where})"
 
 
-def failure_message(target: Influxdb, answer: Response) -> str:
+def failure_message(target: Influxdb, response: Response) -> str:
     """The text, without a full stop, of an error message about a response that is not ok."""
-    name = describe(target)
-    if not answer.status:
-        return f"{name} cannot be reached: {answer.excerpt}"
-    meaning = {
+    meanings = {
         401: "user, password or token is wrong",
         403: "the user or token may not write there",
         404: "there is no such database, bucket or organization, or no InfluxDB",
-    }.get(answer.status)
-    said = ": ".join(part for part in (meaning, answer.excerpt) if part)
-    return f"{name} answered {answer.status}" + (f": {said}" if said else "")
+    }
+    return in_words(describe(target), response, meanings)
+
+
+def in_words(name: str, response: Response, meanings: Mapping[int, str]) -> str:
+    """What a server called ``name`` answered; ``meanings`` is what a status means there."""
+    if not response.status:
+        return f"{name} cannot be reached: {response.excerpt}"
+    said = ": ".join(part for part in (meanings.get(response.status), response.excerpt) if part)
+    return f"{name} answered {response.status}" + (f": {said}" if said else "")
 
 
 class _Discreet:
@@ -146,8 +150,8 @@ class InfluxdbV1:
                 headers=self._headers,
             )
         except urllib3.exceptions.HTTPError as error:
-            return _no_answer(error)
-        return _answer(response.status, response.data, response.headers)
+            return no_answer(error)
+        return answer(response.status, response.data, response.headers)
 
 
 class InfluxdbV2:
@@ -175,14 +179,15 @@ class InfluxdbV2:
             self._api.write(self._bucket, record=lines)
         except ApiException as error:
             if not error.status:
-                return _no_answer(error)
-            return _answer(error.status, error.body, error.headers)
+                return no_answer(error)
+            return answer(error.status, error.body, error.headers)
         except urllib3.exceptions.HTTPError as error:
-            return _no_answer(error)
+            return no_answer(error)
         return Response(204)
 
 
-def _answer(status: int, body: bytes | str | None, headers: Mapping[str, str] | None) -> Response:
+def answer(status: int, body: bytes | str | None, headers: Mapping[str, str] | None) -> Response:
+    """What a server answered."""
     text = body.decode(errors="replace") if isinstance(body, bytes) else body or ""
     with contextlib.suppress(ValueError):
         document: Any = json.loads(text)
@@ -196,8 +201,8 @@ def _answer(status: int, body: bytes | str | None, headers: Mapping[str, str] | 
     return Response(status, " ".join(text.split()), seconds)
 
 
-def _no_answer(error: BaseException) -> Response:
-    """The innermost cause of a urllib3 error."""
+def no_answer(error: BaseException) -> Response:
+    """Why there was none: the innermost cause of an error of urllib3, or of requests, which is made of it."""
     while inner := error.__cause__ or error.__context__:
         error = inner
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -8,7 +8,11 @@ from typing import Any
 
 from stampede.machine.files import user_path
 
-_OF_THE_RUN = {"stampede_ca_file": "ca.pem", "stampede_influxdb_ca_file": "ca-influxdb.pem"}
+_OF_THE_RUN = {
+    "stampede_ca_file": "ca.pem",
+    "stampede_influxdb_ca_file": "ca-influxdb.pem",
+    "stampede_otlp_ca_file": "ca-otlp.pem",
+}
 """The variables that name a file, with the name of its copy on a load host."""
 
 

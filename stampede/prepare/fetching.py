@@ -13,9 +13,8 @@ from typing import Any
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 
-from stampede.machine.trust import tls_context
+from stampede.machine.web_session import WebSession
 from stampede.prepare.ca_checks import tls_advice
 
 TIMEOUT = 10.0
@@ -66,7 +65,7 @@ def fetch(url: str, *ca_files: str, method: str = "GET") -> Fetched:
 def _request(url: str, ca_files: tuple[str, ...], method: str) -> Fetched:
     try:
         with (
-            session(*ca_files) as control_node,
+            WebSession(*ca_files) as control_node,
             control_node.request(method, url, timeout=TIMEOUT, allow_redirects=False, stream=True) as answer,
         ):
             location = answer.headers.get("Location", "") if answer.is_redirect else ""
@@ -84,30 +83,6 @@ def _request(url: str, ca_files: tuple[str, ...], method: str) -> Fetched:
         raise NotFetched(f"it cannot be reached ({_cause(error)})") from error
     except ValueError as error:  # a host or port that none can be, which libraries tell in many ways
         raise NotFetched(f"it cannot be requested ({_cause(error)})") from error
-
-
-def session(*ca_files: str) -> requests.Session:
-    """A session that trusts this machine's CAs and those of ``ca_files``, and nothing else.
-
-    Raises OSError for a CA file that cannot be used.
-    """
-    made = requests.Session()
-    made.trust_env = False
-    made.mount("https://", _Adapter(*ca_files))
-    return made
-
-
-class _Adapter(HTTPAdapter):
-    def __init__(self, *ca_files: str) -> None:
-        self._context = tls_context(*ca_files)
-        super().__init__()
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, ssl_context=self._context, **options)
-
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """The context verifies; requests would add certifi's CAs to it."""
-        conn.cert_reqs = "CERT_REQUIRED"
 
 
 def _body(answer: requests.Response) -> bytes:

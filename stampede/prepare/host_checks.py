@@ -177,6 +177,7 @@ def _loopback_ports(variables: Variables) -> Iterator[tuple[str, int]]:
             "stampede_mediator_invitation",
             "stampede_postgresql_url",
             "stampede_influxdb_url",
+            "stampede_otlp_url",
             "stampede_genesis_url",
         )
     ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from stampede import otlp
 from stampede.influxdb.client import connect, failure_message
 from stampede.prepare.ca_checks import ca_file_problems, tls_advice
 from stampede.prepare.fetching import NotFetched, fetch
@@ -13,6 +14,7 @@ from stampede.prepare.genesis import unusable_genesis
 from stampede.prepare.mediator_document import PICKUP_SCHEMES, mediator_problem, unfit_for_pickup
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.influxdb_settings import Influxdb
+from stampede.schema.settings.otlp_settings import Otlp
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.secret_settings import read_secrets
 from stampede.schema.settings.service_settings import variable_of
@@ -20,11 +22,15 @@ from stampede.schema.settings.targets import Targets, endpoints, written_in
 
 
 def probe_run(settings: Settings, secrets: Mapping[str, str]) -> list[str]:
-    """Probe the services, and InfluxDB when points are pushed. Returns warnings; raises BadInput."""
+    """Probe the services, and what metrics are pushed to. Returns warnings; raises BadInput."""
     problems, warnings = probe(settings), list[str]()
     if target := settings.influxdb:
         found, warnings = probe_influxdb(target, read_secrets(secrets).get(target.secret, ""))
         problems += found
+    if collector := settings.otlp:
+        found, more = probe_otlp(collector, read_secrets(secrets))
+        problems += found
+        warnings += more
     if problems:
         raise BadInput(*problems)
     return warnings
@@ -76,6 +82,23 @@ def probe_influxdb(target: Influxdb, secret: str) -> tuple[list[str], list[str]]
             "is available, or afterwards by playbooks/replay.yml"
         ]
     return [f"Points cannot be pushed: {failure_message(target, answer)}"], []
+
+
+def probe_otlp(target: Otlp, secrets: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Problems and warnings about pushing metrics, a sentence each. No metric is sent."""
+    try:
+        answer = otlp.post_nothing(target, {name: secrets.get(name, "") for name in target.secrets})
+    except BadInput as error:
+        return error.sentences, []
+    said = otlp.failure_message(target, answer)
+    if answer.ok or answer.status == 400:  # some take no request without metrics
+        return [], []
+    if answer.untrusted:
+        advice = tls_advice(answer.message, "name the CA's PEM file in stampede_otlp_ca_file")
+        return [f"stampede_otlp_url cannot be used: {said}; {advice}"], []
+    if answer.temporary:
+        return [], [f"{said}. The run continues without it; metrics are pushed when it is available"]
+    return [f"stampede_otlp_url cannot be used: {said}"], []
 
 
 def _unfit_services(message: Mapping[str, Any], pickup: str, targets: Targets, *ca_files: str) -> list[str]:

@@ -1,11 +1,11 @@
-"""``push.json``: how far a host's journal has been pushed to InfluxDB."""
+"""``push.json`` and ``push-otlp.json``: how far a host's journal has been pushed to InfluxDB, and to a collector."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 VERSION = 1
-FILE = "push.json"
+FILE, OTLP_FILE = "push.json", "push-otlp.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,18 +14,18 @@ class PushProgress:
 
     server: str = ""
     points: int = 0
-    """Lines that the server took."""
+    """Lines that InfluxDB took; data points, in all exports together, that a collector acknowledged."""
     offset: int = 0
     """Bytes of the journal that are dealt with: the next line to push begins there."""
     behind: int = 0
     """Bytes of the journal after that."""
     rejected: int = 0
-    """Lines that the server will not take."""
+    """The same of what it will not take."""
     first_rejected: str = ""
     error: str = ""
     """Why nothing can be pushed now; empty when it can."""
     error_since: float | None = None
     complete: bool = False
-    """Whether the journal has ended and all of it is in InfluxDB."""
+    """Whether the journal has ended and nothing of it is left to push or was rejected."""
     time: float = 0.0
     version: int = VERSION

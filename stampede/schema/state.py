@@ -181,7 +181,9 @@ class HostState:
     losses: Losses | None = None
     """None in states of version 0.1."""
     push: PushProgress | None = None
-    """None when nothing is pushed."""
+    """To InfluxDB; None when nothing is pushed, as the next."""
+    push_otlp: PushProgress | None = None
+    """To an OpenTelemetry collector."""
     version: int = VERSION
 
 

@@ -123,6 +123,7 @@ def test_no_check_of_a_run_trips_over_a_wrong_shape(variables: dict[str, Any], n
         *("agent_patches", "data", "load_model", "first_holder", "local", "notes", "self_attested"),
         *("mediator_invitation", "observed_think_times", "think_time_scale", "think_times"),
         *("scripts", "search", "warm_up", "cool_down"),
+        *("otlp_url", "otlp_headers", "otlp_ca_file"),
         *("iterations_per", "share", "stages"),  # arrivals and their rate are not the closed model's
     )
     read = {*variables, *(f"stampede_{each}" for each in optional)}

@@ -29,8 +29,8 @@ from hypothesis import strategies as st
 from controller.services.client import HttpServices
 from stampede.influxdb.client import connect
 from stampede.machine.trust import certificates_in, system_certificates, tls_context, write_trust_file
+from stampede.machine.web_session import WebSession
 from stampede.prepare.ca_checks import KEY_USAGE, RECREATE, ca_file_problems, ca_file_warnings
-from stampede.prepare.fetching import session
 from stampede.prepare.preflight import probe
 from stampede.schema.settings.influxdb_settings import Influxdb
 from stampede.schema.settings.run_settings import Settings
@@ -157,7 +157,7 @@ def test_the_preflight_trusts_nobody_whom_the_holders_would_not(
     (problem,) = probe(settings_for(variables, server.url))
     assert "its certificate is not trusted (unable to get local issuer certificate)" in problem
     with pytest.raises(requests.exceptions.SSLError):
-        session().get(server.url, timeout=5)
+        WebSession().get(server.url, timeout=5)
 
 
 def test_both_authorities_of_a_service_count(server: Server, variables: dict[str, Any], tmp_path: Path) -> None:
@@ -256,12 +256,12 @@ def test_an_authority_is_refused_exactly_when_tls_would_refuse_it(
     problems = ca_file_problems({"stampede_ca_file": str(file)})
     if not sentence:
         assert problems == []
-        assert session(str(file)).get(url, timeout=5).status_code == 204
+        assert WebSession(str(file)).get(url, timeout=5).status_code == 204
         return
     (problem,) = problems
     assert problem.startswith(f"stampede_ca_file is '{file}', in which the certificate 'CN=Test CA' {sentence}")
     with pytest.raises(requests.exceptions.SSLError):
-        session(str(file)).get(url, timeout=5)
+        WebSession(str(file)).get(url, timeout=5)
 
 
 def test_what_helps_an_authority_without_key_usage_does_help(serve: Serve, tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_what_helps_an_authority_without_key_usage_does_help(serve: Serve, tmp_p
     key: Any = serialization.load_pem_private_key((tmp_path / "ca.key").read_bytes(), None)
     made = Authority(key, x509.load_pem_x509_certificate((tmp_path / "ca.pem").read_bytes()))
     url = serve(made.server_context(tmp_path))
-    assert session(str(tmp_path / "ca.pem")).get(url, timeout=5).status_code == 204
+    assert WebSession(str(tmp_path / "ca.pem")).get(url, timeout=5).status_code == 204
 
 
 def test_a_server_whose_authority_lacks_key_usage_is_told_with_what_to_do(

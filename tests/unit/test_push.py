@@ -80,7 +80,7 @@ BEGINNING = PushProgress(server="s")
 def pusher(journal: Path, server: Strict, ending: Any, progress: PushProgress = BEGINNING) -> Pusher:
     return Pusher(
         JournalTail(journal, progress.offset),
-        server,
+        partial(Delivery, server),
         ending,
         progress,
         describe_failure=lambda answer: f"answered {answer.status}",

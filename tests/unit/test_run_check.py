@@ -119,12 +119,14 @@ class TestCaFiles:
         variables = {
             "stampede_ca_file": "/here/ca.pem",
             "stampede_influxdb_ca_file": "/here/influx.pem",
+            "stampede_otlp_ca_file": "/here/otlp.pem",
             "stampede_services": {"influxdb": {"ca_file": "/here/service.pem"}, "issuer": {}},
         }
         copied, files = copied_ca_files(variables, "/there")
         assert files == {
             "ca.pem": "/here/ca.pem",
             "ca-influxdb.pem": "/here/influx.pem",
+            "ca-otlp.pem": "/here/otlp.pem",
             "influxdb-ca.pem": "/here/service.pem",
         }
         assert copied["stampede_ca_file"] == "/there/ca.pem"

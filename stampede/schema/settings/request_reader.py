@@ -92,7 +92,7 @@ def _read_one(
     request = HttpRequest(
         url=line(reader, f"{where}.url", entry.get("url")),
         method=line(reader, f"{where}.method", entry.get("method")).upper() or _usual_method(kind, entry, is_last),
-        headers=_read_headers(reader, f"{where}.headers", entry.get("headers")),
+        headers=read_headers(reader, f"{where}.headers", entry.get("headers")),
         body=entry.get("body"),
         found_at=line(reader, f"{where}.found_at", entry.get("found_at")),
         poll=_read_poll(reader, f"{where}.poll", entry.get("poll"), kind in _POLLED or not is_last),
@@ -204,7 +204,8 @@ def _read_times(reader: VariableReader, where: str, entry: Mapping[str, Any]) ->
     return times
 
 
-def _read_headers(reader: VariableReader, where: str, entry: Any) -> dict[str, str]:
+def read_headers(reader: VariableReader, where: str, entry: Any) -> dict[str, str]:
+    """The headers of requests; each that cannot be sent, or holds a secret in clear, is noted and left out."""
     if entry is None:
         return {}
     if not isinstance(entry, Mapping):

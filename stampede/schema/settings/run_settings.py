@@ -23,6 +23,7 @@ from stampede.schema.settings.mediator_settings import (
     names_mediator,
     read_mediator_invitation,
 )
+from stampede.schema.settings.otlp_settings import Otlp, read_otlp
 from stampede.schema.settings.script_settings import (
     LONGEST_NAME,
     ScriptShare,
@@ -78,6 +79,8 @@ class Settings(LoadHostVariables):
     """The names of those that are on."""
     influxdb: Influxdb | None
     """None: points are not pushed."""
+    otlp: Otlp | None
+    """None: there is no OpenTelemetry collector."""
 
     @property
     def scenario(self) -> str:
@@ -133,6 +136,9 @@ class Settings(LoadHostVariables):
             "stampede_self_attested": {},
             "stampede_mediator_invitation": "",
             "stampede_observed_think_times": (),
+            "stampede_otlp_ca_file": "",
+            "stampede_otlp_headers": {},
+            "stampede_otlp_url": "",
             "stampede_rate": "1/s",
             "stampede_scripts": (),
             "stampede_search": {},
@@ -162,6 +168,7 @@ class Settings(LoadHostVariables):
             ledgers=read_ledgers(reader),
             agent_patches=patches,
             influxdb=read_influxdb(reader),
+            otlp=read_otlp(reader),
         )
         reader.ordered("wait_min", "wait_max")
         reader.ordered("presentations_min", "presentations_max")

@@ -118,7 +118,8 @@ def no_token(text: str) -> list[str]:
 
 def _headers(variables: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The headers of all requests: the variable and the value of each."""
-    for where, request in written_requests(variables):
-        headers = request.get("headers")
+    named = [(f"{where}.headers", request.get("headers")) for where, request in written_requests(variables)]
+    named.append(("stampede_otlp_headers", variables.get("stampede_otlp_headers")))
+    for where, headers in named:
         for name, text in headers.items() if isinstance(headers, Mapping) else ():
-            yield f"{where}.headers.{name}", str(text)
+            yield f"{where}.{name}", str(text)

@@ -113,6 +113,9 @@ VARIABLES: dict[str, Shape] = {
     "stampede_observed_think_times": Numbers(),
     "stampede_on_failure": Choice(choices=("restart", "continue", "stop")),
     "stampede_open_files": WholeNumber(minimum=1, at_most=1073741816),
+    "stampede_otlp_ca_file": Text(),
+    "stampede_otlp_headers": Mapped(),
+    "stampede_otlp_url": Text(),
     "stampede_postgresql_buffers": Pattern(name="memory_size"),
     "stampede_postgresql_port": WholeNumber(minimum=1, maximum=65535),
     "stampede_postgresql_url": Text(),
@@ -281,8 +284,8 @@ class LoadHostVariables:
     """postgresql://USER@HOST:PORT of a server for the wallets, whose user may create databases; its password is
     ``stampede_secrets.postgresql_password``. When empty, role postgresql sets up a server on each load host."""
     influxdb_flush: float
-    """Time that each load host gets, after its last step, to push what InfluxDB does not have yet; what is left
-    is pushed by playbooks/replay.yml."""
+    """Time that each load host gets, after its last step, to push what InfluxDB, or the OpenTelemetry collector,
+    does not have yet; what InfluxDB lacks then is pushed by playbooks/replay.yml."""
     arm_timeout: float
     """Time within which a load host must have started its agents and created its wallets; a host that gets no
     start signal stops by itself a minute later."""

@@ -1,0 +1,99 @@
+"""An OpenTelemetry collector, as control node and load hosts see it: requests to it, and its answers in words.
+
+https://opentelemetry.io/docs/specs/otlp/#otlphttp
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import requests
+import urllib3
+
+from stampede.influxdb.client import CONNECT_TIMEOUT, READ_TIMEOUT, Response, answer, in_words, no_answer
+from stampede.machine.web_session import WebSession
+from stampede.schema.errors import BadInput
+from stampede.schema.masking import Mask
+from stampede.schema.settings.otlp_settings import Otlp
+
+PROTOBUF = "application/x-protobuf"
+LONGEST_ANSWER = 65_536
+"""Bytes of an answer that are read."""
+MEANINGS = {
+    401: "what stampede_otlp_headers has does not let anybody in",
+    403: "who stampede_otlp_headers stands for may not write there",
+    404: "nothing takes metrics there; the path of stampede_otlp_url usually ends with /v1/metrics",
+}
+
+
+def failure_message(target: Otlp, response: Response) -> str:
+    """The text, without a full stop, of an error message about a response that is not ok."""
+    return in_words(target.name, response, MEANINGS)
+
+
+class OtlpSession(WebSession):
+    """A session that remembers how its newest request went, and reads no more of an answer than is of use.
+
+    Redirects are not followed: headers with secrets would go along.
+    """
+
+    def __init__(self, target: Otlp) -> None:
+        """Raises BadInput when the CA file cannot be used."""
+        try:
+            super().__init__(target.ca_file)
+        except OSError:
+            raise BadInput(
+                f"stampede_otlp_ca_file is {target.ca_file!r}; it must be a PEM file that can be read"
+            ) from None
+        self.response = Response(0, "nothing was sent")
+        self.body = b""
+        """Of that response, when it is in protobuf: its message is empty then."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None: otherwise requests reads all of a redirect's body even when it is not to follow it."""
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """See requests."""
+        self.body = b""
+        try:
+            found = super().send(request, **options | {"stream": True})
+            content = _beginning(found)
+        except Exception as error:
+            self.response = no_answer(error)
+            raise
+        if found.headers.get("Content-Type", "").startswith(PROTOBUF):
+            self.body = content
+        self.response = answer(found.status_code, b"" if self.body else content, found.headers)
+        found.raw = io.BytesIO(content)
+        found.reason = ""  # OpenTelemetry's exporter logs it, and a server may repeat a header in it
+        return found
+
+
+def post_nothing(target: Otlp, secrets: Mapping[str, str]) -> Response:
+    """The answer to a request without any metrics, which is an empty message of protobuf.
+
+    Raises BadInput when the CA file cannot be used, or no request can be sent to the URL.
+    """
+    headers = {"Content-Type": PROTOBUF, "User-Agent": "Stampede"} | target.headers_with(secrets)
+    with OtlpSession(target) as session, contextlib.suppress(OSError, urllib3.exceptions.HTTPError):
+        try:
+            session.post(target.url, data=b"", headers=headers, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT))
+        except ValueError:  # a host that none can be, which requests tells in several ways
+            raise BadInput(f"stampede_otlp_url is {target.url!r}, which no request can be sent to") from None
+    return replace(session.response, message=Mask(secrets.values())(session.response.message))
+
+
+def _beginning(found: requests.Response) -> bytes:
+    """As much of an answer as is read. Raises TimeoutError when it comes too slowly."""
+    deadline, body = time.monotonic() + READ_TIMEOUT, bytearray()
+    with contextlib.closing(found.raw) as raw:
+        while len(body) < LONGEST_ANSWER and (piece := raw.read1(LONGEST_ANSWER - len(body), decode_content=True)):
+            body += piece
+            if time.monotonic() > deadline:
+                raise TimeoutError
+    return bytes(body)
