@@ -16,7 +16,7 @@ ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
 export LC_ALL := C.UTF-8
 endif
 
-.PHONY: help setup setup-dev run fleet fleet-down generate lock docs quick fuzz test lint clean
+.PHONY: help setup setup-dev run fleet fleet-down generate lock release docs quick fuzz test lint clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -61,6 +61,9 @@ generate: setup-dev  ## regenerate the files derived from the argument specs and
 
 lock: setup-dev  ## lock versions and hashes of all packages; ARGS="--upgrade-package aiohttp" takes a new one
 	@bin/lock $(ARGS)
+
+release: setup-dev  ## build sdist, wheel, SBOM and SHA-256 sums into dist, which must be empty; docs/releasing.md
+	@.venv/bin/python bin/release dist
 
 docs: setup-dev  ## build the documentation as a site into build/docs, with every link checked
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --quiet

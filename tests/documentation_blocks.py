@@ -44,8 +44,8 @@ PLACEHOLDER = re.compile(r"INVENTORY|inventory/mine|~/\.cache/stampede/fleets/\w
 MARK = re.compile(r"<!-- not tested: (\S.*) -->")
 ASSIGNMENT = re.compile(r"[A-Z][A-Z0-9_]*=")
 COMPILED = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-RUN = (".venv/bin/python - RUN_ID", "openssl req")
-"""How blocks begin that test_docs_blocks.py runs."""
+RUN = (".venv/bin/python - RUN_ID", "openssl req", "ssh-keygen -Y sign", "ssh-keygen -Y verify")
+"""How blocks begin that test_docs_blocks.py and test_release.py run."""
 SERVICE_KEYS = {"invitation", "revocation", "result", "request", "requests"}
 
 
