@@ -29,6 +29,9 @@ from ansible.cli import CLI
 from ansible.cli.adhoc import AdHocCLI
 from ansible.cli.playbook import PlaybookCLI
 from ansible.cli.vault import VaultCLI
+from check_jsonschema.builtin_schemas import get_builtin_schema
+from jsonschema.protocols import Validator
+from jsonschema.validators import validator_for
 from markdown_it import MarkdownIt
 
 from stampede import cli
@@ -46,6 +49,8 @@ ASSIGNMENT = re.compile(r"[A-Z][A-Z0-9_]*=")
 COMPILED = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 RUN = (".venv/bin/python - RUN_ID", "openssl req", "ssh-keygen -Y sign", "ssh-keygen -Y verify")
 """How blocks begin that test_docs_blocks.py and test_release.py run."""
+PIPELINES = {"jobs": "vendor.github-workflows", "include": "vendor.gitlab-ci"}
+"""A key by which a pipeline is known, and the published schema that check-jsonschema has of it."""
 SERVICE_KEYS = {"invitation", "revocation", "result", "request", "requests"}
 
 
@@ -265,6 +270,12 @@ def _help(program: tuple[str, ...]) -> str:
 # ---------------------------------------------------------------- settings
 
 
+def validator(schema: str) -> Validator:
+    """A published schema's, by check-jsonschema's name of it."""
+    document = get_builtin_schema(schema)
+    return validator_for(document)(document)
+
+
 class _Loader(yaml.SafeLoader):
     """Knows values that Ansible's vault has encrypted."""
 
@@ -281,6 +292,10 @@ def _settings(text: str, variables: Mapping[str, Any]) -> Iterator[str]:
         return
     if not isinstance(given, dict):
         yield "no mapping"
+        return
+    if schema := next((schema for key, schema in PIPELINES.items() if key in given), ""):
+        given = {"on" if key is True else key: value for key, value in given.items()}  # YAML 1.1 takes on for true
+        yield from (error.message for error in validator(schema).iter_errors(given))
         return
     if given.keys() <= SERVICE_KEYS:
         given = {"issuer": {**variables["stampede_services"]["issuer"], **given}}

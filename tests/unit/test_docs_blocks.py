@@ -83,6 +83,11 @@ def test_most_blocks_are_tested() -> None:
         ("```yaml\nstampede_holders: none\n```\n", "stampede_holders is 'none'"),
         ("```yaml\nportal: {invitaton: {url: 'https://x.example.org'}}\n```\n", "stampede_services.portal"),
         ("```yaml\n- {\n```\n", "no YAML"),
+        (
+            "```yaml\non: push\njobs: {a: {runs-on: x, step: []}}\n```\n",
+            "is not valid under any of the given schemas",
+        ),
+        ("```yaml\ninclude: [{inputs: {}}]\n```\n", "is not valid under any of the given schemas"),
         ("```python\nawait holder.conect('issuer')\n```\n", "a holder has no conect"),
         ("```python\nawait holder.connect('issuer', nam='x')\n```\n", "holder.connect: got an unexpected keyword"),
         ("```python\nawait holder.connect(\n```\n", "no Python"),
