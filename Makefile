@@ -16,16 +16,16 @@ ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
 export LC_ALL := C.UTF-8
 endif
 
-.PHONY: help setup setup-dev run fleet fleet-down generate quick fuzz test lint clean
+.PHONY: help setup setup-dev run fleet fleet-down generate lock release docs quick fuzz test lint clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 setup:  ## create .venv with everything a run needs (the other targets do this automatically)
-	@bin/prepare-venv requirements.txt requirements-host.txt
+	@bin/prepare-venv requirements.lock
 
 setup-dev:
-	@bin/prepare-venv requirements-dev.txt
+	@bin/prepare-venv requirements-dev.lock
 
 run: setup  ## load-test the reference services on this machine; ARGS="-e stampede_holders=20" changes the run
 	@.venv/bin/ansible-playbook -i inventory/local playbooks/run-test.yml $(ARGS)
@@ -58,6 +58,16 @@ lint: setup-dev  ## check style, types, YAML and playbooks
 generate: setup-dev  ## regenerate the files derived from the argument specs and the dashboards' code
 	@.venv/bin/python bin/generate-settings
 	@.venv/bin/python -m dashboards
+
+lock: setup-dev  ## lock versions and hashes of all packages; ARGS="--upgrade-package aiohttp" takes a new one
+	@bin/lock $(ARGS)
+
+release: setup-dev  ## build sdist, wheel, SBOM and SHA-256 sums into dist, which must be empty; docs/releasing.md
+	@.venv/bin/python bin/release dist
+
+docs: setup-dev  ## build the documentation as a site into build/docs, with every link checked
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --quiet
+	@echo "Documentation: build/docs/index.html"
 
 clean:  ## remove .venv, work folders and caches; keep results
 	@rm -rf .venv .stampede .ansible .mypy_cache .ruff_cache .pytest_cache *.egg-info build

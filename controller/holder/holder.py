@@ -61,7 +61,9 @@ class Holder:
     def __init__(self, context: HolderContext, number: int, wallet: Wallet) -> None:
         self.context = context
         self.number = number
+        """Counted from 0 over all load hosts."""
         self.random = random.Random(f"{context.settings.seed}:{number}")
+        """The holder's own randomness, seeded with ``stampede_seed`` and its number."""
         self.data: Mapping[str, str] = context.row_of(number)
         """Its row of ``stampede_data``, by column."""
         self.shared: Mapping[str, Any] = context.shared

@@ -20,6 +20,7 @@ module: stampede_venv
 short_description: create a virtualenv from a wheelhouse
 description:
   - The host needs no package index. The wheelhouse is copied to the host only when it is not installed already.
+  - Each wheel is checked against its hash on the wheelhouse's list; a wheel that is not on it is not installed.
   - The virtualenv in use is replaced only when the new one is complete.
 options:
   dir:
@@ -101,9 +102,15 @@ def make(venv: Path, python: str, wheelhouse: Path) -> None:
     with tempfile.TemporaryDirectory(dir=venv) as folder:
         with tarfile.open(wheelhouse) as tar:
             tar.extractall(folder, filter="data")
-        wheels = sorted(str(file) for file in Path(folder).glob("*.whl"))
-        offline = ("--no-index", "--no-deps", "--disable-pip-version-check", "--no-cache-dir")
-        run([str(venv / "bin" / "python"), "-I", "-m", "pip", "install", "--quiet", *offline, *wheels])
+        offline = (
+            "--no-index",
+            f"--find-links={folder}",
+            "--no-deps",
+            "--disable-pip-version-check",
+            "--no-cache-dir",
+        )
+        listed = ("--require-hashes", "--requirement", str(Path(folder) / "wheels.txt"))
+        run([str(venv / "bin" / "python"), "-I", "-m", "pip", "install", "--quiet", *offline, *listed])
     (venv / "complete").touch()
 
 

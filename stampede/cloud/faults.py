@@ -33,10 +33,9 @@ ADVICE = (
     (r"resource_limit_exceeded|limit exceeded|resource_unavailable|placement_error", _QUOTA),
     (r"rate_limit_exceeded|server_error|service_error|unavailable|\b50[0-9]\b|timeout", _LATER),
     (r"Connection refused|Max retries exceeded|Failed to establish|timed out|service not known", _NOT_REACHED),
-    (r"Could not (load|resolve)|couldn't resolve module|was not found in configured", "install its collection: "
-     "ansible-galaxy collection install -r requirements.yml, and pip install -r requirements-cloud.txt"),
-    (r"(boto3|botocore|dateutil|requests).*(required|import)|Failed to import",
-     "pip install -r requirements-cloud.txt"),
+    (r"Could not (load|resolve)|couldn't resolve module|was not found in configured",
+     "install its collection: ansible-galaxy collection install -r requirements.yml"),
+    (r"(boto3|botocore|dateutil|requests).*(required|import)|Failed to import", "pip install -r requirements.txt"),
 )  # fmt: skip
 """What to do, by a pattern of what the provider, or Ansible's module, says. The first that is found is taken."""
 

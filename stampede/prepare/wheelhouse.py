@@ -1,7 +1,8 @@
 """The wheelhouse: all packages of a load host in one file, built on the control node for the host's Python.
 
-Hosts need no package index: they install from this file alone. It is kept under a name made from everything
-that went into it, so that it is built once for all hosts of a kind and pushed only when something has changed.
+Hosts need no package index: they install from this file alone. Its wheels are those of ``requirements.lock``, by
+their hashes, and hosts check the hashes again. It is kept under a name made from everything that went into it: it is
+built once for all hosts of a kind, and pushed only when something has changed.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from pathlib import Path
 
 from stampede.prepare.agent_packages import VARIABLE, AgentPackage
 from stampede.prepare.pip import PipFailed, pip
+from stampede.prepare.wheel_hashes import hash_problems, write_list
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.variable_reader import shown
 
-INPUTS = ("requirements-host.txt", "constraints.txt", "pyproject.toml", "controller", "reference", "stampede")
+LOCK = "requirements.lock"
+INPUTS = ("requirements-host.txt", "constraints.txt", LOCK, "pyproject.toml", "controller", "reference", "stampede")
 OLDEST_GLIBC = 5
 KEPT = 3
 """Wheelhouses that are kept, the newest."""
@@ -67,7 +70,8 @@ def build(
 ) -> Path:
     """The wheelhouse's tar file under ``folder``, made when it is not there; with the agents' ``packages``.
 
-    Several processes may ask at the same time: one builds, the others wait. Raises BadInput with pip's own words.
+    Several processes may ask at the same time: one builds, the others wait. Raises BadInput with pip's own words, or
+    when a wheel is not the one that was locked.
     """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"wheelhouse-{fingerprint(repository, kind, packages)}.tar"
@@ -84,13 +88,16 @@ def build(
                     *("-c", str(repository / "constraints.txt"), "-r", str(repository / "requirements-host.txt")),
                     *(package.requirement for package in packages),
                 )
+                if problems := list(hash_problems(wheels, repository / LOCK, {each.name for each in packages})):
+                    raise BadInput(*problems)
                 _own_wheel(repository, Path(name) / "source", wheels)
             except PipFailed as error:
                 raise BadInput(_failure(packages, error)) from None
+            write_list(wheels)
             draft = Path(name) / target.name
             with tarfile.open(draft, "w") as tar:
-                for wheel in sorted(wheels.iterdir()):
-                    tar.add(wheel, arcname=wheel.name)
+                for file in sorted(wheels.iterdir()):
+                    tar.add(file, arcname=file.name)
             draft.rename(target)
         _forget_old(folder)
     return target

@@ -1,0 +1,52 @@
+"""The documentation's site in a real browser, opened from its folder: it asks nothing of the network, fits, and can
+be searched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import documentation_site
+import pytest
+from test_report import NARROW, WIDE, browser  # noqa: F401  the fixture is used by its name
+
+PAGES = ("index.html", "quick-start.html", "roles/run.html", "reference/holder.html", "reference/journal.html")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("docs") / "site"
+    done = documentation_site.build(folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_opens_offline_without_a_complaint_and_fits(
+    browser: Any,  # noqa: F811
+    site: Path,
+    name: str,
+    width: int,
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    asked, complaints = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto((site / name).as_uri(), wait_until="load")
+    assert page.locator("h1").inner_text()
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert complaints == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
+
+
+def test_the_site_can_be_searched_from_a_folder(browser: Any, site: Path) -> None:  # noqa: F811
+    page = browser.new_page(viewport={"width": WIDE, "height": 900})
+    page.goto((site / "roles/run.html").as_uri())
+    page.locator("input.md-search__input").fill("coordinated omission")
+    found = page.locator("a.md-search-result__link").first
+    found.wait_for(timeout=20_000)
+    assert found.get_attribute("href").startswith("file:")
+    page.close()
