@@ -5,14 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from stampede import wording
+from stampede import playbooks, wording
+from stampede.completion import SHELLS
 from stampede.planning import arguments as plan_arguments
+from stampede.schema.errors import BadInput
 from stampede.version import VERSION
+
+type Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 READER_GONE = 1
 """The exit code when nobody reads the output any more, which rich has, too."""
@@ -29,14 +34,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         return READER_GONE
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="stampede",
-        description="Load tests of verifiable-credential services. Start runs with ansible-playbook "
-        "(playbooks/run-test.yml); these commands monitor and evaluate them.",
-    )
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their options, for the command line and its completion."""
+    parser = argparse.ArgumentParser(prog="stampede", description="Load tests of verifiable-credential services.")
     parser.add_argument("--version", action="version", version=f"stampede {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    init = commands.add_parser(
+        "init",
+        help="make a project: settings, a scenario, thresholds, files for CI",
+        description="Makes a project of your own: inventories, a scenario, thresholds, and files for CI. `stampede "
+        "run` in its folder is a practice run. Overwrites nothing.",
+    )
+    init.add_argument("folder", type=Path, metavar="FOLDER", help="such as my-tests")
+    _add_playbooks(commands)
+    commands.add_parser(
+        "doctor",
+        help="say what this machine lacks, for what, and how to mend it",
+        description="Says what this machine lacks as a control node or for practice runs, and how to mend it. Exit "
+        "codes: 1 when something is lacking without which no run is possible, else 0.",
+    )
+    completion = commands.add_parser(
+        "completion",
+        help="print the script by which a shell completes commands and options",
+        description="Prints the script by which a shell completes stampede's commands and options; "
+        "docs/installing.md says where it goes.",
+    )
+    completion.add_argument("shell", choices=SHELLS, help="the shell that reads it")
     report = commands.add_parser("report", help="rebuild the report of a run from its collected results")
     report.add_argument("results", type=Path, metavar="RESULTS_DIR", help="such as results/RUN_ID")
     compare = commands.add_parser(
@@ -101,16 +124,55 @@ def _run(argv: Sequence[str] | None) -> int:
     replay.add_argument("--bucket", help="bucket of an InfluxDB 2 or 3; selects the v2 write API")
     replay.add_argument("--ca-file", metavar="FILE", help="PEM file with additional certificate authorities to trust")
     replay.add_argument("--dry-run", action="store_true", help="print what would be pushed, and push nothing")
-    arguments = parser.parse_args(argv)
+    watch.set_defaults(error=watch.error)
+    compare.set_defaults(error=compare.error)
+    return parser
+
+
+def _add_playbooks(commands: Subparsers) -> None:
+    """A command of each playbook; those of two words under their first."""
+    groups: dict[str, Subparsers] = {}
+    for playbook in playbooks.PLAYBOOKS:
+        group, _, name = playbook.command.rpartition(" ")
+        if group and group not in groups:
+            parser = commands.add_parser(group, help=", ".join(playbooks.words_after(group)))
+            groups[group] = parser.add_subparsers(dest="second", required=True, metavar="COMMAND")
+        command = groups.get(group, commands).add_parser(name, help=playbook.help, description=playbook.help)
+        playbooks.add_arguments(command)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    words = sys.argv[1:] if argv is None else argv
+    if asked := playbooks.asked(words):
+        try:
+            playbooks.play(*asked)
+        except BadInput as error:
+            return _refused(asked[0].command, error)
+    arguments = build_parser().parse_args(words)
+    if arguments.command == "init":
+        return _init(arguments.folder)
+    if arguments.command == "doctor":
+        from stampede import doctor
+
+        text, code = doctor.report(doctor.findings())
+        print(text)
+        return code
+    if arguments.command == "completion":
+        from stampede.completion import script
+
+        print(script(build_parser(), arguments.shell))
+        return 0
     if arguments.command == "replay":
         from stampede.results.replay import main as replay_results
 
         return replay_results(arguments)
     if arguments.command == "watch":
         if arguments.web and (arguments.once or arguments.interval):
-            watch.error("--web goes without --once and --interval: the page shows the run from now on, each second")
+            arguments.error(
+                "--web goes without --once and --interval: the page shows the run from now on, each second"
+            )
         if arguments.port is not None and not arguments.web:
-            watch.error("--port is that of the page; it needs --web")
+            arguments.error("--port is that of the page; it needs --web")
         return _watch(arguments)
     if arguments.command == "plan":
         from stampede.planning import command
@@ -119,12 +181,29 @@ def _run(argv: Sequence[str] | None) -> int:
     if arguments.command == "compare":
         if arguments.a.is_file():
             if arguments.html:
-                compare.error("--html goes without a plan: it is a page of two runs")
+                arguments.error("--html goes without a plan: it is a page of two runs")
             from stampede.planning import command
 
             return command.compare(arguments.a, arguments.b, as_json=arguments.json)
         return _compare(arguments.a, arguments.b, arguments.html, as_json=arguments.json)
     return _report(arguments.results)
+
+
+def _init(folder: Path) -> int:
+    from stampede.new_project.project import make_project
+
+    try:
+        files = make_project(folder)
+    except BadInput as error:
+        return _refused("init", error)
+    print(*files, "", "A practice run:", f"  cd {shlex.quote(str(folder))} && stampede run", sep="\n")
+    return 0
+
+
+def _refused(command: str, error: Exception) -> int:
+    """Say what is wrong with the input, and return the exit code for it."""
+    print(wording.printable_lines(f"stampede {command}: {error}"), file=sys.stderr)
+    return 2
 
 
 def _watch(arguments: argparse.Namespace) -> int:
@@ -158,8 +237,7 @@ def _report(results: Path) -> int:
     try:
         print(table(report(results), sys.stdout))
     except ReportError as error:
-        print(wording.printable_lines(f"stampede report: {error}"), file=sys.stderr)
-        return 2
+        return _refused("report", error)
     print(f"\nReport: {results / 'report.html'}")
     return 0
 
@@ -177,8 +255,7 @@ def _compare(a: Path, b: Path, page: Path | None, *, as_json: bool) -> int:
         if page:
             write(page, render(compared))
     except ReportError as error:
-        print(wording.printable_lines(f"stampede compare: {error}"), file=sys.stderr)
-        return 2
+        return _refused("compare", error)
     if as_json:
         print(json.dumps(compared.to_json(), indent=2, allow_nan=False))
         return 0

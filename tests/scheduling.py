@@ -18,6 +18,7 @@ APART = (
     "tests/local/test_badinput.py",
     "tests/local/test_dashboards.py",
     "tests/local/test_elsewhere.py",
+    "tests/local/test_installed.py",
     "tests/local/test_reference_process.py",
     "tests/local/test_watch.py",
 )

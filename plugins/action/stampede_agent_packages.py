@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from stampede.machine.home import HOME, project
 from stampede.prepare.agent_packages import built_packages
 from stampede.prepare.overlay import build_overlay
 from stampede.schema.errors import BadInput
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-FOLDER = REPOSITORY / ".stampede" / "packages"
 
 
 class ActionModule(ActionBase):
@@ -27,9 +24,11 @@ class ActionModule(ActionBase):
         python = str(self._task.args.get("python", ""))
         folders = [folder for folder in (os.environ.get("PYTHONPATH"),) if folder]
         try:
-            packages = built_packages([str(entry) for entry in self._task.args["packages"]], REPOSITORY, FOLDER)
+            folder = project()
+            cache = folder / ".stampede/packages"
+            packages = built_packages([str(entry) for entry in self._task.args["packages"]], folder, cache)
             if python and packages:
-                folders.insert(0, str(build_overlay(packages, python, REPOSITORY / "constraints.txt", FOLDER)))
+                folders.insert(0, str(build_overlay(packages, python, HOME / "constraints.txt", cache)))
         except BadInput as error:
             raise AnsibleActionFail(str(error)) from None
         # A cache of this machine's: that it was made changes no host.

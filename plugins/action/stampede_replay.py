@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -10,10 +9,10 @@ from ansible.utils.display import Display
 
 from stampede import wording
 from stampede.machine.files import user_path
+from stampede.machine.home import project
 from stampede.results.replay import OPTIONS, NotPushed, Replay, given_server, secret_of
 from stampede.schema.errors import BadInput
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 VARIABLES = ("stampede_ca_file", *(f"stampede_influxdb_{option}" for option in OPTIONS))
 
 
@@ -30,8 +29,8 @@ class ActionModule(ActionBase):
             return self._templar.template(variables[name])
 
         try:
-            given = given_server({name: value(name) for name in VARIABLES}, REPOSITORY)
-            results = user_path("stampede_run_dir", self._task.args["results"], REPOSITORY)
+            given = given_server({name: value(name) for name in VARIABLES}, project())
+            results = user_path("stampede_run_dir", self._task.args["results"], project())
             replay = Replay(results, given)
             if self._task.check_mode:
                 text = replay.forecast()

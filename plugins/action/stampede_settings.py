@@ -19,6 +19,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from stampede import wording
+from stampede.machine.home import project
 from stampede.prepare.ca_files import absolute_ca_files
 from stampede.prepare.data_rows import absolute_data_file, rows_of_host
 from stampede.prepare.folder_checks import no_home
@@ -33,7 +34,6 @@ from stampede.prepare.trial import forecast
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.run_settings import Settings
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PREFIX = "stampede_"
 SECRETS = "stampede_secrets"
 ARGUMENTS = {
@@ -91,7 +91,7 @@ class ActionModule(ActionBase):
             host: neighbours(found, address(host, every[host]), services, metrics)
             for host, found in load_hosts.items()
         }
-        checked = check_run(variables, names, len(every), REPOSITORY, load_hosts, ports)
+        checked = check_run(variables, names, len(every), project(), load_hosts, ports)
         return dataclasses.asdict(checked) | {"warnings": notices(variables, os.environ)}
 
     def _probe(self, variables: dict[str, Any]) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class ActionModule(ActionBase):
         return {"warnings": probe_run(Settings.from_variables(variables), variables["stampede_secrets"] | made)}
 
     def _dry_run(self, variables: dict[str, Any]) -> dict[str, Any]:
-        text = forecast(variables, REPOSITORY)
+        text = forecast(variables, project())
         Display().display(f"{text.rstrip()}\nNothing was started.")
         return {"stdout": text}
 
@@ -109,7 +109,7 @@ class ActionModule(ActionBase):
 
     def _render(self, variables: dict[str, Any]) -> dict[str, Any]:
         of_host = {name: self._arguments[name] for name in ("share", "ca_dir", "postgresql_url")}
-        script, ca_files = render_for_host(variables, REPOSITORY, **of_host)
+        script, ca_files = render_for_host(variables, project(), **of_host)
         return {"script": script, "ca_files": ca_files}
 
     def _rows(self, variables: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class ActionModule(ActionBase):
         playbook = os.getppid()  # this is a worker of it
         made = plain(self._templar.template(self._task_vars["run_generated_secrets"]))
         found = set_up(
-            variables, variables["stampede_secrets"] | made, REPOSITORY, Path(self._arguments["results"]), playbook
+            variables, variables["stampede_secrets"] | made, project(), Path(self._arguments["results"]), playbook
         )
         return {"shared": json.dumps(found.shared) if found.shared else "", "pid": found.pid}
 
@@ -167,8 +167,8 @@ class ActionModule(ActionBase):
                     problems.append(f"{name} cannot be evaluated: {reason}; it must be a template that renders")
         if problems:
             raise BadInput(*problems)
-        with_ca_files = absolute_ca_files(values, REPOSITORY)
-        return absolute_data_file(absolute_genesis_files(with_ca_files, REPOSITORY), REPOSITORY)
+        folder = project()
+        return absolute_data_file(absolute_genesis_files(absolute_ca_files(values, folder), folder), folder)
 
 
 def address(host: str, variables: Mapping[str, Any]) -> str:

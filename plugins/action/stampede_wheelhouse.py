@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from stampede.machine.home import project
 from stampede.prepare.agent_packages import built_packages
 from stampede.prepare.wheelhouse import Kind, build
 from stampede.schema.errors import BadInput
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-FOLDER = REPOSITORY / ".stampede" / "wheelhouse"
-PACKAGES = REPOSITORY / ".stampede" / "packages"
 
 
 class ActionModule(ActionBase):
@@ -28,8 +24,10 @@ class ActionModule(ActionBase):
         args = self._task.args
         kind = Kind(str(args["python"]), str(args["machine"]), str(args["glibc"]))
         try:
-            packages = built_packages([str(entry) for entry in args.get("packages", ())], REPOSITORY, PACKAGES)
-            path = build(REPOSITORY, FOLDER, kind, lambda line: Display().display(f"  {line}"), packages)
+            folder = project()
+            entries = [str(entry) for entry in args.get("packages", ())]
+            packages = built_packages(entries, folder, folder / ".stampede/packages")
+            path = build(folder / ".stampede/wheelhouse", kind, lambda line: Display().display(f"  {line}"), packages)
         except BadInput as error:
             raise AnsibleActionFail(str(error)) from None
         # A cache of this machine's: that it was made changes no host.

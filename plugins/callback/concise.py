@@ -55,6 +55,11 @@ _WRONG_TYPE = re.compile(r"argument '(stampede_\w+)' is of type (\w+) and we wer
 _VALUE = re.compile(r"The value ('.*') is not")
 
 
+def short(action: str) -> str:
+    """An action's name without that of a collection."""
+    return action.rpartition(".")[2]
+
+
 def in_our_words(error: str) -> str:
     """What Ansible says of a setting of a wrong type, as the check of a run says it."""
     wrong, value = _WRONG_TYPE.match(error), _VALUE.search(error)
@@ -107,7 +112,7 @@ class CallbackModule(DefaultCallback):
 
     @staticmethod
     def _prints_itself(task: Task) -> bool:
-        return task.action in ("stampede_watch", "stampede_process") or task.args.get("verb") == "dry_run"
+        return short(task.action) in ("stampede_watch", "stampede_process") or task.args.get("verb") == "dry_run"
 
     def v2_playbook_on_play_start(self, play: Play) -> None:
         if self._tells_all():
@@ -117,7 +122,7 @@ class CallbackModule(DefaultCallback):
         self._play_to_tell = play.get_name().strip()  # with its first task: a play may have nothing to tell
 
     def v2_playbook_on_task_start(self, task: Task, is_conditional: bool) -> None:
-        self._watching = task.action == "stampede_watch"
+        self._watching = short(task.action) == "stampede_watch"
         if self._tells_all():
             super().v2_playbook_on_task_start(task, is_conditional)
         elif self._prints_itself(task) and not task.when:

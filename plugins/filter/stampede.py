@@ -13,6 +13,8 @@ from typing import Any
 
 from stampede.fleet import clashes, participation
 from stampede.fleet import found_runs as answers
+from stampede.machine.files import user_path
+from stampede.machine.home import project
 
 
 def weights(names: Iterable[str], hostvars: Mapping[str, Any]) -> dict[str, float]:
@@ -66,6 +68,10 @@ def refused_folders(names: Iterable[str], hostvars: Mapping[str, Any]) -> list[s
     return clashes.refused_folders(variables(names, hostvars))
 
 
+def project_path(path: str) -> str:
+    return str(user_path("The path", path, project()))
+
+
 def answered(names: Iterable[str], hostvars: Mapping[str, Any]) -> dict[str, Any]:
     """What the named hosts have answered when they were asked for their runs."""
     return {name: hostvars[name].get("run_found") for name in names}
@@ -93,4 +99,5 @@ class FilterModule:
             "stampede_shared_names": shared_names,
             "stampede_clashes": clashing,
             "stampede_refused_folders": refused_folders,
+            "stampede_project_path": project_path,
         }

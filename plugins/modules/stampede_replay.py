@@ -13,7 +13,7 @@ description:
   - In check mode it prints what would be pushed.
 options:
   results:
-    description: Results folder of the run, absolute or relative to the repository.
+    description: Results folder of the run, absolute or relative to the project folder.
     type: path
     required: true
 author: The Stampede contributors

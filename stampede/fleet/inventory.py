@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stampede.machine.home import HOME
 from stampede.schema.errors import BadInput
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 WORK_DIR = "/var/lib/stampede/runs"
 """Default of stampede_work_dir, as the role controller has it."""
 
@@ -34,7 +34,7 @@ def load_hosts(sources: list[str]) -> list[LoadHost]:
 
     Ansible itself reads the inventory, except for vaulted values: watching needs no secrets.
     """
-    config = REPOSITORY / "ansible.cfg"
+    config = HOME / "ansible.cfg"
     if config.exists() and not Path("ansible.cfg").exists():
         os.environ.setdefault("ANSIBLE_CONFIG", str(config))
     from ansible.errors import AnsibleError
@@ -60,7 +60,7 @@ def load_hosts(sources: list[str]) -> list[LoadHost]:
         if "," not in source and not Path(source).exists():
             raise BadInput(f"-i is {source!r}; it must be an inventory, a file or folder such as inventory/local")
     loader = Loader()
-    loader.set_basedir(str(REPOSITORY / "playbooks"))
+    loader.set_basedir(str(HOME / "playbooks"))
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):  # several paragraphs of warnings when a file is no inventory

@@ -12,6 +12,7 @@ import numpy as np
 from stampede import wording
 from stampede.analysis.collected_run import CollectedRun, read_run
 from stampede.analysis.load_window import Window
+from stampede.machine.home import HOME
 from stampede.planning.step_costs import Costs, fit_costs
 from stampede.planning.usage import edges_between, idle_cores, observe, peak_sum, processes
 from stampede.prepare.rendering import find_scripts, render_scenario
@@ -81,11 +82,11 @@ class Calibration:
         return self.run.summary.run.id
 
 
-def calibrate(results: Path, repository: Path, *, in_spite_of_bottleneck: bool) -> Calibration:
+def calibrate(results: Path, project: Path, *, in_spite_of_bottleneck: bool) -> Calibration:
     """Read a run's results as a calibration. Raises BadInput for those that hold too little, and ReportError."""
     run = read_run(results)
     window = run.window
-    sentence = _too_little(run, in_spite_of_bottleneck=in_spite_of_bottleneck) or _other_script(run, repository)
+    sentence = _too_little(run, in_spite_of_bottleneck=in_spite_of_bottleneck) or _other_script(run, project)
     if sentence or window is None:
         raise BadInput(f"{results} cannot be planned by: {sentence or 'it had no load'}")
     journal, settings = run.journal, run.results.settings
@@ -148,14 +149,14 @@ def _too_little(run: CollectedRun, *, in_spite_of_bottleneck: bool) -> str:
     return ""
 
 
-def _other_script(run: CollectedRun, repository: Path) -> str:
+def _other_script(run: CollectedRun, project: Path) -> str:
     """Why the script is not the one that the run had, as the rest of a sentence; empty when it is."""
     settings = run.results.settings
     kept = next((host.script for host in run.results.hosts if host.script), "")
     if not kept or "stampede_script" not in settings:
         return ""
     there = set(kept.splitlines())
-    for script in find_scripts(settings, repository / "templates", repository):
+    for script in find_scripts(settings, HOME / "templates", project):
         lines = render_scenario(script.path, script.variables).splitlines()
         changed = [line.strip() for line in lines if line.strip() and line not in there]
         if changed := [line for line in changed if not line.startswith("from __future__")]:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from stampede import wording
+from stampede.machine.home import project
 from stampede.planning.against_run import compare_plan
 from stampede.planning.arguments import ASKED
 from stampede.planning.calibration import calibrate
@@ -25,8 +26,6 @@ from stampede.prepare.run_check import unknown_names
 from stampede.report.output import ReportError, write
 from stampede.schema.errors import BadInput
 from stampede.schema.json_form import to_json
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def plan(arguments: argparse.Namespace) -> int:
@@ -70,7 +69,7 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
     """The plan that the arguments ask for. Raises BadInput, and ReportError for results that cannot be read."""
     extra = extra_variables(arguments.extra_vars)
     asked = next(Asked(name, value) for name in ASKED if (value := getattr(arguments, name)) is not None)
-    calibration = calibrate(arguments.results, REPOSITORY, in_spite_of_bottleneck=arguments.in_spite_of_bottleneck)
+    calibration = calibrate(arguments.results, project(), in_spite_of_bottleneck=arguments.in_spite_of_bottleneck)
     wanted = Wanted(
         asked,
         extra,
@@ -81,7 +80,7 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
         utilisation=arguments.utilisation,
         price=arguments.price_per_host_hour,
     )
-    return make_plan(calibration, wanted, REPOSITORY)
+    return make_plan(calibration, wanted, project())
 
 
 def extra_variables(given: list[str]) -> dict[str, Any]:

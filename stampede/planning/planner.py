@@ -64,7 +64,7 @@ class Rates:
         return _sum(work.arrival.counts(), self.arrivals, work.round.counts(), self.rounds)
 
 
-def make_plan(calibration: Calibration, wanted: Wanted, repository: Path) -> Plan:
+def make_plan(calibration: Calibration, wanted: Wanted, project: Path) -> Plan:
     """The plan. Raises BadInput for what cannot be planned, and for wrong settings."""
     settings = {**calibration.settings, **wanted.settings}
     planned, ran = scripts_of(settings), scripts_of(calibration.settings)
@@ -73,7 +73,7 @@ def make_plan(calibration: Calibration, wanted: Wanted, repository: Path) -> Pla
             f"The script that is planned is {planned}, but the calibration {calibration.id} ran {ran}; calibrate "
             "with the one that is planned"
         )
-    work = script_work(_for_simulation(settings), repository)
+    work = script_work(_for_simulation(settings), project)
     _check_steps(work, calibration)
     return _Planner(calibration, wanted, settings, work).plan()
 

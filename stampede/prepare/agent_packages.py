@@ -61,7 +61,7 @@ class AgentPackage:
         return self.requirement.endswith(".whl")
 
 
-def package_problems(variables: Mapping[str, Any], repository: Path) -> list[str]:
+def package_problems(variables: Mapping[str, Any], project: Path) -> list[str]:
     """A sentence for each entry that cannot be a package, without building any."""
     entries, plugins = variables.get(VARIABLE), variables.get(PLUGINS)
     if not isinstance(entries, list | tuple) or not all(isinstance(entry, str) for entry in entries):
@@ -69,12 +69,12 @@ def package_problems(variables: Mapping[str, Any], repository: Path) -> list[str
     problems = []
     for entry in entries:
         try:
-            if problem := _problem(entry, repository):
+            if problem := _problem(entry, project):
                 problems.append(f"{VARIABLE} has {shown(_LOGIN.sub('://***@', entry))}, {problem}")
         except BadInput as error:  # a path that none can be
             problems += error.sentences
     if not problems:
-        problems += _twice((entry, _known_name(entry, repository)) for entry in entries)
+        problems += _twice((entry, _known_name(entry, project)) for entry in entries)
     if entries and isinstance(plugins, list | tuple) and not plugins and not problems:
         problems.append(
             f"{VARIABLE} has {shown(entries[0])}, but {PLUGINS} names no plugin; it must name those that ACA-Py is "
@@ -83,9 +83,9 @@ def package_problems(variables: Mapping[str, Any], repository: Path) -> list[str
     return problems
 
 
-def built_packages(entries: Sequence[str], repository: Path, cache: Path) -> list[AgentPackage]:
+def built_packages(entries: Sequence[str], project: Path, cache: Path) -> list[AgentPackage]:
     """The packages, those that are no wheels yet built, once for each content. Raises BadInput."""
-    problems = package_problems({VARIABLE: entries, PLUGINS: ["any"]}, repository)
+    problems = package_problems({VARIABLE: entries, PLUGINS: ["any"]}, project)
     if problems:
         raise BadInput(*problems)
     if not entries:
@@ -93,7 +93,7 @@ def built_packages(entries: Sequence[str], repository: Path, cache: Path) -> lis
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        packages = [_readable(entry, repository, cache) for entry in entries]
+        packages = [_readable(entry, project, cache) for entry in entries]
         _forget_old(cache, max(KEPT, len(packages)))
     if problems := list(_twice((package.entry, package.name) for package in packages)):
         raise BadInput(*problems)
@@ -112,21 +112,21 @@ def _twice(packages: Iterable[tuple[str, str]]) -> Iterator[str]:
         first.setdefault(name, entry)
 
 
-def _known_name(entry: str, repository: Path) -> str:
+def _known_name(entry: str, project: Path) -> str:
     """The name of a package; empty where it takes building it to know."""
     if not _is_path(entry):
         return canonicalize_name(Requirement(entry).name)
-    path = user_path(VARIABLE, entry, repository)
+    path = user_path(VARIABLE, entry, project)
     if path.is_file():
         return _name(path)
     try:
-        project = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8"))
-        return canonicalize_name(project["project"]["name"])
+        written = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8"))
+        return canonicalize_name(written["project"]["name"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ""
 
 
-def _problem(entry: str, repository: Path) -> str:
+def _problem(entry: str, project: Path) -> str:
     """What is wrong with an entry, to follow it; empty when it may be a package."""
     if not _is_path(entry):
         try:
@@ -137,7 +137,7 @@ def _problem(entry: str, repository: Path) -> str:
             return "whose URL holds a login; it must be without, for pip has a configuration of its own for logins"
         return ""
     try:
-        path = user_path(VARIABLE, entry, repository)
+        path = user_path(VARIABLE, entry, project)
         if path.is_file() and path.suffix == ".whl":
             return _wheel_problem(path)
         if not path.is_dir():
@@ -164,16 +164,16 @@ def _is_path(entry: str) -> bool:
     return entry.startswith((".", "/", "~")) or ("@" not in entry and ("/" in entry or entry.endswith(".whl")))
 
 
-def _readable(entry: str, repository: Path, cache: Path) -> AgentPackage:
+def _readable(entry: str, project: Path, cache: Path) -> AgentPackage:
     """A package as pip takes it. Raises BadInput."""
     try:
-        return _ready(entry, repository, cache)
+        return _ready(entry, project, cache)
     except OSError as error:
         reason = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
         raise BadInput(f"{VARIABLE} has {shown(entry)}, which cannot be read ({reason}); {RIGHT}") from None
 
 
-def _ready(entry: str, repository: Path, cache: Path) -> AgentPackage:
+def _ready(entry: str, project: Path, cache: Path) -> AgentPackage:
     """The same. Raises OSError too."""
     if not _is_path(entry):
         requirement = Requirement(entry)
@@ -181,7 +181,7 @@ def _ready(entry: str, repository: Path, cache: Path) -> AgentPackage:
         if not requirement.url:
             return AgentPackage(entry, name, entry, digest)
         return AgentPackage(entry, name, str(_built(entry, entry, cache / digest)), digest)
-    path = user_path(VARIABLE, entry, repository)
+    path = user_path(VARIABLE, entry, project)
     if path.is_file():
         return AgentPackage(entry, _name(path), str(path), _digest(path.name.encode(), path.read_bytes()))
     with tempfile.TemporaryDirectory(dir=cache, prefix="building-") as folder:

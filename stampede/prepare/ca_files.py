@@ -16,14 +16,14 @@ _OF_THE_RUN = {
 """The variables that name a file, with the name of its copy on a load host."""
 
 
-def absolute_ca_files(variables: Mapping[str, Any], repository: Path) -> dict[str, Any]:
-    """The variables with absolute paths of CA files, which users may give relative to the repository.
+def absolute_ca_files(variables: Mapping[str, Any], project: Path) -> dict[str, Any]:
+    """The variables with absolute paths of CA files, which users may give relative to the project folder.
 
     Raises BadInput for one in the home folder of a user who has none.
     """
 
     def absolute(path: Any, variable: str, _: str) -> Any:
-        return str(user_path(variable, path, repository)) if isinstance(path, str) else path
+        return str(user_path(variable, path, project)) if isinstance(path, str) else path
 
     return _with_ca_files(variables, absolute)
 

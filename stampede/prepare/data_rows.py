@@ -17,15 +17,15 @@ from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.service_settings import variable_of
 
 
-def absolute_data_file(variables: Mapping[str, Any], repository: Path) -> dict[str, Any]:
-    """The variables with the absolute path of the file, which users may give relative to the repository.
+def absolute_data_file(variables: Mapping[str, Any], project: Path) -> dict[str, Any]:
+    """The variables with the absolute path of the file, which users may give relative to the project folder.
 
     Raises BadInput for one in the home folder of a user who has none.
     """
     data = variables.get(VARIABLE)
     if not isinstance(data, Mapping) or not isinstance(data.get("file"), str) or not data["file"]:
         return dict(variables)
-    path = str(user_path(f"{VARIABLE}.file", data["file"], repository))
+    path = str(user_path(f"{VARIABLE}.file", data["file"], project))
     return {**variables, VARIABLE: {**data, "file": path}}
 
 

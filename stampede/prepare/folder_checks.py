@@ -67,11 +67,11 @@ def within_each_other(results: Path, work: Path) -> list[str]:
     ]
 
 
-def nothing_to_compare_with(folder: str, repository: Path) -> list[str]:
+def nothing_to_compare_with(folder: str, project: Path) -> list[str]:
     """A sentence when ``stampede_compare_with`` is not the results folder of a run."""
-    if not folder or list((repository / folder).glob("*/journal.lp*")):
+    if not folder or list((project / folder).glob("*/journal.lp*")):
         return []
     return [
-        f"stampede_compare_with is {folder!r}, but {repository / folder} holds no journal of a load host; "
+        f"stampede_compare_with is {folder!r}, but {project / folder} holds no journal of a load host; "
         "it must be the results folder of an earlier run, such as results/RUN"
     ]

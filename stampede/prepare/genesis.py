@@ -22,14 +22,14 @@ from stampede.schema.settings.targets import Targets
 from stampede.schema.settings.web_address import web_address
 
 
-def absolute_genesis_files(variables: Mapping[str, Any], repository: Path) -> dict[str, Any]:
-    """The variables with absolute paths of genesis files, which users may give relative to the repository.
+def absolute_genesis_files(variables: Mapping[str, Any], project: Path) -> dict[str, Any]:
+    """The variables with absolute paths of genesis files, which users may give relative to the project folder.
 
     Raises BadInput for one in the home folder of a user who has none.
     """
 
     def absolute(path: str, name: str) -> dict[str, str]:
-        return {"genesis_file": str(user_path(name, path, repository))}
+        return {"genesis_file": str(user_path(name, path, project))}
 
     return _with_files(variables, absolute)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from stampede.machine.bounded_process import NoAnswer, answer_of
 from stampede.machine.files import read_json, write_json
+from stampede.machine.home import HOME
 from stampede.machine.processes import is_alive
 from stampede.prepare.rendering import without_secrets
 from stampede.schema.errors import BadInput
@@ -39,7 +40,7 @@ class SetUp:
 
 
 def set_up(
-    variables: Mapping[str, Any], secrets: Mapping[str, str], repository: Path, results: Path, playbook: int
+    variables: Mapping[str, Any], secrets: Mapping[str, str], project: Path, results: Path, playbook: int
 ) -> SetUp:
     """Call the scenario's setup, if it has one. ``playbook``: the process with whose end the run ends.
 
@@ -50,8 +51,8 @@ def set_up(
     task = {
         "variables": without_secrets(variables),
         "secrets": read_secrets(dict(secrets)),
-        "templates_dir": str(repository / "templates"),
-        "base_dir": str(repository),
+        "templates_dir": str(HOME / "templates"),
+        "base_dir": str(project),
         "timeout": timeout,
         "playbook": playbook,
         "linger": settings.drain,

@@ -17,6 +17,7 @@ import jinja2
 import jinja2.sandbox
 
 from stampede.machine.files import user_path
+from stampede.machine.home import HOME
 from stampede.prepare.ca_files import copied_ca_files
 from stampede.prepare.genesis import with_genesis_texts
 from stampede.prepare.script_errors import place_in, said_by, told
@@ -222,7 +223,7 @@ def _without_future(source: str) -> tuple[str, list[str]]:
 
 
 def render_for_host(
-    variables: Mapping[str, Any], repository: Path, *, share: Mapping[str, Any], postgresql_url: str, ca_dir: str
+    variables: Mapping[str, Any], project: Path, *, share: Mapping[str, Any], postgresql_url: str, ca_dir: str
 ) -> tuple[str, dict[str, str]]:
     """The controller script of a load host, and the CA files to copy there: the path on the control node by name.
 
@@ -232,4 +233,4 @@ def render_for_host(
     of_host = {**variables, **share, "stampede_postgresql_url": postgresql_url}
     of_host, originals = copied_ca_files(of_host, ca_dir) if ca_dir else (of_host, {})
     of_host = with_genesis_texts(of_host)
-    return render_script(of_host, repository / "templates", repository), originals
+    return render_script(of_host, HOME / "templates", project), originals

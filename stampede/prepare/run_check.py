@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stampede.machine.files import check_names, user_path
+from stampede.machine.home import HOME
 from stampede.prepare.agent_packages import package_problems
 from stampede.prepare.ca_checks import ca_file_problems
 from stampede.prepare.ca_files import named_ca_files
@@ -78,7 +79,7 @@ def check_run(
     variables: dict[str, Any],
     names: Collection[str],
     hosts: int,
-    repository: Path,
+    project: Path,
     load_hosts: Mapping[str, Mapping[str, Any]] | None = None,
     port_variables: Mapping[str, Collection[str]] | None = None,
 ) -> CheckedRun:
@@ -95,22 +96,22 @@ def check_run(
     problems += of_all(all_hosts, genesis_file_problems, lambda of_host: of_host.get("stampede_ledgers"))
     problems += of_all(all_hosts, problems_of)
     problems += different(all_hosts)
-    problems += package_problems(variables, repository)
+    problems += package_problems(variables, project)
     ports = port_variables or {}
     problems += together(
-        {host: taken_ports(of_host, ports.get(host, ()), repository) for host, of_host in all_hosts.items()}
+        {host: taken_ports(of_host, ports.get(host, ()), HOME) for host, of_host in all_hosts.items()}
     )
     reader = VariableReader(variables)
     control = ControlNodeVariables(**reader.fields(ControlNodeVariables))
     problems += wrong_min_hosts(control.min_hosts, hosts)
     run_id = reader.read("run_id")
-    results = user_path("stampede_results_dir", control.results_dir or "results", repository)
+    results = user_path("stampede_results_dir", control.results_dir or "results", project)
     check_names("stampede_work_dir", control.work_dir)
     folder = Path(control.work_dir) / run_id
     problems += unwritable(results, "stampede_results_dir", control.results_dir)
     problems += existing_run(run_id, (results / run_id, folder)) if run_id else []
-    problems += within_each_other(results / run_id, repository / folder) if run_id and control.local else []
-    problems += nothing_to_compare_with(control.compare_with, repository)
+    problems += within_each_other(results / run_id, project / folder) if run_id and control.local else []
+    problems += nothing_to_compare_with(control.compare_with, project)
     settings = None if problems else Settings.from_variables(variables)
     problems += data_problems(settings) if settings else []
     if settings:
@@ -120,8 +121,8 @@ def check_run(
         problems += no_space_for_wallets(settings)
     if problems or not settings:
         raise BadInput(*problems)
-    templates = repository / "templates"
-    if refused := of_all(all_hosts, lambda of_host: refusals(of_host, templates, repository), what_scripts_use):
+    templates = HOME / "templates"
+    if refused := of_all(all_hosts, lambda of_host: refusals(of_host, templates, project), what_scripts_use):
         raise BadInput(*refused)
     return CheckedRun(
         id=run_id,
@@ -170,10 +171,10 @@ def problems_of(variables: Mapping[str, Any]) -> list[str]:
     return problems + missing_python(variables)
 
 
-def refusals(variables: Mapping[str, Any], templates: Path, repository: Path) -> list[str]:
+def refusals(variables: Mapping[str, Any], templates: Path, project: Path) -> list[str]:
     """What the trial of the script with one load host's variables has to say."""
     try:
-        try_script(variables, templates, repository)
+        try_script(variables, templates, project)
     except BadInput as error:
         return error.sentences
     return []

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stampede.machine.bounded_process import NoAnswer, answer_of
+from stampede.machine.home import HOME
 from stampede.prepare.rendering import find_scripts, without_secrets
 from stampede.prepare.script_work import ScriptWork, read_work
 from stampede.prepare.trial_process import FORECAST, FORECAST_SECONDS, TRIAL, TRIAL_SECONDS, WORK
@@ -30,14 +31,14 @@ def try_script(variables: Mapping[str, Any], templates_dir: Path, base_dir: Path
     _ask(TRIAL, variables, templates_dir, base_dir or Path.cwd(), TRIAL_SECONDS)
 
 
-def forecast(variables: Mapping[str, Any], repository: Path) -> str:
+def forecast(variables: Mapping[str, Any], project: Path) -> str:
     """What the controller script says of the load that it would make. Raises BadInput."""
-    return _ask(FORECAST, variables, repository / "templates", repository, FORECAST_SECONDS)
+    return _ask(FORECAST, variables, HOME / "templates", project, FORECAST_SECONDS)
 
 
-def script_work(variables: Mapping[str, Any], repository: Path) -> ScriptWork:
+def script_work(variables: Mapping[str, Any], project: Path) -> ScriptWork:
     """What a holder of the run does before its first round and in a round, on average. Raises BadInput."""
-    return read_work(_ask(WORK, variables, repository / "templates", repository, FORECAST_SECONDS))
+    return read_work(_ask(WORK, variables, HOME / "templates", project, FORECAST_SECONDS))
 
 
 def _ask(verb: str, variables: Mapping[str, Any], templates_dir: Path, base_dir: Path, seconds: float) -> str:

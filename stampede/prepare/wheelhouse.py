@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stampede.machine import home
 from stampede.prepare.agent_packages import VARIABLE, AgentPackage
 from stampede.prepare.pip import PipFailed, pip
 from stampede.prepare.wheel_hashes import hash_problems, write_list
@@ -23,7 +24,8 @@ from stampede.schema.errors import BadInput
 from stampede.schema.settings.variable_reader import shown
 
 LOCK = "requirements.lock"
-INPUTS = ("requirements-host.txt", "constraints.txt", LOCK, "pyproject.toml", "controller", "reference", "stampede")
+PACKAGES = ("controller", "reference", "stampede")
+BESIDE_THEM = ("constraints.txt", "pyproject.toml", "requirements-host.txt", "requirements.txt", LOCK)
 OLDEST_GLIBC = 5
 KEPT = 3
 """Wheelhouses that are kept, the newest."""
@@ -50,19 +52,18 @@ class Kind:
         return arguments + [f"--platform={platform}" for platform in platforms]
 
 
-def fingerprint(repository: Path, kind: Kind, packages: Sequence[AgentPackage] = ()) -> str:
+def fingerprint(kind: Kind, packages: Sequence[AgentPackage] = ()) -> str:
     """A name for everything that goes into a wheelhouse: 16 hexadecimal digits."""
     digest = hashlib.sha256(f"{kind}".encode())
     for package in packages:
         digest.update(f"\0{package.name}\0{package.digest}\0".encode())
-    for file in sorted(_files(repository)):
+    for name, file in sorted(_files()):
         content = file.read_bytes()
-        digest.update(f"\0{file.relative_to(repository)}\0{len(content)}\0".encode() + content)
+        digest.update(f"\0{name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()[:16]
 
 
 def build(
-    repository: Path,
     folder: Path,
     kind: Kind,
     tell: Callable[[str], None] = lambda line: None,
@@ -74,7 +75,7 @@ def build(
     when a wheel is not the one that was locked.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"wheelhouse-{fingerprint(repository, kind, packages)}.tar"
+    target = folder / f"wheelhouse-{fingerprint(kind, packages)}.tar"
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if target.exists():
@@ -85,12 +86,12 @@ def build(
             try:
                 pip(
                     *("download", "--dest", str(wheels), *kind.pip_arguments()),
-                    *("-c", str(repository / "constraints.txt"), "-r", str(repository / "requirements-host.txt")),
+                    *("-c", str(home.HOME / "constraints.txt"), "-r", str(home.HOME / "requirements-host.txt")),
                     *(package.requirement for package in packages),
                 )
-                if problems := list(hash_problems(wheels, repository / LOCK, {each.name for each in packages})):
+                if problems := list(hash_problems(wheels, home.HOME / LOCK, {each.name for each in packages})):
                     raise BadInput(*problems)
-                _own_wheel(repository, Path(name) / "source", wheels)
+                own_wheel(Path(name) / "source", wheels)
             except PipFailed as error:
                 raise BadInput(_failure(packages, error)) from None
             write_list(wheels)
@@ -103,23 +104,23 @@ def build(
     return target
 
 
-def _own_wheel(repository: Path, source: Path, wheels: Path) -> None:
-    """Build Stampede's wheel from a copy, so that nothing is written into the repository."""
-    for file in _files(repository):
-        copy = source / file.relative_to(repository)
+def own_wheel(source: Path, wheels: Path) -> None:
+    """Build the wheel of a load host from a copy in ``source``, for nothing is written where Stampede lies."""
+    for name, file in _files():
+        copy = source / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
     pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(source))
 
 
-def _files(repository: Path) -> Iterator[Path]:
-    for name in INPUTS:
-        path = repository / name
-        if path.is_file():
-            yield path
-        for file in path.rglob("*"):
-            if file.is_file() and "__pycache__" not in file.parts:
-                yield file
+def _files() -> Iterator[tuple[Path, Path]]:
+    """What the wheel of a load host is made of: where each file belongs in a checkout, and where it is."""
+    for name in BESIDE_THEM:
+        yield Path(name), home.HOME / name
+    for package in PACKAGES:
+        for file in (home.PACKAGES / package).rglob("*"):
+            if file.is_file() and "__pycache__" not in file.parts and not file.is_relative_to(home.SHIPPED):
+                yield file.relative_to(home.PACKAGES), file
 
 
 def _failure(packages: Sequence[AgentPackage], error: PipFailed) -> str:

@@ -162,14 +162,14 @@ class Owner:
         )
 
 
-def given_server(variables: Mapping[str, Any], repository: Path) -> dict[str, str]:
+def given_server(variables: Mapping[str, Any], project: Path) -> dict[str, str]:
     """The ``stampede_influxdb_*`` variables of a server that was specified; empty if the run's own is meant.
 
-    CA files can be relative to the repository.
+    CA files can be relative to the project folder.
     """
     given = {name: str(variables[name]) for name in (f"stampede_influxdb_{option}" for option in OPTIONS)}
     if ca_file := given["stampede_influxdb_ca_file"] or str(variables["stampede_ca_file"]):
-        given["stampede_influxdb_ca_file"] = str(user_path("stampede_influxdb_ca_file", ca_file, repository))
+        given["stampede_influxdb_ca_file"] = str(user_path("stampede_influxdb_ca_file", ca_file, project))
     return given if given["stampede_influxdb_url"] else {}
 
 

@@ -132,8 +132,8 @@ class TestBuilding:
         assert changed.digest != first.digest
         assert zipfile.ZipFile(changed.requirement).read("one/__init__.py") == b"A = 2\n"
         kind = Kind("3.13", "x86_64", "2.41")
-        names = {fingerprint(REPOSITORY, kind, packages) for packages in ([], [first], [changed])}
-        assert len(names) == 3 and fingerprint(REPOSITORY, kind) in names
+        names = {fingerprint(kind, packages) for packages in ([], [first], [changed])}
+        assert len(names) == 3 and fingerprint(kind) in names
 
     def test_a_requirement_is_left_to_pip(self, tmp_path: Path) -> None:
         assert [(each.name, each.requirement) for each in built_packages(["A_b.c>=1"], REPOSITORY, tmp_path)] == [

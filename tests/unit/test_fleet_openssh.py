@@ -17,10 +17,11 @@ import pytest
 from ssh_servers import IPV6, USER, SSHServer, load_host, password_server
 
 from stampede.fleet import remote_shell, ssh_connection
-from stampede.fleet.inventory import REPOSITORY, LoadHost
+from stampede.fleet.inventory import LoadHost
 from stampede.fleet.remote_shell import LocalShell, SSHShell, shell_of
 from stampede.fleet.snapshot import Refused, Unreachable
 from stampede.fleet.ssh_connection import ControlMasters
+from stampede.machine.home import HOME
 from stampede.schema.errors import BadInput
 
 
@@ -364,7 +365,7 @@ class TestNothingIsLeft:
             "    shell.run('sleep 600')\n"
         )
         watcher = subprocess.Popen(
-            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=REPOSITORY
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=HOME
         )
         assert watcher.stdout and watcher.stdout.readline() == "here\n"
         folder = Path(watcher.stdout.readline().strip())

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from stampede.fleet.inventory import REPOSITORY, WORK_DIR, LoadHost, load_hosts
+from stampede.fleet.inventory import WORK_DIR, LoadHost, load_hosts
 from stampede.fleet.openssh import SSHOptions
 from stampede.fleet.remote_shell import SSHShell
 from stampede.fleet.ssh_connection import ControlMasters
+from stampede.machine.home import HOME
 from stampede.schema.errors import BadInput
 
 VAULTED = """!vault |
@@ -51,11 +52,11 @@ class TestInventory:
         assert not first.local and first.work_dir == Path("/srv/runs")
 
     def test_the_local_one_s(self) -> None:
-        (host,) = load_hosts([str(REPOSITORY / "inventory/local")])
-        assert host.local and host.work_dir == REPOSITORY / ".stampede/runs"
+        (host,) = load_hosts([str(HOME / "inventory/local")])
+        assert host.local and host.work_dir == HOME / ".stampede/runs"
 
     def test_runs_lie_where_the_role_has_them(self, tmp_path: Path) -> None:
-        defaults = yaml.safe_load((REPOSITORY / "roles/run/defaults/main.yml").read_text())
+        defaults = yaml.safe_load((HOME / "roles/run/defaults/main.yml").read_text())
         (host,) = load_hosts(inventory(tmp_path, "load_hosts: {hosts: {load-1: {}}}"))
         assert str(host.work_dir) == defaults["stampede_work_dir"]
 
@@ -155,6 +156,6 @@ class TestOptions:
 def test_the_load_host_s_command_needs_nothing_of_the_control_node() -> None:
     code = "import sys, controller.cli; print({'ansible', 'fabric', 'rich', 'jinja2'} & set(sys.modules))"
     done = subprocess.run(
-        [REPOSITORY / ".venv/bin/python", "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY
+        [HOME / ".venv/bin/python", "-c", code], capture_output=True, text=True, check=True, cwd=HOME
     )
     assert done.stdout == "set()\n"

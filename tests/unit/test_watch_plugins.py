@@ -14,7 +14,7 @@ import pytest
 import yaml
 from ssh_servers import SSHServer, password_server
 
-from stampede.fleet.inventory import REPOSITORY
+from stampede.machine.home import HOME
 
 STATE = {"phase": "done", "pid": 1, "time": time.time()}
 
@@ -38,8 +38,8 @@ def play(
     )
     done = subprocess.run(
         [Path(sys.executable).with_name("ansible-playbook"), "-i", folder / "hosts.yml", folder / "play.yml"],
-        cwd=REPOSITORY,
-        env=os.environ | {"ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg")},
+        cwd=HOME,
+        env=os.environ | {"ANSIBLE_CONFIG": str(HOME / "ansible.cfg")},
         capture_output=True,
         text=True,
         check=False,

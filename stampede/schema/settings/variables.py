@@ -312,15 +312,15 @@ class ControlNodeVariables:
     agent_packages: tuple[str, ...]
     """Python packages with ACA-Py plugins, installed where the agents run; each is a requirement such as
     ``NAME==1.0``, or the path of a wheel or of a folder with a pyproject.toml, such as ``./plugin``, absolute or
-    relative to the repository. Folders are built on the control node, and its index is asked for requirements.
-    Load hosts get the result."""
+    relative to the project folder. Folders are built on the control node, and its index is asked for
+    requirements. Load hosts get the result."""
     results_dir: str
-    """Folder on the control node for results, absolute or relative to the repository."""
+    """Folder on the control node for results, absolute or relative to the project folder."""
     run_dir: str
     """Results folder of the run that playbooks/report.yml reports on and playbooks/replay.yml pushes."""
     compare_with: str
-    """Results folder of an earlier run, absolute or relative to the repository, to compare the run with; the page
-    is RUN/compare.html. When empty there is no comparison."""
+    """Results folder of an earlier run, absolute or relative to the project folder, to compare the run with; the
+    page is RUN/compare.html. When empty there is no comparison."""
     discard_runs: bool
     """Whether playbooks/teardown.yml may remove runs whose results have not been collected."""
     min_hosts: int

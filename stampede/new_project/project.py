@@ -1,0 +1,87 @@
+"""The files of a new project: inventories made from the shipped ones, and what lies in ``files/``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from stampede.machine.home import HOME
+from stampede.schema.errors import BadInput
+from stampede.version import VERSION
+
+FILES = Path(__file__).parent / "files"
+PLACES = {
+    "readme": "README.md",
+    "requirements.txt": "requirements.txt",
+    "first_scenario.py": "scenarios/first.py",
+    "gitignore": ".gitignore",
+    "github.yml": ".github/workflows/load-test.yml",
+    "gitlab.yml": ".gitlab-ci.yml",
+}
+"""Where each of ``files/`` comes to lie."""
+SCRIPT = "stampede_script: scenarios/first.py\n"
+THRESHOLDS = "stampede_thresholds: [errors < 1 %, present_proof p95 < 5 s]\n"
+CHANGES = {
+    "local/group_vars/all.yml": (
+        ("`make run`", "`stampede run`"),
+        ('make run ARGS="-e stampede_holders=50"', "stampede run -e stampede_holders=50"),
+        ("roles/run/README.md", "inventory/variables.schema.json"),
+        # Where the command is typed: the playbooks may be anywhere.
+        ("or playbook_dir | dirname }}", "or lookup('ansible.builtin.env', 'PWD') }}"),
+        (
+            "# A short run that exercises everything.\n",
+            "# What a holder does, and what a run must achieve to pass.\n"
+            f"{SCRIPT}{THRESHOLDS}\n# A short run that exercises everything.\n",
+        ),
+    ),
+    "example/group_vars/all.yml": (
+        ("roles/run/README.md describes all\n# variables.", "inventory/variables.schema.json\n# describes all."),
+        ("# stampede_script: issue_present_revoke\n", SCRIPT),
+        (" (docs/thresholds.md)", ""),
+        (
+            "# stampede_thresholds: [present_proof p95 response_time < 2 s, errors < 1 %, throughput >= 5/s during "
+            "steady]\n",
+            THRESHOLDS,
+        ),
+        (" (docs/influxdb.md)", ""),
+    ),
+    "example/hosts.yml": (
+        ("Copy this folder, list your hosts", "List your hosts"),
+        ("ansible-playbook -i inventory/mine playbooks/provision.yml", "stampede provision -i inventory/fleet"),
+        ("ansible-playbook -i inventory/mine playbooks/run-test.yml", "stampede run -i inventory/fleet"),
+        ("ansible-playbook -i inventory/mine playbooks/teardown.yml", "stampede teardown -i inventory/fleet"),
+    ),
+    "local/hosts.yml": (),
+    "variables.schema.json": (),
+}
+"""What reads differently in a project than in a checkout, by file of the shipped inventories."""
+
+
+def make_project(folder: Path) -> list[Path]:
+    """Write a new project's files, and return their paths in the order of reading.
+
+    Raises BadInput when one of them is there already, or the folder cannot be written.
+    """
+    texts = dict(_texts())
+    try:
+        if there := [place for place in texts if (folder / place).exists()]:
+            raise BadInput(f"{folder} has a {there[0]} already, which is not overwritten; name another folder")
+        for place, text in texts.items():
+            target = folder / place
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{folder} cannot be written ({error.strerror}); name a folder that you may make") from None
+    return [folder / place for place in texts]
+
+
+def _texts() -> Iterator[tuple[str, str]]:
+    for name, place in PLACES.items():
+        yield place, (FILES / name).read_text(encoding="utf-8").replace("VERSION", VERSION)
+    for name, changes in CHANGES.items():
+        text = (HOME / "inventory" / name).read_text(encoding="utf-8")
+        for old, new in changes:
+            if old not in text:
+                raise LookupError(f"inventory/{name} has no {old!r} any more")
+            text = text.replace(old, new)
+        yield f"inventory/{name.replace('example/', 'fleet/')}", text

@@ -1,0 +1,104 @@
+"""Commands of ``stampede`` that are playbooks: what follows the command goes to ansible-playbook."""
+
+from __future__ import annotations
+
+import argparse
+import locale
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from stampede.machine.home import HOME, VARIABLE
+from stampede.schema.errors import BadInput
+
+INVENTORY = Path("inventory/local")
+"""The inventory of a command that is given none, in the current folder."""
+
+
+@dataclass(frozen=True)
+class Playbook:
+    """A command, and the playbook that it plays."""
+
+    command: str
+    """One word, or two as in ``cloud up``."""
+    file: str
+    """Its name in playbooks/."""
+    help: str
+
+
+PLAYBOOKS = (
+    Playbook("run", "run-test.yml", "load-test the services, from the check of the settings to the report"),
+    Playbook("provision", "provision.yml", "prepare hosts for runs; a run does it, too"),
+    Playbook("stop", "stop.yml", "end an active run gracefully"),
+    Playbook("collect", "collect.yml", "collect the results of a run whose own command has not, and report"),
+    Playbook("teardown", "teardown.yml", "leave hosts as they were found"),
+    Playbook("cloud up", "cloud-up.yml", "make a fleet of load hosts in a cloud, and wait until it is ready"),
+    Playbook("cloud status", "cloud-status.yml", "say what there is of a fleet, and how much time it has left"),
+    Playbook("cloud down", "cloud-down.yml", "end a fleet, and see that nothing of it is left"),
+)
+
+
+def asked(words: Sequence[str]) -> tuple[Playbook, list[str]] | None:
+    """The playbook that a command line asks for, and the arguments for ansible-playbook; None for another command,
+    and where help on the command is asked for."""
+    for playbook in PLAYBOOKS:
+        command = playbook.command.split()
+        rest = list(words[len(command) :])
+        if list(words[: len(command)]) == command and not {"-h", "--help"} & set(rest):
+            return playbook, rest
+    return None
+
+
+def words_after(group: str) -> list[str]:
+    """The second words of the commands that begin with ``group``."""
+    return [playbook.command.split()[1] for playbook in PLAYBOOKS if playbook.command.startswith(f"{group} ")]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What help and completion say of the options of ansible-playbook; it reads them itself."""
+    parser.description = (
+        f"{parser.description}. Everything that follows goes to ansible-playbook, whose exit code is the command's; "
+        "these are the options that are needed most."
+    )
+    parser.add_argument(
+        *("-i", "--inventory"), metavar="INVENTORY", help=f"hosts and settings (default: {INVENTORY})"
+    )
+    parser.add_argument(
+        "-e", "--extra-vars", metavar="NAME=VALUE", help="a setting for this time, or @FILE with some"
+    )
+    parser.add_argument("-C", "--check", action="store_true", help="say what would be done, and do nothing")
+    parser.add_argument("-l", "--limit", metavar="HOSTS", help="only these hosts of the inventory")
+    parser.add_argument("-t", "--tags", metavar="TAGS", help="only these parts of the playbook")
+    parser.add_argument("--ask-vault-pass", action="store_true", help="ask for the password of Ansible Vault")
+    parser.add_argument("-K", "--ask-become-pass", action="store_true", help="ask for the password of sudo")
+    parser.add_argument("-v", "--verbose", action="store_true", help="Ansible's own output")
+
+
+def play(playbook: Playbook, arguments: Sequence[str]) -> NoReturn:
+    """Become ansible-playbook, in the current folder as the project. Raises BadInput when there is no inventory."""
+    inventory = [] if _names_inventory(arguments) else ["-i", str(INVENTORY)]
+    if inventory and not INVENTORY.is_dir():
+        raise BadInput(
+            f"{Path.cwd()} has no folder {INVENTORY}; name an inventory (-i INVENTORY), or go to the folder of your "
+            "project, which stampede init makes"
+        )
+    words = [sys.executable, "-P", "-m", "ansible", "playbook", *inventory, str(HOME / "playbooks" / playbook.file)]
+    sys.stdout.flush()
+    os.execve(sys.executable, [*words, *arguments], os.environ | environment())  # noqa: S606  no shell is meant
+
+
+def environment() -> dict[str, str]:
+    """What Ansible needs to know of its surroundings, but for what the user has set."""
+    wanted = {VARIABLE: str(Path.cwd()), "ANSIBLE_CONFIG": str(HOME / "ansible.cfg")}
+    found = {name: os.environ.get(name) or value for name, value in wanted.items()}
+    # Ansible requires UTF-8.
+    return found if locale.getencoding().upper() == "UTF-8" else found | {"LC_ALL": "C.UTF-8"}
+
+
+def _names_inventory(arguments: Sequence[str]) -> bool:
+    return any(
+        word.startswith("--inv") or (word.startswith("-i") and not word.startswith("--")) for word in arguments
+    )

@@ -1,0 +1,131 @@
+"""Commands of ``stampede`` that are playbooks, and what shells complete."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stampede import playbooks
+from stampede.cli import build_parser, main
+from stampede.completion import SHELLS, script
+from stampede.machine import home
+from stampede.playbooks import PLAYBOOKS, Playbook
+from stampede.schema.errors import BadInput
+
+
+class Replaced(Exception):
+    """Where the process would become another one."""
+
+
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+    """Words and environment of what is played, in a project; as soon as there is something."""
+    found: dict[str, Any] = {}
+
+    def execve(program: str, words: list[str], environment: dict[str, str]) -> None:
+        found.update(words=words, environment=environment)
+        raise Replaced
+
+    (tmp_path / "inventory/local").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ANSIBLE_CONFIG", raising=False)
+    monkeypatch.delenv(home.VARIABLE, raising=False)
+    monkeypatch.setattr(os, "execve", execve)
+    return found
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda playbook: playbook.command)
+def test_each_command_plays_a_playbook_that_there_is(playbook: Playbook, played: dict[str, Any]) -> None:
+    with pytest.raises(Replaced):
+        main([*playbook.command.split(), "-e", "a=b c", "--check"])
+    assert played["words"][1:7] == ["-P", "-m", "ansible", "playbook", "-i", "inventory/local"]
+    assert Path(played["words"][7]).is_file()
+    assert played["words"][8:] == ["-e", "a=b c", "--check"]
+
+
+@pytest.mark.parametrize("given", [["-i", "mine"], ["-imine"], ["--inventory", "mine"], ["--inventory=mine"]])
+def test_an_inventory_that_is_given_is_the_only_one(played: dict[str, Any], given: list[str]) -> None:
+    with pytest.raises(Replaced):
+        main(["run", *given])
+    assert "inventory/local" not in played["words"]
+
+
+def test_the_current_folder_is_the_project(
+    played: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Replaced):
+        main(["run"])
+    assert played["environment"][home.VARIABLE] == str(tmp_path)
+    assert Path(played["environment"]["ANSIBLE_CONFIG"]) == home.HOME / "ansible.cfg"
+    monkeypatch.setenv(home.VARIABLE, "/else")
+    with pytest.raises(Replaced):
+        main(["run"])
+    assert played["environment"][home.VARIABLE] == "/else"
+
+
+@pytest.mark.usefixtures("played")
+def test_without_an_inventory_nothing_is_played(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert main(["run"]) == 2
+    assert "has no folder inventory/local; name an inventory (-i INVENTORY)" in capsys.readouterr().err
+
+
+def test_exit_code_and_words_are_those_of_ansible_playbook(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "stampede.cli", "run", "-i", "localhost,", "--no-such"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and "unrecognized arguments: --no-such" in done.stderr
+
+
+def test_commands_of_two_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    up = Playbook("cloud up", "cloud-up.yml", "make hosts")
+    monkeypatch.setattr(
+        playbooks, "PLAYBOOKS", (*PLAYBOOKS, up, Playbook("cloud down", "cloud-down.yml", "end them"))
+    )
+    assert playbooks.asked(["cloud", "up", "-e", "a=b"]) == (up, ["-e", "a=b"])
+    assert playbooks.asked(["cloud"]) is None and playbooks.asked(["cloud", "up", "--help"]) is None
+    assert build_parser().parse_args(["cloud", "down", "--check"]).command == "cloud"
+
+
+def test_a_project_that_is_no_folder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(home.VARIABLE, "/no/such")
+    with pytest.raises(BadInput, match="STAMPEDE_PROJECT is '/no/such', which is no folder"):
+        home.project()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_completion_names_all_commands_and_is_valid(shell: str, tmp_path: Path) -> None:
+    file = tmp_path / "completion"
+    file.write_text(script(build_parser(), shell))
+    for command in ("init", "run", "provision", "collect", "stop", "teardown", "report", "watch", "doctor"):
+        assert command in file.read_text()
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not on this machine")
+    subprocess.run([shell, "-n", file], check=True)
+
+
+def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
+    file = tmp_path / "completion"
+    file.write_text(script(build_parser(), "bash"))
+    ask = (
+        f'source {file}; COMP_WORDS=(stampede "$@"); COMP_CWORD=$#; "$(complete -p stampede | sed -E '
+        '\'s/.*-F ([^ ]+).*/\\1/\')"; echo "${COMPREPLY[@]}"'
+    )
+
+    def completed(*words: str) -> list[str]:
+        done = subprocess.run(["bash", "-c", ask, "bash", *words], capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    assert completed("pro") == ["provision"] and completed("run", "--ask-v") == ["--ask-vault-pass"]
