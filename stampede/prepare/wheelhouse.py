@@ -22,7 +22,10 @@ from stampede.schema.errors import BadInput
 from stampede.schema.settings.variable_reader import shown
 
 PACKAGES = ("controller", "reference", "stampede")
-BESIDE_THEM = ("constraints.txt", "pyproject.toml", "requirements-host.txt", "requirements.txt")
+BESIDE_THEM = (
+    *("constraints.txt", "pyproject.toml"),
+    *("requirements-cloud.txt", "requirements-host.txt", "requirements.txt"),
+)
 OLDEST_GLIBC = 5
 KEPT = 3
 """Wheelhouses that are kept, the newest."""
