@@ -135,7 +135,7 @@ def _add_playbooks(commands: Subparsers) -> None:
     for playbook in playbooks.PLAYBOOKS:
         group, _, name = playbook.command.rpartition(" ")
         if group and group not in groups:
-            parser = commands.add_parser(group, help=", ".join(playbooks.words_after(group)))
+            parser = commands.add_parser(group, help=f"a fleet of hosts: {', '.join(playbooks.words_after(group))}")
             groups[group] = parser.add_subparsers(dest="second", required=True, metavar="COMMAND")
         command = groups.get(group, commands).add_parser(name, help=playbook.help, description=playbook.help)
         playbooks.add_arguments(command)

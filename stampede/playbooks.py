@@ -35,9 +35,9 @@ PLAYBOOKS = (
     Playbook("stop", "stop.yml", "end an active run gracefully"),
     Playbook("collect", "collect.yml", "collect the results of a run whose own command has not, and report"),
     Playbook("teardown", "teardown.yml", "leave hosts as they were found"),
-    Playbook("cloud up", "cloud-up.yml", "make a fleet of load hosts in a cloud, and wait until it is ready"),
-    Playbook("cloud status", "cloud-status.yml", "say what there is of a fleet, and how much time it has left"),
-    Playbook("cloud down", "cloud-down.yml", "end a fleet, and see that nothing of it is left"),
+    Playbook("cloud up", "cloud-up.yml", "make a fleet of load hosts in a cloud"),
+    Playbook("cloud status", "cloud-status.yml", "say which hosts of a fleet there are, and for how long"),
+    Playbook("cloud down", "cloud-down.yml", "end a fleet in a cloud, and ask whether anything of it is left"),
 )
 
 

@@ -41,8 +41,13 @@ def load_hosts(sources: list[str]) -> list[LoadHost]:
     from ansible.inventory.manager import InventoryManager
     from ansible.parsing.dataloader import DataLoader
     from ansible.parsing.vault import AnsibleVaultError
+    from ansible.plugins.loader import init_plugin_loader
+    from ansible.utils.collection_loader import AnsibleCollectionConfig
     from ansible.vars.hostvars import HostVars
     from ansible.vars.manager import VariableManager
+
+    if AnsibleCollectionConfig.collection_finder is None:  # else names such as ansible.builtin.env are not found
+        init_plugin_loader()
 
     class Loader(DataLoader):  # type: ignore[misc]
         """Skips files that are vaulted as a whole."""

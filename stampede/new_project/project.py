@@ -52,6 +52,26 @@ CHANGES = {
         ("ansible-playbook -i inventory/mine playbooks/teardown.yml", "stampede teardown -i inventory/fleet"),
     ),
     "local/hosts.yml": (),
+    "aws/aws_ec2.yml": (),
+    "aws/group_vars/load_hosts.yml": (),
+    "aws/group_vars/all.yml": (
+        (
+            " docs/clouds.md shows how to use it, roles/cloud/README.md describes each\n# cloud_ variable, and "
+            "roles/run/README.md each stampede_ variable.",
+            "\n# inventory/variables.schema.json describes all variables.",
+        ),
+        ("stampede_holders: 300\n", f"{SCRIPT}{THRESHOLDS}stampede_holders: 300\n"),
+    ),
+    "hetzner/hcloud.yml": (),
+    "hetzner/group_vars/load_hosts.yml": (),
+    "hetzner/group_vars/all.yml": (
+        (
+            " docs/clouds.md shows how to use it, roles/cloud/README.md describes\n# each cloud_ variable, and "
+            "roles/run/README.md each stampede_ variable.",
+            "\n# inventory/variables.schema.json describes all variables.",
+        ),
+        ("stampede_holders: 300\n", f"{SCRIPT}{THRESHOLDS}stampede_holders: 300\n"),
+    ),
     "variables.schema.json": (),
 }
 """What reads differently in a project than in a checkout, by file of the shipped inventories."""
