@@ -50,3 +50,21 @@ def test_the_site_can_be_searched_from_a_folder(browser: Any, site: Path) -> Non
     found.wait_for(timeout=20_000)
     assert found.get_attribute("href").startswith("file:")
     page.close()
+
+
+@pytest.mark.parametrize(("motion", "animation"), [("no-preference", "film"), ("reduce", "none")])
+def test_the_picture_of_a_run_stands_still_where_less_motion_is_asked_for(
+    browser: Any,  # noqa: F811
+    motion: str,
+    animation: str,
+) -> None:
+    page = browser.new_page(reduced_motion=motion)
+    page.goto((documentation_site.REPOSITORY / "docs/images/run.svg").as_uri())
+    film = "getComputedStyle(document.querySelector('.film'))"
+    assert page.evaluate(f"{film}.animationName") == animation
+    if motion == "reduce":  # the end, where the report is
+        last = page.locator(".film > g").last
+        assert page.evaluate(f"new DOMMatrix({film}.transform).f") == -float(
+            last.get_attribute("transform").partition(" ")[2].rstrip(")")
+        )
+    page.close()
