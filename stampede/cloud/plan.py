@@ -35,7 +35,8 @@ def plan(fleet: CloudVariables, there: Sequence[CloudHost], price: float, now: f
     since 1970. Raises BadInput when the fleet is somebody else's, or cannot become what the settings say.
     """
     wanted = [name_of(number) for number in range(1, fleet.hosts + 1)]
-    problems = others(fleet, there)
+    if problems := others(fleet, there):
+        raise BadInput(*problems)
     names = {host.name for host in there}
     if surplus := sorted(names - set(wanted)):
         problems.append(
