@@ -34,7 +34,7 @@ from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 from markdown_it import MarkdownIt
 
-from stampede import cli
+from stampede import cli, playbooks
 from stampede.engine import Holder
 from stampede.prepare.run_check import unknown_names
 from stampede.schema.settings.run_settings import check_variables
@@ -89,6 +89,7 @@ def problems(block: Block, variables: Mapping[str, Any]) -> list[str]:
         "yaml": _settings,
         "python": _python,
         "jinja": _jinja,
+        "json": _json,
     }
     if block.language == "text":
         return ["text has no mark: it is not tested"] if block.mark else []
@@ -99,6 +100,13 @@ def problems(block: Block, variables: Mapping[str, Any]) -> list[str]:
     if block.mark:
         return [] if found else ["the mark is idle: the block passes its check"]
     return found
+
+
+def _json(text: str, _: Mapping[str, Any]) -> Iterator[str]:
+    try:
+        json.loads(text)
+    except ValueError as error:
+        yield f"it is no JSON: {error}"
 
 
 # ---------------------------------------------------------------- commands
@@ -150,7 +158,11 @@ def _command(words: list[str], variables: Mapping[str, Any]) -> Iterator[str]:
         case "ansible-vault", _:
             yield from _ansible(VaultCLI, rest)
         case "stampede", _:
-            yield from _stampede(rest)
+            if found := playbooks.asked(rest):
+                playbook, given = found
+                yield from _playbook(["-i", "inventory/local", f"playbooks/{playbook.file}", *given], variables)
+            else:
+                yield from _stampede(rest)
         case "python", ["-m", module, *given]:
             yield from _options(("-m", module), given)
         case "python", [script, *given] if script.endswith(".py"):
