@@ -47,7 +47,7 @@ def explain(result: Mapping[str, Any] | str) -> str:
     Secrets are not in what modules say, but all of it is shortened and printed in one line.
     """
     said = result if isinstance(result, str) else _said(result)
-    text = " ".join(said.split())
+    text = " ".join(said.split()).removeprefix("Task failed: ").removeprefix("Module failed: ")
     advice = next((advice for pattern, advice in ADVICE if re.search(pattern, text, re.IGNORECASE)), "")
     short = re.sub(r"An error occurred (\(\S+\)) when calling the (\S+) operation(?: \(reached max retries: \d+\))?",
                    r"\2 \1", text)  # fmt: skip

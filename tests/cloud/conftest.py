@@ -93,7 +93,7 @@ def new_user(provider: Provider, folder: Path, collections: Path, name: str, **s
         file.write_text(text)
     variables = inventory / "group_vars/all.yml"
     given = yaml.safe_load(variables.read_text()) | provider.settings
-    given |= {"cloud_name": name, "cloud_ssh_from": ["192.0.2.1/32"], "cloud_hosts": 2} | settings
+    given |= {"cloud_name": name, "cloud_owner": "tester", "cloud_ssh_from": ["192.0.2.1/32"], "cloud_hosts": 2} | settings
     variables.write_text(yaml.safe_dump(given))
     home = folder / "home"
     home.mkdir()

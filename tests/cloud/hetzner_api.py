@@ -128,6 +128,8 @@ class HetznerApi:
         if number and number not in table:
             return 404, error("not_found", f"{one} with ID '{number}' not found")
         if action and number:
+            if "rules" in body:
+                table[number]["rules"] = [whole_rule(rule) for rule in body["rules"]]
             return 201, {"actions": [self._action(action)], "action": self._action(action)}
         if method == "GET" and number:
             return 200, {one: table[number]}
@@ -156,7 +158,7 @@ class HetznerApi:
         elif kind == "ssh_keys":
             made = common | {"fingerprint": f"b7:2f:{number:02x}"} | body
         else:
-            made = common | {"rules": [], "applied_to": []} | body
+            made = common | body | {"applied_to": [], "rules": [whole_rule(rule) for rule in body.get("rules", [])]}
         table[number] = made
         more = {"next_actions": [], "root_password": None} if kind == "servers" else {"actions": []}
         return 201, {one: made, "action": self._action("create")} | more
@@ -210,6 +212,11 @@ class HetznerApi:
 
 def error(code: str, message: str) -> dict[str, Any]:
     return {"error": {"code": code, "message": message, "details": None}}
+
+
+def whole_rule(rule: dict[str, Any]) -> dict[str, Any]:
+    """A rule of a firewall as it is answered."""
+    return {"description": None, "port": None, "source_ips": [], "destination_ips": []} | rule
 
 
 def selected(row: dict[str, Any], query: dict[str, list[str]]) -> bool:

@@ -209,5 +209,5 @@ PROVIDERS = {"aws": Aws, "hetzner": Hetzner}
 def environment(provider: Provider, home: Path, collections: Path) -> dict[str, str]:
     """What a playbook sees: the provider, and no other credentials of this machine."""
     others = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "HCLOUD_"))}
-    more = {"HOME": str(home), "USER": "tester", "ANSIBLE_COLLECTIONS_PATH": str(collections), "LC_ALL": "C.UTF-8"}
+    more = {"HOME": str(home), "ANSIBLE_COLLECTIONS_PATH": str(collections), "LC_ALL": "C.UTF-8"}
     return others | more | {"AWS_EC2_METADATA_DISABLED": "true", "ANSIBLE_NOCOLOR": "1"} | provider.environment
