@@ -134,9 +134,9 @@ def laid(base: Path, folder: Path, mounted: list[Path]) -> Path:
 def test_its_steps_build_a_control_node(image: Stage) -> None:
     assert steps()[-2:] == [("ENTRYPOINT", '["stampede"]'), ("CMD", '["--help"]')]
     assert image.run("stampede", "--version").startswith("stampede ")
-    image.user = "root"
-    image.run("chown", "stampede", "/project")  # as a volume of the user's would be
-    image.user = "stampede"
+    user, image.user = image.user, "root"
+    image.run("chown", user, "/project")  # as a volume of the user's would be
+    image.user = user
     image.run("stampede", "init", "tests")
     image.folder = "/project/tests"
     said = image.run("stampede", "run", "--check")
