@@ -10,8 +10,8 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-SHARED = ("tests/fleet/", "tests/local/", "tests/interop/")
-"""Folders whose tests share a booted fleet, running reference services, or running agents of others."""
+SHARED = ("tests/cloud/", "tests/fleet/", "tests/local/", "tests/interop/")
+"""Folders whose tests share clouds, a booted fleet, running reference services, or running agents of others."""
 APART = (
     "tests/fleet/test_faults.py",
     "tests/fleet/test_teardown.py",

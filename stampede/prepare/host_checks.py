@@ -12,9 +12,11 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 
+from stampede import wording
 from stampede.schema.settings.request_reader import written_requests
+from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.targets import did_urls
-from stampede.schema.settings.variable_reader import shown
+from stampede.schema.settings.variable_reader import VariableReader, shown
 from stampede.schema.settings.variables import OF_THE_RUN, VARIABLES
 from stampede.schema.settings.web_address import is_loopback
 
@@ -23,6 +25,8 @@ type Variables = Mapping[str, Any]
 MOST_NAMED = 3
 """Hosts that a sentence names."""
 HIGHEST_PORT = 65535
+BESIDE_THE_RUN = 300.0
+"""Seconds for which a run keeps its hosts beside its duration and its end: to prepare them, and to collect."""
 PORT_ROLES = {
     "stampede_reference_port": "reference_services",
     "stampede_influxdb_port": "influxdb",
@@ -75,6 +79,25 @@ def different(hosts: Mapping[str, Variables]) -> list[str]:
                 "all load hosts"
             )
     return sentences
+
+
+def kept_seconds(settings: Settings) -> float:
+    """How long a run keeps its hosts, from the check to its report; 0 when it has no set end."""
+    duration = settings.load.plan.duration
+    return duration + settings.drain + settings.influxdb_flush + BESIDE_THE_RUN if duration else 0.0
+
+
+def ends_too_soon(variables: Variables, needed: float, now: float) -> list[str]:
+    """A sentence when a host will end before a run that keeps it for ``needed`` seconds does."""
+    expires = VariableReader(variables).read("expires")
+    left = expires - now
+    if not expires or left > needed:
+        return []
+    return [
+        f"stampede_expires is {expires:.0f}: the host ends itself "
+        f"{f'in {wording.duration(left)}' if left > 0 else 'now'}, and the run needs "
+        f"{wording.duration(needed) if needed else 'some time'}; make new hosts, or shorten stampede_duration"
+    ]
 
 
 def missing_python(variables: Variables) -> list[str]:

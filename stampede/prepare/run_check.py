@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -23,7 +24,15 @@ from stampede.prepare.folder_checks import (
     within_each_other,
 )
 from stampede.prepare.genesis import genesis_file_problems
-from stampede.prepare.host_checks import different, missing_python, of_all, taken_ports, together
+from stampede.prepare.host_checks import (
+    different,
+    ends_too_soon,
+    kept_seconds,
+    missing_python,
+    of_all,
+    taken_ports,
+    together,
+)
 from stampede.prepare.trial import try_script
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.run_settings import Settings, check_variables
@@ -40,7 +49,7 @@ OF_A_HOST = frozenset(
     for name in (
         *("host_name", "weight", "seed", "python", "user", "home", "install_dir", "host_python", "secrets"),
         *("agents", "agent_args", "agent_port", "agent_host", "agent_bind", "postgresql_url", "postgresql_port"),
-        *("memory_max", "open_files", "postgresql_buffers"),
+        *("memory_max", "open_files", "postgresql_buffers", "expires"),
     )
 )
 """The variables that are a host's own affair."""
@@ -104,6 +113,9 @@ def check_run(
     problems += nothing_to_compare_with(control.compare_with, repository)
     settings = None if problems else Settings.from_variables(variables)
     problems += data_problems(settings) if settings else []
+    if settings:
+        needed, now = kept_seconds(settings), time.time()
+        problems += of_all(all_hosts, lambda of_host: ends_too_soon(of_host, needed, now))
     if settings and control.local:
         problems += no_space_for_wallets(settings)
     if problems or not settings:

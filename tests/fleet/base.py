@@ -65,6 +65,9 @@ def make(tree: Path) -> None:
             f"{error}; see {tree}/debootstrap/debootstrap.log. The base tree comes from Debian's own mirror; "
             "STAMPEDE_DEBIAN_MIRROR names another"
         ) from None
+    run("chroot", tree, "apt-get", "update", "-q")
+    # debootstrap cannot: one of its dependencies is virtual.
+    run("chroot", tree, "apt-get", "install", "-q", "-y", "--no-install-recommends", "cloud-init")
     make_repository(tree)
     run("chroot", tree, "useradd", "--create-home", "--shell", "/bin/bash", ADMIN)
     sudoers = tree / "etc/sudoers.d" / ADMIN
@@ -73,6 +76,9 @@ def make(tree: Path) -> None:
     for key in (tree / "etc/ssh").glob("ssh_host_*"):
         key.unlink()  # each host gets its own
     (tree / "etc/machine-id").write_text("")
+    # A host has what its seed says, and otherwise no cloud-init; its network is set up from outside.
+    settings = tree / "etc/cloud/cloud.cfg.d/90-tests.cfg"
+    settings.write_text("network: {config: disabled}\ndatasource_list: [NoCloud]\n")
     # Not for a host whose network is set up from outside and which has no terminal.
     for unit in ("systemd-networkd.service", "console-getty.service", "apt-daily.timer", "apt-daily-upgrade.timer"):
         link = tree / "etc/systemd/system" / unit
@@ -84,8 +90,7 @@ def make_repository(tree: Path) -> None:
     """Put DEBS, and what they need beyond the tree, into /srv/debs, APT's one source then. Raises FleetError."""
     debs = tree / "srv/debs"
     archives = tree / "var/cache/apt/archives"
-    run("chroot", tree, "apt-get", "clean")  # of what debootstrap fetched
-    run("chroot", tree, "apt-get", "update", "-q")
+    run("chroot", tree, "apt-get", "clean")  # of what was fetched before
     run("chroot", tree, "apt-get", "install", "-q", "-y", "--no-install-recommends", "--download-only", *DEBS)
     debs.mkdir()
     paragraphs = []

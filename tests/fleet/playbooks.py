@@ -10,17 +10,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from .fleet import Fleet
 from .host import Host
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {"ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"}
+RECAP = {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
 
 
 @dataclass(frozen=True)
@@ -39,31 +40,27 @@ class Played:
         }
 
 
-class Playing:
-    """A playbook that is played on the fleet; ``variables`` without the prefix ``stampede_``.
+class AnsiblePlaybook:
+    """``ansible-playbook`` with ``words``, in a session of its own.
 
-    As a context manager it is killed when the block ends before it does. Each host has one agent unless a test asks
-    for more, since all hosts share this machine's cores.
+    As a context manager it is killed when the block ends before it does. ``recap`` has Ansible say at its end how
+    many tasks changed something.
     """
 
-    def __init__(self, fleet: Fleet, name: str, *words: str, recap: bool = False, **variables: Any) -> None:
-        extra = {f"stampede_{name}": value for name, value in ({"agents": 1} | variables).items()}
+    def __init__(self, *words: str, environment: Mapping[str, str], recap: bool = False) -> None:
         self._began = time.monotonic()
         self._output = tempfile.NamedTemporaryFile("w+", prefix="played-")  # noqa: SIM115  goes with this object
         self._process = subprocess.Popen(
-            [
-                str(Path(sys.executable).with_name("ansible-playbook")),
-                *("-i", str(fleet.inventory), f"playbooks/{name}.yml", "-e", json.dumps(extra), *words),
-            ],
+            [str(Path(sys.executable).with_name("ansible-playbook")), *words],
             cwd=REPOSITORY,
-            env=os.environ | ENVIRONMENT | ({"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"} if recap else {}),
+            env={**environment, **ENVIRONMENT, **(RECAP if recap else {})},
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
 
-    def __enter__(self) -> Playing:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -99,6 +96,18 @@ class Playing:
         """Await its end."""
         code = self._process.wait()
         return Played(code, self.output, time.monotonic() - self._began)
+
+
+class Playing(AnsiblePlaybook):
+    """A playbook that is played on the fleet; ``variables`` without the prefix ``stampede_``.
+
+    Each host has one agent unless a test asks for more, since all hosts share this machine's cores.
+    """
+
+    def __init__(self, fleet: Fleet, name: str, *words: str, recap: bool = False, **variables: Any) -> None:
+        extra = {f"stampede_{name}": value for name, value in ({"agents": 1} | variables).items()}
+        given = ("-i", str(fleet.inventory), f"playbooks/{name}.yml", "-e", json.dumps(extra), *words)
+        super().__init__(*given, environment=os.environ, recap=recap)
 
 
 def play(fleet: Fleet, name: str, *words: str, recap: bool = False, **variables: Any) -> Played:

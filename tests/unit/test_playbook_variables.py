@@ -78,10 +78,11 @@ def test_inventories_set_only_variables_that_are_known(inventory: str) -> None:
 def test_tasks_use_only_variables_that_are_known() -> None:
     known = VARIABLES.keys()
     plugins = {file.stem for file in (REPOSITORY / "plugins").rglob("stampede_*.*")}
+    tags = {"stampede_fleet", "stampede_host", "stampede_owner", "stampede_address"}  # of what is made in a cloud
     for folder in ("roles", "playbooks", "inventory"):
         for file in (REPOSITORY / folder).rglob("*.yml"):
             used = set(re.findall(r"\bstampede_\w+", file.read_text()))
-            assert not used - known - plugins, file
+            assert not used - known - plugins - tags, file
 
 
 def test_an_unknown_variable_is_answered_with_the_nearest_known() -> None:

@@ -376,6 +376,10 @@ PATTERNS = {
         "a public DID such as did:web:mediator.example.org, or empty for no mediator; an invitation belongs "
         "in stampede_mediator_invitation",
     ),
+    "cloud_name": (
+        r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?",
+        "1 to 40 of a-z 0-9 -, with a letter first and no - at the end",
+    ),
     "user": (r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", "a name that a Linux user can have, such as stampede"),
     "memory_limit": (
         r"[0-9]+(\.[0-9]+)?%|[0-9]+[KMGT]?|infinity",

@@ -20,10 +20,14 @@ PREFIX = "stampede_"
 
 
 class VariableReader:
-    """Reads variables one by one, named without ``stampede_``, and collects a sentence for each that is wrong."""
+    """Reads variables one by one, named without ``stampede_``, and collects a sentence for each that is wrong.
 
-    def __init__(self, variables: Mapping[str, Any]) -> None:
+    ``prefix``: what their names begin with instead.
+    """
+
+    def __init__(self, variables: Mapping[str, Any], prefix: str = PREFIX) -> None:
         self.variables = variables
+        self._prefix = prefix
         self.problems: list[str] = []
         self._misshapen: set[str] = set()
 
@@ -35,7 +39,7 @@ class VariableReader:
 
     def is_right(self, name: str) -> bool:
         """Whether a variable that has been read has its shape."""
-        return PREFIX + name not in self._misshapen
+        return self._prefix + name not in self._misshapen
 
     def complain(self, sentence: str) -> None:
         """Note what is wrong, and what would be right. A variable of another shape has had its sentence: what stands
@@ -46,7 +50,7 @@ class VariableReader:
     def read(self, name: str) -> Any:
         """The value in its shape; when it has another, or is not set, that is noted and a value of the shape is
         returned in its place."""
-        variable = PREFIX + name
+        variable = self._prefix + name
         shape = VARIABLES[variable]
         if variable not in self.variables:
             self.complain(f"{variable} is not set; it must be {shape.right}")
@@ -88,10 +92,13 @@ class VariableReader:
 
 def shape_problems(variables: Mapping[str, Any]) -> list[str]:
     """A sentence for each variable that is known and has a wrong shape."""
-    reader = VariableReader(variables)
-    for name in sorted(variables.keys() & VARIABLES.keys()):
-        reader.read(name.removeprefix(PREFIX))
-    return reader.problems
+    problems = []
+    for variable in sorted(variables.keys() & VARIABLES.keys()):
+        prefix, name = variable.split("_", 1)
+        reader = VariableReader(variables, f"{prefix}_")
+        reader.read(name)
+        problems += reader.problems
+    return problems
 
 
 def kind_of(value: Any) -> str:

@@ -23,6 +23,26 @@ from stampede.schema.settings.shapes import (
 )
 
 VARIABLES: dict[str, Shape] = {
+    "cloud_address": Choice(choices=("public", "private")),
+    "cloud_agents_from": Texts(),
+    "cloud_disk": WholeNumber(minimum=8, at_most=16384),
+    "cloud_expired": Switch(),
+    "cloud_hosts": WholeNumber(minimum=1, maximum=999),
+    "cloud_image": Text(),
+    "cloud_keys_dir": Text(may_be_empty=False),
+    "cloud_max_hosts": WholeNumber(minimum=1, maximum=999),
+    "cloud_name": Pattern(name="cloud_name"),
+    "cloud_owner": Pattern(name="cloud_name"),
+    "cloud_packages": Texts(),
+    "cloud_price": Number(minimum=0),
+    "cloud_provider": Choice(choices=("aws", "hetzner")),
+    "cloud_region": Text(),
+    "cloud_spot": Switch(),
+    "cloud_ssh_from": Texts(),
+    "cloud_subnet": Text(),
+    "cloud_ttl": Duration(above_zero=True),
+    "cloud_type": Text(),
+    "cloud_user": Pattern(name="user"),
     "stampede_abort_on_thresholds": Switch(),
     "stampede_agent_args": Texts(),
     "stampede_agent_bind": Host(use="address"),
@@ -44,6 +64,7 @@ VARIABLES: dict[str, Shape] = {
     "stampede_drain": Duration(),
     "stampede_dry_run": Switch(),
     "stampede_duration": Duration(),
+    "stampede_expires": Number(minimum=0),
     "stampede_fail_on_errors": Switch(),
     "stampede_first_holder": WholeNumber(minimum=0, at_most=1000000000),
     "stampede_genesis_url": Url(),
@@ -302,6 +323,9 @@ class ControlNodeVariables:
     min_hosts: int
     """How many load hosts must be armed for the run to start; the holders of the others are distributed among
     them. With 0 all hosts must be armed."""
+    expires: float
+    """When the load host ends itself, in seconds since 1970; 0 for never. A run that would not have ended before
+    is refused. The inventories of clouds set it."""
     max_clock_offset: float
     """How far a load host's clock may be off the control node's; a host beyond it is left out."""
     remove_from_hosts: bool
@@ -313,3 +337,57 @@ class ControlNodeVariables:
     late they started."""
     watch_interval: float
     """Time between two lines of progress, or two tables on a fleet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudVariables:
+    """What decides about a fleet in a cloud, by the variables' names without their prefix."""
+
+    provider: str
+    """Whose cloud, Amazon EC2 or the Hetzner Cloud. Each inventory of a cloud says it."""
+    name: str
+    """Name of the fleet, by which all of it is tagged and found again. The inventory's plugin file names it,
+    too."""
+    owner: str
+    """Whose fleet it is. A fleet of somebody else's is neither added to nor ended."""
+    keys_dir: str
+    """Folder on the control node for the keys of the fleet, the hosts' as well as the one to reach them. cloud-
+    down.yml removes it."""
+    hosts: int
+    """How many load hosts there shall be."""
+    max_hosts: int
+    """More hosts than this are refused, so that a slip costs no money."""
+    type: str
+    """Kind of host, such as ``c7a.xlarge`` at AWS or ``cpx31`` at Hetzner."""
+    region: str
+    """AWS region, such as ``eu-central-1``, or Hetzner location, such as ``fsn1``; best that of the services."""
+    image: str
+    """Debian 13 with cloud-init. At AWS an AMI's id, at Hetzner the name of an image, or the id of a snapshot."""
+    subnet: str
+    """At AWS the id of the subnet. At Hetzner the name of a private network, or empty for none."""
+    disk: int
+    """Size of a host's disk in GB, at AWS. At Hetzner its type decides."""
+    spot: bool
+    """Whether to ask for spare capacity, cheaper but withdrawn at any time (AWS only). A host that is lost in a
+    run is a fault in its report."""
+    ttl: float
+    """How long a host lives from when it was made. It powers off by itself then, whoever is left to see to it. At
+    AWS that ends it; at Hetzner a server that is off still costs money until cloud-down.yml removes it. A run
+    that would not end in time is refused."""
+    price: float
+    """Price of a host for an hour, in any currency, to be told what a fleet will cost. 0 if it is not known."""
+    ssh_from: tuple[str, ...]
+    """Networks from which the control node reaches the hosts by SSH, such as ``203.0.113.7/32``."""
+    agents_from: tuple[str, ...]
+    """Networks from which services may reach the holders' agents, from ``stampede_agent_port`` on. None is needed
+    if holders have their messages over a WebSocket to their mediator."""
+    address: str
+    """Where the control node reaches the hosts. With ``private``, it is in their network and they have no public
+    address at AWS."""
+    user: str
+    """The hosts' user that Ansible logs in as, who may become root."""
+    packages: tuple[str, ...]
+    """Debian packages that each host installs while it boots, which is when it may need the internet."""
+    expired: bool
+    """Whether cloud-down.yml ends the hosts of all fleets of ``cloud_owner`` whose time is over, and nothing
+    else. Meant to be played by a timer, since a server at Hetzner costs money while it is off."""

@@ -1,0 +1,111 @@
+"""Decides about a fleet in a cloud; see ``stampede.cloud``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+
+from stampede.cloud import hosts, plan
+from stampede.cloud.faults import explain
+from stampede.cloud.settings import checked_fleet, checked_name
+from stampede.prepare.host_checks import kept_seconds
+from stampede.schema.errors import BadInput
+from stampede.schema.settings.run_settings import Settings
+from stampede.schema.settings.variables import VARIABLES
+
+ARGUMENTS = {
+    "verb": {
+        "type": "str",
+        "required": True,
+        "choices": ["check", "check_name", "list", "plan", "status", "others", "remains", "explain"],
+    },
+    "sources": {"type": "list", "elements": "str", "default": []},
+    "listed": {"type": "list", "elements": "dict", "default": []},
+    "hosts": {"type": "list", "elements": "dict", "default": []},
+    "price": {"type": "float", "default": 0.0},
+    "failure": {"type": "raw"},
+}
+
+
+class ActionModule(ActionBase):
+    """Runs on the control node."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """See ActionBase."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec(ARGUMENTS)
+        self._arguments, self._task_vars = arguments, task_vars or {}
+        try:
+            result |= getattr(self, f"_{arguments['verb']}")()
+        except BadInput as error:
+            result |= {"failed": True, "msg": str(error)}
+        return result
+
+    def _check(self) -> dict[str, Any]:
+        checked_fleet(self._variables("cloud_"), self._arguments["sources"], self._run_seconds())
+        return {}
+
+    def _check_name(self) -> dict[str, Any]:
+        checked_name(self._variables("cloud_"), self._arguments["sources"])
+        return {}
+
+    def _list(self) -> dict[str, Any]:
+        of = {"aws": hosts.of_ec2, "hetzner": hosts.of_hetzner}[self._fleet().provider]
+        return {"hosts": [dataclasses.asdict(host) for host in of(self._arguments["listed"])]}
+
+    def _plan(self) -> dict[str, Any]:
+        fleet = self._fleet()
+        found = plan.plan(fleet, self._hosts(), fleet.price or self._arguments["price"], time.time())
+        return {"missing": list(found.missing), "expires": found.expires, "text": found.text}
+
+    def _others(self) -> dict[str, Any]:
+        if problems := plan.others(self._fleet(), self._hosts()):
+            raise BadInput(*problems)
+        return {}
+
+    def _status(self) -> dict[str, Any]:
+        return {"lines": plan.status(self._fleet(), self._hosts(), time.time())}
+
+    def _remains(self) -> dict[str, Any]:
+        raise BadInput(plan.remains(self._fleet(), self._hosts(), explain(self._arguments["failure"])))
+
+    def _explain(self) -> dict[str, Any]:
+        raise BadInput(explain(self._arguments["failure"]))
+
+    def _fleet(self) -> Any:
+        return checked_name(self._variables("cloud_"), self._arguments["sources"] or self._sources())
+
+    def _sources(self) -> list[str]:
+        return [str(source) for source in self._task_vars.get("ansible_inventory_sources") or ()]
+
+    def _hosts(self) -> list[hosts.CloudHost]:
+        return [hosts.from_mapping(host) for host in self._arguments["hosts"]]
+
+    def _run_seconds(self) -> float:
+        """How long the run of these settings keeps the hosts; 0 when that cannot be known yet."""
+        try:
+            return kept_seconds(Settings.from_variables(self._variables("stampede_")))
+        except BadInput:
+            return 0.0
+
+    def _variables(self, prefix: str) -> dict[str, Any]:
+        """The values of the variables that begin with a prefix. Raises BadInput."""
+        found: dict[str, Any] = {}
+        for name, value in self._task_vars.items():
+            if name.startswith(prefix) and name in VARIABLES:
+                try:
+                    found[name] = json.loads(json.dumps(self._templar.template(value), default=str))
+                except (AnsibleError, RecursionError) as error:
+                    reason = " ".join(str(error).split())
+                    raise BadInput(
+                        f"{name} cannot be evaluated: {reason}; it must be a template that renders"
+                    ) from None
+        return found

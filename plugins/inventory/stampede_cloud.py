@@ -1,0 +1,65 @@
+"""An inventory of a cloud: read by the provider's own plugin, with one sentence when that cannot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.plugins.inventory import BaseInventoryPlugin
+from ansible.plugins.loader import inventory_loader
+from ansible.utils.display import Display
+
+from stampede.cloud.faults import explain
+from stampede.cloud.hosts import by_number
+from stampede.cloud.settings import ENDINGS
+
+DOCUMENTATION = """
+name: stampede_cloud
+short_description: load hosts in a cloud, in the order of their numbers
+description:
+  - Reads files whose names end in C(aws_ec2.yml) or C(hcloud.yml) by the plugin that they name,
+    C(amazon.aws.aws_ec2) or C(hetzner.hcloud.hcloud), which documents what may be in them.
+  - Sorts the hosts of each group by their numbers, so that a host has the same holders in each fleet.
+  - When the provider cannot be asked, there are no hosts, and C(cloud_fault) says why in one sentence. Every
+    playbook that needs hosts fails with it.
+options:
+  plugin:
+    description: The provider's plugin.
+    type: str
+    required: true
+    choices: [amazon.aws.aws_ec2, hetzner.hcloud.hcloud]
+author: The Stampede contributors
+"""
+
+EXAMPLES = """
+plugin: amazon.aws.aws_ec2
+regions: [eu-central-1]
+filters:
+  tag:stampede_fleet: [stampede]
+"""
+
+
+class InventoryModule(BaseInventoryPlugin):
+    """See DOCUMENTATION."""
+
+    NAME = "stampede_cloud"
+
+    def verify_file(self, path: str) -> bool:
+        """Whether the name of a file is one that a provider's plugin would read."""
+        return bool(super().verify_file(path)) and path.endswith(ENDINGS)
+
+    def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
+        """Add the hosts that the provider lists."""
+        super().parse(inventory, loader, path)
+        try:
+            name = (loader.load_from_file(path, cache="none") or {}).get("plugin")
+            plugin = inventory_loader.get(name) if name else None
+            if plugin is None:
+                raise AnsibleError(f"{path}: its plugin {name} was not found in configured collections")
+            plugin.parse(inventory, loader, path, cache=cache)
+        except AnsibleError as error:
+            fault = f"The hosts of {path} could not be listed: {explain(str(error))}"
+            inventory.set_variable("all", "cloud_fault", fault)
+            Display().vv(fault)
+        for group in inventory.groups.values():
+            group.hosts.sort(key=lambda host: by_number(host.name))

@@ -1,0 +1,65 @@
+"""What an error of a provider means, in one sentence that says what would be right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+LONGEST = 300
+"""Characters of what a provider says that are passed on."""
+
+_AWS_KEYS = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, to keys that may use EC2"
+_HETZNER_KEY = "set HCLOUD_TOKEN to a token of the project that may read and write"
+_LATER = "the provider is at fault; play it again later"
+_NOT_REACHED = "check cloud_region and that this machine reaches the provider's API"
+_QUOTA = "lower cloud_hosts, choose another cloud_type or cloud_region, or have the provider raise the limit"
+
+ADVICE = (
+    # AWS: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+    (r"Unable to locate credentials|Partial credentials|config profile", _AWS_KEYS),
+    (r"AuthFailure|InvalidClientTokenId|UnrecognizedClient|SignatureDoesNotMatch", _AWS_KEYS),
+    (r"ExpiredToken|RequestExpired", _AWS_KEYS),
+    (r"UnauthorizedOperation|AccessDenied", "allow it to these AWS credentials; docs/clouds.md has the policy"),
+    (r"LimitExceeded|InsufficientInstanceCapacity|MaxSpotInstanceCount", _QUOTA),
+    (r"InvalidAMIID|InvalidImageID", "cloud_image must be an AMI of cloud_region"),
+    (r"InvalidSubnet", "cloud_subnet must be a subnet of cloud_region"),
+    (r"InvalidInstanceType|instance type", "cloud_type must be a kind that cloud_region has"),
+    (r"Could not connect to the endpoint|EndpointConnectionError|Connect timeout|Read timeout", _NOT_REACHED),
+    (r"InternalError|InternalFailure|ServiceUnavailable|Unavailable|reached max retries", _LATER),
+    (r"RequestLimitExceeded|Throttling", _LATER),
+    # Hetzner: https://docs.hetzner.cloud/reference/cloud#errors
+    (r"api_token|unauthorized|forbidden|Invalid Hetzner Cloud API Token", _HETZNER_KEY),
+    (r"resource_limit_exceeded|limit exceeded|resource_unavailable|placement_error", _QUOTA),
+    (r"rate_limit_exceeded|server_error|service_error|unavailable|\b50[0-9]\b|timeout", _LATER),
+    (r"Connection refused|Max retries exceeded|Failed to establish|timed out|service not known", _NOT_REACHED),
+    (r"Could not (load|resolve)|couldn't resolve module|was not found in configured", "install its collection: "
+     "ansible-galaxy collection install -r requirements.yml, and pip install -r requirements-cloud.txt"),
+    (r"(boto3|botocore|dateutil|requests).*(required|import)|Failed to import",
+     "pip install -r requirements-cloud.txt"),
+)  # fmt: skip
+"""What to do, by a pattern of what the provider, or Ansible's module, says. The first that is found is taken."""
+
+
+def explain(result: Mapping[str, Any] | str) -> str:
+    """A failed task's result, or an exception's text, as a sentence without its full stop.
+
+    Secrets are not in what modules say, but all of it is shortened and printed in one line.
+    """
+    said = result if isinstance(result, str) else _said(result)
+    text = " ".join(said.split()).removeprefix("Task failed: ").removeprefix("Module failed: ")
+    advice = next((advice for pattern, advice in ADVICE if re.search(pattern, text, re.IGNORECASE)), "")
+    short = re.sub(r"An error occurred (\(\S+\)) when calling the (\S+) operation(?: \(reached max retries: \d+\))?",
+                   r"\2 \1", text)  # fmt: skip
+    short = short.rstrip(". ") if len(short) <= LONGEST else f"{short[:LONGEST]}..."
+    return f"{short}{'; ' if advice else ''}{advice}"
+
+
+def _said(result: Mapping[str, Any]) -> str:
+    """What a task that failed said: in a loop, what its first failed item did."""
+    for item in result.get("results") or ():
+        if item.get("failed"):
+            return _said(item)
+    code = (result.get("failure") or {}).get("code") or (result.get("error") or {}).get("code") or ""
+    text = str(result.get("msg") or "it failed and did not say why")
+    return text if not code or code in text else f"{text} ({code})"

@@ -1,0 +1,112 @@
+"""Clouds, and users of their playbooks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from fleet.playbooks import REPOSITORY, AnsiblePlaybook, Played
+from installs import command, had, installed
+from providers import PROVIDERS, Provider, environment
+
+ANSIBLE = "ansible==14.5.0"
+"""Of PyPI: carries the collections at the versions of requirements.yml."""
+
+
+@pytest.fixture(scope="session")
+def collections() -> Path:
+    """A folder with the collections of requirements.yml."""
+    return had(lambda: installed("collections", [ANSIBLE], unpack))
+
+
+def unpack(folder: Path) -> None:
+    command(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--dest", folder, ANSIBLE)
+    (wheel,) = folder.glob("*.whl")
+    wanted = tuple(f"ansible_collections/{name}/" for name in ("amazon/aws", "hetzner/hcloud"))
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder, [name for name in archive.namelist() if name.startswith(wanted)])
+    wheel.unlink()
+
+
+@dataclass
+class User:
+    """Somebody with an inventory of a cloud, on a machine of their own."""
+
+    provider: Provider
+    home: Path
+    inventory: Path
+    collections: Path
+
+    def playing(self, name: str, *words: str, recap: bool = False, **variables: Any) -> AnsiblePlaybook:
+        """Play a playbook; ``variables`` with their prefix."""
+        given = environment(self.provider, self.home, self.collections)
+        told = ("-i", str(self.inventory), f"playbooks/{name}.yml", "-e", json.dumps(variables), *words)
+        return AnsiblePlaybook(*told, environment=given, recap=recap)
+
+    def play(self, name: str, *words: str, recap: bool = False, **variables: Any) -> Played:
+        """Play a playbook to its end."""
+        with self.playing(name, *words, recap=recap, **variables) as playing:
+            return playing.end()
+
+    def keys(self, name: str) -> Path:
+        return self.home / ".stampede" / f"{self.provider.name}-{name}"
+
+
+@pytest.fixture(scope="module", params=sorted(PROVIDERS))
+def provider(request: pytest.FixtureRequest) -> Iterator[Provider]:
+    """Each of the clouds."""
+    found = PROVIDERS[request.param](getattr(request.module, "NETWORK", "192.0.2"))
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+@pytest.fixture
+def user_of(tmp_path: Path, collections: Path) -> Callable[..., User]:
+    """Makes users of a provider's cloud."""
+
+    def make(provider: Provider, name: str = "mine", machine: str = "laptop", **settings: Any) -> User:
+        return new_user(provider, tmp_path / machine, collections, name, **settings)
+
+    return make
+
+
+def new_user(provider: Provider, folder: Path, collections: Path, name: str, **settings: Any) -> User:
+    """A user whose inventory is the shipped one, with a fleet's name and settings."""
+    inventory = folder / "inventory"
+    shutil.copytree(REPOSITORY / "inventory" / provider.name, inventory)
+    for file in inventory.glob("*.yml"):
+        text = (
+            file.read_text()
+            .replace("[stampede]", f"[{name}]")
+            .replace("stampede_fleet=stampede", f"stampede_fleet={name}")
+        )
+        file.write_text(text)
+    variables = inventory / "group_vars/all.yml"
+    given = yaml.safe_load(variables.read_text()) | provider.settings
+    given |= {
+        "cloud_name": name,
+        "cloud_owner": "tester",
+        "cloud_ssh_from": ["192.0.2.1/32"],
+        "cloud_hosts": 2,
+    } | settings
+    variables.write_text(yaml.safe_dump(given))
+    home = folder / "home"
+    home.mkdir()
+    return User(provider, home, inventory, collections)
+
+
+def without_secrets(text: str) -> str:
+    """A playbook's output; fails when a credential or a private key is in it."""
+    for secret in ("AWS_SECRET", "hetzner-token", "PRIVATE KEY"):
+        assert secret not in text
+    return text

@@ -1,0 +1,213 @@
+"""Two clouds on this machine: EC2 by moto, and a fake of Hetzner's API. Each is asked here without Ansible."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import boto3
+from hetzner_api import TOKEN, HetznerApi
+from installs import installed, virtualenv
+
+from stampede.machine.ports import free_ports
+
+REGION = "eu-central-1"
+MOTO = ("moto[ec2]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5", "boto3==1.44.8")
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A host as its provider knows it."""
+
+    id: str
+    name: str
+    address: str
+    user_data: str
+
+
+class Provider(Protocol):
+    """A cloud of one's own."""
+
+    name: str
+    environment: dict[str, str]
+    """By which Ansible finds it."""
+    settings: dict[str, Any]
+    """The ``cloud_*`` variables of it."""
+
+    def instances(self) -> dict[str, Instance]:
+        """What runs, by its id."""
+
+    def end(self, id: str) -> None:
+        """End a host, as the provider does when it shuts down, or as somebody does in the console."""
+
+    def left(self) -> list[str]:
+        """All that there is of anybody."""
+
+    def fail(self, status: int = 0, after: int = -1) -> None:
+        """Answer all requests with ``status``, or refuse hosts from the one after ``after`` others on."""
+
+    def close(self) -> None:
+        """Leave nothing running."""
+
+
+class Aws:
+    """EC2, with a subnet."""
+
+    name = "aws"
+
+    def __init__(self, network: str = "10.99.7") -> None:
+        folder = installed("moto", MOTO, lambda folder: virtualenv(folder, Path(sys.executable), *MOTO))
+        self.port = free_ports()
+        script = Path(__file__).with_name("ec2_server.py")
+        self._server = subprocess.Popen(
+            [folder / "bin/python", script, str(self.port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        url = f"http://127.0.0.1:{self.port}"
+        self.environment = CREDENTIALS | {"AWS_ENDPOINT_URL": url}
+        self._ec2: Any = boto3.client("ec2", region_name=REGION, endpoint_url=url, **credentials())
+        self._await_server()
+        self._vpc = self._ec2.create_vpc(CidrBlock=f"{network}.0/24")["Vpc"]["VpcId"]
+        subnet = self._ec2.create_subnet(VpcId=self._vpc, CidrBlock=f"{network}.0/24")["Subnet"]["SubnetId"]
+        self.settings = {
+            "cloud_provider": "aws",
+            "cloud_region": REGION,
+            "cloud_type": "c7a.xlarge",
+            "cloud_subnet": subnet,
+            "cloud_image": self._ec2.describe_images()["Images"][0]["ImageId"],
+            "cloud_address": "private",
+        }
+
+    def _await_server(self) -> None:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self._ec2.describe_regions()
+            except Exception:
+                assert time.monotonic() < deadline and self._server.poll() is None, "moto did not start"
+                time.sleep(0.3)
+            else:
+                return
+
+    def instances(self) -> dict[str, Instance]:
+        wanted = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+        found = [i for r in self._ec2.describe_instances(Filters=wanted)["Reservations"] for i in r["Instances"]]
+        return {each["InstanceId"]: self._instance(each) for each in found}
+
+    def _instance(self, found: dict[str, Any]) -> Instance:
+        told = self._ec2.describe_instance_attribute(InstanceId=found["InstanceId"], Attribute="userData")
+        tags = {tag["Key"]: tag["Value"] for tag in found["Tags"]}
+        data = base64.b64decode(told["UserData"]["Value"]).decode()
+        return Instance(found["InstanceId"], tags["stampede_host"], found["PrivateIpAddress"], data)
+
+    def end(self, id: str) -> None:
+        self._ec2.terminate_instances(InstanceIds=[id])
+
+    def left(self) -> list[str]:
+        ec2 = self._ec2
+        groups = ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [self._vpc]}])["SecurityGroups"]
+        return [
+            *self.instances(),
+            *(volume["VolumeId"] for volume in ec2.describe_volumes()["Volumes"]),
+            *(
+                interface["NetworkInterfaceId"]
+                for interface in ec2.describe_network_interfaces()["NetworkInterfaces"]
+            ),
+            *(group["GroupName"] for group in groups if group["GroupName"] != "default"),
+            *(key["KeyName"] for key in ec2.describe_key_pairs()["KeyPairs"]),
+            *(each["LaunchTemplateName"] for each in ec2.describe_launch_templates()["LaunchTemplates"]),
+        ]
+
+    def described(self) -> list[dict[str, Any]]:
+        """All that EC2 says of the instances, with the options of their metadata."""
+        found = self._ec2.describe_instances()["Reservations"]
+        return [instance for reservation in found for instance in reservation["Instances"]]
+
+    def volumes(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._ec2.describe_volumes()["Volumes"]
+        return found
+
+    def open_to(self) -> dict[int, list[str]]:
+        """Who may reach which ports, by the first of them."""
+        groups = self._ec2.describe_security_groups(Filters=[{"Name": "tag-key", "Values": ["stampede_fleet"]}])
+        rules = [rule for group in groups["SecurityGroups"] for rule in group["IpPermissions"]]
+        return {rule["FromPort"]: [each["CidrIp"] for each in rule["IpRanges"]] for rule in rules}
+
+    def fail(self, status: int = 0, after: int = -1) -> None:
+        fault: dict[str, Any] = {}
+        if status:
+            fault = {"operation": "*", "code": "InternalError", "status": status, "message": "An internal error"}
+        elif after >= 0:
+            limit = {"code": "VcpuLimitExceeded", "status": 400, "message": "You have requested more vCPU capacity"}
+            fault = {"operation": "RunInstances", "after": after} | limit
+        url = f"http://127.0.0.1:{self.port}/faults"
+        with urllib.request.urlopen(urllib.request.Request(url, json.dumps(fault).encode()), timeout=10):
+            pass
+
+    def close(self) -> None:
+        self._server.kill()
+        self._server.wait()
+
+
+def credentials() -> dict[str, str]:
+    return {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+
+
+class Hetzner:
+    """A project at Hetzner."""
+
+    name = "hetzner"
+
+    def __init__(self, network: str = "10.99.7") -> None:
+        self.api = HetznerApi(f"{network}.11")
+        self.environment = {"HCLOUD_TOKEN": TOKEN, "HCLOUD_ENDPOINT": self.api.url}
+        self.settings = {
+            "cloud_provider": "hetzner",
+            "cloud_region": "fsn1",
+            "cloud_type": "cpx31",
+            "cloud_image": "debian-13",
+        }
+
+    def instances(self) -> dict[str, Instance]:
+        with self.api.lock:
+            servers = list(self.api.tables["servers"].values())
+        return {
+            str(row["id"]): Instance(
+                str(row["id"]), row["labels"]["stampede_host"], row["public_net"]["ipv4"]["ip"], row["user_data"]
+            )
+            for row in servers
+            if row["status"] == "running"
+        }
+
+    def end(self, id: str) -> None:
+        with suppress(KeyError):
+            self.api.end(int(id))
+
+    def left(self) -> list[str]:
+        kinds = ("servers", "ssh_keys", "firewalls", "placement_groups", "primary_ips")
+        return [f"{kind} {row['name']}" for kind in kinds for row in self.api.tables[kind].values()]
+
+    def fail(self, status: int = 0, after: int = -1) -> None:
+        self.api.fault, self.api.quota = status, after if after >= 0 else 100
+
+    def close(self) -> None:
+        self.api.close()
+
+
+PROVIDERS = {"aws": Aws, "hetzner": Hetzner}
+
+
+def environment(provider: Provider, home: Path, collections: Path) -> dict[str, str]:
+    """What a playbook sees: the provider, and no other credentials of this machine."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "HCLOUD_"))}
+    more = {"HOME": str(home), "ANSIBLE_COLLECTIONS_PATH": str(collections), "LC_ALL": "C.UTF-8"}
+    return others | more | {"AWS_EC2_METADATA_DISABLED": "true", "ANSIBLE_NOCOLOR": "1"} | provider.environment

@@ -1,0 +1,126 @@
+"""What a provider refuses is said in one sentence, and nothing is left that costs money, or it is named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import User, without_secrets
+from fleet.playbooks import Played
+from providers import Aws, Hetzner, Provider
+
+REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
+    "aws": [
+        ({"cloud_type": "huge.one"}, "huge.one.*; cloud_type must be a kind that cloud_region has"),
+        (
+            {"cloud_image": "ami-00000000"},
+            "cloud_image must be an AMI of cloud_region|cloud_image is ami-00000000, which",
+        ),
+        ({"cloud_subnet": "subnet-00000000"}, "subnet-00000000.*; cloud_subnet must be a subnet of cloud_region"),
+    ],
+    "hetzner": [
+        ({"cloud_type": "huge1"}, "cloud_type is huge1, which Hetzner does not have; it must be a type of server"),
+        ({"cloud_image": "debian-99"}, "cloud_image is debian-99, which Hetzner does not have; it must be an image"),
+        ({"cloud_subnet": "outside"}, "cloud_subnet is outside, which the project does not have"),
+    ],
+}
+
+
+def error_of(played: Played) -> str:
+    """The one sentence of a playbook that failed."""
+    assert played.code != 0 and "Traceback" not in played.output, played.output
+    found = re.findall(r"^\[ERROR\] \S+: (.*)$", without_secrets(played.output), re.MULTILINE)
+    assert found, played.output
+    return str(found[-1])
+
+
+@pytest.fixture
+def user(provider: Provider, user_of: Callable[..., User]) -> User:
+    provider.fail()
+    return user_of(provider)
+
+
+def test_what_the_provider_does_not_have(user: User) -> None:
+    for wrong, sentence in REFUSED[user.provider.name]:
+        assert re.search(sentence, error_of(user.play("cloud-up", **wrong)))
+        assert user.provider.left() == [] and not user.keys("mine").exists()
+
+
+def test_wrong_credentials_and_none(user: User) -> None:
+    provider = user.provider
+    right, advice = provider.environment, "set HCLOUD_TOKEN to a token|set AWS_PROFILE, or"
+    nothing = {name: value for name, value in right.items() if "ENDPOINT" in name}
+    wrong = nothing | ({"HCLOUD_TOKEN": "wrong"} if isinstance(provider, Hetzner) else {"AWS_PROFILE": "nobody"})
+    try:
+        for playbook, credentials in {"cloud-up": nothing, "run-test": wrong}.items():
+            provider.environment = credentials
+            said = error_of(user.play(playbook))
+            assert re.search(advice, said) and "could not be listed: " in said
+    finally:
+        provider.environment = right
+
+
+def test_an_api_that_is_out_of_order(user: User) -> None:
+    provider = user.provider
+    provider.fail(503)
+    assert re.search("play it again later", error_of(user.play("cloud-up")))
+    provider.fail()
+    right = provider.environment
+    closed = {name: "http://127.0.0.1:9/v1" if "ENDPOINT" in name else value for name, value in right.items()}
+    provider.environment = closed
+    try:
+        assert "check cloud_region and that this machine reaches" in error_of(user.play("cloud-up"))
+    finally:
+        provider.environment = right
+
+
+def test_a_quota_that_is_full_half_way(user: User, user_of: Callable[..., User]) -> None:
+    """The hosts that could be made are named. Neither somebody else nor another machine adds to them; their owner
+    ends them from anywhere."""
+    provider = user.provider
+    provider.fail(after=1)
+    said = error_of(user.play("cloud-up"))
+    assert re.search(
+        r"lower cloud_hosts.*\. 1 of 2 hosts is there and costs money: load-00[12] \(\S+, running\);", said
+    )
+    provider.fail()
+
+    other = user_of(provider, machine="another", cloud_owner="bert")
+    said = error_of(other.play("cloud-up"))
+    assert re.search(
+        r"cloud_name is mine, which is in use: load-00\d .* owned by tester, and cloud_owner is bert", said
+    )
+    elsewhere = user_of(provider, machine="third")
+    assert "was made elsewhere: its keys are not in " in error_of(elsewhere.play("cloud-up"))
+    status = elsewhere.play("cloud-status")
+    assert status.code == 0 and re.search(r"load-00\d .* running .* tester", status.output), status.output
+    assert len(provider.instances()) == 1
+
+    down = elsewhere.play("cloud-down", stampede_discard_runs=True)
+    assert down.code == 0 and "Nothing of fleet mine is left" in down.output, down.output
+    assert provider.left() == []
+
+
+def test_what_it_would_cost(user: User) -> None:
+    """--check asks the provider and makes nothing."""
+    checked = user.play("cloud-up", "--check", **({} if user.provider.name == "hetzner" else {"cloud_price": 0.0595}))
+    assert checked.code == 0 and "2 hosts x 3 h x 0.0595 = 0.36 at most" in checked.output, checked.output
+    assert user.provider.left() == []
+
+
+def test_the_options_of_an_instance(provider: Provider, user_of: Callable[..., User]) -> None:
+    """Spare capacity, IMDSv2, encrypted disks, a host that shuts down ends, and SSH from one network alone."""
+    if not isinstance(provider, Aws):
+        return
+    provider.fail()
+    user = user_of(provider, cloud_spot=True, cloud_agents_from=["10.0.0.0/8"], cloud_hosts=1)
+    with user.playing("cloud-up") as up:
+        up.until(r"\* Await the host$", 120)
+        (host,) = [each for each in provider.described() if each["State"]["Name"] == "running"]
+        assert host["InstanceLifecycle"] == "spot" and host["MetadataOptions"]["HttpTokens"] == "required"
+        assert all(volume["Encrypted"] for volume in provider.volumes())
+        assert provider.open_to() == {22: ["192.0.2.1/32"], 8600: ["10.0.0.0/8"]}
+    assert user.play("cloud-down", stampede_discard_runs=True).code == 0
+    assert provider.left() == []

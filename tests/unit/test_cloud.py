@@ -1,0 +1,201 @@
+"""Fleets in clouds: what is right of their settings, what there is of them, and what providers' errors mean."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stampede.cloud import plan
+from stampede.cloud.faults import explain
+from stampede.cloud.hosts import by_number, from_mapping, of_ec2, of_hetzner
+from stampede.cloud.settings import checked_fleet, checked_name
+from stampede.schema.errors import BadInput
+from stampede.schema.settings.variables import CloudVariables
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+AWS = REPOSITORY / "inventory/aws"
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, Any]:
+    """A fleet at AWS that may be made."""
+    defaults = yaml.safe_load((REPOSITORY / "roles/cloud/defaults/main.yml").read_text())
+    return defaults | {
+        "cloud_owner": "anna",
+        "cloud_region": "eu-central-1",
+        "cloud_type": "c7a.xlarge",
+        "cloud_image": "ami-1",
+        "cloud_subnet": "subnet-1",
+        "cloud_ssh_from": ["203.0.113.7/32"],
+        "cloud_keys_dir": str(tmp_path),
+    }
+
+
+def sentences(settings: dict[str, Any], source: Path = AWS, run_seconds: float = 0.0) -> list[str]:
+    with pytest.raises(BadInput) as raised:
+        checked_fleet(settings, [str(source)], run_seconds)
+    return raised.value.sentences
+
+
+def test_the_shipped_inventories_are_of_the_default_fleets(settings: dict[str, Any]) -> None:
+    assert checked_fleet(settings, [str(AWS)], 600).hosts == 3
+    hetzner = settings | {"cloud_provider": "hetzner", "cloud_region": "fsn1", "cloud_subnet": ""}
+    assert checked_fleet(hetzner, [str(REPOSITORY / "inventory/hetzner")], 0).type == "c7a.xlarge"
+    assert checked_name(settings, [str(AWS / "aws_ec2.yml")]).name == "stampede"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"hosts": 11}, "cloud_hosts is 11; it must be at most 10, which is cloud_max_hosts"),
+        ({"hosts": 0}, "cloud_hosts is 0; it must be a whole number from 1 to 999"),
+        ({"ttl": "soon"}, "cloud_ttl is 'soon'; it must be a number of seconds or a duration such as"),
+        ({"spot": True, "provider": "hetzner"}, "cloud_spot is true; it must be false"),
+        ({"ssh_from": []}, "cloud_ssh_from is empty; it must list the network"),
+        ({"ssh_from": ["0.0.0.0/0"]}, "cloud_ssh_from[0] is '0.0.0.0/0'; it must not be all there are"),
+        ({"ssh_from": ["here"]}, "cloud_ssh_from[0] is 'here'; it must be a network"),
+        ({"agents_from": ["10.1.2.3/8"]}, "cloud_agents_from[0] is '10.1.2.3/8'; it must be a network"),
+        ({"name": "Mine"}, "cloud_name is 'Mine'; it must be 1 to 40 of a-z"),
+        ({"name": "other"}, "it must be ['other'], as cloud_name is other"),
+        ({"region": "us-east-1"}, "regions of "),
+        ({"region": ""}, "cloud_region is not set; it must be such as eu-central-1"),
+        ({"image": ""}, "cloud_image is not set; it must be the id of an AMI"),
+        ({"subnet": ""}, "cloud_subnet is not set; it must be the id of a subnet"),
+        ({"provider": "hetzner"}, "is for amazon.aws.aws_ec2; cloud_provider is hetzner"),
+        ({"provider": "gcp"}, "cloud_provider is 'gcp'; it must be one of aws, hetzner"),
+    ],
+)
+def test_a_wrong_setting(settings: dict[str, Any], wrong: dict[str, Any], sentence: str) -> None:
+    said = sentences(settings | {f"cloud_{name}": value for name, value in wrong.items()})
+    assert len(said) == 1 and sentence in said[0], said
+
+
+def test_hosts_live_longer_than_the_run(settings: dict[str, Any]) -> None:
+    settings["cloud_ttl"] = "10m"
+    assert checked_fleet(settings, [str(AWS)], 599).ttl == 600
+    assert sentences(settings, run_seconds=1200) == [
+        "cloud_ttl is 10 min; it must be 20 min or more, since a run of these settings keeps the hosts for so long"
+    ]
+
+
+def test_an_inventory_without_a_cloud(settings: dict[str, Any], tmp_path: Path) -> None:
+    assert sentences(settings, REPOSITORY / "inventory/local") == [
+        "The inventory has no file of amazon.aws.aws_ec2; name one that has, such as -i inventory/aws"
+    ]
+    (tmp_path / "aws_ec2.yml").write_text("plugin: [")
+    assert "cannot be read: " in sentences(settings, tmp_path)[0]
+
+
+def instance(number: int, owner: str = "anna", state: str = "running", **tags: str) -> dict[str, Any]:
+    labels = {"stampede_fleet": "stampede", "stampede_host": f"load-{number:03}", "stampede_owner": owner}
+    return {
+        "instance_id": f"i-{number}",
+        "state": {"name": state},
+        "instance_type": "c7a.xlarge",
+        "private_ip_address": f"10.0.0.{number}",
+        "tags": labels | {"stampede_expires": "1800003600"} | tags,
+    }
+
+
+def test_hosts_are_in_the_order_of_their_numbers() -> None:
+    found = of_ec2(
+        [instance(10), instance(2), instance(1, state="terminated"), instance(3, stampede_expires="never")]
+    )
+    assert [host.name for host in found] == ["load-002", "load-003", "load-010"]
+    assert [host.expires for host in found] == [1_800_003_600, 0, 1_800_003_600]
+    assert from_mapping(json.loads(json.dumps(dataclasses.asdict(found[0])))) == found[0]
+    assert sorted(["load-10", "load-2", "a", "load-1"], key=by_number) == ["a", "load-1", "load-2", "load-10"]
+    server = {"id": 7, "status": "running", "server_type": "cpx31", "labels": {}, "ipv4_address": None}
+    assert of_hetzner([server])[0].label == "a host without a name (7, running)"
+
+
+def fleet(settings: dict[str, Any]) -> CloudVariables:
+    return checked_fleet(settings, [str(AWS)], 0)
+
+
+def test_what_is_missing_and_what_it_costs(settings: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / plan.KEY).write_text("a key")
+    there = of_ec2([instance(2)])
+    found = plan.plan(fleet(settings), there, 0.2, NOW)
+    assert found.missing == ["load-001", "load-003"] and found.expires == NOW + 3 * 3600
+    assert "3 hosts x 3 h x 0.2 = 1.80 at most" in found.text and "2 to be made" in found.text
+    assert "cloud_price is not set" in plan.plan(fleet(settings), there, 0, NOW).text
+
+
+@pytest.mark.parametrize(
+    ("there", "sentence"),
+    [
+        ([instance(1, owner="bert")], "load-001 (i-1, running) is owned by bert, and cloud_owner is anna"),
+        ([instance(4)], "Fleet stampede has load-004 already, and cloud_hosts is 3"),
+        ([instance(1, state="stopped")], "load-001 (i-1, stopped) is not running"),
+        ([instance(1)], "was made elsewhere: its keys are not in "),
+    ],
+)
+def test_a_fleet_that_cannot_become_what_is_asked_for(
+    settings: dict[str, Any], there: list[dict[str, Any]], sentence: str, tmp_path: Path
+) -> None:
+    if "elsewhere" not in sentence:
+        (tmp_path / plan.KEY).write_text("a key")
+    with pytest.raises(BadInput) as raised:
+        plan.plan(fleet(settings), of_ec2(there), 0, NOW)
+    assert len(raised.value.sentences) == 1 and sentence in str(raised.value)
+
+
+def test_what_a_fleet_that_failed_costs(settings: dict[str, Any]) -> None:
+    assert plan.remains(fleet(settings), [], "no").endswith(
+        "Nothing of fleet stampede is there, so that nothing costs money"
+    )
+    said = plan.remains(fleet(settings), of_ec2([instance(1), instance(2)]), "The quota is full")
+    assert said.startswith(
+        "The quota is full. 2 of 3 hosts are there and cost money: load-001 (i-1, running), load-002 "
+    )
+
+
+def test_the_status_of_a_fleet(settings: dict[str, Any]) -> None:
+    lines = plan.status(fleet(settings), of_ec2([instance(1), instance(2, stampede_expires="1")]), NOW)
+    assert [line.split() for line in lines] == [
+        ["host", "kind", "address", "state", "time", "left", "owner"],
+        ["load-001", "c7a.xlarge", "10.0.0.1", "running", "1", "h", "anna"],
+        ["load-002", "c7a.xlarge", "10.0.0.2", "running", "over", "anna"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("Failed to describe instances: Unable to locate credentials", "AWS_PROFILE"),
+        (
+            "An error occurred (AuthFailure) when calling the RunInstances operation: AWS was not able to",
+            "AWS_PROFILE",
+        ),
+        (
+            "An error occurred (VcpuLimitExceeded) when calling the RunInstances operation: You have",
+            "lower cloud_hosts",
+        ),
+        (
+            "An error occurred (InvalidSubnetID.NotFound) when calling the DescribeSubnets operation: no",
+            "cloud_subnet",
+        ),
+        ("An error occurred (InvalidInstanceType) when calling the DescribeInstanceTypes operation: x", "cloud_type"),
+        ('Could not connect to the endpoint URL: "https://ec2.nowhere.amazonaws.com/"', "check cloud_region"),
+        ("Required config 'api_token' for 'hcloud' inventory plugin not provided.", "HCLOUD_TOKEN"),
+        ("server limit exceeded (resource_limit_exceeded)", "lower cloud_hosts"),
+        ("an internal error occurred (server_error)", "play it again later"),
+        ("couldn't resolve module/action 'amazon.aws.ec2_instance'", "ansible-galaxy collection install"),
+    ],
+)
+def test_what_an_error_means(said: str, advice: str) -> None:
+    found = explain(said)
+    assert advice in found and "\n" not in found and "An error occurred" not in found
+
+
+def test_the_first_item_that_failed_speaks_for_a_loop() -> None:
+    assert explain({"results": [{"failed": False}, {"failed": True, "msg": "no\n room"}]}) == "no room"
+    assert explain({"msg": "x" * 1000}) == "x" * 300 + "..."
+    assert explain({}) == "it failed and did not say why"
