@@ -12,6 +12,7 @@ import contextlib
 import functools
 import inspect
 import io
+import itertools
 import json
 import re
 import shlex
@@ -27,6 +28,7 @@ import jinja2
 import yaml
 from ansible.cli import CLI
 from ansible.cli.adhoc import AdHocCLI
+from ansible.cli.galaxy import GalaxyCLI
 from ansible.cli.playbook import PlaybookCLI
 from ansible.cli.vault import VaultCLI
 from check_jsonschema.builtin_schemas import get_builtin_schema
@@ -157,6 +159,12 @@ def _command(words: list[str], variables: Mapping[str, Any]) -> Iterator[str]:
             yield from _ansible(AdHocCLI, rest)
         case "ansible-vault", _:
             yield from _ansible(VaultCLI, rest)
+        case "ansible-galaxy", _:
+            yield from _ansible(GalaxyCLI, rest)
+        case "pip", ["install", *given]:
+            files = [word for option, word in itertools.pairwise(given) if option in ("-c", "-r")]
+            yield from (f"{file} is no file" for file in files if not (REPOSITORY / file).is_file())
+            yield from _options(("-m", "pip", "install"), given)
         case "stampede", _:
             if found := playbooks.asked(rest):
                 playbook, given = found

@@ -5,12 +5,19 @@ from __future__ import annotations
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from pymdownx.slugs import slugify
 
 from website.pages import REPOSITORY, SOURCE, file_of, linked, markdown_outside, page_of, with_site_links
 from website.reference import reference_pages
 from website.source import files_in, source_page
 
 ASSETS = (REPOSITORY / "website/assets/iframe-worker.js", REPOSITORY / "website/assets/iframe-worker.LICENSE")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Have anchors made as GitHub makes them. In mkdocs.yml that takes a tag that only MkDocs can read."""
+    config.mdx_configs["toc"]["slugify"] = slugify(case="lower")
+    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
