@@ -30,6 +30,9 @@ MOST_HOLDERS = 1_000_000
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 """Seconds of the units that a rate can have: ``5/s``, ``300/min``, ``1000/h``."""
 
+INSTANT = 1e-6
+"""Seconds: a stage that has lasted no longer has not begun, for sums of seconds are rounded."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -136,7 +139,7 @@ class Profile:
         before, piece = self.pieces[: now.number - 1], self.pieces[now.number - 1]
         following, *after = self.pieces[now.number :]
         long = moment - (now.ends - piece.seconds)
-        if not long:
+        if long < INSTANT:
             return self
         level = piece.begin + (piece.end - piece.begin) * long / piece.seconds
         if not following.jumps:

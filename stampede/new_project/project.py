@@ -44,6 +44,7 @@ CHANGES = {
             THRESHOLDS,
         ),
         (" (docs/influxdb.md)", ""),
+        (" (docs/opentelemetry.md)", ""),
     ),
     "example/hosts.yml": (
         ("Copy this folder, list your hosts", "List your hosts"),

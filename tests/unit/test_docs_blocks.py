@@ -50,7 +50,7 @@ def test_most_blocks_are_tested() -> None:
     found = [param.values[0] for param in BLOCKS]
     marked = [block for block in found if block.mark]
     assert len(found) > 90
-    assert len(marked) < 10
+    assert len(marked) < len(found) / 9
 
 
 @pytest.mark.parametrize(

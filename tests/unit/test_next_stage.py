@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from fleet_views import NOW, host
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from test_load_profiles import load, on_hosts
 
@@ -64,6 +64,7 @@ class TestProfile:
             *(StageNow(3, 3, 190), None),
         ]
 
+    @example([(1, "for", 3.159468736792334), (0, "over", 1.1), (0, "over", 25.717835588800092)], [0.09375, 0.09375])
     @given(
         st.lists(
             st.tuples(st.integers(0, 30), st.sampled_from(["over", "for"]), st.floats(0.5, 50)),

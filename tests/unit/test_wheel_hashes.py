@@ -90,16 +90,17 @@ class TestDownload:
     def test_nothing_is_kept_of_a_wheelhouse_with_a_wrong_wheel(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        for name in wheelhouse.INPUTS:
-            (tmp_path / name).write_text("") if "." in name else (tmp_path / name).mkdir()
+        for name in wheelhouse.BESIDE_THEM:
+            (tmp_path / name).write_text("")
 
         def download(*words: str) -> str:
             wheel(Path(words[words.index("--dest") + 1]), "one")
             return ""
 
         monkeypatch.setattr(wheelhouse, "pip", download)
+        monkeypatch.setattr(wheelhouse.home, "HOME", tmp_path)
         with pytest.raises(BadInput, match=r"one-1\.0-py3-none-any\.whl has the SHA-256"):
-            wheelhouse.build(tmp_path, tmp_path / "cache", KIND)
+            wheelhouse.build(tmp_path / "cache", KIND)
         assert [file.name for file in (tmp_path / "cache").iterdir()] == ["lock"]
 
 
@@ -145,7 +146,7 @@ class TestHost:
         real_pip = wheelhouse.pip
         monkeypatch.setattr(wheelhouse, "pip", nothing_to_download)
         monkeypatch.setattr(wheelhouse, "hash_problems", lambda *given: [])
-        tar = wheelhouse.build(REPOSITORY, tmp_path / "cache", KIND)
+        tar = wheelhouse.build(tmp_path / "cache", KIND)
         with tarfile.open(tar) as packed:
             packed.extractall(tmp_path / "wheels", filter="data")
         [own] = (tmp_path / "wheels").glob("stampede_vc-*.whl")
