@@ -13,6 +13,7 @@ from xdist.workermanage import WorkerController
 SHARED = ("tests/cloud/", "tests/fleet/", "tests/local/", "tests/interop/")
 """Folders whose tests share clouds, a booted fleet, running reference services, or running agents of others."""
 APART = (
+    "tests/fleet/test_containerfile.py",
     "tests/fleet/test_faults.py",
     "tests/fleet/test_teardown.py",
     "tests/local/test_badinput.py",
@@ -37,9 +38,14 @@ LAST = (
     "tests/local/test_otlp.py",
 )
 """Modules of these folders that come after the others: they are about what a run can do without."""
-WITHOUT_AGENTS = ("tests/unit/", "tests/hostile/", "tests/browser/", "tests/local/test_dashboards.py")
+WITHOUT_AGENTS = (
+    *("tests/unit/", "tests/hostile/", "tests/browser/"),
+    *("tests/local/test_dashboards.py", "tests/fleet/test_containerfile.py"),
+)
 """They come first, so that they are never left out for want of time."""
-ORDER = (*WITHOUT_AGENTS, *SHARED, *(module for module in APART if module not in WITHOUT_AGENTS))
+FIRST = ("tests/cloud/", "tests/local/test_installed.py")
+"""They come next: without them no release is made."""
+ORDER = tuple(dict.fromkeys((*WITHOUT_AGENTS, *FIRST, *SHARED, *APART)))
 DEADLINE = "STAMPEDE_TEST_DEADLINE"
 """Environment variable: seconds since 1970 after which no test with real agents is begun. They are skipped then, with
 a reason for each module. Without it all tests are run."""

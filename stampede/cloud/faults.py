@@ -35,7 +35,7 @@ ADVICE = (
     (r"Connection refused|Max retries exceeded|Failed to establish|timed out|service not known", _NOT_REACHED),
     (r"Could not (load|resolve)|couldn't resolve module|was not found in configured",
      "install its collection: ansible-galaxy collection install -r requirements.yml"),
-    (r"(boto3|botocore|dateutil|requests).*(required|import)|Failed to import", "pip install -r requirements.txt"),
+    (r"(boto3|botocore|dateutil).*(required|import)|Failed to import", "install what requirements.txt names"),
 )  # fmt: skip
 """What to do, by a pattern of what the provider, or Ansible's module, says. The first that is found is taken."""
 

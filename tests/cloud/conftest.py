@@ -4,36 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import software
 import yaml
 from fleet.playbooks import REPOSITORY, AnsiblePlaybook, Played
-from installs import command, had, installed
+from installs import had
 from providers import PROVIDERS, Provider, environment
-
-ANSIBLE = "ansible==14.5.0"
-"""Of PyPI: carries the collections at the versions of requirements.yml."""
 
 
 @pytest.fixture(scope="session")
 def collections() -> Path:
-    """A folder with the collections of requirements.yml."""
-    return had(lambda: installed("collections", [ANSIBLE], unpack))
-
-
-def unpack(folder: Path) -> None:
-    command(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--dest", folder, ANSIBLE)
-    (wheel,) = folder.glob("*.whl")
-    wanted = tuple(f"ansible_collections/{name}/" for name in ("amazon/aws", "hetzner/hcloud"))
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder, [name for name in archive.namelist() if name.startswith(wanted)])
-    wheel.unlink()
+    """The folder of the providers' collections."""
+    return had(software.collections)
 
 
 @dataclass

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import subprocess
-import sys
 import time
 import urllib.request
 from contextlib import suppress
@@ -16,12 +15,11 @@ from typing import Any, Protocol
 
 import boto3
 from hetzner_api import TOKEN, HetznerApi
-from installs import installed, virtualenv
+from software import moto
 
 from stampede.machine.ports import free_ports
 
 REGION = "eu-central-1"
-MOTO = ("moto[ec2]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5", "boto3==1.44.8")
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 
 
@@ -66,7 +64,7 @@ class Aws:
     name = "aws"
 
     def __init__(self, network: str = "10.99.7") -> None:
-        folder = installed("moto", MOTO, lambda folder: virtualenv(folder, Path(sys.executable), *MOTO))
+        folder = moto()
         self.port = free_ports()
         script = Path(__file__).with_name("ec2_server.py")
         self._server = subprocess.Popen(

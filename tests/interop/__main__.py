@@ -11,6 +11,7 @@ from credo import node_modules
 from grafana_figures import MAJORS, grafana
 from installs import Missing
 from ledger import indy_node
+from software import collections, hadolint, moto
 from stock_agents import OLD_VERSIONS, old_acapy
 
 SOFTWARE: dict[str, Callable[[], Path]] = {
@@ -18,6 +19,9 @@ SOFTWARE: dict[str, Callable[[], Path]] = {
     "Credo": node_modules,
     "RFC 0160": connections_plugin,
     **{f"ACA-Py {version}": lambda version=version: old_acapy(version) for version in OLD_VERSIONS},
+    "Ansible's collections for clouds": collections,
+    "moto": moto,
+    "hadolint": hadolint,
     **{f"Grafana {major}": lambda major=major: grafana(major) for major in MAJORS},
 }
 
