@@ -57,7 +57,7 @@ class InventoryModule(BaseInventoryPlugin):
             if plugin is None:
                 raise AnsibleError(f"{path}: its plugin {name} was not found in configured collections")
             plugin.parse(inventory, loader, path, cache=cache)
-        except AnsibleError as error:
+        except Exception as error:  # a provider's plugin lets those of its HTTP client through
             fault = f"The hosts of {path} could not be listed: {explain(str(error))}"
             inventory.set_variable("all", "cloud_fault", fault)
             Display().vv(fault)

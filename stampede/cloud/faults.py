@@ -29,9 +29,9 @@ ADVICE = (
     (r"InternalError|InternalFailure|ServiceUnavailable|Unavailable|reached max retries", _LATER),
     (r"RequestLimitExceeded|Throttling", _LATER),
     # Hetzner: https://docs.hetzner.cloud/reference/cloud#errors
-    (r"api_token|unauthorized|forbidden|Invalid Hetzner Cloud API Token", _HETZNER_KEY),
     (r"resource_limit_exceeded|limit exceeded|resource_unavailable|placement_error", _QUOTA),
     (r"rate_limit_exceeded|server_error|service_error|unavailable|\b50[0-9]\b|timeout", _LATER),
+    (r"api_token|unauthorized|forbidden|Invalid Hetzner Cloud API Token", _HETZNER_KEY),
     (r"Connection refused|Max retries exceeded|Failed to establish|timed out|service not known", _NOT_REACHED),
     (r"Could not (load|resolve)|couldn't resolve module|was not found in configured",
      "install its collection: ansible-galaxy collection install -r requirements.yml"),

@@ -130,6 +130,13 @@ class Aws:
         found = self._ec2.describe_instances()["Reservations"]
         return [instance for reservation in found for instance in reservation["Instances"]]
 
+    def market(self) -> str:
+        """On which market the launch template has instances bought; moto does not say that of an instance."""
+        (template,) = self._ec2.describe_launch_templates()["LaunchTemplates"]
+        found = self._ec2.describe_launch_template_versions(LaunchTemplateId=template["LaunchTemplateId"])
+        options = found["LaunchTemplateVersions"][-1]["LaunchTemplateData"]["InstanceMarketOptions"]
+        return str(options["MarketType"])
+
     def volumes(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._ec2.describe_volumes()["Volumes"]
         return found

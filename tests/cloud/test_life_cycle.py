@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import User, new_user, without_secrets
 from fleet.conftest import name_of_this_process, remove_dead
 from fleet.fleet import one_at_a_time, traces, why_not_here
 from fleet.host import subnet
 from hypervisor import Hypervisor
 from providers import PROVIDERS, Provider
 from reference_services import reference_services
+from users import User, new_user, without_secrets
 
 HOLDERS = 6
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import User, without_secrets
 from fleet.playbooks import Played
 from providers import Aws, Hetzner, Provider
+from users import User, without_secrets
 
 REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
     "aws": [
@@ -18,7 +18,10 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
             {"cloud_image": "ami-00000000"},
             "cloud_image must be an AMI of cloud_region|cloud_image is ami-00000000, which",
         ),
-        ({"cloud_subnet": "subnet-00000000"}, "subnet-00000000.*; cloud_subnet must be a subnet of cloud_region"),
+        (
+            {"cloud_subnet": "subnet-00000000"},
+            "cloud_subnet is subnet-00000000, which eu-central-1 does not have; it must be a subnet",
+        ),
     ],
     "hetzner": [
         ({"cloud_type": "huge1"}, "cloud_type is huge1, which Hetzner does not have; it must be a type of server"),
@@ -117,9 +120,10 @@ def test_the_options_of_an_instance(provider: Provider, user_of: Callable[..., U
     provider.fail()
     user = user_of(provider, cloud_spot=True, cloud_agents_from=["10.0.0.0/8"], cloud_hosts=1)
     with user.playing("cloud-up") as up:
-        up.until(r"\* Await the host$", 120)
+        up.until(r"\* Know the hosts by their keys", 120)
         (host,) = [each for each in provider.described() if each["State"]["Name"] == "running"]
-        assert host["InstanceLifecycle"] == "spot" and host["MetadataOptions"]["HttpTokens"] == "required"
+        assert host["MetadataOptions"]["HttpTokens"] == "required"
+        assert provider.market() == "spot"
         assert all(volume["Encrypted"] for volume in provider.volumes())
         assert provider.open_to() == {22: ["192.0.2.1/32"], 8600: ["10.0.0.0/8"]}
     assert user.play("cloud-down", stampede_discard_runs=True).code == 0

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from installs import command, had
+from installs import command, had, program
 from software import hadolint
 
 from .base import base_tree
@@ -24,6 +24,8 @@ from .fleet import why_not_here
 from .playbooks import REPOSITORY
 
 FILE = REPOSITORY / "Containerfile"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""That of an image."""
 
 
 def test_the_recipe_has_no_fault() -> None:
@@ -60,12 +62,21 @@ class Stage:
 
     def run(self, *words: str) -> str:
         """What a command prints in it."""
-        given = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
+        given = {"PATH": PATH, "HOME": "/root"}
         given |= {
             name: value for name, value in os.environ.items() if name.startswith("PIP_") or "proxy" in name.lower()
         }
         given |= self.environment
-        inside = ("chroot", "--userspec", self.user, str(self.root), "/usr/bin/env", "-C", self.folder, *words)
+        inside = (
+            program("chroot", "coreutils"),
+            "--userspec",
+            self.user,
+            str(self.root),
+            "/usr/bin/env",
+            "-C",
+            self.folder,
+            *words,
+        )
         done = subprocess.run(inside, env=given, capture_output=True, text=True, check=False, timeout=580)
         assert done.returncode == 0, f"{shlex.join(words)[:200]}: {(done.stdout + done.stderr)[-2000:]}"
         return done.stdout
@@ -102,9 +113,8 @@ def image(tmp_path: Path) -> Iterator[Stage]:
                     stage.folder = rest
                     (stage.root / rest[1:]).mkdir(parents=True, exist_ok=True)
                 case "ENV":
-                    old = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
                     pairs = (pair.split("=", 1) for pair in shlex.split(rest))
-                    stage.environment |= {key: value.replace("$PATH", old["PATH"]) for key, value in pairs}
+                    stage.environment |= {key: value.replace("$PATH", PATH) for key, value in pairs}
                 case "USER":
                     stage.user = rest
         yield stage

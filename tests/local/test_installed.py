@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
 from installs import command, installed
 
 from stampede.machine.ports import free_ports
 from stampede.version import VERSION
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 PINS = ("pyproject.toml", "requirements.txt", "requirements-host.txt", "constraints.txt")
 
 
