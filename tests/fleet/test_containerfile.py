@@ -62,7 +62,7 @@ class Stage:
 
     def run(self, *words: str) -> str:
         """What a command prints in it."""
-        given = {"PATH": PATH, "HOME": "/root"}
+        given = {"PATH": PATH, "HOME": "/root" if self.user == "root" else "/home/stampede"}
         given |= {
             name: value for name, value in os.environ.items() if name.startswith("PIP_") or "proxy" in name.lower()
         }
@@ -134,8 +134,9 @@ def laid(base: Path, folder: Path, mounted: list[Path]) -> Path:
     for name in ("etc/resolv.conf", "etc/ssl/certs/ca-certificates.crt"):
         (root / name).unlink(missing_ok=True)
         shutil.copyfile(f"/{name}", root / name)
-    subprocess.run(["mount", "--bind", "/dev", root / "dev"], check=True)
-    mounted.append(root / "dev")
+    for shared in ("dev", "dev/shm", "proc"):
+        subprocess.run(["mount", "--bind", f"/{shared}", root / shared], check=True)
+        mounted.append(root / shared)
     return root
 
 
