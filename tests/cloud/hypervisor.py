@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from fleet.base import ADMIN, base_tree, cache_folder
+from fleet.base import ADMIN, CLOUD_INIT_OFF, base_tree, cache_folder
 from fleet.commands import run
 from fleet.fleet import down, one_at_a_time
 from fleet.host import Host, subnet
@@ -69,6 +69,7 @@ class Hypervisor:
         for given in (host.root / "etc/ssh").glob("ssh_host_*"):
             given.unlink()  # cloud-init has them, and the user's key
         (host.root / "home" / ADMIN / ".ssh/authorized_keys").unlink()
+        (host.root / CLOUD_INIT_OFF).unlink()
         seed = host.root / "var/lib/cloud/seed/nocloud"
         seed.mkdir(parents=True)
         (seed / "meta-data").write_text(f"instance-id: {instance.id}\n")

@@ -18,6 +18,8 @@ PACKAGES = (
 )
 DEBS = ("chrony", "influxdb", "postgresql")
 """What the roles install: in an APT repository that each host has on its own disk, as it reaches no other."""
+CLOUD_INIT_OFF = "etc/cloud/cloud-init.disabled"
+"""File by which cloud-init does nothing; tests of clouds remove it from their hosts."""
 ADMIN = "admin"
 """The hosts' user, who may become root."""
 
@@ -76,7 +78,8 @@ def make(tree: Path) -> None:
     for key in (tree / "etc/ssh").glob("ssh_host_*"):
         key.unlink()  # each host gets its own
     (tree / "etc/machine-id").write_text("")
-    # A host has what its seed says, and otherwise no cloud-init; its network is set up from outside.
+    # Only a host of a cloud has a cloud-init, which goes by what its seed says; its network is set up from outside.
+    (tree / CLOUD_INIT_OFF).touch()
     settings = tree / "etc/cloud/cloud.cfg.d/90-tests.cfg"
     settings.write_text("network: {config: disabled}\ndatasource_list: [NoCloud]\n")
     # Not for a host whose network is set up from outside and which has no terminal.
