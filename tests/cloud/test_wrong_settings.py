@@ -119,7 +119,7 @@ def test_the_options_of_an_instance(provider: Provider, user_of: Callable[..., U
     provider.fail()
     user = user_of(provider, cloud_spot=True, cloud_agents_from=["10.0.0.0/8"], cloud_hosts=1)
     with user.playing("cloud-up") as up:
-        up.until(r"\* Know the hosts by their keys", 120)
+        up.until(r"\* Know the hosts by their keys", 300)
         (host,) = [each for each in provider.described() if each["State"]["Name"] == "running"]
         assert host["MetadataOptions"]["HttpTokens"] == "required"
         assert provider.market() == "spot"
