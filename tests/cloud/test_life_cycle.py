@@ -98,6 +98,7 @@ def until(condition: Callable[[], object], limit: float = 120) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.timeout(1500)
 def test_a_fleet_lives_and_leaves_nothing(cloud: Cloud, tmp_path: Path) -> None:
     user, provider = cloud.user, cloud.provider
 
