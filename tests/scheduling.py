@@ -35,7 +35,7 @@ LAST = (
     "tests/interop/test_mediators.py",
     "tests/interop/test_peer.py",
     "tests/local/test_influxdb.py",
-    "tests/local/test_otlp.py",
+    "tests/local/test_otlp_run.py",
 )
 """Modules of these folders that come after the others: they are about what a run can do without."""
 WITHOUT_AGENTS = (
