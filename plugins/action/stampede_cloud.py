@@ -12,11 +12,11 @@ from ansible.plugins.action import ActionBase
 
 from stampede.cloud import hosts, plan
 from stampede.cloud.faults import explain
-from stampede.cloud.settings import checked_fleet, checked_name
+from stampede.cloud.settings import checked_fleet, checked_name, read_fleet
 from stampede.prepare.host_checks import kept_seconds
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.run_settings import Settings
-from stampede.schema.settings.variables import VARIABLES
+from stampede.schema.settings.variables import VARIABLES, CloudVariables
 
 ARGUMENTS = {
     "verb": {
@@ -24,7 +24,6 @@ ARGUMENTS = {
         "required": True,
         "choices": ["check", "check_name", "list", "plan", "status", "others", "remains", "explain"],
     },
-    "sources": {"type": "list", "elements": "str", "default": []},
     "listed": {"type": "list", "elements": "dict", "default": []},
     "hosts": {"type": "list", "elements": "dict", "default": []},
     "price": {"type": "float", "default": 0.0},
@@ -50,11 +49,11 @@ class ActionModule(ActionBase):
         return result
 
     def _check(self) -> dict[str, Any]:
-        checked_fleet(self._variables("cloud_"), self._arguments["sources"], self._run_seconds())
+        checked_fleet(self._variables("cloud_"), self._sources(), self._run_seconds())
         return {}
 
     def _check_name(self) -> dict[str, Any]:
-        checked_name(self._variables("cloud_"), self._arguments["sources"])
+        checked_name(self._variables("cloud_"), self._sources())
         return {}
 
     def _list(self) -> dict[str, Any]:
@@ -80,8 +79,8 @@ class ActionModule(ActionBase):
     def _explain(self) -> dict[str, Any]:
         raise BadInput(explain(self._arguments["failure"]))
 
-    def _fleet(self) -> Any:
-        return checked_name(self._variables("cloud_"), self._arguments["sources"] or self._sources())
+    def _fleet(self) -> CloudVariables:
+        return read_fleet(self._variables("cloud_"))
 
     def _sources(self) -> list[str]:
         return [str(source) for source in self._task_vars.get("ansible_inventory_sources") or ()]

@@ -17,11 +17,6 @@ options:
     type: str
     required: true
     choices: [check, check_name, list, plan, status, others, remains, explain]
-  sources:
-    description: Paths of the inventory; by default those that are in use.
-    type: list
-    elements: str
-    default: []
   listed:
     description: For C(list), what the provider's module returned.
     type: list

@@ -39,9 +39,7 @@ def checked_fleet(variables: Mapping[str, Any], sources: Iterable[str], run_seco
     long the run of these settings will keep the hosts; 0 if it has no set end.
     Raises BadInput with a sentence for each thing that is wrong.
     """
-    reader = VariableReader(variables, PREFIX)
-    fleet = CloudVariables(**reader.fields(CloudVariables))
-    problems = reader.problems
+    fleet, problems = _read(variables)
     problems += _missing(fleet)
     problems += _unbounded(fleet, run_seconds)
     problems += _wrong_networks(fleet)
@@ -54,14 +52,25 @@ def checked_fleet(variables: Mapping[str, Any], sources: Iterable[str], run_seco
 
 def checked_name(variables: Mapping[str, Any], sources: Iterable[str]) -> CloudVariables:
     """The settings by which a fleet is found again. Raises BadInput."""
-    reader = VariableReader(variables, PREFIX)
-    fleet = CloudVariables(**reader.fields(CloudVariables))
-    problems = reader.problems
+    fleet, problems = _read(variables)
     problems += [] if fleet.region else [_not_set("region", EXAMPLES[fleet.provider]["region"])]
     problems += [] if problems else _other_fleet_in_inventory(fleet, sources)
     if problems:
         raise BadInput(*problems)
     return fleet
+
+
+def read_fleet(variables: Mapping[str, Any]) -> CloudVariables:
+    """The settings of a fleet that were checked before. Raises BadInput."""
+    fleet, problems = _read(variables)
+    if problems:
+        raise BadInput(*problems)
+    return fleet
+
+
+def _read(variables: Mapping[str, Any]) -> tuple[CloudVariables, list[str]]:
+    reader = VariableReader(variables, PREFIX)
+    return CloudVariables(**reader.fields(CloudVariables)), reader.problems
 
 
 def _missing(fleet: CloudVariables) -> list[str]:

@@ -102,7 +102,7 @@ def until(condition: Callable[[], object], limit: float = 120) -> None:
 def test_a_fleet_lives_and_leaves_nothing(cloud: Cloud, tmp_path: Path) -> None:
     user, provider = cloud.user, cloud.provider
 
-    # Killed when the first host has been made; another machine sees what there is.
+    # Killed when the first host has been made, which is found again by its tag.
     with user.playing("cloud-up") as up:
         until(lambda: provider.instances() or up.ended)
     there = cloud.hosts
@@ -134,7 +134,7 @@ def test_a_fleet_lives_and_leaves_nothing(cloud: Cloud, tmp_path: Path) -> None:
         time.sleep(20)
         provider.end(lost)
         played = run.end()
-    results = Path(user_results(cloud), "r1")
+    results = Path(cloud.services["stampede_results_dir"], "r1")
     summary = json.loads((results / "summary.json").read_text())
     assert not any(step["failed"] for step in summary["steps"].values()), played.output
     assert summary["steps"]["present_proof"]["ok"] >= HOLDERS / 2, played.output
@@ -154,7 +154,3 @@ def test_a_fleet_lives_and_leaves_nothing(cloud: Cloud, tmp_path: Path) -> None:
     until(lambda: not cloud.hypervisor.hosts)
     again = user.play("cloud-down", recap=True)
     assert again.code == 0 and set(again.changed.values()) <= {0}, again.output
-
-
-def user_results(cloud: Cloud) -> str:
-    return str(cloud.services["stampede_results_dir"])
