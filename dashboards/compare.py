@@ -9,7 +9,7 @@ from __future__ import annotations
 from .grafana import Json, bars, chart, color, query, row, table, variable
 from .grafana import dashboard as grafana_dashboard
 from .influxql import BY_TIME, COMPLETE, OK, STEPS, during, offset, percentiles, rate, run, total, where
-from .parts import COUNT, OUTCOMES, SECONDS, events, run_variable, step_variable
+from .parts import COUNT, OUTCOMES, SECONDS, events, run_variable, step_variable, wide
 from .run import SAMPLES
 
 RUNS = {"baseline": "Baseline", "run": "This run"}
@@ -64,7 +64,7 @@ def steps() -> list[Json]:
             "steps, and the response times of those that were ok. Percentiles are of all records of all hosts.",
             [*queries("baseline"), *queries("run")],
             by="step",
-            columns={"step": ("Step", {}), **columns},
+            columns={"step": ("Step", wide(200)), **columns},
             unit="s",
         ),
         *(

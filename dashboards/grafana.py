@@ -14,6 +14,8 @@ WIDTH = 24
 TAG = "stampede"
 GAP = 60_000
 """Milliseconds without a record across which a line is still connected."""
+COLUMN = {"align": "auto", "filterable": False, "minWidth": 60, "wrapHeaderText": True}
+"""Columns share a table's width. Without ``minWidth`` each has 150 pixels or more, and the last are out of sight."""
 
 type Json = dict[str, Any]
 
@@ -70,11 +72,13 @@ def chart(
     limit: float | None = None,
     stacked: bool = False,
     bars: bool = False,
+    least: float | None = 0,
     most: float | None = None,
     size: tuple[int, int] = (12, 8),
     **more: Any,
 ) -> Json:
-    """Values over time. ``limit`` is drawn as a line above which values are bad; ``most`` is the end of the axis."""
+    """Values over time. ``limit`` is drawn as a line above which values are bad; the axis goes from ``least`` to
+    ``most``, or as far as the values do."""
     custom: Json = {
         "drawStyle": "bars" if bars else "line",
         "lineWidth": 1,
@@ -86,7 +90,8 @@ def chart(
         "axisSoftMin": 0,
         "thresholdsStyle": {"mode": "off" if limit is None else "dashed"},
     }
-    defaults: Json = {"min": 0, **({} if most is None else {"max": most})}
+    defaults: Json = {"color": {"mode": "palette-classic"}}
+    defaults |= {name: value for name, value in (("min", least), ("max", most)) if value is not None}
     if limit is not None:
         defaults["thresholds"] = steps(("transparent", None), ("red", limit))
     options = {
@@ -132,7 +137,7 @@ def table(
     by: str = "",
     columns: Mapping[str, tuple[str, Json]],
     unit: str,
-    size: tuple[int, int] = (24, 9),
+    size: tuple[int, int] = (WIDTH, 9),
     hidden: Iterable[str] = ("Time",),
     overrides: Iterable[Json] = (),
     **more: Any,
@@ -154,7 +159,7 @@ def table(
         unit=unit,
         size=size,
         options={"showHeader": True, "cellHeight": "sm"},
-        custom={"align": "auto", "filterable": False},
+        custom=COLUMN,
         defaults={"noValue": "-", "thresholds": steps(("text", None))},
         overrides=[
             *(override(name, displayName=heading, **found) for name, (heading, found) in columns.items()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .grafana import Json, chart, panel, query, row, table
 from .grafana import dashboard as grafana_dashboard
 from .influxql import BY_TIME, HOSTS, OK, during, percentiles, rate, run
-from .parts import AGENT_LATE, BUSY, COUNT, LATE, RESENT, SECONDS, events, host_variable, run_variable
+from .parts import AGENT_LATE, BUSY, COUNT, LATE, RESENT, SECONDS, events, host_variable, run_variable, wide
 
 CHOSEN = (run(), HOSTS)
 BY_HOST = f'{BY_TIME}, "host"'
@@ -50,7 +50,7 @@ def overview() -> Json:
         ],
         by="host",
         columns={
-            "host": ("Load host", {}),
+            "host": ("Load host", wide(150)),
             "ok": ("Steps ok", COUNT),
             "failed": ("Steps failed", COUNT),
             "p95": ("Response time, p95", SECONDS),

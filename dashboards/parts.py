@@ -20,6 +20,11 @@ RESENT = 0.02
 OUTCOMES = {"ok": "green", "failed": "red", "interrupted": "text"}
 
 
+def wide(pixels: int) -> dict[str, Any]:
+    """Properties of a column with long text; columns without them share what is left."""
+    return {"custom__width": pixels}
+
+
 def run_variable(name: str = "run", label: str = "Run") -> Json:
     """Runs, the newest first."""
     return variable(name, label, 'SHOW TAG VALUES FROM "load" WITH KEY = "run"', sort=2)

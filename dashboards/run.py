@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .grafana import Json, chart, color, override, panel, query, row, stat, table
+from .grafana import COLUMN, Json, chart, color, override, panel, query, row, stat, table
 from .grafana import dashboard as grafana_dashboard
 from .influxql import (
     BY_TIME,
@@ -31,6 +31,7 @@ from .parts import (
     run_variable,
     schedule_lag,
     step_variable,
+    wide,
 )
 
 CHOSEN = (run(), HOSTS, STEPS)
@@ -241,7 +242,7 @@ def observations() -> list[Json]:
             "the script has none.",
             [query(means, "$tag_measure")],
             unit="short",
-            defaults={},
+            least=None,
         ),
     ]
 
@@ -261,7 +262,7 @@ def details() -> list[Json]:
             [query(times, table=True), query(failed, table=True)],
             by="step",
             columns={
-                "step": ("Step", {}),
+                "step": ("Step", wide(200)),
                 "ok": ("Ok", COUNT),
                 "failed": ("Failed", COUNT),
                 "mean": ("Mean", SECONDS),
@@ -271,7 +272,6 @@ def details() -> list[Json]:
                 "max": ("Max", SECONDS),
             },
             unit="s",
-            size=(14, 10),
         ),
         table(
             "Events",
@@ -281,10 +281,14 @@ def details() -> list[Json]:
                     f'SELECT "host", "kind", "text" FROM "event" {happened} ORDER BY time DESC LIMIT 200', table=True
                 )
             ],
-            columns={"Time": ("Time", {}), "host": ("Host", {}), "kind": ("Kind", {}), "text": ("Event", {})},
+            columns={
+                "Time": ("Time", wide(170)),
+                "host": ("Host", wide(150)),
+                "kind": ("Kind", wide(130)),
+                "text": ("Event", {}),
+            },
             hidden=(),
             unit="string",
-            size=(10, 10),
         ),
         runs(),
     ]
@@ -340,7 +344,7 @@ def runs() -> Json:
         ],
         unit="string",
         size=(24, 8),
-        custom={"align": "auto", "filterable": True},
+        custom=COLUMN | {"filterable": True},
         options={"showHeader": True, "cellHeight": "sm"},
         overrides=[override("run", links=[link])],
         transformations=[

@@ -61,9 +61,13 @@ class View:
     def panels(self) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
         """Every panel with its queries, which are as Grafana asks them."""
         for panel in self.dashboard["panels"]:
-            shift = int(self.interpolated(panel.get("timeShift", "0s")).removesuffix("s")) * 1000
+            shift = self.shift(panel)
             targets = panel.get("targets", ())
             yield panel, [target | {"query": self.interpolated(target["query"], shift)} for target in targets]
+
+    def shift(self, panel: dict[str, Any]) -> int:
+        """How much earlier than the others a panel looks, in ms."""
+        return int(self.interpolated(panel.get("timeShift", "0s")).removesuffix("s")) * 1000
 
     def unanswered(self, server: Server) -> list[str]:
         """What the server has no data for. Fails when it does not understand a query."""

@@ -3,4 +3,6 @@
 import sys
 from pathlib import Path
 
+from chromium import browser  # noqa: F401  a fixture
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import documentation_site
 import pytest
-from test_report import NARROW, WIDE, browser  # noqa: F401  the fixture is used by its name
+from test_report import NARROW, WIDE
 
 PAGES = ("index.html", "quick-start.html", "roles/run.html", "reference/holder.html", "reference/journal.html")
 
@@ -24,7 +24,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_opens_offline_without_a_complaint_and_fits(
-    browser: Any,  # noqa: F811
+    browser: Any,
     site: Path,
     name: str,
     width: int,
@@ -42,7 +42,7 @@ def test_a_page_opens_offline_without_a_complaint_and_fits(
     page.close()
 
 
-def test_the_site_can_be_searched_from_a_folder(browser: Any, site: Path) -> None:  # noqa: F811
+def test_the_site_can_be_searched_from_a_folder(browser: Any, site: Path) -> None:
     page = browser.new_page(viewport={"width": WIDE, "height": 900})
     page.goto((site / "roles/run.html").as_uri())
     page.locator("input.md-search__input").fill("coordinated omission")
@@ -54,7 +54,7 @@ def test_the_site_can_be_searched_from_a_folder(browser: Any, site: Path) -> Non
 
 @pytest.mark.parametrize(("motion", "animation"), [("no-preference", "film"), ("reduce", "none")])
 def test_the_picture_of_a_run_stands_still_where_less_motion_is_asked_for(
-    browser: Any,  # noqa: F811
+    browser: Any,
     motion: str,
     animation: str,
 ) -> None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from chromium import COLOURED
 from fleet_views import NOW, host, snapshot
 from playwright.sync_api import expect
-from test_report import COLOURED, browser  # noqa: F401  the fixture is used by its name
 
 from stampede.fleet.host_view import HostView
 from stampede.live.page import LivePage
@@ -109,7 +109,7 @@ type Open = Callable[..., Any]
 
 
 @pytest.fixture
-def opened(browser: Any, live: LiveRun) -> Iterator[Open]:  # noqa: F811
+def opened(browser: Any, live: LiveRun) -> Iterator[Open]:
     """Opens the page at a width; checks at the end that nothing was complained of, and nothing foreign asked for."""
     contexts, complaints, requests = [], [], []
 
@@ -229,7 +229,7 @@ def test_texts_of_hosts_are_texts(opened: Open) -> None:
     assert page.locator("img").count() == 0
 
 
-def test_says_when_nobody_answers_any_more(browser: Any) -> None:  # noqa: F811
+def test_says_when_nobody_answers_any_more(browser: Any) -> None:
     run = LiveRun([host("load-1", NOW)], LivePage("r1", []))
     run.page = LivePage("r1", run.views)
     run.page.note([], NOW)

@@ -1,17 +1,14 @@
-"""report.html in a real browser: charts are drawn, controls work, nothing is asked of the network, it fits.
-
-Needs a Chromium on PATH; without one the tests are skipped, or fail when STAMPEDE_REQUIRE_BROWSER=1.
-"""
+"""report.html in a real browser: charts are drawn, controls work, nothing is asked of the network, it fits."""
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import report_samples as samples
+from chromium import COLOURED
+from playwright import sync_api as playwright
 
 from stampede.analysis.collected_run import read_run
 from stampede.comparison import page as comparison_page
@@ -20,23 +17,8 @@ from stampede.report.charts.timeline import build_charts
 from stampede.report.output import report
 from stampede.report.page import render
 
-playwright = pytest.importorskip("playwright.sync_api")
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 CHARTS = ("throughput", "latency", "failures", "holders", "processors", "lag", "bands", "distribution")
 WIDE, NARROW = 1400, 400
-
-# How many pixels of a chart's canvas are drawn in a colour that is no grey: lines and areas, not grid and labels.
-COLOURED = """canvas => {
-    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-    let coloured = 0;
-    for (let i = 0; i < data.length; i += 4) {
-        const spread = Math.max(data[i], data[i + 1], data[i + 2]) - Math.min(data[i], data[i + 1], data[i + 2]);
-        if (data[i + 3] > 100 && spread > 40) coloured++;
-    }
-    return coloured;
-}"""
 
 type Open = Callable[..., "Opened"]
 
@@ -56,24 +38,10 @@ def fleet(tmp_path_factory) -> Path:
     return results
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator["playwright.Browser"]:
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        reason = f"no browser on PATH, looked for {', '.join(BROWSERS)}"
-        if os.environ.get("STAMPEDE_REQUIRE_BROWSER") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=[*ARGUMENTS])
-        yield browser
-        browser.close()
-
-
 class Opened:
     """The report, open in the browser, with what it complained of and what it asked for."""
 
-    def __init__(self, page: "playwright.Page", path: Path) -> None:
+    def __init__(self, page: playwright.Page, path: Path) -> None:
         self.page = page
         self.complaints: list[str] = []
         self.requests: list[str] = []

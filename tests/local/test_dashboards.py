@@ -5,13 +5,16 @@ from __future__ import annotations
 import gzip
 import random
 import re
-from collections.abc import Iterator
-from itertools import count
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import browser  # noqa: F401  a fixture
 from dashboard_view import DASHBOARDS, INTERVAL, View
+from grafana_drawn import DRAWN, MAJOR, Drawn, bundled, drawn
 from grafana_figures import MAJORS, Figures, grafana
 from grafana_figures import figures as figures_of
 from influxdb_servers import Influxd, running
@@ -209,24 +212,47 @@ HEADINGS = {
 
 
 type Shown = dict[str, list[Figures]]
+"""Of each dashboard's panels."""
+
+
+type Asked = dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def asked(influxd: Influxd) -> Asked:
+    """All panels with the answers to their queries, by dashboard."""
+    views = {name: View.of(name, influxd, RUN, BASELINE) for name in DASHBOARDS}
+    return {
+        name: [
+            {
+                "panel": panel,
+                "from": view.begin - view.shift(panel),
+                "to": view.end - view.shift(panel),
+                "answers": [target | {"series": influxd.series(target["query"])} for target in targets],
+            }
+            for panel, targets in view.panels()
+            if targets
+        ]
+        for name, view in views.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def made(asked: Asked) -> Callable[[int], Shown]:
+    """What a major version of Grafana makes of all panels."""
+
+    @cache
+    def make(major: int) -> Shown:
+        had(lambda: grafana(major))
+        figures = iter(figures_of(major, [panel for panels in asked.values() for panel in panels]))
+        return {name: [*islice(figures, len(panels))] for name, panels in asked.items()}
+
+    return make
 
 
 @pytest.fixture(scope="module", params=MAJORS)
-def shown(request: pytest.FixtureRequest, influxd: Influxd) -> Shown:
-    """What a major version of Grafana makes of all panels, by dashboard."""
-    had(lambda: grafana(request.param))
-    found = {}
-    for name in DASHBOARDS:
-        panels = [
-            {
-                "panel": panel,
-                "answers": [target | {"series": influxd.series(target["query"])} for target in targets],
-            }
-            for panel, targets in View.of(name, influxd, RUN, BASELINE).panels()
-            if targets
-        ]
-        found[name] = figures_of(request.param, panels)
-    return found
+def shown(request: pytest.FixtureRequest, made: Callable[[int], Shown]) -> Shown:
+    return made(request.param)
 
 
 def the(shown: Shown, name: str, title: str) -> Figures:
@@ -298,3 +324,47 @@ def test_grafana_names_every_series_and_reduces_it(shown: Shown) -> None:
     assert (links["wanted"]["max"], links["open"]["max"]) == ("20", "18"), "of both hosts"
     assert set(the(shown, "run", "Response time by step, p95").legend) == set(STEPS)
     assert the(shown, "run", "Holders").legend["active holders"] == {"mean": "20", "max": "20"}
+
+
+# ---------------------------------------------------------- what Grafana draws
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The files of the page that draws."""
+    return had(lambda: bundled(tmp_path_factory.mktemp("page")))
+
+
+@pytest.fixture(scope="module", params=DASHBOARDS)
+def looked_at(
+    request: pytest.FixtureRequest,
+    browser: Any,  # noqa: F811
+    page: dict[str, Path],
+    asked: Asked,
+    made: Callable[[int], Shown],
+) -> list[tuple[Figures, Drawn]]:
+    """A dashboard's panels: the figures, and what is drawn."""
+    figures = [each for each in made(MAJOR)[request.param] if each.type in DRAWN]
+    return [*zip(figures, drawn(browser, page, asked[request.param]), strict=True)]
+
+
+def test_grafana_draws_every_number(looked_at: list[tuple[Figures, Drawn]]) -> None:
+    for figures, panel in looked_at:
+        assert (panel.title, panel.type) == (figures.title, figures.type)
+        if panel.type == "table":
+            assert panel.headings == [*figures.columns]
+            rows = [*map(list, zip(*figures.columns.values(), strict=True))]
+            assert panel.rows and panel.rows == rows[: len(panel.rows)], "those that need no scrolling"
+            assert panel.unseen == [], f"{panel.title}: cells are cut, or off the screen"
+        elif panel.type == "stat":
+            (value,) = figures.stats
+            assert value.replace(" ", "") in panel.text.replace(" ", "")
+        else:
+            legend = {name.removesuffix(" (right y-axis)"): calcs for name, *calcs in panel.legend}
+            assert legend == {name: [*calcs.values()] for name, calcs in figures.legend.items()}, panel.title
+
+
+def test_grafana_draws_every_series_in_a_colour(looked_at: list[tuple[Figures, Drawn]]) -> None:
+    for _, panel in looked_at:
+        if panel.type == "timeseries":
+            assert panel.coloured > 100, panel.title
