@@ -57,7 +57,7 @@ def test_wrong_credentials_and_none(user: User) -> None:
     nothing = {name: value for name, value in right.items() if "ENDPOINT" in name}
     wrong = nothing | ({"HCLOUD_TOKEN": "wrong"} if isinstance(provider, Hetzner) else {"AWS_PROFILE": "nobody"})
     try:
-        for playbook, credentials in {"cloud-up": nothing, "run-test": wrong}.items():
+        for playbook, credentials in {"cloud-up": nothing, "run-test": wrong, "teardown": wrong}.items():
             provider.environment = credentials
             said = error_of(user.play(playbook))
             assert re.search(advice, said) and "could not be listed: " in said
