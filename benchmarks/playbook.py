@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -46,6 +47,8 @@ class Played:
     """A playbook's output, with the time of each line, and its resource use. Seconds and bytes."""
 
     seconds: float = 0.0
+    cpu: float = 0.0
+    """CPU-seconds of the control node: ansible-playbook and all that it started here."""
     lines: list[tuple[float, str]] = field(default_factory=list)
     memory: int = 0
     """Peak memory of ansible-playbook and all its children together."""
@@ -60,7 +63,7 @@ def play(playbook: str | Path, inventory: Path, **variables: Any) -> Played:
     extra = {f"stampede_{name}": value for name, value in variables.items()}
     program = Path(sys.executable).with_name("ansible-playbook")
     played = Played()
-    began = time.monotonic()
+    began, before = time.monotonic(), _children_cpu()
     process = subprocess.Popen(
         [str(program), "-i", str(inventory), str(playbook), "-e", json.dumps(extra)],
         cwd=ROOT,
@@ -80,11 +83,17 @@ def play(playbook: str | Path, inventory: Path, **variables: Any) -> Played:
             process.terminate()
         process.wait()
         polling.join()
-    played.seconds = time.monotonic() - began
+    played.seconds, played.cpu = time.monotonic() - began, _children_cpu() - before
     if process.returncode:
         said = "\n".join(line for _, line in played.lines[-15:])
         raise MeasurementFailed(f"{playbook} failed:\n{said}")
     return played
+
+
+def _children_cpu() -> float:
+    """CPU-seconds of the processes that ended as this one's children, with theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _poll_memory(process: subprocess.Popen[str], played: Played, began: float) -> None:

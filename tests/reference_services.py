@@ -18,6 +18,9 @@ from typing import Any
 
 from stampede.machine.ports import free_ports
 
+REGISTRY_SIZE = 16
+"""Credentials in a revocation registry of tests/local: few, so that registries are succeeded often."""
+
 
 class ReferenceServices:
     """`python -m reference`: ``settings`` is what services.json says once they are up."""

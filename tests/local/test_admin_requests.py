@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from conftest import Playbook
+from local_playbook import Playbook
 from reference_services import ReferenceServices
 
 SCRIPT = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from conftest import Playbook
+from local_playbook import Playbook
 from reference_services import ReferenceServices
 
 PACE = {"wait_min": 0, "wait_max": 0.5, "presentations_min": 1, "presentations_max": 2}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Playbook, wait_for
+from local_playbook import Playbook, wait_for
 from reference_services import ReferenceServices
 
 PACE = {"wait_min": 0, "wait_max": 0.5}

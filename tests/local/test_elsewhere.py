@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 import pytest
 import trustme
-from conftest import Playbook
+from local_playbook import Playbook
 
 KEY = "z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK"
 PROTOCOL = "https://didcomm.org/didexchange/1.1"

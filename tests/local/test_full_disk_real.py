@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import Playbook
+from local_playbook import Playbook
 from reference_services import ReferenceServices
 
 SCRIPT = """

@@ -18,8 +18,8 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import Playbook, play_with
 from influxdb_servers import PASSWORD, Influxd, VictoriaMetrics, running
+from local_playbook import Playbook, play_with
 from points import expected, has_all_of, journal_lines
 
 from controller.metrics.journal import Journal

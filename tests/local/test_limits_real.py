@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import psutil
-from conftest import Playbook
+from local_playbook import Playbook
 from reference_services import ReferenceServices
 
 LOAD = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from conftest import Playbook
+from local_playbook import Playbook
 from reference_services import ReferenceServices
 
 SCRIPTS = {

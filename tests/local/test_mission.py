@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import Playbook, wait_for
+from local_playbook import Playbook, wait_for
 from reference_services import ReferenceServices
 
 from stampede.machine.ports import free_ports

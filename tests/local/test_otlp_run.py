@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Playbook
+from local_playbook import Playbook
 from otlp_receiver import Trouble, attributes, receiving
 
 SHORT = {"holders": 2, "iterations": 1, "wait_min": 0.1, "wait_max": 0.3, "presentations_max": 2}

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import Playbook
+from local_playbook import Playbook
 from reference_services import ReferenceServices
 from stock_mediator import StockMediator, stock_mediator
 

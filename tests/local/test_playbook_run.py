@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from conftest import REPOSITORY, wait_for
+from local_playbook import REPOSITORY, wait_for
 from page_client import WatchedPage
 
 from controller.agents.pool import TMPFS

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Playbook
+from local_playbook import Playbook
 
 from stampede.machine.ports import free_ports
 from stampede.schema.settings.web_address import in_url

@@ -6,7 +6,7 @@ import gzip
 import json
 from pathlib import Path
 
-from conftest import Playbook
+from local_playbook import Playbook
 from reference_services import ReferenceServices
 
 REVOKED = """

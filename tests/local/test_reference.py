@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from conftest import REGISTRY_SIZE
-from reference_services import ReferenceServices
+from reference_services import REGISTRY_SIZE, ReferenceServices
 from test_reference_support import Client, Holder, HolderAgent
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]

@@ -6,7 +6,7 @@ import csv
 import gzip
 from collections import Counter
 
-from conftest import Playbook
+from local_playbook import Playbook
 
 
 def test_two_scripts_in_one_run(playbook: Playbook) -> None:
