@@ -4,6 +4,7 @@ A wheel has it in ``stampede/shipped``, where ``stampede/machine/home.py`` finds
 load host's wheel is built without this file, and needs none of it.
 """
 
+import subprocess
 from pathlib import Path
 
 from setuptools import setup
@@ -22,14 +23,19 @@ SHIPPED = (
     *("inventory/*.json", "inventory/aws", "inventory/example", "inventory/hetzner", "inventory/local"),
     *("playbooks", "plugins", "roles", "templates"),
 )
-"""Files, patterns of files, and folders with all that is in them; inventories of the builder's own are none of it."""
+"""Files, patterns of files, and folders with all that is in them."""
 
 
 def shipped() -> list[Path]:
-    """The files, relative to this folder."""
+    """The files, relative to this folder; of a checkout those that Git has, and nothing of the builder's own."""
     found = [path for pattern in SHIPPED for path in sorted(Path().glob(pattern))]
     files = [file for path in found for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
-    return [file for file in files if file.is_file() and file.suffix != ".pyc"]
+    files = [file for file in files if file.is_file() and file.suffix != ".pyc"]
+    if not Path(".git").exists():
+        return files
+    listed = subprocess.run(("git", "ls-files", "-z"), stdout=subprocess.PIPE, text=True, check=True).stdout
+    tracked = set(listed.split("\0"))
+    return [file for file in files if str(file) in tracked]
 
 
 class BuildWithShipped(build_py):

@@ -9,6 +9,7 @@ collection's, and playbooks have names that are Python's, as Ansible wants them:
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 import subprocess
@@ -25,7 +26,8 @@ from stampede.version import VERSION  # noqa: E402
 
 NAMESPACE, NAME = "stampede", "vc"
 PREFIX = f"{NAMESPACE}.{NAME}."
-COPIED = ("plugins", "roles", "dashboards", "LICENSE")
+COPIED = ("plugins", "roles", "playbooks", "dashboards", "LICENSE")
+"""Of these, the files that Git has, and nothing of the builder's own."""
 README = f"""\
 # {NAMESPACE}.{NAME}
 
@@ -39,15 +41,16 @@ version where Ansible runs: `pip install stampede-vc=={VERSION}`.
 
 def generate(target: Path) -> None:
     """Write the collection's files below ``target``."""
-    for name in COPIED:
-        source = REPOSITORY / name
-        if source.is_file():
-            shutil.copy(source, target / name)
-        else:
-            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__", *_not_of(name)))
-    (target / "playbooks").mkdir()
-    for playbook in (REPOSITORY / "playbooks").glob("*.yml"):
-        shutil.copy(playbook, target / "playbooks" / playbook.name.replace("-", "_"))
+    listed = subprocess.run(
+        ("git", "ls-files", "-z", "--", *COPIED), cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        file = Path(name)
+        if file.match("dashboards/*.py"):
+            continue
+        copy = target / (file.with_name(file.name.replace("-", "_")) if file.parts[0] == "playbooks" else file)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / file, copy)
     (target / "README.md").write_text(README)
     (target / "galaxy.yml").write_text(yaml.safe_dump(_galaxy(), sort_keys=False))
     (target / "meta").mkdir()
@@ -56,10 +59,6 @@ def generate(target: Path) -> None:
         if file.suffix in (".py", ".yml"):
             text = file.read_text(encoding="utf-8")
             file.write_text(qualified(text, file.relative_to(target)), encoding="utf-8")
-
-
-def _not_of(folder: str) -> tuple[str, ...]:
-    return ("*.py",) if folder == "dashboards" else ()
 
 
 def _galaxy() -> dict[str, object]:
@@ -90,7 +89,9 @@ def qualified(text: str, place: Path) -> str:
 
 def main() -> None:
     """Build it into the folder that is named, or dist/."""
-    folder = Path(sys.argv[1] if sys.argv[1:] else REPOSITORY / "dist").resolve()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", type=Path, nargs="?", default=REPOSITORY / "dist", metavar="FOLDER", help="dist")
+    folder = parser.parse_args().folder.resolve()
     with tempfile.TemporaryDirectory() as name:
         generate(Path(name))
         galaxy = (sys.executable, "-m", "ansible", "galaxy", "collection", "build", "--force")

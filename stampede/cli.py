@@ -57,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
         "completion",
         help="print the script by which a shell completes commands and options",
         description="Prints the script by which a shell completes stampede's commands and options; "
-        "docs/installing.md says where it goes.",
+        "bash reads it from ~/.local/share/bash-completion/completions/stampede.",
     )
     completion.add_argument("shell", choices=SHELLS, help="the shell that reads it")
     report = commands.add_parser("report", help="rebuild the report of a run from its collected results")

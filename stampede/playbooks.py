@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import locale
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from stampede.machine.home import HOME, VARIABLE
+from stampede.machine.home import HOME, VARIABLE, project
 from stampede.schema.errors import BadInput
 
 INVENTORY = Path("inventory/local")
-"""The inventory of a command that is given none, in the current folder."""
+"""The inventory of a command that is given none, in the project's folder."""
 
 
 @dataclass(frozen=True)
@@ -78,27 +79,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def play(playbook: Playbook, arguments: Sequence[str]) -> NoReturn:
-    """Become ansible-playbook, in the current folder as the project. Raises BadInput when there is no inventory."""
-    inventory = [] if _names_inventory(arguments) else ["-i", str(INVENTORY)]
-    if inventory and not INVENTORY.is_dir():
+    """Become ansible-playbook, in the current folder. Raises BadInput when there is no inventory."""
+    words = [sys.executable, "-P", "-m", "ansible", "playbook", str(HOME / "playbooks" / playbook.file)]
+    surroundings = environment()
+    inventory = Path(surroundings["ANSIBLE_INVENTORY"])
+    if "ANSIBLE_INVENTORY" not in os.environ and not inventory.is_dir() and not _names_inventory(arguments):
         raise BadInput(
-            f"{Path.cwd()} has no folder {INVENTORY}; name an inventory (-i INVENTORY), or go to the folder of your "
-            "project, which stampede init makes"
+            f"{inventory.parents[1]} has no folder {INVENTORY}; name an inventory (-i INVENTORY), or go to the "
+            "folder of your project, which stampede init makes"
         )
-    words = [sys.executable, "-P", "-m", "ansible", "playbook", *inventory, str(HOME / "playbooks" / playbook.file)]
     sys.stdout.flush()
-    os.execve(sys.executable, [*words, *arguments], os.environ | environment())  # noqa: S606  no shell is meant
+    os.execve(sys.executable, [*words, *arguments], os.environ | surroundings)  # noqa: S606  no shell is meant
 
 
 def environment() -> dict[str, str]:
-    """What Ansible needs to know of its surroundings, but for what the user has set."""
-    wanted = {VARIABLE: str(Path.cwd()), "ANSIBLE_CONFIG": str(HOME / "ansible.cfg")}
+    """What Ansible needs to know of its surroundings, but for what the user has set; an inventory that is named by an
+    option replaces that of the environment. Raises BadInput when STAMPEDE_PROJECT names no folder."""
+    folder = project() if os.environ.get(VARIABLE) else Path.cwd()
+    wanted = {
+        VARIABLE: str(folder),
+        "ANSIBLE_CONFIG": str(HOME / "ansible.cfg"),
+        "ANSIBLE_INVENTORY": str(folder / INVENTORY),
+    }
     found = {name: os.environ.get(name) or value for name, value in wanted.items()}
     # Ansible requires UTF-8.
     return found if locale.getencoding().upper() == "UTF-8" else found | {"LC_ALL": "C.UTF-8"}
 
 
 def _names_inventory(arguments: Sequence[str]) -> bool:
-    return any(
-        word.startswith("--inv") or (word.startswith("-i") and not word.startswith("--")) for word in arguments
-    )
+    return any(re.match(r"-[A-Za-z]*i|--inv", word) for word in arguments)

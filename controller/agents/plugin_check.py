@@ -41,7 +41,7 @@ def package_problems(packages: Mapping[str, str], plugins: Sequence[str], host: 
         except PackageNotFoundError:
             yield (
                 f"{PACKAGES} has {entry!r}, but the package {name} is not installed on {host}; "
-                "playbooks/provision.yml installs it"
+                "stampede provision installs it"
             )
     needed = {_normal(text) for each in found.values() for text in each.requires or ()}
     for name, installed in found.items():

@@ -40,9 +40,7 @@ EXAMPLES = """
 """
 
 
-INTERRUPTED = (
-    "Interrupted: the controllers are asked to end the run; playbooks/collect.yml then collects the results."
-)
+INTERRUPTED = "Interrupted: the controllers are asked to end the run; stampede collect then collects the results."
 VALIDATION = "ansible.builtin.validate_argument_spec"
 """Ansible inserts this task before each role; it is only of interest when it fails."""
 

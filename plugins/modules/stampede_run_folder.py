@@ -209,7 +209,7 @@ def user(name: str) -> pwd.struct_passwd | None:
     try:
         return pwd.getpwnam(name)
     except KeyError:
-        raise Refused(f"There is no user {name} on this host; playbooks/provision.yml makes it") from None
+        raise Refused(f"There is no user {name} on this host; stampede provision makes it") from None
 
 
 def write(path: Path, files: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ ADVICE = (
     (r"Unable to locate credentials|Partial credentials|config profile", _AWS_KEYS),
     (r"AuthFailure|InvalidClientTokenId|UnrecognizedClient|SignatureDoesNotMatch", _AWS_KEYS),
     (r"ExpiredToken|RequestExpired", _AWS_KEYS),
-    (r"UnauthorizedOperation|AccessDenied", "allow it to these AWS credentials; docs/clouds.md has the policy"),
+    (r"UnauthorizedOperation|AccessDenied", "allow it to these AWS credentials; the documentation has the policy"),
     (r"LimitExceeded|InsufficientInstanceCapacity|MaxSpotInstanceCount", _QUOTA),
     (r"InvalidAMIID|InvalidImageID", "cloud_image must be an AMI of cloud_region"),
     (r"InvalidSubnet", "cloud_subnet must be a subnet of cloud_region"),

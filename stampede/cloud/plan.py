@@ -77,7 +77,7 @@ def remains(fleet: CloudVariables, there: Sequence[CloudHost], reason: str) -> s
         return f"{reason}. Nothing of fleet {fleet.name} is there, so that nothing costs money"
     return (
         f"{reason}. {len(there)} of {fleet.hosts} hosts {are(there)} there and cost{'' if there[1:] else 's'} money: "
-        f"{names(there)}; play cloud-up.yml again to go on, or cloud-down.yml to end the fleet"
+        f"{names(there)}; stampede cloud up goes on, stampede cloud down ends the fleet"
     )
 
 

@@ -30,7 +30,7 @@ class ClockReading:
         return (
             f"The clock of {host} is {abs(self.offset):.2f} s {'ahead of' if self.offset > 0 else 'behind'} the "
             f"control node's (measured to within {self.uncertainty:.2f} s), more than stampede_max_clock_offset, "
-            f"which is {limit:g} s; let chrony set it, as playbooks/provision.yml --tags clock does"
+            f"which is {limit:g} s; let chrony set it, as stampede provision --tags clock does"
         )
 
 

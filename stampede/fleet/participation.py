@@ -78,7 +78,7 @@ def not_collected_faults(hosts: Hosts, run_id: str, now: float) -> list[dict[str
             EventKind.NOT_COLLECTED,
             now,
             f"The results of {name} could not be collected; when the host can be reached again, "
-            f"ansible-playbook playbooks/collect.yml -e stampede_run_id={run_id} collects them.",
+            f"stampede collect -e stampede_run_id={run_id} collects them.",
         )
         for name, result in tried.items()
         if result.get("unreachable") or result.get("failed")
@@ -109,8 +109,7 @@ def not_pushed(results: Path, host: str) -> str:
     sentences = []
     if why := _why_not_pushed(results / host / push_progress.FILE):
         sentences.append(
-            f"InfluxDB does not have all points of {host}: {why}. To push what is missing: "
-            f"ansible-playbook playbooks/replay.yml -e stampede_run_dir={results}"
+            f"InfluxDB does not have all points of {host}: {why}. To push what is missing: stampede replay {results}"
         )
     if why := _why_not_pushed(results / host / push_progress.OTLP_FILE):
         sentences.append(

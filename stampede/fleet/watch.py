@@ -125,7 +125,7 @@ def choose(runs: Mapping[str, Sequence[Run]], wanted: str, where: Path) -> str:
         (run for of_host in runs.values() for run in of_host), key=lambda run: (run.in_progress, run.deployed)
     )
     if not all_runs:
-        raise BadInput(f"No run was found in {where} on {', '.join(runs)}; start one with playbooks/run-test.yml")
+        raise BadInput(f"No run was found in {where} on {', '.join(runs)}; start one with stampede run")
     if not wanted:
         return all_runs[-1].id
     if all(run.id != wanted for run in all_runs):

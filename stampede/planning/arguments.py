@@ -19,8 +19,8 @@ DESCRIPTION = (
     "Plans a run by what a finished one cost, the calibration: load hosts, CPU, memory, sockets, what each service "
     "will see, how long it must last. The script is simulated with the calibration's settings and -e, such "
     "as realistic think times; the service times and CPU of steps are measured. A calibration is a run of "
-    "the same script of a few minutes in which the load generator was not the bottleneck, such as make run ARGS='-e "
-    "stampede_holders=10 -e stampede_ramp_up=30s -e stampede_duration=3m'. Exit codes: 0 if a plan was made, 2 on "
+    "the same script of a few minutes in which the load generator was not the bottleneck, such as stampede run -e "
+    "stampede_holders=10 -e stampede_ramp_up=30s -e stampede_duration=3m. Exit codes: 0 if a plan was made, 2 on "
     "invalid input and for a calibration that holds too little."
 )
 

@@ -79,7 +79,7 @@ def probe_influxdb(target: Influxdb, secret: str) -> tuple[list[str], list[str]]
     if answer.temporary:
         return [], [
             f"{failure_message(target, answer)}. The run continues without it; its points are pushed when the server "
-            "is available, or afterwards by playbooks/replay.yml"
+            "is available, or afterwards by stampede replay"
         ]
     return [f"Points cannot be pushed: {failure_message(target, answer)}"], []
 

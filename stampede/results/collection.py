@@ -154,7 +154,7 @@ def _is_full(error: Exception) -> bool:
 def _no_room(dest: Path, figures: str = "") -> str:
     return (
         f"There is no space left on this machine for {dest}{figures and f' ({figures})'}; "
-        "the files stay on their host. Free some, then play playbooks/collect.yml"
+        "the files stay on their host. Free some, then collect them with stampede collect"
     )
 
 

@@ -126,7 +126,7 @@ def cut(
 def test_a_host_whose_power_is_cut_is_lost_and_the_others_finish(cut: Faulty) -> None:
     assert cut.played.code != 0
     assert "load-3 was lost while running: unreachable since" in cut.output
-    assert "collect.yml -e stampede_run_id=cut" in cut.output
+    assert "stampede collect -e stampede_run_id=cut" in cut.output
     results = cut.results
     assert results.finished() == ["load-1", "load-2"] and min(map(results.steps, results.finished())) > 10
     fault = results.fault("load-3")

@@ -275,7 +275,7 @@ class TestWhetherAcapyTakesThem:
         assert code == 1
         assert said == [
             "stampede_agent_packages has 'four', but the package test-four is not installed on load-1; "
-            "playbooks/provision.yml installs it",
+            "stampede provision installs it",
             "stampede_agent_packages has './three', but stampede_agent_plugins names none of its modules (idle); it "
             "must be the package of a plugin that is named there, or one that such a package needs",
         ]

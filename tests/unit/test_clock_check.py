@@ -35,5 +35,5 @@ def test_a_clock_is_refused_when_it_is_off_for_certain(offset: float, uncertaint
 def test_the_refusal_names_host_value_variable_and_remedy() -> None:
     assert ClockReading(-60.0, 0.01, 4).refusal("load-1", 0.25) == (
         "The clock of load-1 is 60.00 s behind the control node's (measured to within 0.01 s), more than "
-        "stampede_max_clock_offset, which is 0.25 s; let chrony set it, as playbooks/provision.yml --tags clock does"
+        "stampede_max_clock_offset, which is 0.25 s; let chrony set it, as stampede provision --tags clock does"
     )

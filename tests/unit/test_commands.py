@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,8 @@ from stampede.completion import SHELLS, script
 from stampede.machine import home
 from stampede.playbooks import PLAYBOOKS, Playbook
 from stampede.schema.errors import BadInput
+
+ROOT = Path(__file__).parents[2]
 
 
 class Replaced(Exception):
@@ -34,8 +39,8 @@ def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
 
     (tmp_path / "inventory/local").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ANSIBLE_CONFIG", raising=False)
-    monkeypatch.delenv(home.VARIABLE, raising=False)
+    for name in ("ANSIBLE_CONFIG", "ANSIBLE_INVENTORY", home.VARIABLE):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "execve", execve)
     return found
 
@@ -44,16 +49,28 @@ def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
 def test_each_command_plays_a_playbook_that_there_is(playbook: Playbook, played: dict[str, Any]) -> None:
     with pytest.raises(Replaced):
         main([*playbook.command.split(), "-e", "a=b c", "--check"])
-    assert played["words"][1:7] == ["-P", "-m", "ansible", "playbook", "-i", "inventory/local"]
-    assert Path(played["words"][7]).is_file()
-    assert played["words"][8:] == ["-e", "a=b c", "--check"]
+    assert played["words"][1:5] == ["-P", "-m", "ansible", "playbook"]
+    assert Path(played["words"][5]).is_file()
+    assert played["words"][6:] == ["-e", "a=b c", "--check"]
 
 
-@pytest.mark.parametrize("given", [["-i", "mine"], ["-imine"], ["--inventory", "mine"], ["--inventory=mine"]])
-def test_an_inventory_that_is_given_is_the_only_one(played: dict[str, Any], given: list[str]) -> None:
+@pytest.mark.parametrize("given", ["-i mine", "-imine", "-Ci mine", "--inventory mine", "--inventory=mine"])
+def test_an_inventory_that_is_given_is_the_only_one(
+    played: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str
+) -> None:
+    """The project's is that of the environment, which Ansible leaves out then."""
     with pytest.raises(Replaced):
-        main(["run", *given])
-    assert "inventory/local" not in played["words"]
+        main(["run"])
+    assert played["environment"]["ANSIBLE_INVENTORY"] == str(tmp_path / "inventory/local")
+    monkeypatch.setenv("ANSIBLE_INVENTORY", "theirs")
+    with pytest.raises(Replaced):
+        main(["run"])
+    assert played["environment"]["ANSIBLE_INVENTORY"] == "theirs"
+    monkeypatch.delenv("ANSIBLE_INVENTORY")
+    (tmp_path / "inventory/local").rmdir()
+    with pytest.raises(Replaced):
+        main(["run", *given.split()])
+    assert played["words"][6:] == given.split()
 
 
 def test_the_current_folder_is_the_project(
@@ -63,10 +80,11 @@ def test_the_current_folder_is_the_project(
         main(["run"])
     assert played["environment"][home.VARIABLE] == str(tmp_path)
     assert Path(played["environment"]["ANSIBLE_CONFIG"]) == home.HOME / "ansible.cfg"
-    monkeypatch.setenv(home.VARIABLE, "/else")
+    (tmp_path / "else/inventory/local").mkdir(parents=True)
+    monkeypatch.setenv(home.VARIABLE, str(tmp_path / "else"))
     with pytest.raises(Replaced):
         main(["run"])
-    assert played["environment"][home.VARIABLE] == "/else"
+    assert played["environment"]["ANSIBLE_INVENTORY"] == str(tmp_path / "else/inventory/local")
 
 
 @pytest.mark.usefixtures("played")
@@ -126,3 +144,22 @@ def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
         return done.stdout.split()
 
     assert completed("pro") == ["provision"] and completed("run", "--ask-v") == ["--ask-vault-pass"]
+
+
+def advice() -> Iterator[tuple[str, str]]:
+    """What users may be told: all texts of the code but docstrings, and lines of YAML but comments."""
+    for file in (file for folder in ("stampede", "controller", "plugins") for file in (ROOT / folder).rglob("*.py")):
+        if "shipped" not in file.parts and file.name not in ("project.py", "home.py"):
+            tree = ast.parse(file.read_text())
+            said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in said:
+                    yield f"{file.relative_to(ROOT)}:{node.lineno}", node.value
+    for file in (*(ROOT / "roles").glob("*/tasks/*.yml"), *(ROOT / "playbooks").glob("*.yml")):
+        for number, line in enumerate(file.read_text().splitlines(), 1):
+            yield f"{file.relative_to(ROOT)}:{number}", line.partition("#")[0]
+
+
+def test_advice_holds_where_there_is_no_checkout() -> None:
+    found = [where for where, text in advice() if re.search(r"playbooks/[a-z-]+\.yml|\bmake \w+ ARGS|docs/", text)]
+    assert found == []

@@ -67,7 +67,7 @@ def test_a_fault_for_each_host_that_could_not_be_collected(result: dict[str, Any
     (fault,) = participation.not_collected_faults(hosts, "r1", 99.0)
     assert (fault["host"], fault["kind"], fault["since"], fault["until"]) == ("load-2", "not_collected", 99.0, None)
     assert "The results of load-2 could not be collected" in fault["text"]
-    assert "playbooks/collect.yml -e stampede_run_id=r1 " in fault["text"]
+    assert "stampede collect -e stampede_run_id=r1 " in fault["text"]
 
 
 def test_runs_that_match() -> None:
