@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from importlib import import_module
 from typing import Any
 
 from ansible.errors import AnsibleError
@@ -13,11 +14,14 @@ from ansible.plugins.action import ActionBase
 from stampede.cloud import hosts, plan
 from stampede.cloud.faults import explain
 from stampede.cloud.settings import checked_fleet, checked_name, read_fleet
+from stampede.machine.home import HOME
 from stampede.prepare.host_checks import kept_seconds
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.variables import VARIABLES, CloudVariables
 
+COLLECTIONS = {"aws": "amazon.aws", "hetzner": "hetzner.hcloud"}
+"""Of each provider: what its role and its inventory are made with."""
 ARGUMENTS = {
     "verb": {
         "type": "str",
@@ -49,12 +53,25 @@ class ActionModule(ActionBase):
         return result
 
     def _check(self) -> dict[str, Any]:
+        self._find_collection()
         checked_fleet(self._variables("cloud_"), self._sources(), self._run_seconds())
         return {}
 
     def _check_name(self) -> dict[str, Any]:
+        self._find_collection()
         checked_name(self._variables("cloud_"), self._sources())
         return {}
+
+    def _find_collection(self) -> None:
+        """Raises BadInput when the provider's is not installed."""
+        name = COLLECTIONS.get(str(self._task_vars.get("cloud_provider")))
+        try:
+            import_module(f"ansible_collections.{name}" if name else "ansible")
+        except ImportError:
+            raise BadInput(
+                f"Ansible's collection {name} is not installed, without which the cloud cannot be asked; install it: "
+                f"ansible-galaxy collection install -r {HOME / 'requirements.yml'}"
+            ) from None
 
     def _list(self) -> dict[str, Any]:
         of = {"aws": hosts.of_ec2, "hetzner": hosts.of_hetzner}[self._fleet().provider]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,6 +65,12 @@ def test_wrong_credentials_and_none(user: User) -> None:
             assert re.search(advice, said) and "could not be listed: " in said
     finally:
         provider.environment = right
+
+
+def test_a_collection_that_is_not_installed(user: User, tmp_path: Path) -> None:
+    said = error_of(replace(user, collections=tmp_path).play("cloud-status"))
+    assert re.search(r"Ansible's collection (amazon.aws|hetzner.hcloud) is not installed", said)
+    assert "ansible-galaxy collection install -r " in said
 
 
 def test_an_api_that_is_out_of_order(user: User) -> None:
