@@ -29,7 +29,8 @@ PLUGINS = {"aws": "amazon.aws.aws_ec2", "hetzner": "hetzner.hcloud.hcloud"}
 ENDINGS = ("aws_ec2.yml", "aws_ec2.yaml", "hcloud.yml", "hcloud.yaml")
 """What the names of the inventory plugins' files end in."""
 
-type Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+PREPARED = 600
+"""Seconds that a fleet's hosts may take until they are made and prepared, and a run can begin."""
 
 
 def checked_fleet(variables: Mapping[str, Any], sources: Iterable[str], run_seconds: float) -> CloudVariables:
@@ -91,15 +92,18 @@ def _unbounded(fleet: CloudVariables, run_seconds: float) -> list[str]:
         problems.append(
             f"cloud_hosts is {fleet.hosts}; it must be at most {fleet.max_hosts}, which is cloud_max_hosts"
         )
-    if 0 < fleet.ttl < run_seconds:
+    if run_seconds and 0 < fleet.ttl < run_seconds + PREPARED:
         problems.append(
-            f"cloud_ttl is {wording.duration(fleet.ttl)}; it must be {wording.duration(run_seconds)} or more, "
-            "since a run of these settings keeps the hosts for so long"
+            f"cloud_ttl is {wording.duration(fleet.ttl)}; it must be {wording.duration(run_seconds + PREPARED)} or "
+            f"more, since a run of these settings keeps the hosts for {wording.duration(run_seconds)}, and they are "
+            "made and prepared before"
         )
     if fleet.spot and fleet.provider != "aws":
         problems.append(
             "cloud_spot is true; it must be false, since there is no spare capacity to ask for but at AWS"
         )
+    if fleet.user == "root":
+        problems.append("cloud_user is root; it must be another user, since cloud-init lets nobody log in as root")
     return problems
 
 
@@ -112,20 +116,21 @@ def _wrong_networks(fleet: CloudVariables) -> list[str]:
         )
     for name, entries in (("ssh_from", fleet.ssh_from), ("agents_from", fleet.agents_from)):
         for place, entry in enumerate(entries):
-            network = _network(entry)
-            if network is None:
-                wrong = "it must be a network such as 203.0.113.7/32, without bits of a host"
-            elif network.prefixlen == 0:
-                wrong = "it must not be all there are"
-            else:
-                continue
-            problems.append(f"cloud_{name}[{place}] is {shown(entry)}; {wrong}")
+            if _network(entry) is None:
+                problems.append(
+                    f"cloud_{name}[{place}] is {shown(entry)}; it must be an IPv4 network such as 203.0.113.7/32, "
+                    "without bits of a host"
+                )
+        networks = [network for network in map(_network, entries) if network]
+        if any(network.prefixlen == 0 for network in ipaddress.collapse_addresses(networks)):
+            problems.append(f"cloud_{name} is {shown(list(entries))}; it must not be all addresses there are")
     return problems
 
 
-def _network(text: str) -> Network | None:
+def _network(text: str) -> ipaddress.IPv4Network | None:
+    """The hosts of a fleet have no IPv6 addresses."""
     try:
-        return ipaddress.ip_network(text)
+        return ipaddress.IPv4Network(text) if "/" in text else None
     except ValueError:
         return None
 

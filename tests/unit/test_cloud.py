@@ -58,9 +58,14 @@ def test_the_shipped_inventories_are_of_the_default_fleets(settings: dict[str, A
         ({"ttl": "soon"}, "cloud_ttl is 'soon'; it must be a number of seconds or a duration such as"),
         ({"spot": True, "provider": "hetzner"}, "cloud_spot is true; it must be false"),
         ({"ssh_from": []}, "cloud_ssh_from is empty; it must list the network"),
-        ({"ssh_from": ["0.0.0.0/0"]}, "cloud_ssh_from[0] is '0.0.0.0/0'; it must not be all there are"),
-        ({"ssh_from": ["here"]}, "cloud_ssh_from[0] is 'here'; it must be a network"),
-        ({"agents_from": ["10.1.2.3/8"]}, "cloud_agents_from[0] is '10.1.2.3/8'; it must be a network"),
+        ({"ssh_from": ["0.0.0.0/0"]}, "0.0.0.0/0']; it must not be all addresses there are"),
+        ({"ssh_from": ["128.0.0.0/1", "0.0.0.0/1"]}, "it must not be all addresses there are"),
+        ({"ssh_from": ["here"]}, "cloud_ssh_from[0] is 'here'; it must be an IPv4 network"),
+        ({"ssh_from": ["203.0.113.7"]}, "cloud_ssh_from[0] is '203.0.113.7'; it must be an IPv4 network"),
+        ({"ssh_from": ["2001:db8::/64"]}, "cloud_ssh_from[0] is '2001:db8::/64'; it must be an IPv4 network"),
+        ({"agents_from": ["10.1.2.3/8"]}, "cloud_agents_from[0] is '10.1.2.3/8'; it must be an IPv4 network"),
+        ({"user": "root"}, "cloud_user is root; it must be another user"),
+        ({"owner": ""}, "cloud_owner is ''; it must be"),
         ({"name": "Mine"}, "cloud_name is 'Mine'; it must be 1 to 40 of a-z"),
         ({"name": "other"}, "it must be ['other'], as cloud_name is other"),
         ({"region": "us-east-1"}, "regions of "),
@@ -77,10 +82,11 @@ def test_a_wrong_setting(settings: dict[str, Any], wrong: dict[str, Any], senten
 
 
 def test_hosts_live_longer_than_the_run(settings: dict[str, Any]) -> None:
-    settings["cloud_ttl"] = "10m"
-    assert checked_fleet(settings, [str(AWS)], 599).ttl == 600
+    settings["cloud_ttl"] = "20m"
+    assert checked_fleet(settings, [str(AWS)], 600).ttl == 1200
     assert sentences(settings, run_seconds=1200) == [
-        "cloud_ttl is 10 min; it must be 20 min or more, since a run of these settings keeps the hosts for so long"
+        "cloud_ttl is 20 min; it must be 30 min or more, since a run of these settings keeps the hosts for 20 min, "
+        "and they are made and prepared before"
     ]
 
 
@@ -188,6 +194,21 @@ def test_the_status_of_a_fleet(settings: dict[str, Any]) -> None:
         ("server limit exceeded (resource_limit_exceeded)", "lower cloud_hosts"),
         ("an internal error occurred (server_error)", "play it again later"),
         ("couldn't resolve module/action 'amazon.aws.ec2_instance'", "ansible-galaxy collection install"),
+        ("An error occurred (RequestLimitExceeded) when calling the RunInstances operation: slow", "play it again"),
+        ("An error occurred (VcpuLimitExceeded) when calling the RunInstances operation: x", "lower cloud_hosts"),
+        ("server location disabled (resource_unavailable)", "choose another cloud_type or cloud_region"),
+        (
+            "(AuthFailure.ServiceLinkedRoleCreationNotPermitted) when calling RunInstances",
+            "iam:CreateServiceLinkedRole",
+        ),
+        ("(Unsupported): Your requested instance type is not supported in your requested Availability Zone", "zone"),
+        ("The architecture 'arm64' of the specified instance type does not match that of the AMI", "processors"),
+        (
+            "An error occurred (InvalidBlockDeviceMapping) when calling the RunInstances operation: x",
+            "cloud_disk must be as large",
+        ),
+        ("server is locked (locked)", "another action on it"),
+        ("token is only allowed to perform GET requests (token_readonly)", "may read and write"),
     ],
 )
 def test_what_an_error_means(said: str, advice: str) -> None:

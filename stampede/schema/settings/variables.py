@@ -352,7 +352,8 @@ class CloudVariables:
     """Name of the fleet, by which all of it is tagged and found again. The inventory's plugin file names it,
     too."""
     owner: str
-    """Whose fleet it is. A fleet of somebody else's is neither added to nor ended."""
+    """Whose fleet it is. A fleet of somebody else's is neither added to nor ended. Must be set where the
+    environment has neither USER nor LOGNAME, as in a container."""
     keys_dir: str
     """Folder on the control node for the keys of the fleet, the hosts' as well as the one to reach them. cloud-
     down.yml removes it."""
