@@ -10,8 +10,8 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-SHARED = ("tests/cloud/", "tests/fleet/", "tests/local/", "tests/interop/")
-"""Folders whose tests share clouds, a booted fleet, running reference services, or running agents of others."""
+SHARED = ("tests/cloud/", "tests/local/", "tests/fleet/", "tests/interop/")
+"""Folders whose tests share clouds, running reference services, a booted fleet, or running agents of others."""
 APART = (
     "tests/fleet/test_containerfile.py",
     "tests/fleet/test_faults.py",
