@@ -11,6 +11,7 @@ from stampede import wording
 from stampede.analysis import scalability, threshold_verdicts
 from stampede.analysis.load_window import Window
 from stampede.analysis.threshold_verdicts import Floats, Records, Truths
+from stampede.fleet.enough import too_little
 from stampede.load_models import catalog, ladder
 from stampede.load_models.ladder import Tried
 from stampede.load_models.search import Pace, Search, recorded_pace
@@ -91,12 +92,14 @@ def _level(
     pace: Pace,
 ) -> LevelSummary:
     """A level; ``here`` are the records that ended in it."""
-    figures = [
-        LevelFigure(threshold.text, figure.value, bool(threshold.is_kept_by(figure.value)))
-        if (figure := threshold_verdicts.figure_of(threshold, records, since, until))
-        else LevelFigure(threshold.text, None, None)
-        for threshold in asked
-    ]
+    figures, unknown = [], []
+    for threshold in asked:
+        figure = threshold_verdicts.figure_of(threshold, records, since, until)
+        lacking = too_little(threshold, figure.counted if figure else 0, max(0.0, until - since))
+        kept = None if figure is None or lacking else bool(threshold.is_kept_by(figure.value))
+        figures.append(LevelFigure(threshold.text, figure.value if figure else None, kept))
+        if kept is None:
+            unknown.append(f"{threshold.text} cannot be judged by {lacking}")
     ok, failed = (int((here & (records.outcome == which)).sum()) for which in (OK, FAILED))
     crossed = [figure.text for figure in figures if figure.kept is False]
     why, held = "", None
@@ -108,8 +111,8 @@ def _level(
         why = "not all hosts came to it"
     elif until - since < 0.9 * pace.judged(confirms=confirms):
         why = "it ended early"
-    elif not figures or any(figure.kept is None for figure in figures):
-        why = "there was too little to judge"
+    elif unknown or not figures:
+        why = "; ".join(unknown) or "there is no threshold"
     else:
         held = True
     return LevelSummary(

@@ -250,8 +250,9 @@ class TestOrders:
 SLOW_FROM = 30
 
 
-def searched(folder: Path, levels: list[tuple[float, int]], **settings: Any) -> dict[str, Any]:
-    """The report of a run with levels: seconds after the start, and holders. From SLOW_FROM on steps take 1 s."""
+def searched(folder: Path, levels: list[tuple[float, int]], *, pause: float = 2.0, **settings: Any) -> dict[str, Any]:
+    """The report of a run with levels: seconds after the start, and holders, each of whom makes a step on each of two
+    hosts every ``pause`` seconds. From SLOW_FROM on steps take 1 s."""
     sample = samples.Sample(holders=60, duration=300, ramp=1, failures=False, settings=SEARCH | settings)
     samples.write_results(folder, sample, packed=False)
     for host in sample.hosts:
@@ -264,7 +265,7 @@ def searched(folder: Path, levels: list[tuple[float, int]], **settings: Any) -> 
             moment, seconds = at + 0.01, 1.0 if holders >= SLOW_FROM else 0.3
             while moment < end:
                 lines.append(samples.step_line(host, "present_proof", samples.START + moment, seconds))
-                moment += 2 / holders
+                moment += pause / holders
         journal.write_text("\n".join(lines) + "\n")
     return samples.report(folder)
 
@@ -320,6 +321,23 @@ def test_a_level_that_one_host_did_not_come_to_is_not_known(tmp_path: Path) -> N
     )
     found = samples.report(tmp_path)
     assert found["search"]["highest"] is None and found["run"]["passed"] is False
+
+
+def test_a_level_of_few_steps_is_no_evidence(tmp_path: Path) -> None:
+    found = searched(tmp_path, [(0.0, 3), (30.0, 6), (60.0, 12), (90.0, 12)], pause=45)
+    levels = found["search"]["levels"]
+    assert [(level["held"], level["ok"]) for level in levels] == [(None, 2), (None, 4), (None, 10), (None, 16)]
+    assert levels[0]["why"] == f"{P90} cannot be judged by 2 steps; at least 20 are needed"
+    assert [figure["kept"] for level in levels for figure in level["figures"]] == [None] * 4
+    assert (found["search"]["highest"], found["run"]["outcome"]) == (None, "thresholds")
+
+
+def test_a_throughput_is_judged_of_ten_seconds(tmp_path: Path) -> None:
+    asked = ["throughput > 1/s"]
+    short = {"begin": 2, "settle": "10s", "hold": "9s", "confirm": "10s"}
+    found = searched(tmp_path, [(0.0, 10), (30.0, 10)], stampede_thresholds=asked, stampede_search=short)
+    assert [level["held"] for level in found["search"]["levels"]] == [None, True]
+    assert "by 9 s; at least 10 s are needed" in found["search"]["levels"][0]["why"]
 
 
 def test_a_run_of_another_model_has_none(tmp_path: Path) -> None:
