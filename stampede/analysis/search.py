@@ -150,21 +150,27 @@ def _found(levels: list[LevelSummary], measured: Sequence[scalability.Measured])
         levels=levels,
         highest=best,
         lowest_broken=broken,
-        headline=_headline(levels, tried, best, broken),
+        headline=_headline(tried, best, broken),
         fit=scalability.fit(loads),
     )
 
 
-def _headline(levels: Sequence[LevelSummary], tried: Sequence[Tried], best: int | None, broken: int | None) -> str:
+def _headline(tried: Sequence[Tried], best: int | None, broken: int | None) -> str:
     if best is not None:
         more = f"{wording.number(broken, 'holder')} do not" if broken else "more were not allowed"
         return f"Found: up to {wording.number(best, 'holder')} hold, {more}"
-    if not levels:
+    if not tried:
         return "Nothing found: the search came to no level"
     highest = ladder.highest([each for each in tried if each.held is not None])
-    if highest is None:
-        return f"Nothing found: not even {wording.number(min(level.holders for level in levels), 'holder')} held"
-    return f"Nothing found: {wording.number(highest, 'holder')} held, but that is not confirmed"
+    if highest is not None:
+        return f"Nothing found: {wording.number(highest, 'holder')} held, but that is not confirmed"
+    tries = sorted({each.holders for each in tried})
+    if broken is None:
+        among = " to ".join(f"{holders:,}" for holders in sorted({tries[0], tries[-1]}))
+        return f"Nothing found: no level could be judged ({among} {'holder' if tries == [1] else 'holders'})"
+    if broken == tries[0]:
+        return f"Nothing found: not even {wording.number(broken, 'holder')} held"
+    return f"Nothing found: {wording.number(broken, 'holder')} did not hold, and no level below could be judged"
 
 
 def confirming(search: SearchSummary) -> LevelSummary | None:

@@ -330,6 +330,19 @@ def test_a_level_of_few_steps_is_no_evidence(tmp_path: Path) -> None:
     assert levels[0]["why"] == f"{P90} cannot be judged by 2 steps; at least 20 are needed"
     assert [figure["kept"] for level in levels for figure in level["figures"]] == [None] * 4
     assert (found["search"]["highest"], found["run"]["outcome"]) == (None, "thresholds")
+    assert found["run"]["headline"] == "Nothing found: no level could be judged (3 to 12 holders)"
+
+
+def test_a_single_level_of_few_steps(tmp_path: Path) -> None:
+    found = searched(tmp_path, [(0.0, 1)], pause=45)
+    assert found["run"]["headline"] == "Nothing found: no level could be judged (1 holder)"
+
+
+def test_a_level_that_breaks_above_levels_of_few_steps(tmp_path: Path) -> None:
+    found = searched(tmp_path, [(0.0, 2), (30.0, 40), (60.0, 6), (90.0, 6)], pause=30)
+    assert [level["held"] for level in found["search"]["levels"]] == [None, False, None, None]
+    headline = "Nothing found: 40 holders did not hold, and no level below could be judged"
+    assert found["run"]["headline"] == headline
 
 
 def test_a_throughput_is_judged_of_ten_seconds(tmp_path: Path) -> None:
