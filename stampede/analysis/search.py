@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from stampede import wording
 from stampede.analysis import scalability, threshold_verdicts
+from stampede.analysis.active_holders import active_by_second
 from stampede.analysis.load_window import Window
 from stampede.analysis.threshold_verdicts import Floats, Records, Truths
 from stampede.fleet.enough import too_little
@@ -21,6 +23,9 @@ from stampede.schema.records import EventKind
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.thresholds import Threshold
 from stampede.schema.summary import LevelFigure, LevelSummary, SearchSummary
+
+LEAST_THERE = 0.95
+"""Share of a level's holders, on the mean, below which its number says nothing of the load."""
 
 
 def build_search(results: ResultsFolder, journal: JournalColumns, window: Window | None) -> SearchSummary | None:
@@ -40,6 +45,7 @@ def build_search(results: ResultsFolder, journal: JournalColumns, window: Window
             continue  # of which threshold_verdicts tells
     records = Records(journal, window)
     changes = _changes(journal, window)
+    active = active_by_second(journal, window)
     levels: list[LevelSummary] = []
     measured: list[scalability.Measured] = []
     for place, change in enumerate(changes):
@@ -50,9 +56,11 @@ def build_search(results: ResultsFolder, journal: JournalColumns, window: Window
             changes[place + 1].after if place + 1 < len(changes) else window.seconds,
         )
         here = records.select(None, since, until)
-        levels.append(_level(change, confirms, asked, records, here, since, until, pace))
+        absent = "" if active is None else _absent(change.holders, active[math.ceil(since) : max(0, int(until))])
+        levels.append(_level(change, confirms, asked, records, here, since, until, pace, absent))
         ends = records.end[here & (records.outcome == OK)]
-        measured.append(scalability.Measured(change.holders, _per_second(ends, since, until)))
+        if not absent:
+            measured.append(scalability.Measured(change.holders, _per_second(ends, since, until)))
     return _found(levels, measured)
 
 
@@ -90,8 +98,10 @@ def _level(
     since: float,
     until: float,
     pace: Pace,
+    absent: str,
 ) -> LevelSummary:
-    """A level; ``here`` are the records that ended in it."""
+    """A level; ``here`` are the records that ended in it. ``absent`` says that holders were not there, who would have
+    made the load higher, so that a level that broke without them is broken, unless they made too few steps."""
     figures, unknown = [], []
     for threshold in asked:
         figure = threshold_verdicts.figure_of(threshold, records, since, until)
@@ -101,7 +111,11 @@ def _level(
         if kept is None:
             unknown.append(f"{threshold.text} cannot be judged by {lacking}")
     ok, failed = (int((here & (records.outcome == which)).sum()) for which in (OK, FAILED))
-    crossed = [figure.text for figure in figures if figure.kept is False]
+    crossed = [
+        figure.text
+        for threshold, figure in zip(asked, figures, strict=True)
+        if figure.kept is False and not (absent and threshold.metric == thresholds.THROUGHPUT)
+    ]
     why, held = "", None
     if crossed:
         held, why = False, f"crossed: {wording.listed(crossed)}"
@@ -111,6 +125,8 @@ def _level(
         why = "not all hosts came to it"
     elif until - since < 0.9 * pace.judged(confirms=confirms):
         why = "it ended early"
+    elif absent:
+        why = absent
     elif unknown or not figures:
         why = "; ".join(unknown) or "there is no threshold"
     else:
@@ -127,6 +143,13 @@ def _level(
         held=held,
         why=why,
     )
+
+
+def _absent(holders: int, active: Floats) -> str:
+    """That some of the holders were not there, by how many were in each second; empty when they were."""
+    if not active.size or (there := float(active.mean())) >= LEAST_THERE * holders:
+        return ""
+    return f"only {wording.figure(round(there, 1))} of {wording.number(holders, 'holder')} were there"
 
 
 def _per_second(ends: Floats, since: float, until: float) -> Floats:

@@ -250,10 +250,12 @@ class TestOrders:
 SLOW_FROM = 30
 
 
-def searched(folder: Path, levels: list[tuple[float, int]], *, pause: float = 2.0, **settings: Any) -> dict[str, Any]:
+def searched(
+    folder: Path, levels: list[tuple[float, int]], *, pause: float = 2.0, there: int = 60, **settings: Any
+) -> dict[str, Any]:
     """The report of a run with levels: seconds after the start, and holders, each of whom makes a step on each of two
-    hosts every ``pause`` seconds. From SLOW_FROM on steps take 1 s."""
-    sample = samples.Sample(holders=60, duration=300, ramp=1, failures=False, settings=SEARCH | settings)
+    hosts every ``pause`` seconds. From SLOW_FROM on steps take 1 s. ``there`` holders are active on each host."""
+    sample = samples.Sample(holders=there, duration=300, ramp=1, failures=False, settings=SEARCH | settings)
     samples.write_results(folder, sample, packed=False)
     for host in sample.hosts:
         journal = folder / host / "journal.lp"
@@ -343,6 +345,19 @@ def test_a_level_that_breaks_above_levels_of_few_steps(tmp_path: Path) -> None:
     assert [level["held"] for level in found["search"]["levels"]] == [None, False, None, None]
     headline = "Nothing found: 40 holders did not hold, and no level below could be judged"
     assert found["run"]["headline"] == headline
+
+
+def test_a_level_without_its_holders_is_no_evidence(tmp_path: Path) -> None:
+    asked = [P90, "throughput > 25/s"]
+    found = searched(tmp_path, [(0.0, 10), (30.0, 20), (60.0, 40), (90.0, 20)], there=9, stampede_thresholds=asked)
+    levels = found["search"]["levels"]
+    assert [(level["held"], level["why"]) for level in levels] == [
+        (False, "crossed: throughput > 25/s"),
+        (None, "only 18 of 20 holders were there"),
+        (False, f"crossed: {P90}"),
+        (None, "only 18 of 20 holders were there"),
+    ]
+    assert found["search"]["highest"] is None
 
 
 def test_a_throughput_is_judged_of_ten_seconds(tmp_path: Path) -> None:
