@@ -68,6 +68,16 @@ def test_what_is_not_judged_is_no_evidence() -> None:
     assert ladder.found([*tried, Tried(10, None, confirms=True)]) is None
 
 
+def test_it_does_not_double_on_a_level_that_fell_silent() -> None:
+    rungs = Ladder(5, 100, 0.1)
+    tried = [Tried(5, True), Tried(10, None)]
+    assert rungs.next(tried) == Level(10, confirms=True)
+    assert rungs.next([*tried, Tried(10, True, confirms=True)]) == Level(20)
+    assert rungs.next([*tried, Tried(10, False, confirms=True)]) == Level(7)
+    assert rungs.next([*tried, Tried(10, None, confirms=True)]) is None
+    assert rungs.next([Tried(5, None), Tried(10, None)]) == Level(20), "there may be too few holders yet"
+
+
 def law(holders: float, alone: float, contention: float, coherency: float) -> float:
     return alone * holders / (1 + contention * (holders - 1) + coherency * holders * (holders - 1))
 
