@@ -5,7 +5,8 @@
 with a for one alone, s for contention (what is done one after the other) and k for coherency (what grows with each
 pair). With x = throughput, n / x is linear in n - 1 and n (n - 1), so that least squares find the three without
 iterations. None of them is negative. How sure they are is seen by the bootstrap (Efron 1979): throughputs are drawn
-anew from the seconds of each load, and the law is fitted to each draw.
+anew from the seconds of each load, and the law is fitted to each draw. Loads of few seconds, or of few steps, do not
+tell that: then there are no intervals.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ LEAST_LOADS = 4
 DRAWS = 500
 BLOCK = 5
 """Seconds that are drawn together, for neighbouring ones are alike."""
+LEAST_BLOCKS = 8
+"""Blocks of each load below which draws are too much alike."""
+USABLE = 0.9
+"""Share of the draws, at least, in which something was done at each load."""
 NOTHING = 1e-9
 """Contention or coherency below this are rounding."""
 CONFIDENCE = (2.5, 97.5)
@@ -45,12 +50,9 @@ def fit(measured: Sequence[Measured]) -> ScalabilityFit | None:
     means = np.array([each.per_second.mean() if each.per_second.size else 0.0 for each in measured])
     if len(set(holders.tolist())) < LEAST_LOADS or not (means > 0).all():
         return None
-    chance = np.random.default_rng(0)
-    drawn = np.stack([_drawn(each.per_second, chance) for each in measured], axis=1)
-    draws = [_figures(_solve(holders, means)) for means in drawn if (means > 0).all()]
     alone, contention, coherency = _solve(holders, means)
     _, _, _, peak, most, knee = _figures((alone, contention, coherency))
-    intervals = [_interval(column) for column in zip(*draws, strict=True)]
+    intervals, why_none = _intervals(holders, measured)
     return ScalabilityFit(
         alone=alone,
         contention=contention,
@@ -58,6 +60,7 @@ def fit(measured: Sequence[Measured]) -> ScalabilityFit | None:
         peak_holders=peak,
         peak_per_second=most,
         knee=knee,
+        no_intervals=why_none,
         **dict(zip(INTERVALS, intervals, strict=True)),
     )
 
@@ -113,9 +116,23 @@ def _figures(found: tuple[float, float, float]) -> tuple[float | None, ...]:
     return alone, contention, coherency, peak if np.isfinite(peak) else None, most, knee
 
 
+def _intervals(holders: Floats, measured: Sequence[Measured]) -> tuple[list[Interval | None], str]:
+    """Of each of INTERVALS; None where they cannot be told, and why."""
+    none: list[Interval | None] = [None] * len(INTERVALS)
+    shortest, least = min(each.per_second.size for each in measured), LEAST_BLOCKS * BLOCK
+    if shortest < least:
+        return none, f"a level was judged for {shortest} s; at least {least} s are needed"
+    chance = np.random.default_rng(0)
+    drawn = np.stack([_drawn(each.per_second, chance) for each in measured], axis=1)
+    draws = [_figures(_solve(holders, means)) for means in drawn if (means > 0).all()]
+    if len(draws) < USABLE * DRAWS:
+        return none, "a level had too few steps"
+    return [_interval(column) for column in zip(*draws, strict=True)], ""
+
+
 def _drawn(per_second: Floats, chance: np.random.Generator) -> Floats:
     """The means of DRAWS draws."""
-    blocks = np.array_split(per_second, max(1, per_second.size // BLOCK))
+    blocks = np.array_split(per_second, per_second.size // BLOCK)
     means = np.array([block.mean() for block in blocks])
     drawn: Floats = chance.choice(means, size=(DRAWS, means.size)).mean(axis=1)
     return drawn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,8 +10,10 @@ import numpy as np
 
 from stampede import wording
 from stampede.analysis import scalability, threshold_verdicts
+from stampede.analysis.active_holders import active_by_second
 from stampede.analysis.load_window import Window
 from stampede.analysis.threshold_verdicts import Floats, Records, Truths
+from stampede.fleet.enough import too_little
 from stampede.load_models import catalog, ladder
 from stampede.load_models.ladder import Tried
 from stampede.load_models.search import Pace, Search, recorded_pace
@@ -20,6 +23,9 @@ from stampede.schema.records import EventKind
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.thresholds import Threshold
 from stampede.schema.summary import LevelFigure, LevelSummary, SearchSummary
+
+LEAST_THERE = 0.95
+"""Share of a level's holders, on the mean, below which its number says nothing of the load."""
 
 
 def build_search(results: ResultsFolder, journal: JournalColumns, window: Window | None) -> SearchSummary | None:
@@ -39,6 +45,7 @@ def build_search(results: ResultsFolder, journal: JournalColumns, window: Window
             continue  # of which threshold_verdicts tells
     records = Records(journal, window)
     changes = _changes(journal, window)
+    active = active_by_second(journal, window)
     levels: list[LevelSummary] = []
     measured: list[scalability.Measured] = []
     for place, change in enumerate(changes):
@@ -49,9 +56,11 @@ def build_search(results: ResultsFolder, journal: JournalColumns, window: Window
             changes[place + 1].after if place + 1 < len(changes) else window.seconds,
         )
         here = records.select(None, since, until)
-        levels.append(_level(change, confirms, asked, records, here, since, until, pace))
+        absent = "" if active is None else _absent(change.holders, active[math.ceil(since) : max(0, int(until))])
+        levels.append(_level(change, confirms, asked, records, here, since, until, pace, absent))
         ends = records.end[here & (records.outcome == OK)]
-        measured.append(scalability.Measured(change.holders, _per_second(ends, since, until)))
+        if not absent:
+            measured.append(scalability.Measured(change.holders, _per_second(ends, since, until)))
     return _found(levels, measured)
 
 
@@ -89,16 +98,24 @@ def _level(
     since: float,
     until: float,
     pace: Pace,
+    absent: str,
 ) -> LevelSummary:
-    """A level; ``here`` are the records that ended in it."""
-    figures = [
-        LevelFigure(threshold.text, figure.value, bool(threshold.is_kept_by(figure.value)))
-        if (figure := threshold_verdicts.figure_of(threshold, records, since, until))
-        else LevelFigure(threshold.text, None, None)
-        for threshold in asked
-    ]
+    """A level; ``here`` are the records that ended in it. ``absent`` says that holders were not there, who would have
+    made the load higher, so that a level that broke without them is broken, unless they made too few steps."""
+    figures, unknown = [], []
+    for threshold in asked:
+        figure = threshold_verdicts.figure_of(threshold, records, since, until)
+        lacking = too_little(threshold, figure.counted if figure else 0, max(0.0, until - since))
+        kept = None if figure is None or lacking else bool(threshold.is_kept_by(figure.value))
+        figures.append(LevelFigure(threshold.text, figure.value if figure else None, kept))
+        if kept is None:
+            unknown.append(f"{threshold.text} cannot be judged by {lacking}")
     ok, failed = (int((here & (records.outcome == which)).sum()) for which in (OK, FAILED))
-    crossed = [figure.text for figure in figures if figure.kept is False]
+    crossed = [
+        figure.text
+        for threshold, figure in zip(asked, figures, strict=True)
+        if figure.kept is False and not (absent and threshold.metric == thresholds.THROUGHPUT)
+    ]
     why, held = "", None
     if crossed:
         held, why = False, f"crossed: {wording.listed(crossed)}"
@@ -108,8 +125,10 @@ def _level(
         why = "not all hosts came to it"
     elif until - since < 0.9 * pace.judged(confirms=confirms):
         why = "it ended early"
-    elif not figures or any(figure.kept is None for figure in figures):
-        why = "there was too little to judge"
+    elif absent:
+        why = absent
+    elif unknown or not figures:
+        why = "; ".join(unknown) or "there is no threshold"
     else:
         held = True
     return LevelSummary(
@@ -126,9 +145,16 @@ def _level(
     )
 
 
+def _absent(holders: int, active: Floats) -> str:
+    """That some of the holders were not there, by how many were in each second; empty when they were."""
+    if not active.size or (there := float(active.mean())) >= LEAST_THERE * holders:
+        return ""
+    return f"only {wording.figure(round(there, 1))} of {wording.number(holders, 'holder')} were there"
+
+
 def _per_second(ends: Floats, since: float, until: float) -> Floats:
     """How many ended in each second of a level."""
-    whole = max(0, int(until - since))
+    whole = max(0, int(until - since + 1e-6))  # the difference of 40 s may be a little less
     return np.bincount((ends - since).astype(np.int64), minlength=whole)[:whole].astype(np.float64)
 
 
@@ -147,21 +173,27 @@ def _found(levels: list[LevelSummary], measured: Sequence[scalability.Measured])
         levels=levels,
         highest=best,
         lowest_broken=broken,
-        headline=_headline(levels, tried, best, broken),
+        headline=_headline(tried, best, broken),
         fit=scalability.fit(loads),
     )
 
 
-def _headline(levels: Sequence[LevelSummary], tried: Sequence[Tried], best: int | None, broken: int | None) -> str:
+def _headline(tried: Sequence[Tried], best: int | None, broken: int | None) -> str:
     if best is not None:
         more = f"{wording.number(broken, 'holder')} do not" if broken else "more were not allowed"
         return f"Found: up to {wording.number(best, 'holder')} hold, {more}"
-    if not levels:
+    if not tried:
         return "Nothing found: the search came to no level"
     highest = ladder.highest([each for each in tried if each.held is not None])
-    if highest is None:
-        return f"Nothing found: not even {wording.number(min(level.holders for level in levels), 'holder')} held"
-    return f"Nothing found: {wording.number(highest, 'holder')} held, but that is not confirmed"
+    if highest is not None:
+        return f"Nothing found: {wording.number(highest, 'holder')} held, but that is not confirmed"
+    tries = sorted({each.holders for each in tried})
+    if broken is None:
+        among = " to ".join(f"{holders:,}" for holders in sorted({tries[0], tries[-1]}))
+        return f"Nothing found: no level could be judged ({among} {'holder' if tries == [1] else 'holders'})"
+    if broken == tries[0]:
+        return f"Nothing found: not even {wording.number(broken, 'holder')} held"
+    return f"Nothing found: {wording.number(broken, 'holder')} did not hold, and no level below could be judged"
 
 
 def confirming(search: SearchSummary) -> LevelSummary | None:

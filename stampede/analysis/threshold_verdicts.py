@@ -136,6 +136,8 @@ class Figure:
 
     value: float
     crossed_after: float
+    counted: int
+    """Steps, checks or values that it is of."""
 
 
 class _Place:
@@ -216,7 +218,7 @@ def figure_of(threshold: Threshold, records: Records, since: float, until: float
         if not here.any():
             return None
         value, beyond = (_passed if threshold.check else _measured)(threshold, observed.value[here])
-        return Figure(value, float(observed.end[here][_crossing(beyond)]))
+        return Figure(value, float(observed.end[here][_crossing(beyond)]), int(here.sum()))
     selected = records.select(threshold, since, until)
     ok, failed = selected & (records.outcome == OK), selected & (records.outcome == FAILED)
     if threshold.metric == thresholds.THROUGHPUT:
@@ -228,7 +230,7 @@ def figure_of(threshold: Threshold, records: Records, since: float, until: float
         value, beyond = _errors(threshold, failed[judged])
     else:
         value, beyond = _times(threshold, records.times[threshold.time][judged])
-    return Figure(value, float(records.end[judged][_crossing(beyond)]))
+    return Figure(value, float(records.end[judged][_crossing(beyond)]), int(judged.sum()))
 
 
 def _crossing(beyond: Truths) -> int:
@@ -301,4 +303,4 @@ def _throughput(threshold: Threshold, ends: Floats, since: float, until: float) 
     at_ends = np.arange(1, len(ends) + 1) / np.maximum(ends - since, 1e-9)
     reached = np.flatnonzero(threshold.is_kept_by(at_ends))
     enough_for = (int(reached[-1]) + 1) / threshold.limit if reached.size else 0.0
-    return Figure(len(ends) / (until - since), min(since + enough_for, until))
+    return Figure(len(ends) / (until - since), min(since + enough_for, until), len(ends))

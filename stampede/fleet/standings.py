@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from stampede.fleet.enough import too_little
 from stampede.fleet.host_view import HostView, clock
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.thresholds import Threshold
@@ -13,10 +14,6 @@ from stampede.schema.tally import Tally
 
 MOST_THRESHOLDS = 100
 """Thresholds that are judged of what a host reports."""
-LEAST_STEPS = 20
-"""Steps below which a percentile, a mean or a share is not judged."""
-LEAST_SECONDS = 10.0
-"""Seconds of its phase below which a throughput is not judged."""
 SPEED_UP = 2.0
 """At best, this many times the steps per second may still be done in the remaining time."""
 
@@ -111,21 +108,19 @@ def _standing(tally: Tally, progress: _Progress) -> Standing:
 def _value(tally: Tally, progress: _Progress) -> float | None:
     """The value so far; None as long as there is too little to judge."""
     threshold, done = tally.threshold, tally.ok + tally.failed
-    if threshold.metric == thresholds.THROUGHPUT:
-        enough = progress.ramped_up and progress.elapsed >= LEAST_SECONDS
-        return tally.ok / progress.elapsed if enough else None
-    if threshold.metric == thresholds.ERRORS:
-        if not threshold.unit:
-            return float(tally.failed) if done else None
-        return 100 * tally.failed / done if done >= LEAST_STEPS else None
-    if threshold.metric == thresholds.MAX:
-        return tally.most if tally.ok else None
-    if threshold.metric == thresholds.MIN:
-        return tally.least if tally.ok else None
-    if threshold.metric == thresholds.PASSED:
-        return 100 * tally.ok / done if done >= LEAST_STEPS else None
-    if tally.ok < LEAST_STEPS:
+    counts_failures = threshold.metric in (thresholds.ERRORS, thresholds.PASSED)
+    if too_little(threshold, done if counts_failures else tally.ok, progress.elapsed):
         return None
+    if threshold.metric == thresholds.THROUGHPUT:
+        return tally.ok / progress.elapsed if progress.ramped_up else None
+    if threshold.metric == thresholds.ERRORS:
+        return 100 * tally.failed / done if threshold.unit else float(tally.failed)
+    if threshold.metric == thresholds.PASSED:
+        return 100 * tally.ok / done
+    if threshold.metric == thresholds.MAX:
+        return tally.most
+    if threshold.metric == thresholds.MIN:
+        return tally.least
     return tally.total / tally.ok if threshold.quantile is None else tally.at_quantile(threshold.quantile)
 
 

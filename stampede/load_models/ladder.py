@@ -1,5 +1,5 @@
 """Which load a search tries next: doubling until a level breaks, halving the gap between what holds and what breaks,
-and trying the highest level that holds once more, for longer.
+and trying the highest level that holds once more, for longer. So is one that cannot be judged above one that holds.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class Ladder:
         if broken is None:
             if best is None:
                 return Level(self.begin)
-            return Level(min(2 * best, self.most)) if best < self.most else self._confirmed(tried, best)
+            if best >= self.most or _fell_silent(tried):
+                return self._confirmed(tried, best)
+            return Level(min(2 * best, self.most))
         if best is None:
             return Level(max(1, broken // 2)) if broken > 1 else None
         if broken - best > 1 and broken > best * (1 + self.within):
@@ -61,6 +63,12 @@ class Ladder:
         if any(each.confirms and each.holders == best for each in tried):
             return None
         return Level(best, confirms=True)
+
+
+def _fell_silent(tried: Sequence[Tried]) -> bool:
+    """Whether the last level could not be judged though a lower one could. More holders make more steps: when there
+    are too few now, that may be because the services are stuck, and the load is not doubled on the strength of it."""
+    return tried[-1].held is None and any(each.held for each in tried)
 
 
 def lowest_broken(tried: Sequence[Tried]) -> int | None:

@@ -390,7 +390,8 @@ class ScalabilityFit:
 
     ``alone`` is the throughput of one holder, in steps per second; ``contention`` and ``coherency`` have no unit.
     ``peak_holders``: at how many throughput is highest, and ``peak_per_second`` how high. ``knee``: how many would
-    make that much if none was in the way of another. None where throughput has no end.
+    make that much if none was in the way of another. None where throughput has no end. ``no_intervals`` says why the
+    intervals are None, where they are.
     """
 
     alone: float
@@ -399,12 +400,13 @@ class ScalabilityFit:
     peak_holders: float | None
     peak_per_second: float | None
     knee: float | None
-    alone_between: Interval
-    contention_between: Interval
-    coherency_between: Interval
-    peak_holders_between: Interval
-    peak_per_second_between: Interval
-    knee_between: Interval
+    alone_between: Interval | None = None
+    contention_between: Interval | None = None
+    coherency_between: Interval | None = None
+    peak_holders_between: Interval | None = None
+    peak_per_second_between: Interval | None = None
+    knee_between: Interval | None = None
+    no_intervals: str = ""
 
 
 @dataclass(frozen=True)

@@ -250,9 +250,12 @@ class TestOrders:
 SLOW_FROM = 30
 
 
-def searched(folder: Path, levels: list[tuple[float, int]], **settings: Any) -> dict[str, Any]:
-    """The report of a run with levels: seconds after the start, and holders. From SLOW_FROM on steps take 1 s."""
-    sample = samples.Sample(holders=60, duration=300, ramp=1, failures=False, settings=SEARCH | settings)
+def searched(
+    folder: Path, levels: list[tuple[float, int]], *, pause: float = 2.0, there: int = 60, **settings: Any
+) -> dict[str, Any]:
+    """The report of a run with levels: seconds after the start, and holders, each of whom makes a step on each of two
+    hosts every ``pause`` seconds. From SLOW_FROM on steps take 1 s. ``there`` holders are active on each host."""
+    sample = samples.Sample(holders=there, duration=300, ramp=1, failures=False, settings=SEARCH | settings)
     samples.write_results(folder, sample, packed=False)
     for host in sample.hosts:
         journal = folder / host / "journal.lp"
@@ -264,7 +267,7 @@ def searched(folder: Path, levels: list[tuple[float, int]], **settings: Any) -> 
             moment, seconds = at + 0.01, 1.0 if holders >= SLOW_FROM else 0.3
             while moment < end:
                 lines.append(samples.step_line(host, "present_proof", samples.START + moment, seconds))
-                moment += 2 / holders
+                moment += pause / holders
         journal.write_text("\n".join(lines) + "\n")
     return samples.report(folder)
 
@@ -320,6 +323,49 @@ def test_a_level_that_one_host_did_not_come_to_is_not_known(tmp_path: Path) -> N
     )
     found = samples.report(tmp_path)
     assert found["search"]["highest"] is None and found["run"]["passed"] is False
+
+
+def test_a_level_of_few_steps_is_no_evidence(tmp_path: Path) -> None:
+    found = searched(tmp_path, [(0.0, 3), (30.0, 6), (60.0, 12), (90.0, 12)], pause=45)
+    levels = found["search"]["levels"]
+    assert [(level["held"], level["ok"]) for level in levels] == [(None, 2), (None, 4), (None, 10), (None, 16)]
+    assert levels[0]["why"] == f"{P90} cannot be judged by 2 steps; at least 20 are needed"
+    assert [figure["kept"] for level in levels for figure in level["figures"]] == [None] * 4
+    assert (found["search"]["highest"], found["run"]["outcome"]) == (None, "thresholds")
+    assert found["run"]["headline"] == "Nothing found: no level could be judged (3 to 12 holders)"
+
+
+def test_a_single_level_of_few_steps(tmp_path: Path) -> None:
+    found = searched(tmp_path, [(0.0, 1)], pause=45)
+    assert found["run"]["headline"] == "Nothing found: no level could be judged (1 holder)"
+
+
+def test_a_level_that_breaks_above_levels_of_few_steps(tmp_path: Path) -> None:
+    found = searched(tmp_path, [(0.0, 2), (30.0, 40), (60.0, 6), (90.0, 6)], pause=30)
+    assert [level["held"] for level in found["search"]["levels"]] == [None, False, None, None]
+    headline = "Nothing found: 40 holders did not hold, and no level below could be judged"
+    assert found["run"]["headline"] == headline
+
+
+def test_a_level_without_its_holders_is_no_evidence(tmp_path: Path) -> None:
+    asked = [P90, "throughput > 25/s"]
+    found = searched(tmp_path, [(0.0, 10), (30.0, 20), (60.0, 40), (90.0, 20)], there=9, stampede_thresholds=asked)
+    levels = found["search"]["levels"]
+    assert [(level["held"], level["why"]) for level in levels] == [
+        (False, "crossed: throughput > 25/s"),
+        (None, "only 18 of 20 holders were there"),
+        (False, f"crossed: {P90}"),
+        (None, "only 18 of 20 holders were there"),
+    ]
+    assert found["search"]["highest"] is None
+
+
+def test_a_throughput_is_judged_of_ten_seconds(tmp_path: Path) -> None:
+    asked = ["throughput > 1/s"]
+    short = {"begin": 2, "settle": "10s", "hold": "9s", "confirm": "10s"}
+    found = searched(tmp_path, [(0.0, 10), (30.0, 10)], stampede_thresholds=asked, stampede_search=short)
+    assert [level["held"] for level in found["search"]["levels"]] == [None, True]
+    assert "by 9 s; at least 10 s are needed" in found["search"]["levels"][0]["why"]
 
 
 def test_a_run_of_another_model_has_none(tmp_path: Path) -> None:

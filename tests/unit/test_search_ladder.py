@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from stampede.analysis import scalability
 from stampede.analysis.scalability import Measured
+from stampede.analysis.verdict.search_sentences import fit_sentence
 from stampede.load_models import ladder
 from stampede.load_models.ladder import MOST_LEVELS, Ladder, Level, Tried
+from stampede.schema.summary import LevelSummary, SearchSummary
 
 
 def searched(rungs: Ladder, limit: int, noise: set[int] | None = None) -> list[Tried]:
@@ -66,6 +68,16 @@ def test_what_is_not_judged_is_no_evidence() -> None:
     assert ladder.found([*tried, Tried(10, None, confirms=True)]) is None
 
 
+def test_it_does_not_double_on_a_level_that_fell_silent() -> None:
+    rungs = Ladder(5, 100, 0.1)
+    tried = [Tried(5, True), Tried(10, None)]
+    assert rungs.next(tried) == Level(10, confirms=True)
+    assert rungs.next([*tried, Tried(10, True, confirms=True)]) == Level(20)
+    assert rungs.next([*tried, Tried(10, False, confirms=True)]) == Level(7)
+    assert rungs.next([*tried, Tried(10, None, confirms=True)]) is None
+    assert rungs.next([Tried(5, None), Tried(10, None)]) == Level(20), "there may be too few holders yet"
+
+
 def law(holders: float, alone: float, contention: float, coherency: float) -> float:
     return alone * holders / (1 + contention * (holders - 1) + coherency * holders * (holders - 1))
 
@@ -108,9 +120,35 @@ def test_the_intervals_hold_the_truth_in_most_cases() -> None:
         found = scalability.fit(loads)
         assert found is not None
         between = found.peak_per_second_between
+        assert between is not None and not found.no_intervals
         truth = law(((1 - 0.06) / 0.0004) ** 0.5, 3.0, 0.06, 0.0004)
         within += (between.low or 0) <= truth <= (between.high or np.inf)
     assert within >= 15
+
+
+def test_levels_of_few_seconds_have_no_intervals() -> None:
+    chance = np.random.default_rng(1)
+    loads = [Measured(n, chance.poisson(law(n, 3.0, 0.05, 0.001), 39).astype(float)) for n in LOADS]
+    found = scalability.fit(loads)
+    assert found is not None and found.knee is not None and found.knee_between is None
+    assert found.no_intervals == "a level was judged for 39 s; at least 40 s are needed"
+    longer = scalability.fit([Measured(load.holders, np.append(load.per_second, 3.0)) for load in loads])
+    assert longer is not None and longer.knee_between is not None and not longer.no_intervals
+
+
+def test_levels_of_few_steps_have_no_intervals() -> None:
+    seconds = np.array([1.0] + [0.0] * 39)
+    found = scalability.fit([Measured(n, seconds) for n in range(2, 40)])
+    assert found is not None and found.knee_between is None and found.no_intervals == "a level had too few steps"
+
+
+@pytest.mark.parametrize("seconds", [12, 60])
+def test_the_sentence_has_an_interval_or_says_why_not(seconds: int) -> None:
+    fit = scalability.fit([steady(n, law(n, 3.0, 0.05, 0.0005), seconds) for n in LOADS])
+    level = LevelSummary(LOADS[-1], False, 0.0, 12.0, 9, 0, 1.0, [], True, "")
+    said = fit_sentence(SearchSummary([level], None, None, "", fit))
+    assert ("95 % interval" in said) == (seconds == 60)
+    assert said.endswith(" 12 s; at least 40 s are needed.") == (seconds == 12)
 
 
 def test_too_little_for_a_law() -> None:

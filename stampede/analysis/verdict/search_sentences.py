@@ -32,18 +32,23 @@ def fit_sentence(search: SearchSummary | None) -> str:
     if fit.peak_holders is None or fit.peak_holders > max(level.holders for level in search.levels):
         ceiling += " (extrapolated)"
     text = (
-        f"By the Universal Scalability Law throughput has its knee at {_holders(fit.knee)} "
-        f"({_between(fit.knee_between)}) and its ceiling at {ceiling}"
+        f"By the Universal Scalability Law throughput has its knee at "
+        f"{_holders(fit.knee)}{_between(fit.knee_between)} and its ceiling at {ceiling}"
     )
     if fit.peak_holders is not None:
-        return f"{text}, with {_holders(fit.peak_holders)} ({_between(fit.peak_holders_between)}); more make less."
-    return f"{text}; {wording.percent(min(1.0, fit.contention))} of the work is done one after the other."
+        text += f", with {_holders(fit.peak_holders)}{_between(fit.peak_holders_between)}; more make less."
+    else:
+        text += f"; {wording.percent(min(1.0, fit.contention))} of the work is done one after the other."
+    return f"{text} How sure that is cannot be told: {fit.no_intervals}." if fit.no_intervals else text
 
 
 def _holders(value: float) -> str:
     return wording.number(round(value), "holder")
 
 
-def _between(interval: Interval) -> str:
+def _between(interval: Interval | None) -> str:
+    """In brackets; empty where there is none."""
+    if interval is None:
+        return ""
     low = "0" if interval.low is None else f"{interval.low:,.0f}"
-    return f"{low} or more" if interval.high is None else f"95 % interval {low} to {interval.high:,.0f}"
+    return f" ({low} or more)" if interval.high is None else f" (95 % interval {low} to {interval.high:,.0f})"
