@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.metadata
+import importlib.util
 import locale
 import os
 import platform
@@ -65,6 +66,18 @@ def findings() -> Iterator[Finding]:
 def python() -> Iterator[Finding]:
     """That it is new enough is seen to by pip."""
     yield Finding(f"Python {platform.python_version()}, {sys.executable}")
+
+
+def pip() -> Iterator[Finding]:
+    """For what is installed on load hosts, and for mending packages here. Environments made by uv come without."""
+    if importlib.util.find_spec("pip"):
+        yield Finding("pip for load hosts' packages")
+    else:
+        yield Finding(
+            "pip is lacking; the packages of load hosts and those of stampede_agent_packages are got by it",
+            shlex.join([sys.executable, "-m", "ensurepip"]),
+            needed=False,
+        )
 
 
 def packages() -> Iterator[Finding]:
@@ -236,7 +249,7 @@ def collections() -> Iterator[Finding]:
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
-    *(python, packages, utf8, folders, memory, open_files, port),
+    *(python, pip, packages, utf8, folders, memory, open_files, port),
     *(ssh, clock, collections),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import locale
 import re
 import resource
@@ -36,6 +37,15 @@ def test_only_what_is_needed_decides_about_the_exit_code() -> None:
         0,
     )
     assert doctor.report([Finding("c", "do"), Finding("a")]) == ("lacking  c\n         -> do\nok       a", 1)
+
+
+def test_no_pip(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [found[0] for found in texts(doctor.pip())] == ["ok"]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(sys, "executable", "/mine/python")
+    ((sign, text, mend),) = texts(doctor.pip())
+    assert (sign, mend) == ("to mend", "/mine/python -m ensurepip") and text.startswith("pip is lacking;")
+    assert doctor.pip in doctor.CHECKS
 
 
 def test_packages_of_other_versions_are_named() -> None:
