@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import shlex
@@ -21,17 +22,37 @@ type Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 READER_GONE = 1
 """The exit code when nobody reads the output any more, which rich has, too."""
+UNWRITTEN = 1
+"""The exit code when the output cannot be written."""
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, which shells have for it."""
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""What only writing to a file can fail with."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command ``stampede``."""
     try:
-        code = _run(argv)
-        sys.stdout.flush()
-        return code
+        try:
+            return _run(argv)
+        finally:  # also when argparse ends the process, as after --help
+            print(end="", flush=True)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except BrokenPipeError:  # as of `| head`, which has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return READER_GONE
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        _forget_output()
+        print(f"stampede: {error.filename or 'the output'} cannot be written ({error.strerror})", file=sys.stderr)
+        return UNWRITTEN
+
+
+def _forget_output() -> None:
+    """What is not written yet goes nowhere; else Python tries again at its end, and complains."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import importlib.metadata
+import importlib.util
 import locale
 import os
 import platform
 import resource
+import shlex
 import shutil
 import socket
 import sys
@@ -32,6 +34,8 @@ MEMORY = 1.5e9
 """Bytes: two agents of holders and the four of the reference services, with some hundred wallets."""
 WALLETS = 50e6
 """Bytes of TMPFS, on which wallets are kept."""
+FEW = 5
+"""So many packages of other versions are named, and mended one by one; of more, the whole list is installed."""
 TIME_ERROR = 5
 """What ntp_adjtime(3) says when nobody keeps the clock right."""
 
@@ -64,19 +68,44 @@ def python() -> Iterator[Finding]:
     yield Finding(f"Python {platform.python_version()}, {sys.executable}")
 
 
-def packages() -> Iterator[Finding]:
-    """Whether the packages have the versions that Stampede was tested with."""
-    found = wrong_versions(importlib.metadata.requires("stampede-vc") or [])
-    if found:
-        yield Finding(f"Stampede was tested with {'; '.join(found)}", "pip install --force-reinstall stampede-vc")
+def pip() -> Iterator[Finding]:
+    """For what is installed on load hosts, and for mending packages here. Environments made by uv come without."""
+    if importlib.util.find_spec("pip"):
+        yield Finding("pip for load hosts' packages")
     else:
+        yield Finding(
+            "pip is lacking; the packages of load hosts and those of stampede_agent_packages are got by it",
+            shlex.join([sys.executable, "-m", "ensurepip"]),
+            needed=False,
+        )
+
+
+def packages() -> Iterator[Finding]:
+    """Whether all packages, also those that others pull in, have the versions that Stampede was tested with."""
+    lock = HOME / "requirements.lock"
+    text = lock.read_text(encoding="utf-8")
+    wrong = wrong_versions(
+        line.rstrip(" \\") for line in text.splitlines() if line and not line.startswith((" ", "#"))
+    )
+    if not wrong:
         yield Finding("Python packages: as they were tested")
+        return
+    said = [f"{name}, {f'not {version}' if version else 'which is not installed'}" for name, version in wrong.items()]
+    if len(said) > FEW:
+        said[FEW:] = [f"and {len(said) - FEW} more"]
+        mend = pip_install("--no-deps", "-r", str(lock))
+    else:
+        mend = pip_install(*wrong)
+    # A newer one of those that are only pulled in may do as well; what is pinned or is not there never does.
+    needed = not all(wrong.values()) or bool(wrong_versions(importlib.metadata.requires("stampede-vc") or []))
+    yield Finding(f"Stampede was tested with {'; '.join(said)}", mend, needed)
 
 
-def wrong_versions(requirements: Iterable[str]) -> list[str]:
-    """What is wrong with the packages that are installed: ``NAME==VERSION, not OTHER``."""
-    found = []
-    for requirement in dict.fromkeys(map(Requirement, requirements)):
+def wrong_versions(requirements: Iterable[str]) -> dict[str, str]:
+    """Those of the requirements that apply here and are not met, as ``NAME==VERSION``, and the version that is
+    installed, which is empty when none is."""
+    found = {}
+    for requirement in map(Requirement, requirements):
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
         try:
@@ -84,8 +113,13 @@ def wrong_versions(requirements: Iterable[str]) -> list[str]:
         except importlib.metadata.PackageNotFoundError:
             version = ""
         if not version or not requirement.specifier.contains(version, prereleases=True):
-            found.append(f"{requirement}, {f'not {version}' if version else 'which is not installed'}")
+            found[f"{requirement.name}{requirement.specifier}"] = version
     return found
+
+
+def pip_install(*what: str) -> str:
+    """The command by which the Python of this process, whichever is the shell's, gets packages."""
+    return shlex.join([sys.executable, "-m", "pip", "install", *what])
 
 
 def utf8() -> Iterator[Finding]:
@@ -215,7 +249,7 @@ def collections() -> Iterator[Finding]:
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
-    *(python, packages, utf8, folders, memory, open_files, port),
+    *(python, pip, packages, utf8, folders, memory, open_files, port),
     *(ssh, clock, collections),
 )
 

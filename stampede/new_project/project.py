@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,19 +83,46 @@ CHANGES = {
 def make_project(folder: Path) -> list[Path]:
     """Write a new project's files, and return their paths in the order of reading.
 
-    Raises BadInput when one of them is there already, or the folder cannot be written.
+    Raises BadInput when one of them is there already, or one cannot be written; then nothing is left of the others.
     """
-    texts = dict(_texts())
+    texts = {folder / place: text for place, text in _texts()}
+    made: list[Path] = []
     try:
-        if there := [place for place in texts if (folder / place).exists()]:
-            raise BadInput(f"{folder} has a {there[0]} already, which is not overwritten; name another folder")
-        for place, text in texts.items():
-            target = folder / place
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding="utf-8")
+        for file in texts:
+            _check_place(folder, file.relative_to(folder))
+        for file, text in texts.items():
+            _make_folder(file.parent, made)
+            with file.open("x", encoding="utf-8") as new:
+                made.append(file)
+                new.write(text)
     except OSError as error:
-        raise BadInput(f"{folder} cannot be written ({error.strerror}); name a folder that you may make") from None
-    return [folder / place for place in texts]
+        for path in reversed(made):
+            with contextlib.suppress(OSError):  # others may have put something there meanwhile
+                path.rmdir() if path.is_dir() else path.unlink()
+        raise BadInput(
+            f"{error.filename or file} cannot be written ({error.strerror}); name a folder that you may make"
+        ) from None
+    return list(texts)
+
+
+def _check_place(folder: Path, place: Path) -> None:
+    """Raises BadInput when a file cannot be made in its place, or would come to lie outside of the folder."""
+    if os.path.lexists(folder / place):
+        raise BadInput(f"{folder} has a {place} already, which is not overwritten; name another folder")
+    for parent in place.parents:
+        inside = folder / parent
+        if os.path.lexists(inside) and not inside.is_dir():
+            raise BadInput(f"{inside} is there and no folder, so {place} cannot be made in it; name another folder")
+        if parent != Path() and inside.is_symlink():
+            raise BadInput(f"{inside} is a link, so {place} would be elsewhere; name another folder")
+
+
+def _make_folder(folder: Path, made: list[Path]) -> None:
+    """A folder with those above it; what is made is added to ``made``."""
+    if not folder.is_dir():
+        _make_folder(folder.parent, made)
+        folder.mkdir()
+        made.append(folder)
 
 
 def _texts() -> Iterator[tuple[str, str]]:

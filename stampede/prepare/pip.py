@@ -28,6 +28,10 @@ def pip(*arguments: str, python: str = "") -> str:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=LIMIT)
     except subprocess.TimeoutExpired:
         raise PipFailed(f"pip {arguments[0]} was not over after {LIMIT:g} s") from None
+    if done.returncode and done.stderr.strip().endswith(": No module named pip"):
+        raise PipFailed(
+            f"{sys.executable} has no pip, as in environments that uv makes; run {sys.executable} -m ensurepip"
+        )
     if done.returncode:
         found = [line for line in _ERROR.findall(done.stderr) if not line.startswith(_IDLE)]
         if conflict := _CONFLICT.search(done.stdout):

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from stampede import playbooks
+from stampede import cli, playbooks
 from stampede.cli import build_parser, main
 from stampede.completion import SHELLS, script
 from stampede.machine import home
@@ -163,3 +163,56 @@ def advice() -> Iterator[tuple[str, str]]:
 def test_advice_holds_where_there_is_no_checkout() -> None:
     found = [where for where, text in advice() if re.search(r"playbooks/[a-z-]+\.yml|\bmake \w+ ARGS|docs/", text)]
     assert found == []
+
+
+def test_where_a_folder_is_wanted_no_files_are_offered(tmp_path: Path) -> None:
+    file = tmp_path / "completion"
+    file.write_text(script(build_parser(), "bash"))
+    (tmp_path / "work/mine-folder").mkdir(parents=True)
+    (tmp_path / "work/mine-file").touch()
+    ask = (
+        f'source {file}; COMP_WORDS=(stampede "$1" mine); COMP_CWORD=2; "$(complete -p stampede | sed -E '
+        '\'s/.*-F ([^ ]+).*/\\1/\')"; echo "${COMPREPLY[@]}"'
+    )
+
+    def completed(command: str) -> set[str]:
+        done = subprocess.run(
+            ["bash", "-c", ask, "bash", command], cwd=tmp_path / "work", capture_output=True, text=True, check=True
+        )
+        return {word.rstrip("/") for word in done.stdout.split()}
+
+    assert completed("init") == completed("report") == {"mine-folder"}
+    assert completed("compare") == {"mine-folder", "mine-file"}
+
+
+@pytest.mark.parametrize(
+    ("words", "unbuffered"), [(["completion", "bash"], ""), (["completion", "bash"], "1"), (["--help"], "")]
+)
+def test_a_full_disk_is_told_in_one_line(words: list[str], unbuffered: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "stampede.cli", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=home.PACKAGES,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        )
+    assert (done.returncode, done.stderr) == (1, "stampede: the output cannot be written (No space left on device)\n")
+
+
+def test_errors_of_something_else_than_the_output_are_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: object) -> int:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(cli, "_run", refused)
+    with pytest.raises(ConnectionRefusedError):
+        main([])
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("stampede.doctor.findings", interrupted)
+    assert main(["doctor"]) == cli.INTERRUPTED == 130

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import locale
+import re
 import resource
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,13 +39,70 @@ def test_only_what_is_needed_decides_about_the_exit_code() -> None:
     assert doctor.report([Finding("c", "do"), Finding("a")]) == ("lacking  c\n         -> do\nok       a", 1)
 
 
+def test_no_pip(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [found[0] for found in texts(doctor.pip())] == ["ok"]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(sys, "executable", "/mine/python")
+    ((sign, text, mend),) = texts(doctor.pip())
+    assert (sign, mend) == ("to mend", "/mine/python -m ensurepip") and text.startswith("pip is lacking;")
+    assert doctor.pip in doctor.CHECKS
+
+
 def test_packages_of_other_versions_are_named() -> None:
     has = importlib.metadata.version("psutil")
-    assert doctor.wrong_versions([f"psutil=={has}", 'no-such; extra == "cloud"']) == []
-    assert doctor.wrong_versions(["psutil==0.1", "no-such==1"]) == [
-        f"psutil==0.1, not {has}",
-        "no-such==1, which is not installed",
+    assert doctor.wrong_versions([f"psutil=={has}", 'no-such; extra == "cloud"']) == {}
+    assert doctor.wrong_versions(["psutil==0.1", "no-such==1"]) == {"psutil==0.1": has, "no-such==1": ""}
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Versions that packages seem to have, where they are other than they are; empty: not installed."""
+    others: dict[str, str] = {}
+    real = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if others.get(name) == "":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return others.get(name) or real(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    monkeypatch.setattr(sys, "executable", "/my venv/python")
+    return others
+
+
+def locked(name: str) -> str:
+    found = re.search(rf"^{name}==(\S+)", (home.HOME / "requirements.lock").read_text(), re.MULTILINE)
+    assert found
+    return found[1]
+
+
+def test_a_package_that_is_only_pulled_in_must_be_as_it_was_tested(installed: dict[str, str]) -> None:
+    assert [found[0] for found in texts(doctor.packages())] == ["ok"]
+    installed["yarl"] = "1.0.0"
+    wanted = f"yarl=={locked('yarl')}"
+    assert texts(doctor.packages()) == [
+        (
+            "to mend",
+            f"Stampede was tested with {wanted}, not 1.0.0",
+            f"'/my venv/python' -m pip install {wanted}",
+        )
     ]
+    installed["yarl"] = ""
+    ((sign, text, _),) = texts(doctor.packages())
+    assert sign == "lacking" and text.endswith(f"{wanted}, which is not installed")
+
+
+def test_a_package_that_stampede_pins_is_needed(installed: dict[str, str]) -> None:
+    installed["psutil"] = "0.1"
+    ((sign, _, mend),) = texts(doctor.packages())
+    assert sign == "lacking" and mend.endswith(f"pip install psutil=={locked('psutil')}")
+
+
+def test_of_many_other_versions_the_whole_list_is_installed(installed: dict[str, str]) -> None:
+    installed.update(dict.fromkeys(("aiosignal", "attrs", "frozenlist", "idna", "multidict", "six", "yarl"), "0.1"))
+    ((_, text, mend),) = texts(doctor.packages())
+    assert text.endswith("; and 2 more") and text.count("not 0.1") == 5
+    assert mend.endswith(f"pip install --no-deps -r {home.HOME}/requirements.lock")
 
 
 def test_a_locale_without_utf8(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -71,7 +74,53 @@ def test_a_folder_of_other_things_is_taken(tmp_path: Path, capsys: pytest.Captur
     assert str(tmp_path / "scenarios/first.py") in capsys.readouterr().out
 
 
-def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+def test_a_file_in_the_way_is_named_and_nothing_is_made(tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
-    with pytest.raises(BadInput, match=r"taken cannot be written \(File exists\)"):
+    with pytest.raises(BadInput, match="taken is there and no folder"):
         make_project(tmp_path / "taken")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/.github").touch()
+    with pytest.raises(BadInput, match=r"mine/\.github is there and no folder"):
+        make_project(tmp_path / "mine")
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "mine", tmp_path / "mine/.github", tmp_path / "taken"]
+
+
+@pytest.mark.parametrize(
+    ("place", "said"), [("README.md", "has a README.md already"), (".github", "is there and no")]
+)
+def test_a_link_to_nowhere_is_not_followed(tmp_path: Path, place: str, said: str) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / place).symlink_to(tmp_path / "outside")
+    with pytest.raises(BadInput, match=said):
+        make_project(tmp_path / "mine")
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine", place]
+
+
+def test_a_folder_that_is_a_link_leads_nothing_outside(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/scenarios").symlink_to(tmp_path / "outside")
+    with pytest.raises(BadInput, match="mine/scenarios is a link"):
+        make_project(tmp_path / "mine")
+    assert not list((tmp_path / "outside").iterdir())
+    (tmp_path / "link").symlink_to(tmp_path / "outside")
+    assert make_project(tmp_path / "link")
+
+
+def test_of_a_failed_try_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes").touch()
+    real = Path.open
+
+    def full(path: Path, *mode: Any, **more: Any) -> Any:
+        if path.name == "first.py" and "x" in mode:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return real(path, *mode, **more)
+
+    with monkeypatch.context() as changed:
+        changed.setattr(Path, "open", full)
+        for folder in (tmp_path / "mine", tmp_path / "new/project"):
+            with pytest.raises(BadInput, match=r"scenarios/first.py cannot be written \(No space left on device\)"):
+                make_project(folder)
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "mine", tmp_path / "mine/notes"]
+    assert make_project(tmp_path / "mine")
