@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,19 +22,36 @@ from stampede.schema.errors import BadInput
 from stampede.schema.masking import Mask
 from stampede.schema.settings.otlp_settings import Otlp
 
-PROTOBUF = "application/x-protobuf"
+PROTOBUF, JSON = "application/x-protobuf", "application/json"
+MEDIA_TYPE = re.compile(r"[a-z0-9.+_-]{1,60}/[a-z0-9.+_-]{1,60}")
 LONGEST_ANSWER = 65_536
 """Bytes of an answer that are read."""
+PATH = "the path of stampede_otlp_url usually ends with /v1/metrics"
 MEANINGS = {
     401: "what stampede_otlp_headers has does not let anybody in",
     403: "who stampede_otlp_headers stands for may not write there",
-    404: "nothing takes metrics there; the path of stampede_otlp_url usually ends with /v1/metrics",
+    404: f"nothing takes metrics there; {PATH}",
 }
 
 
 def failure_message(target: Otlp, response: Response) -> str:
     """The text, without a full stop, of an error message about a response that is not ok."""
-    return in_words(target.name, response, MEANINGS)
+    return in_words(target.name, response, MEANINGS) + (f"; {PATH}" if response.foreign else "")
+
+
+def judged(status: int, content: bytes, headers: Mapping[str, str]) -> tuple[Response, bytes]:
+    """What an answer is, and its body when that is in protobuf: the response has no message then.
+
+    A page of a login or of a proxy is no acknowledgement, though its status is 200. An empty body is one: the message
+    that says that all was taken is empty in protobuf, and some send it without a type.
+    """
+    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if 200 <= status < 300 and content and kind not in (PROTOBUF, JSON):
+        found = kind if MEDIA_TYPE.fullmatch(kind) else "a body without a valid content type"
+        why = f"it sent {found}, where an OTLP receiver sends {PROTOBUF}, {JSON} or nothing"
+        return Response(status, why, foreign=True), b""
+    body = content if kind == PROTOBUF else b""
+    return answer(status, b"" if body else content, headers), body
 
 
 class OtlpSession(WebSession):
@@ -66,9 +84,7 @@ class OtlpSession(WebSession):
         except Exception as error:
             self.response = no_answer(error)
             raise
-        if found.headers.get("Content-Type", "").startswith(PROTOBUF):
-            self.body = content
-        self.response = answer(found.status_code, b"" if self.body else content, found.headers)
+        self.response, self.body = judged(found.status_code, content, found.headers)
         found.raw = io.BytesIO(content)
         found.reason = ""  # OpenTelemetry's exporter logs it, and a server may repeat a header in it
         return found

@@ -46,6 +46,8 @@ class Response:
     """Seconds that the server asked to wait before the next attempt."""
     untrusted: bool = False
     """Whether there was no response because the server's certificate is not trusted."""
+    foreign: bool = False
+    """Whether something else than such a server answered, whatever the status; ``message`` says how that shows."""
 
     @property
     def excerpt(self) -> str:
@@ -55,7 +57,7 @@ class Response:
     @property
     def ok(self) -> bool:
         """Whether everything was accepted."""
-        return 200 <= self.status < 300
+        return 200 <= self.status < 300 and not self.foreign
 
     @property
     def temporary(self) -> bool:

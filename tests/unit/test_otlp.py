@@ -339,6 +339,37 @@ def test_headers_carry_secrets_and_the_environment_none(
     assert receiver.headers[0]["x-name"].encode("latin-1").decode() == "Grüße €"
 
 
+PAGE = Trouble(200, b"<html>Log in</html>", {"Content-Type": "text/html; charset=utf-8"})
+
+
+def test_a_page_acknowledges_nothing(run: Run, receiver: Receiver) -> None:
+    run.step("connect", 1.0)
+    receiver.troubles = [PAGE]
+    progress = run.push(receiver)
+    assert (progress.points, progress.rejected) == (0, 3) and not progress.complete
+    assert progress.first_rejected == (
+        "it answered 200: it sent text/html, where an OTLP receiver sends application/x-protobuf, application/json "
+        "or nothing"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (200, b"", "text/html"),
+        (204, b"", ""),
+        (200, b"{}", "Application/JSON; charset=utf-8"),
+        (202, b"\n\0", "application/x-protobuf; x=y"),
+    ],
+)
+def test_what_acknowledges(run: Run, receiver: Receiver, status: int, body: bytes, kind: str) -> None:
+    receiver.troubles = [Trouble(status, body, {"Content-Type": kind} if kind else {})] * 2
+    assert probe_otlp(Otlp(receiver.url), {}) == ([], [])
+    run.step("connect", 1.0)
+    progress = run.push(receiver)
+    assert progress.complete and (progress.points, progress.rejected) == (3, 0)
+
+
 # -------------------------------------------------------------------- the process
 
 
@@ -467,12 +498,31 @@ def test_the_collector_that_metrics_go_to(variables: dict[str, Any]) -> None:
     ],
 )
 def test_the_check_before_a_run(receiver: Receiver, status: int, problem: str, warning: str) -> None:
-    receiver.troubles = [Trouble(status, f"no {TOKEN}".encode(), {"Location": receiver.url})]
+    receiver.troubles = [
+        Trouble(status, b"" if status == 200 else f"no {TOKEN}".encode(), {"Location": receiver.url})
+    ]
     target = Otlp(receiver.url, {"X-Key": "${secret:key}"})
     problems, warnings = probe_otlp(target, {"key": TOKEN, "other": "no"})
     assert [problem in each for each in problems] == [True] * bool(problem)
     assert [warning in each for each in warnings] == [True] * bool(warning)
     assert [headers["x-key"] for headers in receiver.headers] == [TOKEN] and receiver.requests == []
+
+
+def test_the_check_of_what_is_no_receiver(receiver: Receiver) -> None:
+    receiver.troubles = [PAGE]
+    (problem,), warnings = probe_otlp(Otlp(receiver.url), {})
+    assert warnings == [] and problem == (
+        f"stampede_otlp_url cannot be used: the OpenTelemetry collector at {receiver.url} answered 200: it sent "
+        "text/html, where an OTLP receiver sends application/x-protobuf, application/json or nothing; the path of "
+        "stampede_otlp_url usually ends with /v1/metrics"
+    )
+    for kind in ({}, {"Content-Type": "no type"}, {"Content-Type": f"text/{'x' * 1000}"}, {"Content-Type": "a/\x1b"}):
+        receiver.troubles = [Trouble(201, b"welcome", kind)]
+        (problem,), _ = probe_otlp(Otlp(receiver.url), {})
+        assert "answered 201: it sent a body without a valid content type, where" in problem
+    receiver.troubles = [Trouble(200, b"x", {"Content-Type": f"text/{TOKEN}"})]
+    (problem,), _ = probe_otlp(Otlp(receiver.url, {"X-Key": "${secret:key}"}), {"key": TOKEN})
+    assert "it sent text/***, where" in problem
 
 
 def test_the_check_of_what_is_no_host() -> None:
