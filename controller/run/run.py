@@ -195,7 +195,7 @@ class Run:
                 settings.observed_think_times,
             ),
             self._mask,
-            row_of,
+            lambda number: row_of(self.load.row_number(number)),
             shared,
         )
 

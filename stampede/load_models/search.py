@@ -106,6 +106,10 @@ class Search(LoadModel):
         """See LoadModel."""
         return range(self.first_holder, self.first_holder + len(self.ranks))
 
+    def row_number(self, number: int) -> int:
+        """See LoadModel. That of its rank's first."""
+        return self.first_holder + (number - self.first_holder) % self.most
+
     def describe(self) -> str:
         """See LoadModel."""
         pace = self.pace
