@@ -92,6 +92,47 @@ def test_holders_come_evenly_and_leave_at_once(variables: dict[str, Any]) -> Non
     assert run.started == 2 + 6 + 2 and run.active == 0
 
 
+def test_a_holder_whose_script_ends_is_followed_by_another(variables: dict[str, Any]) -> None:
+    there: set[int] = set()
+    levels: dict[int, int] = {}
+
+    async def visit(holder: Holder) -> None:
+        there.add(holder.number)
+        for _ in range(3):
+            await holder.wait(3)
+            levels[int(holder.context.clock.now())] = len(there)
+        there.remove(holder.number)
+
+    run, _, _ = played(variables, [(40, 8), (80, 3), (120, 0)], visit)
+    assert [levels[second] for second in (36, 78)] == [2, 8]
+    assert run.started > 2 * 4 + 8 * 4 + 3 * 4 and run.active == 0
+    assert run.clock.now() == pytest.approx(120, abs=2)
+
+
+def test_scripts_that_fail_at_once_are_not_begun_again_and_again(variables: dict[str, Any]) -> None:
+    async def script(holder: Holder) -> None:
+        raise ValueError
+
+    run, _, _ = played(variables, [(40, 0)], script, stampede_on_failure="stop")
+    assert run.started == pytest.approx(2 * 40, abs=5)
+
+
+def test_a_place_is_taken_when_who_had_it_has_ended_its_last_step(variables: dict[str, Any]) -> None:
+    stays: dict[int, list[float]] = {}
+
+    async def script(holder: Holder) -> None:
+        stay = stays.setdefault(holder.number % 12, [])
+        stay.append(holder.context.clock.now())
+        async for _ in holder.until_end_of_run():
+            async with holder.step("long"):
+                await asyncio.sleep(50)
+        stay.append(holder.context.clock.now())
+
+    run, _, _ = played(variables, [(40, 1), (45, 4), (90, 0)], script)
+    assert stays[1] == pytest.approx([2.5, 52.5, 52.5, 102.5], abs=0.1)
+    assert run.started == 2 + 3 and len(stays) == 4 and run.active == 0
+
+
 @pytest.mark.parametrize("hosts", [1, 3])
 @pytest.mark.parametrize("use", ["once", "circle", "random"])
 def test_who_takes_the_place_of_another_has_its_row(
