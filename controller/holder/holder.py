@@ -70,12 +70,12 @@ class Holder:
         """What ``setup`` returned."""
         self.rounds = 0
         self.attempt = 1
-        self.due: float | None = None
         self.start_over(wallet)
 
     def start_over(self, wallet: Wallet) -> None:
-        """Begin with a fresh wallet: no connections, no credentials."""
+        """Begin with a fresh wallet: no connections, no credentials, and no step that is due."""
         self.wallet = wallet
+        self.due: float | None = None
         self.connections: dict[str, Connection] = {}
         self._to_connect: set[str] = set()
         """The names under which connections were to be kept, whether they came about or not."""

@@ -195,7 +195,7 @@ class Run:
                 settings.observed_think_times,
             ),
             self._mask,
-            row_of,
+            lambda number: row_of(self.load.row_number(number)),
             shared,
         )
 
@@ -285,26 +285,38 @@ class Run:
         self.rounds_dropped += 1
 
     async def _make_wallet(self, number: int) -> None:
-        making = self._making[number] = asyncio.create_task(self._wallets.make(number))
-        await asyncio.wait({making})
+        """Make one, unless there is one or it is being made."""
+        if number not in self._making:
+            if self._made(number):
+                return
+            self._making[number] = asyncio.create_task(self._wallets.make(number))
+        await asyncio.wait({self._making[number]})
+
+    def _made(self, number: int) -> Wallet | None:
+        """The wallet of a holder, if there is one."""
+        try:
+            return self._wallets.get(number)
+        except KeyError:
+            return None
 
     async def _remove_wallet(self, number: int) -> None:
-        if making := self._making.pop(number, None):
+        if making := self._making.get(number):
             await asyncio.wait({making})
+            self._making.pop(number, None)
         await self._wallets.remove(number)
 
     async def _wallet(self, number: int) -> Wallet:
         """The wallet of a holder that has arrived; it is made now if it was not made before, or could not be."""
         while True:
-            if making := self._making.pop(number, None):
+            if making := self._making.get(number):
                 await asyncio.wait({making})
+                self._making.pop(number, None)
                 if error := making.exception():
                     LOGGER.warning("holder %s got no wallet: %s", number, error)
                     await self.pacer.until(self.clock.now() + FAILURE_PAUSE, number)
-            try:
-                return self._wallets.get(number)
-            except KeyError:
-                await self._make_wallet(number)
+            if wallet := self._made(number):
+                return wallet
+            await self._make_wallet(number)
 
     async def _live(self, number: int, due: float) -> None:
         """The life of one holder: the script, and what ``stampede_on_failure`` says after a failure."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -96,7 +97,7 @@ class Closed(LoadModel):
         """Those of this host's holders, in the order in which they come."""
         if not self.stages:
             return [Stay(self.ramp_up * place / self.number, None) for place in range(self.number)]
-        here = set(self.deal.mine(range(int(self.stages.highest))))
+        here = set(self.deal.mine(range(math.ceil(self.stages.highest))))  # a cut may leave a part of a holder
         stays: list[Stay] = []
         present: dict[int, int] = {}
         for moment, rank, comes in crossings(self.stages):
@@ -113,7 +114,7 @@ class Closed(LoadModel):
     def describe(self) -> str:
         """See LoadModel."""
         if self.stages:
-            most, count = int(self.stages.highest), len(self.stages.pieces)
+            most, count = math.ceil(self.stages.highest), len(self.stages.pieces)
             stages = f"{count} stage" + "s" * (count != 1)
             return f"Closed load model: up to {_holders(most)}, in {stages}, for {self.stages.seconds:g} s."
         start = f"started evenly over {self.ramp_up:g} s" if self.ramp_up else "started at once"
@@ -191,6 +192,9 @@ class Closed(LoadModel):
                         if stage.load() is not load:  # the run goes on to a next stage before its time
                             load = stage.load()
                             changes = deque(change for change in load.changes() if change[1:] not in done)
+                            come = {number for comes, number in done if comes}
+                            for number in come.difference(load.wallets):  # before this host learned of it
+                                stage.retire(number)
                         continue
                     changes.popleft()
                     done.add((comes, number))

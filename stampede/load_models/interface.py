@@ -173,6 +173,11 @@ class LoadModel(ABC):
         """The numbers of the holders of ``total``."""
         return self.wallets
 
+    def row_number(self, number: int) -> int:
+        """Whose row of ``stampede_data`` a holder has: its own, or that of the one of ``numbers`` whose place it
+        takes."""
+        return number
+
     def stage_at(self, moment: float) -> StageNow | None:
         """The stage that is under way ``moment`` seconds from the start; None where there is none."""
         return None

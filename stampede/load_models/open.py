@@ -11,7 +11,7 @@ import asyncio
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -167,8 +167,9 @@ class Open(LoadModel):
 
     async def run(self, stage: Stage) -> None:
         """See LoadModel."""
-        ready = set(self.wallets)
         present = 0
+        last = -1
+        """Who has arrived last: numbers grow."""
 
         async def visit(number: int, due: float) -> None:
             nonlocal present
@@ -180,10 +181,11 @@ class Open(LoadModel):
                     await stage.remove_wallet(number)
 
         async with asyncio.TaskGroup() as group:
-            making = asyncio.create_task(self._make_wallets(stage, ready))
+            making = asyncio.create_task(self._make_wallets(stage, lambda number: number <= last))
             try:
                 for number, amount in self.endless():
                     due = await until_collected(stage, amount, lambda: stage.load().profile)
+                    last = number
                     if present >= self.most:
                         stage.drop_arrival()
                         group.create_task(stage.remove_wallet(number))
@@ -195,13 +197,17 @@ class Open(LoadModel):
             finally:
                 making.cancel()
 
-    async def _make_wallets(self, stage: Stage, made: set[int]) -> None:
-        """Those of later arrivals, each before it is needed."""
+    async def _make_wallets(self, stage: Stage, has_come: Callable[[int], bool]) -> None:
+        """Those of later arrivals, each before it is needed. Who ``has_come`` before that, or was dropped, needs none
+        any more."""
+        made = set(self.wallets)
         rest = ((number, amount) for number, amount in self.endless() if number not in made)
 
         async def make() -> None:
             for number, amount in rest:
-                await until_collected(stage, amount, lambda: stage.load().profile, begin=-AHEAD)
-                await stage.make_wallet(number)
+                if not has_come(number):
+                    await until_collected(stage, amount, lambda: stage.load().profile, begin=-AHEAD)
+                if not has_come(number):
+                    await stage.make_wallet(number)
 
         await asyncio.gather(*(make() for _ in range(MAKERS)), return_exceptions=True)

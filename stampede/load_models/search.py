@@ -21,6 +21,9 @@ from stampede.schema.settings.durations import number, seconds
 
 PATIENCE = 120.0
 """Seconds beyond a level's own after which a host that gets no order ends the run."""
+LEAST_VISIT = 1.0
+"""Seconds from a holder's coming to that of the next one in its place at the earliest, so that scripts that fail at
+once are not begun again and again."""
 DURATIONS = {"settle": 15.0, "hold": 45.0, "confirm": 90.0}
 KEYS = ("begin", *DURATIONS, "within")
 
@@ -106,6 +109,10 @@ class Search(LoadModel):
         """See LoadModel."""
         return range(self.first_holder, self.first_holder + len(self.ranks))
 
+    def row_number(self, number: int) -> int:
+        """See LoadModel. That of its rank's first."""
+        return self.first_holder + (number - self.first_holder) % self.most
+
     def describe(self) -> str:
         """See LoadModel."""
         pace = self.pace
@@ -164,14 +171,17 @@ class Search(LoadModel):
 
 
 class _Present:
-    """The holders of this host that are there. One that comes again is another, with a number of its own."""
+    """The holders of this host that are there. One that comes again, or in place of one whose script has ended, is
+    another, with a number of its own."""
 
     def __init__(self, load: Search, stage: Stage, group: asyncio.TaskGroup) -> None:
         self._load, self._stage, self._group = load, stage, group
         self._next = dict(zip(load.ranks, load.wallets, strict=True))
         """The number with which the holder of a rank comes the next time."""
+        self._wanted: set[int] = set()
+        """The ranks whose holders are to be there."""
         self._number: dict[int, int] = {}
-        """Of those that are there, by rank."""
+        """Of those that are there, by rank; of one that is to leave, until its script has ended."""
         self._holders = 0
 
     async def change(self, order: Order) -> None:
@@ -188,18 +198,38 @@ class _Present:
                 due = order.due + ramp * (rank - before) / (order.holders - before)
                 if due > stage.now():
                     await stage.until(due)
-                self._group.create_task(self._visit(rank, due))
+                self._come(rank, due)
 
-    async def _visit(self, rank: int, due: float) -> None:
-        number = self._number[rank] = self._next[rank]
-        self._next[rank] += self._load.most
-        await self._stage.live(number, due)
-        await self._stage.remove_wallet(number)
+    def _come(self, rank: int, due: float) -> None:
+        self._wanted.add(rank)
+        if rank not in self._number:  # else the one before is in its last step; the next one follows
+            self._number[rank] = self._next[rank]
+            self._group.create_task(self._stay(rank, due))
+
+    async def _stay(self, rank: int, due: float) -> None:
+        """One holder after the other, for as long as one of this rank is to be there."""
+        stage = self._stage
+        try:
+            while rank in self._wanted and not stage.is_over():
+                if due > stage.now():
+                    await stage.until(due)
+                    continue
+                number = self._number[rank] = self._next[rank]
+                self._next[rank] += self._load.most
+                came = stage.now()
+                await stage.live(number, due)
+                self._group.create_task(stage.remove_wallet(number))
+                due = max(came + LEAST_VISIT, stage.now())
+        except EndOfRun:
+            pass
+        finally:
+            del self._number[rank]
 
     def empty(self, to: int = 0) -> None:
         """Have holders leave until so many are there."""
-        for rank in [rank for rank in self._number if rank >= to]:
-            self._stage.retire(self._number.pop(rank))
+        for rank in [rank for rank in self._wanted if rank >= to]:
+            self._wanted.discard(rank)
+            self._stage.retire(self._number[rank])
 
 
 def recorded_pace(settings: Mapping[str, Any]) -> Pace:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from controller.holder.holder import Holder
 from controller.run.run import Run
+from controller.run.simulated import SimulatedWallet, SimulatedWallets
 from stampede.load_models.closed import Closed
 from stampede.load_models.profile import Piece, Profile, at_random, crossings, evenly, rate
 from stampede.load_models.shares import Deal, deals, turns
@@ -260,6 +262,22 @@ class TestOpen:
         assert run.visits.value == pytest.approx(9.725), "the last ones are cut off"
         assert run.started == 100, "10 at a time, for 10 s each, in 100 s"
 
+    @pytest.mark.parametrize("most", [1000, 5])
+    def test_wallets_that_are_late_are_made_once_and_none_is_left(
+        self, play: Callable[..., Run], variables: dict[str, Any], most: int
+    ) -> None:
+        async def script(holder: Holder) -> None:
+            async with holder.step("look"):
+                await asyncio.sleep(1)
+
+        rates = [{"rate": 4, "for": "200s"}, {"rate": 0, "for": "60s"}]
+        changes = {"load_model": "open", "stages": rates, "holders": most, "iterations": 1}
+        wallets = Slow(load(variables, **changes).wallets)
+        run = play(script, wallets=wallets, **changes)
+        assert run.started + run.dropped == 800 and bool(run.dropped) == (most == 5)
+        assert max(wallets.made.values()) == 1 and not wallets.here
+        assert len(wallets.made) >= run.started
+
     def test_it_describes_itself(self, variables: dict[str, Any]) -> None:
         assert load(variables, **VISITS).describe() == (
             "Open load model: 200 arrivals, up to 2/s, evenly, in 100 s; at most 4 holders at a time."
@@ -298,6 +316,28 @@ class Removed:
     async def remove(self, number: int) -> None:
         assert number not in self.removed
         self.removed.add(number)
+
+
+class Slow(SimulatedWallets):
+    """Wallets that take two seconds each."""
+
+    def __init__(self, begun: Sequence[int]) -> None:
+        super().__init__(1)
+        self.here: set[int] = set(begun)
+        self.made: Counter[int] = Counter(begun)
+
+    def get(self, number: int) -> SimulatedWallet:
+        if number not in self.here:
+            raise KeyError(number)
+        return super().get(number)
+
+    async def make(self, number: int) -> None:
+        await asyncio.sleep(2)
+        self.made[number] += 1
+        self.here.add(number)
+
+    async def remove(self, number: int) -> None:
+        self.here.discard(number)
 
 
 ROUNDS = {"load_model": "rounds", "rate": "2/s", "duration": "110s", "ramp_up": 10, "drain": 0}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,8 +23,10 @@ from controller.host.next_stage import StageSwitch
 from controller.run.run import Run
 from stampede.live.stages import LEAD, next_stage, stage_of
 from stampede.load_models import catalog
+from stampede.load_models.closed import Closed
 from stampede.load_models.interface import Plan, StageNow
 from stampede.load_models.profile import Piece, Profile, crossings, profile_of
+from stampede.load_models.shares import deals
 from stampede.schema.orders import LONGEST, NextStage, as_text, read_next_stage
 from stampede.schema.orders import NEXT_STAGE as FILE
 from stampede.schema.state import StageState
@@ -31,11 +35,29 @@ RATES = [{"rate": 2, "for": "100s"}, {"rate": 10, "over": "40s"}, {"rate": 1, "f
 LEVELS = [{"holders": 20, "over": "100s"}, {"holders": 40, "over": "40s"}, {"holders": 5, "for": "50s"}]
 CUT = 50.25
 
+some_stages = st.lists(
+    st.tuples(st.integers(0, 30), st.sampled_from(["over", "for"]), st.floats(0.5, 50)), min_size=2, max_size=6
+)
+
 
 def stages(found: list[Mapping[str, Any]], key: str) -> Profile:
     profile = profile_of(found, key)
     assert profile
     return profile
+
+
+def up_and_down(found: list[tuple[int, str, float]]) -> Profile:
+    """Levels by ``some_stages``."""
+    return stages([{"holders": level, kind: seconds} for level, kind, seconds in found], "holders")
+
+
+def level_at(profile: Profile, moment: float) -> float:
+    """So many seconds from the start."""
+    for piece in profile.pieces:
+        if moment < piece.seconds:
+            return piece.begin + (piece.end - piece.begin) * moment / piece.seconds
+        moment -= piece.seconds
+    return 0.0
 
 
 class TestProfile:
@@ -66,19 +88,13 @@ class TestProfile:
 
     @example([(1, "for", 3.159468736792334), (0, "over", 1.1), (0, "over", 25.717835588800092)], [0.09375, 0.09375])
     @given(
-        st.lists(
-            st.tuples(st.integers(0, 30), st.sampled_from(["over", "for"]), st.floats(0.5, 50)),
-            min_size=2,
-            max_size=6,
-        ),
+        some_stages,
         st.lists(st.floats(0, 1), min_size=1, max_size=3),
     )
     def test_nothing_changes_before_it_and_no_holder_more_comes(
         self, found: list[tuple[int, str, float]], parts: list[float]
     ) -> None:
-        levels = [{"holders": level, kind: seconds} for level, kind, seconds in found]
-        levels.append({"holders": 31, "for": 1})
-        profile = stages(levels, "holders")
+        profile = up_and_down([*found, (31, "for", 1.0)])
         cuts = sorted(part * profile.seconds for part in parts)
         cut = profile.cut_at(cuts)
         assert cut.seconds <= profile.seconds + 1e-9
@@ -113,6 +129,30 @@ class TestHosts:
         assert sorted(stay for each in hosts for stay in each.cut(CUT).stays()) == sorted(cut.stays())
         for each in hosts:
             assert set(each.cut(CUT).wallets) <= set(each.wallets), "no wallets but those that were made"
+
+    @example([(20, "over", 20.0), (0, "over", 10.0), (1, "for", 60.0)], 10.5 / 90, 1)
+    @given(
+        some_stages.filter(lambda found: any(level for level, _, _ in found)),
+        st.floats(0, 1),
+        st.integers(1, 10),
+    )
+    def test_have_together_as_many_holders_as_the_level_is_high(
+        self, found: list[tuple[int, str, float]], part: float, hosts: int
+    ) -> None:
+        profile = up_and_down(found)
+        whole = Closed(1, 0, 0.0, 0.0, 1, stages=profile.cut(part * profile.seconds))
+        assert whole.stages
+        shares = deals({str(place): 1.0 for place in range(hosts)}).values()
+        stays = [stay for deal in shares for stay in dataclasses.replace(whole, deal=deal).stays()]
+        moments = sorted({moment for moment, _, _ in crossings(whole.stages)} | {0.0, whole.stages.seconds})
+        for before, after in itertools.pairwise(moments):
+            between = (before + after) / 2
+            if after - before > 1e-6:
+                there = sum(stay.begin <= between and (stay.end is None or between < stay.end) for stay in stays)
+                assert there == math.ceil(level_at(whole.stages, between)), f"{between} s from the start"
+
+    def test_describe_whole_holders(self, variables: dict[str, Any]) -> None:
+        assert "up to 11 holders" in load(variables, stages=LEVELS).cut(50.25).cut(50.5).describe()
 
     def test_plan_is_that_of_the_results(self, variables: dict[str, Any]) -> None:
         assert load(variables, stages=LEVELS).cut(CUT).plan == Plan(CUT + 40, CUT + 90)
@@ -180,6 +220,19 @@ class TestRun:
         assert there(CUT + 45) == 5, "at once"
         assert max(moment for moment, _ in active) == pytest.approx(CUT + 90, abs=1)
         assert run.started == len({number for _, number in active}) == run.load.total == 40
+
+    @pytest.mark.parametrize("told", [8.5, 10.5, 13.5])
+    def test_all_leave_that_the_level_has_no_place_for(self, play: Callable[..., Run], told: float) -> None:
+        last: dict[int, float] = {}
+
+        async def script(holder: Holder) -> None:
+            async for _ in holder.until_end_of_run():
+                last[holder.number] = holder.context.clock.now()
+                await holder.wait(1)
+
+        down_to_one = [{"holders": 20, "over": "20s"}, {"holders": 0, "over": "10s"}, {"holders": 1, "for": "60s"}]
+        play(script, prepare=going_on(10.5, told), stages=down_to_one, drain=0)
+        assert sum(moment > 22 for moment in last.values()) == 1
 
 
 def test_a_host_reads_the_signal_once_and_tells_of_it_when_the_stage_begins(

@@ -271,6 +271,20 @@ def test_response_time_counts_from_when_a_step_was_due(play: Play, tmp_path: Pat
     assert float(ping["response_time"]) - float(ping["service_time"]) == pytest.approx(3)
 
 
+def test_the_pause_after_a_failure_is_no_response_time(play: Play, tmp_path: Path) -> None:
+    async def script(holder: Holder) -> None:
+        if holder.attempt == 1:
+            await holder.wait(5)
+            raise ValueError("a step was due when it failed")
+        async with holder.step("look"):
+            await asyncio.sleep(0.1)
+
+    play(script, holders=1)
+    failed, look = steps(tmp_path)
+    assert (failed["step"], look["step"]) == ("script", "look")
+    assert look["response_time"] == look["service_time"]
+
+
 def test_stopping_a_run(play: Play) -> None:
     async def script(holder: Holder) -> None:
         holder.context.pacer.end()

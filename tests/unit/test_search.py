@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import report_samples as samples
 
-from controller.holder.holder import Holder
+from controller.holder.holder import Holder, Script
 from controller.host.order_file import OrderFile
 from controller.load.virtual_time import VirtualTimeLoop
 from controller.run.run import Run
@@ -22,7 +22,9 @@ from stampede.fleet.conductor import Conductor, conductor_of
 from stampede.fleet.host_view import HostView
 from stampede.load_models.interface import Order
 from stampede.load_models.search import Search
+from stampede.prepare.data_rows import data_problems, rows_of_host
 from stampede.report import terminal
+from stampede.schema.data_rows import Row, Table, no_row
 from stampede.schema.orders import LONGEST, LevelOrder, as_text, read_level_order
 from stampede.schema.phases import Phase
 from stampede.schema.settings import thresholds
@@ -41,14 +43,18 @@ SEARCH: dict[str, Any] = {
 
 
 def played(
-    variables: dict[str, Any], orders: list[tuple[float, int]]
+    variables: dict[str, Any],
+    orders: list[tuple[float, int]],
+    script: Script | None = None,
+    row_of: Callable[[int], Row] = no_row,
+    **changes: Any,
 ) -> tuple[Run, list[tuple[int, float]], Counter[int]]:
     """A run in which orders come; returns levels with their moments, and how many holders were there each second."""
-    settings = Settings.from_variables(variables | SEARCH)
+    settings = Settings.from_variables(variables | SEARCH | changes)
     levels: list[tuple[int, float]] = []
     there: Counter[int] = Counter()
 
-    async def script(holder: Holder) -> None:
+    async def looking(holder: Holder) -> None:
         async for _ in holder.until_end_of_run():
             there[int(holder.context.clock.now())] += 1
             async with holder.step("look"):
@@ -61,10 +67,11 @@ def played(
 
         run = Run(
             settings,
-            script,
+            script or looking,
             services=SimulatedServices(),
             wallets=SimulatedWallets(1),
             on_level=tell,
+            row_of=row_of,
         )
         for number, (due, holders) in enumerate(orders, 1):
             give = Order(number, holders, due)
@@ -83,6 +90,83 @@ def test_holders_come_evenly_and_leave_at_once(variables: dict[str, Any]) -> Non
     assert 3 <= there[42] <= 6, "in the first half of the time to settle"
     assert run.clock.now() == pytest.approx(160, abs=2)
     assert run.started == 2 + 6 + 2 and run.active == 0
+
+
+def test_a_holder_whose_script_ends_is_followed_by_another(variables: dict[str, Any]) -> None:
+    there: set[int] = set()
+    levels: dict[int, int] = {}
+
+    async def visit(holder: Holder) -> None:
+        there.add(holder.number)
+        for _ in range(3):
+            await holder.wait(3)
+            levels[int(holder.context.clock.now())] = len(there)
+        there.remove(holder.number)
+
+    run, _, _ = played(variables, [(40, 8), (80, 3), (120, 0)], visit)
+    assert [levels[second] for second in (36, 78)] == [2, 8]
+    assert run.started > 2 * 4 + 8 * 4 + 3 * 4 and run.active == 0
+    assert run.clock.now() == pytest.approx(120, abs=2)
+
+
+def test_scripts_that_fail_at_once_are_not_begun_again_and_again(variables: dict[str, Any]) -> None:
+    async def script(holder: Holder) -> None:
+        raise ValueError
+
+    run, _, _ = played(variables, [(40, 0)], script, stampede_on_failure="stop")
+    assert run.started == pytest.approx(2 * 40, abs=5)
+
+
+def test_a_place_is_taken_when_who_had_it_has_ended_its_last_step(variables: dict[str, Any]) -> None:
+    stays: dict[int, list[float]] = {}
+
+    async def script(holder: Holder) -> None:
+        stay = stays.setdefault(holder.number % 12, [])
+        stay.append(holder.context.clock.now())
+        async for _ in holder.until_end_of_run():
+            async with holder.step("long"):
+                await asyncio.sleep(50)
+        stay.append(holder.context.clock.now())
+
+    run, _, _ = played(variables, [(40, 1), (45, 4), (90, 0)], script)
+    assert stays[1] == pytest.approx([2.5, 52.5, 52.5, 102.5], abs=0.1)
+    assert run.started == 2 + 3 and len(stays) == 4 and run.active == 0
+
+
+@pytest.mark.parametrize("hosts", [1, 3])
+@pytest.mark.parametrize("use", ["once", "circle", "random"])
+def test_who_takes_the_place_of_another_has_its_row(
+    variables: dict[str, Any], tmp_path: Path, use: str, hosts: int
+) -> None:
+    file = tmp_path / "users.csv"
+    file.write_text("email\n" + "".join(f"u{number}@example.org\n" for number in range(20)))
+    changes: dict[str, Any] = {
+        "stampede_holders": 20,
+        "stampede_search": SEARCH["stampede_search"] | {"begin": 8},
+        "stampede_data": {"file": str(file), "use": use},
+    }
+    whole = Settings.from_variables(variables | SEARCH | changes)
+    assert whole.data and not data_problems(whole)
+    came: list[int] = []
+    rows: dict[int, set[str]] = {}
+
+    async def script(holder: Holder) -> None:
+        came.append(holder.number)
+        rows.setdefault(holder.number % 20, set()).add(holder.data["email"])
+        async for _ in holder.until_end_of_run():
+            await holder.wait(1)
+
+    for share in whole.load.shares({str(place): 1.0 for place in range(hosts)}).values():
+        given = json.loads(json.dumps(rows_of_host(variables | SEARCH | changes, share)))
+        rows_here = Table.taken(whole.data, given).row
+        run, _, _ = played(
+            variables, [(40, 16), (80, 8), (120, 12), (160, 0)], script, rows_here, **changes | dict(share)
+        )
+        assert run.bad_input is None and run.clock.now() == pytest.approx(160, abs=2)
+    assert len(came) == len(set(came)) == 16 + 4 and len(rows) == 16
+    assert all(len(found) == 1 for found in rows.values()), "whoever has the place"
+    if use == "once":
+        assert len(set.union(*rows.values())) == 16
 
 
 def test_thresholds_are_counted_anew_at_each_level(variables: dict[str, Any]) -> None:
