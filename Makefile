@@ -62,7 +62,7 @@ generate: setup-dev  ## regenerate the files derived from the argument specs and
 lock: setup-dev  ## lock versions and hashes of all packages; ARGS="--upgrade-package aiohttp" takes a new one
 	@bin/lock $(ARGS)
 
-release: setup-dev  ## build sdist, wheel, SBOM and SHA-256 sums into dist, which must be empty; docs/releasing.md
+release: setup-dev  ## build sdist, wheel, collection, SBOM and SHA-256 sums into dist, which must be empty; docs/releasing.md
 	@.venv/bin/python bin/release dist
 
 docs: setup-dev  ## build the documentation as a site into build/docs, with every link checked

@@ -19,6 +19,7 @@ from stampede.version import VERSION
 pytestmark = pytest.mark.slow
 
 WHEEL, SDIST, SBOM = (f"stampede_vc-{VERSION}{end}" for end in ("-py3-none-any.whl", ".tar.gz", ".cdx.json"))
+COLLECTION = f"stampede-vc-{VERSION}.tar.gz"
 
 
 def release(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -47,8 +48,8 @@ def documented(beginning: str) -> str:
     return block.text
 
 
-def test_it_makes_the_four_files(dist: Path) -> None:
-    assert {file.name for file in dist.iterdir()} == {WHEEL, SDIST, SBOM, "SHA256SUMS"}
+def test_it_makes_the_five_files(dist: Path) -> None:
+    assert {file.name for file in dist.iterdir()} == {WHEEL, SDIST, COLLECTION, SBOM, "SHA256SUMS"}
 
 
 def test_the_wheel_has_the_command_and_what_is_not_python(dist: Path) -> None:
@@ -110,7 +111,7 @@ def test_the_sums_can_be_verified_as_documented(signed: Path) -> None:
     done = verify(signed)
     assert done.returncode == 0, done.stderr
     assert 'Good "stampede-release" signature for releases@example.org' in done.stdout
-    assert all(f"{name}: OK" in done.stdout for name in (WHEEL, SDIST, SBOM))
+    assert all(f"{name}: OK" in done.stdout for name in (WHEEL, SDIST, COLLECTION, SBOM))
 
 
 @pytest.mark.parametrize("name", [WHEEL, SBOM, "SHA256SUMS"])
