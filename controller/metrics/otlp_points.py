@@ -91,7 +91,7 @@ class Totals:
 
     def __init__(self) -> None:
         self.unreadable = 0
-        """Lines that are none of a journal."""
+        """Lines that are none of a journal: no sum has them, now or later."""
         self._run: Mapping[str, str] = {}
         self._start = 0
         self._time = 0

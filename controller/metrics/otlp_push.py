@@ -36,6 +36,7 @@ PAUSE = 10.0
 """Seconds between two exports."""
 TIMEOUT = 10.0
 """Seconds for an export, with the attempts that OpenTelemetry's exporter makes by itself."""
+UNREADABLE = "lines of the journal cannot be read"
 MAX_LINES = 5000
 """Lines of the journal that an export is ahead of the one before at most."""
 
@@ -81,12 +82,14 @@ class Export:
         self.first_rejected = ""
         self.too_large = False
         self._collector = collector
+        self._refused = ""
         unreadable = totals.unreadable
         totals.forget_moments()
         totals.add(batch)
         self._metrics = totals.metrics()
+        self._unreadable = UNREADABLE if totals.unreadable else ""
         if found := totals.unreadable - unreadable:
-            self._reject(found, "lines of the journal cannot be read")
+            self._reject(found, UNREADABLE)
 
     def resume(self) -> Response | None:
         """Export. Returns None when the collector has taken the metrics or refused them, else why to retry later."""
@@ -97,14 +100,25 @@ class Export:
         if response.ok:
             self.points += max(0, points - refused)
             if refused:
-                self._reject(refused, response.excerpt or "it refused some data points, and gave no reason")
+                self._refuse(refused, response.excerpt or "it refused some data points, and gave no reason")
         elif response.temporary or response.untrusted:
             return response
         else:  # nothing comes of sending it again; the next export has all of it, and newer
-            self._reject(
+            self._refuse(
                 points, f"it answered {response.status}" + (f": {response.excerpt}" if response.excerpt else "")
             )
         return None
+
+    def lacking(self, before: str) -> str:
+        """Why the collector does not have all sums and histograms up to here; ``before``: up to this batch.
+
+        Each export has all of them, so that the newest one makes up for those that were refused before it.
+        """
+        return (before if self._metrics is None else self._refused) or self._unreadable
+
+    def _refuse(self, count: int, why: str) -> None:
+        self._refused = why
+        self._reject(count, why)
 
     def _reject(self, count: int, why: str) -> None:
         self.rejected += count
@@ -126,7 +140,6 @@ def totals_of(tail: JournalTail, end: int) -> Totals:
     while tail.offset < end and (batch := tail.batch(MAX_LINES)[: end - tail.offset]):
         totals.add(batch)
         tail.advance(batch)
-    totals.unreadable = 0  # they were told before
     return totals
 
 

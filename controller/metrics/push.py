@@ -77,6 +77,9 @@ class Deliverable(Protocol):
     def resume(self) -> Response | None:
         """Deliver what is left. Returns None if all was delivered or rejected, else why to retry later."""
 
+    def lacking(self, before: str) -> str:
+        """Why the server does not have all up to the batch's end; ``before``: why not up to its beginning."""
+
 
 class Pusher:
     """Pushes a journal to a server, to its end."""
@@ -114,7 +117,7 @@ class Pusher:
             if batch and not self._deliver(batch):
                 break
             if not batch and ended:
-                self.progress = replace(self.progress, complete=not self.progress.rejected)
+                self.progress = replace(self.progress, complete=not self.progress.lacking)
                 break
             if batch.count(b"\n") < self._lines and not ended:
                 self._end.wait(self._pause)
@@ -147,6 +150,7 @@ class Pusher:
             points=before.points + delivery.points,
             rejected=before.rejected + delivery.rejected,
             first_rejected=before.first_rejected or delivery.first_rejected,
+            lacking=delivery.lacking(before.lacking),
             error="",
             error_since=None,
         )

@@ -26,6 +26,7 @@ from stampede.schema.records import EventKind
 
 LARGEST_PROGRESS = 1 << 20
 """Bytes of a push.json."""
+NO_TIME = "there was no time left"
 
 type Hosts = Mapping[str, Mapping[str, Any]]
 
@@ -107,30 +108,37 @@ def uncollected_runs(run_ids: Iterable[str], results: Path, host: str = "") -> l
 def not_pushed(results: Path, host: str) -> str:
     """Sentences about what InfluxDB and the collector lack of a collected host; empty when they have it all."""
     sentences = []
-    if why := _why_not_pushed(results / host / push_progress.FILE):
+    points = _progress(results / host / push_progress.FILE)
+    if not points.complete:
+        why = points.error or points.first_rejected or NO_TIME
         sentences.append(
             f"InfluxDB does not have all points of {host}: {why}. To push what is missing: stampede replay {results}"
         )
-    if why := _why_not_pushed(results / host / push_progress.OTLP_FILE):
+    metrics = _progress(results / host / push_progress.OTLP_FILE)
+    if not metrics.complete:
+        why = metrics.error or metrics.lacking or NO_TIME
         sentences.append(
             f"The OpenTelemetry collector does not have all metrics of {host}: {why}. The report has them all."
+        )
+    elif metrics.rejected:
+        sentences.append(
+            f"The OpenTelemetry collector has all sums and histograms of {host}. Of exports before the last one it "
+            f"refused data points ({metrics.rejected} in all, first: {metrics.first_rejected}); values of gauges and "
+            "up-down counters among them are missing there. The journal has them all."
         )
     return " ".join(sentences)
 
 
-def _why_not_pushed(path: Path) -> str:
-    """Why not all was pushed of which that file tells; empty when all was, or nothing should be."""
+def _progress(path: Path) -> PushProgress:
+    """What that file tells; that all was pushed when there is none, because nothing should be."""
     try:
         with path.open("rb") as file:
             found: Any = json.loads(file.read(LARGEST_PROGRESS))
     except FileNotFoundError:
-        return ""
+        return PushProgress(complete=True)
     except (OSError, ValueError, RecursionError):
         found = None
     try:
-        progress = from_json(PushProgress, found, problems=[])
+        return from_json(PushProgress, found, problems=[])
     except ValueError:
-        progress = PushProgress(error=f"its {path.name} cannot be read")
-    if progress.complete:
-        return ""
-    return progress.error or progress.first_rejected or "there was no time left"
+        return PushProgress(error=f"its {path.name} cannot be read")

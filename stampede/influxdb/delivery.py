@@ -53,6 +53,10 @@ class Delivery:
                 return answer
         return None
 
+    def lacking(self, before: str) -> str:
+        """Why InfluxDB does not have every line up to here; ``before``: up to this batch."""
+        return before or self.first_rejected
+
     def _reject(self, lines: int, answer: Response) -> None:
         self.rejected += lines
         self.first_rejected = self.first_rejected or f"{answer.status}: {answer.excerpt}"

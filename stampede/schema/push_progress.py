@@ -22,10 +22,14 @@ class PushProgress:
     rejected: int = 0
     """The same of what it will not take."""
     first_rejected: str = ""
+    """Why the first of that was."""
+    lacking: str = ""
+    """Why the server does not have all that is dealt with; empty when it has. A collector has when it acknowledged
+    the newest export, whatever it refused before: sums and histograms are cumulative."""
     error: str = ""
     """Why nothing can be pushed now; empty when it can."""
     error_since: float | None = None
     complete: bool = False
-    """Whether the journal has ended and nothing of it is left to push or was rejected."""
+    """Whether the journal has ended, nothing of it is left to push, and nothing is lacking."""
     time: float = 0.0
     version: int = VERSION

@@ -339,6 +339,70 @@ def test_headers_carry_secrets_and_the_environment_none(
     assert receiver.headers[0]["x-name"].encode("latin-1").decode() == "Grüße €"
 
 
+@pytest.fixture
+def in_short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pusher exports each two lines of the journal by themselves."""
+    monkeypatch.setattr("controller.metrics.push.MAX_LINES", 2)
+
+
+TAKEN = Trouble(200)
+
+
+@pytest.mark.parametrize("refusal", [Trouble(401), partly(2, "it answered 401")])
+def test_a_later_export_makes_up_for_the_sums_of_one_that_was_refused(
+    run: Run, receiver: Receiver, in_short_parts: None, refusal: Trouble
+) -> None:
+    for _ in range(3):
+        run.step("connect", 1.0)
+        run.load()
+    receiver.troubles = [TAKEN, refusal]
+    progress = run.push(receiver)
+    assert len(receiver.headers) == 4 and receiver.counts("stampede.step.name") == {("connect",): 3}
+    assert progress.complete and progress.lacking == "" and progress.rejected > 0
+    sentence = not_pushed(run.folder.parent, run.folder.name)
+    assert sentence == (
+        f"The OpenTelemetry collector has all sums and histograms of {run.folder.name}. Of exports before the last "
+        f"one it refused data points ({progress.rejected} in all, first: it answered 401); values of gauges and "
+        "up-down counters among them are missing there. The journal has them all."
+    )
+
+
+@pytest.mark.parametrize("refusal", [Trouble(403), partly(1, "it answered 403")])
+def test_the_last_export_must_be_acknowledged(
+    run: Run, receiver: Receiver, in_short_parts: None, refusal: Trouble
+) -> None:
+    for _ in range(5):
+        run.step("connect", 1.0)
+    receiver.troubles = [Trouble(401), TAKEN, refusal]
+    progress = run.push(receiver)
+    assert not progress.complete and progress.first_rejected == "it answered 401"
+    said = not_pushed(run.folder.parent, run.folder.name)
+    assert said.startswith(f"The OpenTelemetry collector does not have all metrics of {run.folder.name}: it")
+    assert "answered 403. The report" in said and "401" not in said
+    assert not run.push(receiver).complete, "nothing was exported since"
+    run.step("connect", 1.0)
+    assert run.push(receiver).complete
+
+
+def test_no_export_makes_up_for_lines_that_cannot_be_read(run: Run, receiver: Receiver) -> None:
+    run.step("connect", 1.0)
+    run.journal.flush()
+    with (run.folder / "journal.lp").open("a") as file:
+        file.write("garbage\n")
+    assert not run.push(receiver).complete
+    run.step("connect", 1.0)
+    progress = run.push(receiver)
+    assert not progress.complete and progress.rejected == 1
+    assert "lines of the journal cannot be read" in not_pushed(run.folder.parent, run.folder.name)
+
+
+def test_a_refusal_that_was_made_up_for_is_not_why_there_was_no_time(run: Run, receiver: Receiver) -> None:
+    found = PushProgress(rejected=3, first_rejected="it answered 401")
+    write_progress(run.folder, found, OTLP_FILE)
+    said = not_pushed(run.folder.parent, run.folder.name)
+    assert "there was no time left" in said and "401" not in said
+
+
 PAGE = Trouble(200, b"<html>Log in</html>", {"Content-Type": "text/html; charset=utf-8"})
 
 
