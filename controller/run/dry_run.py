@@ -55,6 +55,8 @@ class Forecast:
     """Seconds that a round takes, on average; 0 when none began."""
     dropped: int = 0
     """Arrivals or rounds that found no room."""
+    rounds_are_due: bool = False
+    """Whether these are rounds."""
     said: frozenset[Said] = frozenset()
     """What thresholds may be about: its steps, checks and measures, where they were."""
     by_script: dict[str, tuple[int, dict[str, int]]] = field(default_factory=dict)
@@ -92,8 +94,14 @@ class Forecast:
             lines.append(f"{script}, {holders:,} holders:")
             lines += [f"  {name:<{width}}  {count:>9,}" for name, count in steps.items()]
         if self.dropped:
-            lines.append(f"{self.dropped:,} arrivals or rounds would be dropped, because all holders would be busy.")
+            lines.append(f"{self.dropped:,} {self._why_dropped()}.")
         return "\n".join(lines)
+
+    def _why_dropped(self) -> str:
+        if not self.rounds_are_due:
+            return "arrivals would be dropped: as many holders would be there as stampede_holders allows"
+        why = "no holder would be free" if self.rounds else "no holder would come to until_end_of_run()"
+        return f"rounds would be dropped: {why}"
 
 
 def dry_run(
@@ -195,6 +203,7 @@ async def _dry_run(
         run.visits.value,
         run.round_times.value,
         run.dropped + run.rounds_dropped,
+        settings.load.rounds_are_due,
         frozenset(said),
         {name: (len(holders[name]), dict(steps)) for name, steps in by_script.items() if name},
         run.rounds,

@@ -150,8 +150,16 @@ class Tried:
         if settings.load.needs_room:
             few = self._of(settings, settings.load.reduced(ROOM_HOLDERS))
             seen = self._dry_run(scripts, few, within=LONG_SECONDS)
+            if settings.load.rounds_are_due and seen.complete and not seen.rounds:
+                raise BadInput(
+                    f"stampede_load_model is rounds, but no holder of {self._names()} begins a round; it must have "
+                    "'async for _ in holder.until_end_of_run()' and come to it, for a round is what that loop does"
+                )
             if sentence := settings.load.too_few_holders(seen.visit, seen.round_time):
                 raise BadInput(sentence)
+
+    def _names(self) -> str:
+        return " and ".join(str(found.path) for found in self._found)
 
     @staticmethod
     def _of(settings: Settings, load: LoadModel) -> Settings:

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controller.holder.holder import Holder
+from controller.holder.holder import Holder, Script
+from controller.run.dry_run import dry_run
 from controller.run.run import Run
 from stampede.load_models.closed import Closed
 from stampede.load_models.profile import Piece, Profile, at_random, crossings, evenly, rate
@@ -303,6 +304,11 @@ class Removed:
 ROUNDS = {"load_model": "rounds", "rate": "2/s", "duration": "110s", "ramp_up": 10, "drain": 0}
 
 
+async def round_of_five_seconds(holder: Holder) -> None:
+    async for _ in holder.until_end_of_run():
+        await holder.wait(4.9)
+
+
 class TestRounds:
     """Rounds at a rate."""
 
@@ -330,6 +336,25 @@ class TestRounds:
         run = play(script, **ROUNDS, holders=5)
         assert len(begun) + run.rounds_dropped == 200 and len(begun) == run.rounds == 100
         assert Counter(begun) == Counter(dict.fromkeys(range(5), 20)), "who has waited longest is next"
+
+
+@pytest.mark.parametrize(
+    ("script", "changes", "why"),
+    [
+        (
+            visit,
+            VISITS | {"holders": 10},
+            "\n100 arrivals would be dropped: as many holders would be there as stampede_",
+        ),
+        (visit, ROUNDS, "\n200 rounds would be dropped: no holder would come to until_end_of_run()."),
+        (round_of_five_seconds, ROUNDS | {"holders": 5}, "\n100 rounds would be dropped: no holder would be free."),
+    ],
+)
+def test_the_forecast_says_why_what_is_dropped(
+    variables: dict[str, Any], script: Script, changes: dict[str, Any], why: str
+) -> None:
+    of_run = {f"stampede_{name}": value for name, value in changes.items()}
+    assert why in dry_run(script, Settings.from_variables(variables | of_run)).text()
 
 
 def test_flat_out_has_no_think_times(play: Callable[..., Run]) -> None:
