@@ -13,6 +13,11 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
+from stampede.schema.settings import thresholds
+
+INSTANT = 1e-6
+"""Seconds that make no difference, for sums of seconds are rounded."""
+
 
 class EndOfRun(BaseException):
     """Ends a holder's script when the run is over. Not an Exception, so that scripts do not catch it."""
@@ -186,9 +191,24 @@ class LoadModel(ABC):
     def describe(self) -> str:
         """The load in one sentence."""
 
-    @abstractmethod
     def why_no_phase(self, phase: str) -> str:
         """Why a run of this model has no such phase (``stampede.schema.settings.thresholds``); empty when it has."""
+        reached, ends = self.plan.steady_after, self.plan.duration
+        if phase == thresholds.RAMP_UP and not reached:
+            return (
+                "there is no such phase, because the load is at its highest from the start; remove 'during ramp_up'"
+            )
+        if phase == thresholds.STEADY and 0 < ends <= reached + INSTANT:
+            return (
+                f"there is no such phase, because the load is not at its highest before {reached:g} s, and ends "
+                f"after {ends:g} s; it must last longer, by stampede_duration or a stage, or remove 'during steady'"
+            )
+        if phase == thresholds.DRAIN and not ends:
+            return (
+                "there is no such phase, because stampede_duration is 0 and the iterations decide; set a duration, "
+                "or remove 'during drain'"
+            )
+        return ""
 
     @abstractmethod
     def shares(self, weights: Mapping[str, float]) -> dict[str, dict[str, Any]]:

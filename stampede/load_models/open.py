@@ -27,7 +27,6 @@ from stampede.load_models.profile import (
     until_collected,
 )
 from stampede.load_models.shares import Deal, deals, read_deal, share_out
-from stampede.schema.settings import thresholds
 
 AHEAD = 20.0
 """Seconds before an arrival at which its wallet is begun. Those of the first arrivals are made before the start."""
@@ -126,12 +125,6 @@ class Open(LoadModel):
         """See LoadModel."""
         comes = in_words(self.profile, self.arrivals, "arrivals")
         return f"Open load model: {comes}; at most {self.most:,} holders at a time."
-
-    def why_no_phase(self, phase: str) -> str:
-        """See LoadModel."""
-        if phase == thresholds.RAMP_UP and not self.profile.highest_after:
-            return "there is no such phase, because the highest rate is there from the start; remove 'during ramp_up'"
-        return ""
 
     def shares(self, weights: Mapping[str, float]) -> dict[str, dict[str, Any]]:
         """See LoadModel."""

@@ -25,7 +25,6 @@ from stampede.load_models.profile import (
     until_collected,
 )
 from stampede.load_models.shares import Deal, deals, read_deal, share_out
-from stampede.schema.settings import thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +89,6 @@ class Rounds(LoadModel):
         """See LoadModel."""
         begin = in_words(self.profile, self.arrivals, "rounds")
         return f"Rate of rounds: {begin}, by {self.number:,} holders, who start over {self.ramp_up:g} s before."
-
-    def why_no_phase(self, phase: str) -> str:
-        """See LoadModel."""
-        if phase == thresholds.RAMP_UP and not self.ramp_up:
-            return "there is no such phase, because stampede_ramp_up is 0; remove 'during ramp_up'"
-        return ""
 
     def shares(self, weights: Mapping[str, float]) -> dict[str, dict[str, Any]]:
         """See LoadModel."""

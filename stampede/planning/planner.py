@@ -84,6 +84,7 @@ def _for_simulation(settings: Mapping[str, Any]) -> dict[str, Any]:
         **settings,
         "stampede_load_model": "closed",
         "stampede_stages": [],
+        "stampede_ramp_up": 0,
         "stampede_search": {},
         "stampede_share": {},
         "stampede_thresholds": [],

@@ -276,6 +276,20 @@ class TestOpen:
             ({"rate": "0/s"}, "stampede_rate is '0/s'; it must be a rate of more than 0"),
             ({"rate": "many"}, "stampede_rate is 'many'; it must be a rate of more than 0"),
             ({"duration": 0}, "stampede_duration is 0, but a rate has no end of its own"),
+            (
+                {"ramp_up": "200s"},
+                "stampede_ramp_up is 200 s, but stampede_duration is 100 s, so that the rate would not be reached; "
+                "stampede_ramp_up must be at most 100 s",
+            ),
+            (
+                {"rate": "1/h", "arrivals": "poisson"},
+                "stampede_rate comes to 0.0278 in all, and by chance (stampede_arrivals poisson, stampede_seed 42) "
+                "to none; it must come to more",
+            ),
+            (
+                {"stages": [{"rate": "x", "for": "5m"}], "duration": 0},
+                "stampede_stages[0] has rate: 'x', which is no",
+            ),
         ],
     )
     def test_what_is_wrong_has_one_sentence(self, variables: dict[str, Any], changes: Any, said: str) -> None:
