@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from controller.holder.holder import Holder, Script
 from controller.load.virtual_time import VirtualTimeLoop
-from controller.run.run import Run, is_being_cancelled
+from controller.run.run import Mean, Run, is_being_cancelled
 from controller.run.simulated import SimulatedServices, SimulatedWallets
 from stampede.load_models.interface import EndOfRun
 from stampede.schema.data_rows import Row, no_row
@@ -36,6 +36,17 @@ class Work:
     """Of these steps together."""
     requests: Counter[str] = field(default_factory=Counter)
     """HTTPS requests, by service."""
+
+
+@dataclass(slots=True)
+class _Kept(Mean):
+    """A mean that keeps what it is of."""
+
+    seconds: list[float] = field(default_factory=list)
+
+    def add(self, value: float) -> None:
+        Mean.add(self, value)
+        self.seconds.append(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,10 @@ class Forecast:
     """Rounds that began."""
     before_rounds: Work = field(default_factory=Work)
     in_rounds: Work = field(default_factory=Work)
+    visits: Sequence[float] = ()
+    """Seconds of each."""
+    rounds_took: Sequence[float] = ()
+    """Seconds of each round that is over."""
     complete: bool = True
     """Whether it covers the whole run, or only as much of it as could be simulated in the time that there was."""
 
@@ -187,6 +202,7 @@ async def _dry_run(
         row_of=row_of,
         shared=shared,
     )
+    run.visits, run.round_times = visits, round_times = _Kept(), _Kept()
     start = run.clock.now()
     if cut_at is not None:
         asyncio.get_running_loop().call_later(cut_at, run.abort)
@@ -209,6 +225,8 @@ async def _dry_run(
         run.rounds,
         before_rounds,
         in_rounds,
+        visits.seconds,
+        round_times.seconds,
         complete,
     )
 

@@ -20,6 +20,7 @@ from stampede.load_models.profile import (
     Piece,
     Profile,
     amounts,
+    due_moments,
     in_words,
     profile_of,
     read_rates,
@@ -143,15 +144,23 @@ class Open(LoadModel):
         come, stay = Piece(min(1.0, long), smaller.most, smaller.most), Piece(long, 0.0, 0.0)
         return dataclasses.replace(smaller, profile=Profile((come, stay)))
 
-    def too_few_holders(self, visit: float, round_time: float) -> str:
+    def for_room(self, holders: int) -> Self:
         """See LoadModel."""
-        needed = math.ceil(self.profile.most_within(visit))
+        return dataclasses.replace(self, most=holders).reduced(holders)
+
+    def due(self, span: float, most: int) -> tuple[float, Iterator[float]]:
+        """See LoadModel."""
+        return due_moments(self.profile, self.arrivals, self.seed, span, most)
+
+    def too_few_holders(self, needed: int, stay: float, hosts: int) -> str:
+        """See LoadModel."""
         if needed <= self.most:
             return ""
+        shared = f", shared out over {hosts} hosts" if hosts > 1 else ""
         return (
-            f"stampede_holders is {self.most:,}, but holders who stay for about {visit:.3g} s arrive at up to "
-            f"{self.profile.highest:g}/s, so that up to {needed:,} are there at a time; it must be at least "
-            f"{needed:,}, or arrivals are dropped"
+            f"stampede_holders is {self.most:,}, but holders who stay for about {stay:.3g} s arrive at up to "
+            f"{self.profile.highest:g}/s, so that up to {needed:,} must have room at a time{shared}; it must be at "
+            f"least {needed:,}, or arrivals are dropped"
         )
 
     def another_round(self, rounds: int, of_all: int) -> bool:

@@ -108,10 +108,15 @@ class Profile:
     def most_within(self, span: float) -> float:
         """The most that comes together in any stretch of ``span`` seconds: of a rate, by Little's law, as many as are
         there at a time if each stays so long."""
+        end = self.busiest(span)
+        return self.collected(end) - self.collected(end - span)
+
+    def busiest(self, span: float) -> float:
+        """When the stretch of ``span`` seconds ends in which the most comes together."""
         bounds = [0.0, *itertools.accumulate(piece.seconds for piece in self.pieces)]
         ends = {end for bound in bounds for end in (bound, bound + span)}
         ends |= {self.seconds * part / 500 for part in range(500)}
-        return max(self.collected(end) - self.collected(end - span) for end in ends)
+        return max(sorted(ends), key=lambda end: self.collected(end) - self.collected(end - span))
 
     def moment_of(self, amount: float) -> float | None:
         """When so much has come together, in seconds from the start; None where that is not before the end."""
@@ -347,6 +352,16 @@ async def until_collected(stage: Stage, amount: float, rates: Callable[[], Profi
 def amounts(arrivals: str, seed: int) -> Iterator[float]:
     """How much has come together when what comes is due, without an end; ``arrivals`` as ``stampede_arrivals``."""
     return at_random(seed) if arrivals == POISSON else evenly()
+
+
+def due_moments(profile: Profile, arrivals: str, seed: int, span: float, most: int) -> tuple[float, Iterator[float]]:
+    """See ``LoadModel.due``."""
+    first = 0.0
+    if profile.amount > most:
+        before = profile.collected(profile.busiest(span)) - 0.75 * most
+        first = float(int(max(0.0, min(before, profile.amount - most))))
+    coming = profile.moments(first + amount for amount in amounts(arrivals, seed))
+    return profile.most_within(span), itertools.islice(coming, most)
 
 
 def in_words(profile: Profile, arrivals: str, what: str) -> str:

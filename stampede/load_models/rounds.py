@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
@@ -18,6 +17,7 @@ from stampede.load_models.profile import (
     Piece,
     Profile,
     amounts,
+    due_moments,
     in_words,
     profile_of,
     read_rates,
@@ -116,15 +116,27 @@ class Rounds(LoadModel):
         """How much has come together when this host's rounds are due, without an end."""
         return self.deal.mine(amounts(self.arrivals, self.seed))
 
-    def too_few_holders(self, visit: float, round_time: float) -> str:
+    def for_room(self, holders: int) -> Self:
+        """See LoadModel. All connect, then each begins a round within a second, and has the run's time for it."""
+        long = self.profile.seconds
+        pieces = Piece(long, 0.0, 0.0), Piece(1.0, holders, holders), Piece(long, 0.0, 0.0)
+        return dataclasses.replace(
+            self, number=holders, profile=Profile(pieces), arrivals="constant", ramp_up=0.0, deal=Deal()
+        )
+
+    def due(self, span: float, most: int) -> tuple[float, Iterator[float]]:
         """See LoadModel."""
-        needed = math.ceil(self.profile.most_within(round_time))
+        return due_moments(self.profile, self.arrivals, self.seed, span, most)
+
+    def too_few_holders(self, needed: int, stay: float, hosts: int) -> str:
+        """See LoadModel."""
         if needed <= self.number:
             return ""
+        shared = f", shared out over {hosts} hosts" if hosts > 1 else ""
         return (
-            f"stampede_holders is {self.number:,}, but rounds of about {round_time:.3g} s each begin at up to "
-            f"{self.profile.highest:g}/s, so that up to {needed:,} are under way at a time; it must be at least "
-            f"{needed:,}, or rounds are dropped"
+            f"stampede_holders is {self.number:,}, but rounds of about {stay:.3g} s each begin at up to "
+            f"{self.profile.highest:g}/s, so that up to {needed:,} are under way at a time{shared}; it must be at "
+            f"least {needed:,}, or rounds are dropped"
         )
 
     def another_round(self, rounds: int, of_all: int) -> bool:
