@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from controller.holder.holder import Holder, Script
 from controller.load.virtual_time import VirtualTimeLoop
-from controller.run.run import Run, is_being_cancelled
+from controller.run.run import Mean, Run, is_being_cancelled
 from controller.run.simulated import SimulatedServices, SimulatedWallets
 from stampede.load_models.interface import EndOfRun
 from stampede.schema.data_rows import Row, no_row
@@ -38,6 +38,17 @@ class Work:
     """HTTPS requests, by service."""
 
 
+@dataclass(slots=True)
+class _Kept(Mean):
+    """A mean that keeps what it is of."""
+
+    seconds: list[float] = field(default_factory=list)
+
+    def add(self, value: float) -> None:
+        Mean.add(self, value)
+        self.seconds.append(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """What a run would do if every answer took the time that ``ASSUMED_SECONDS`` assumes."""
@@ -55,6 +66,8 @@ class Forecast:
     """Seconds that a round takes, on average; 0 when none began."""
     dropped: int = 0
     """Arrivals or rounds that found no room."""
+    rounds_are_due: bool = False
+    """Whether these are rounds."""
     said: frozenset[Said] = frozenset()
     """What thresholds may be about: its steps, checks and measures, where they were."""
     by_script: dict[str, tuple[int, dict[str, int]]] = field(default_factory=dict)
@@ -63,6 +76,10 @@ class Forecast:
     """Rounds that began."""
     before_rounds: Work = field(default_factory=Work)
     in_rounds: Work = field(default_factory=Work)
+    visits: Sequence[float] = ()
+    """Seconds of each."""
+    rounds_took: Sequence[float] = ()
+    """Seconds of each round that is over."""
     complete: bool = True
     """Whether it covers the whole run, or only as much of it as could be simulated in the time that there was."""
 
@@ -92,8 +109,14 @@ class Forecast:
             lines.append(f"{script}, {holders:,} holders:")
             lines += [f"  {name:<{width}}  {count:>9,}" for name, count in steps.items()]
         if self.dropped:
-            lines.append(f"{self.dropped:,} arrivals or rounds would be dropped, because all holders would be busy.")
+            lines.append(f"{self.dropped:,} {self._why_dropped()}.")
         return "\n".join(lines)
+
+    def _why_dropped(self) -> str:
+        if not self.rounds_are_due:
+            return "arrivals would be dropped: as many holders would be there as stampede_holders allows"
+        why = "no holder would be free" if self.rounds else "no holder would come to until_end_of_run()"
+        return f"rounds would be dropped: {why}"
 
 
 def dry_run(
@@ -179,6 +202,7 @@ async def _dry_run(
         row_of=row_of,
         shared=shared,
     )
+    run.visits, run.round_times = visits, round_times = _Kept(), _Kept()
     start = run.clock.now()
     if cut_at is not None:
         asyncio.get_running_loop().call_later(cut_at, run.abort)
@@ -195,11 +219,14 @@ async def _dry_run(
         run.visits.value,
         run.round_times.value,
         run.dropped + run.rounds_dropped,
+        settings.load.rounds_are_due,
         frozenset(said),
         {name: (len(holders[name]), dict(steps)) for name, steps in by_script.items() if name},
         run.rounds,
         before_rounds,
         in_rounds,
+        visits.seconds,
+        round_times.seconds,
         complete,
     )
 

@@ -120,15 +120,18 @@ class _Host:
         """Arrivals or rounds, of which a load model has one or the other."""
         holders = self._state.holders if self._state and self._state.holders else HolderState()
         if self._model.rounds_are_due:
-            kind, what, why = LossKind.ROUNDS, "rounds", "no holder was free"
+            kind, what = LossKind.ROUNDS, "rounds"
             begun, dropped = holders.rounds, holders.rounds_dropped
         else:
-            kind, what, why = LossKind.ARRIVALS, "arrivals", "as many holders were there as stampede_holders allows"
+            kind, what = LossKind.ARRIVALS, "arrivals"
             begun, dropped = holders.started or 0, holders.dropped
+        begun = begun or self._counted(what)
         dropped = max(dropped, self._counted("dropped"))
         if dropped:
-            due = dropped + (begun or self._counted(what))
-            text = f"{dropped:,} of the {due:,} {what} on host {self._name} were dropped: {why}."
+            why = "as many holders were there as stampede_holders allows"
+            if kind == LossKind.ROUNDS:
+                why = "no holder was free" if begun else "no holder came to until_end_of_run()"
+            text = f"{dropped:,} of the {dropped + begun:,} {what} on host {self._name} were dropped: {why}."
             yield self._loss(kind, dropped, text)
 
     def _stages(self) -> Iterator[Loss]:

@@ -15,9 +15,16 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 from stampede.load_models.interface import EndOfRun, LoadModel, Plan, SettingReader, Stage, StageNow
-from stampede.load_models.profile import LOOK, Profile, crossings, profile_of, read_profile, recorded_seconds
+from stampede.load_models.profile import (
+    LOOK,
+    Profile,
+    crossings,
+    profile_of,
+    read_profile,
+    recorded_seconds,
+    too_long,
+)
 from stampede.load_models.shares import Deal, dealt_out, read_deal, share_out
-from stampede.schema.settings import thresholds
 
 
 class Stay(NamedTuple):
@@ -54,14 +61,18 @@ class Closed(LoadModel):
     @classmethod
     def read(cls, reader: SettingReader) -> Self:
         """See LoadModel."""
+        ramp_up, duration = reader.duration("ramp_up"), reader.duration("duration")
+        stages = read_profile(reader, "holders", whole=True)
+        if 0 < duration < ramp_up and not reader.read("stages"):
+            too_long(reader, ramp_up, duration, "some holders would never start")
         return cls(
             number=reader.integer("holders"),
             first_holder=reader.integer("first_holder"),
-            ramp_up=reader.duration("ramp_up"),
-            duration=reader.duration("duration"),
+            ramp_up=ramp_up,
+            duration=duration,
             iterations=reader.integer("iterations"),
             shared=reader.read("iterations_per") == "run",
-            stages=read_profile(reader, "holders", whole=True),
+            stages=stages,
             deal=read_deal(reader),
         )
 
@@ -122,24 +133,6 @@ class Closed(LoadModel):
         iterations += " together" * self.shared
         until = f"for {self.duration:g} s" if self.duration else iterations
         return f"Closed load model: {_holders(self.number)}, {start}, {until}."
-
-    def why_no_phase(self, phase: str) -> str:
-        """See LoadModel."""
-        if self.stages:
-            return ""
-        if phase == thresholds.RAMP_UP and not self.ramp_up:
-            return "there is no such phase, because stampede_ramp_up is 0; remove 'during ramp_up'"
-        if phase == thresholds.STEADY and 0 < self.duration <= self.ramp_up:
-            return (
-                f"there is no such phase, because stampede_duration, {self.duration:g} s, ends no later than "
-                f"stampede_ramp_up, {self.ramp_up:g} s; stampede_duration must be longer"
-            )
-        if phase == thresholds.DRAIN and not self.duration:
-            return (
-                "there is no such phase, because stampede_duration is 0 and the iterations decide; "
-                "set a duration, or remove 'during drain'"
-            )
-        return ""
 
     def shares(self, weights: Mapping[str, float]) -> dict[str, dict[str, Any]]:
         """See LoadModel."""

@@ -9,9 +9,14 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
+
+from stampede.schema.settings import thresholds
+
+INSTANT = 1e-6
+"""Seconds that make no difference, for sums of seconds are rounded."""
 
 
 class EndOfRun(BaseException):
@@ -127,7 +132,8 @@ class LoadModel(ABC):
     """What think times are multiplied by, besides ``stampede_think_time_scale``."""
 
     needs_room: ClassVar[bool] = False
-    """Whether it depends on the holders' time how many of them there are at once, see ``too_few_holders``."""
+    """Whether it depends on the holders' time how many of them there are at once: see ``for_room``, ``due`` and
+    ``too_few_holders``, which such a model has."""
 
     rounds_are_due: ClassVar[bool] = False
     """Whether rounds begin at a rate, so that rounds are dropped, and not arrivals, when no holder is free."""
@@ -191,9 +197,24 @@ class LoadModel(ABC):
     def describe(self) -> str:
         """The load in one sentence."""
 
-    @abstractmethod
     def why_no_phase(self, phase: str) -> str:
         """Why a run of this model has no such phase (``stampede.schema.settings.thresholds``); empty when it has."""
+        reached, ends = self.plan.steady_after, self.plan.duration
+        if phase == thresholds.RAMP_UP and not reached:
+            return (
+                "there is no such phase, because the load is at its highest from the start; remove 'during ramp_up'"
+            )
+        if phase == thresholds.STEADY and 0 < ends <= reached + INSTANT:
+            return (
+                f"there is no such phase, because the load is not at its highest before {reached:g} s, and ends "
+                f"after {ends:g} s; it must last longer, by stampede_duration or a stage, or remove 'during steady'"
+            )
+        if phase == thresholds.DRAIN and not ends:
+            return (
+                "there is no such phase, because stampede_duration is 0 and the iterations decide; set a duration, "
+                "or remove 'during drain'"
+            )
+        return ""
 
     @abstractmethod
     def shares(self, weights: Mapping[str, float]) -> dict[str, dict[str, Any]]:
@@ -203,9 +224,18 @@ class LoadModel(ABC):
     def reduced(self, holders: int, rounds: int | None = None, seconds: float | None = None) -> LoadModel:
         """A smaller version that a script is tried with: at most so many holders, rounds and seconds."""
 
-    def too_few_holders(self, visit: float, round_time: float) -> str:
-        """A sentence when there may be fewer holders than the load needs, where a holder stays for ``visit`` seconds
-        and a round takes ``round_time``, both on average; else ''."""
+    def for_room(self, holders: int) -> LoadModel:
+        """A load with which so many holders, however many there may be, show how long a visit or a round takes."""
+        raise NotImplementedError
+
+    def due(self, span: float, most: int) -> tuple[float, Iterator[float]]:
+        """How many arrivals, or rounds, are due in any ``span`` of seconds, by the rate alone, and when they are, in
+        seconds from the start: all of the run, or the ``most`` about its busiest moment."""
+        raise NotImplementedError
+
+    def too_few_holders(self, needed: int, stay: float, hosts: int) -> str:
+        """A sentence when there may be fewer holders on all ``hosts`` together than are needed, where a visit or a
+        round takes ``stay`` seconds on average; else ''."""
         return ""
 
     @abstractmethod

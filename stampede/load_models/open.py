@@ -20,6 +20,7 @@ from stampede.load_models.profile import (
     Piece,
     Profile,
     amounts,
+    due_moments,
     in_words,
     profile_of,
     read_rates,
@@ -27,7 +28,6 @@ from stampede.load_models.profile import (
     until_collected,
 )
 from stampede.load_models.shares import Deal, deals, read_deal, share_out
-from stampede.schema.settings import thresholds
 
 AHEAD = 20.0
 """Seconds before an arrival at which its wallet is begun. Those of the first arrivals are made before the start."""
@@ -127,12 +127,6 @@ class Open(LoadModel):
         comes = in_words(self.profile, self.arrivals, "arrivals")
         return f"Open load model: {comes}; at most {self.most:,} holders at a time."
 
-    def why_no_phase(self, phase: str) -> str:
-        """See LoadModel."""
-        if phase == thresholds.RAMP_UP and not self.profile.highest_after:
-            return "there is no such phase, because the highest rate is there from the start; remove 'during ramp_up'"
-        return ""
-
     def shares(self, weights: Mapping[str, float]) -> dict[str, dict[str, Any]]:
         """See LoadModel."""
         most = share_out(self.most, weights)
@@ -150,15 +144,23 @@ class Open(LoadModel):
         come, stay = Piece(min(1.0, long), smaller.most, smaller.most), Piece(long, 0.0, 0.0)
         return dataclasses.replace(smaller, profile=Profile((come, stay)))
 
-    def too_few_holders(self, visit: float, round_time: float) -> str:
+    def for_room(self, holders: int) -> Self:
         """See LoadModel."""
-        needed = math.ceil(self.profile.most_within(visit))
+        return dataclasses.replace(self, most=holders).reduced(holders)
+
+    def due(self, span: float, most: int) -> tuple[float, Iterator[float]]:
+        """See LoadModel."""
+        return due_moments(self.profile, self.arrivals, self.seed, span, most)
+
+    def too_few_holders(self, needed: int, stay: float, hosts: int) -> str:
+        """See LoadModel."""
         if needed <= self.most:
             return ""
+        shared = f", shared out over {hosts} hosts" if hosts > 1 else ""
         return (
-            f"stampede_holders is {self.most:,}, but holders who stay for about {visit:.3g} s arrive at up to "
-            f"{self.profile.highest:g}/s, so that up to {needed:,} are there at a time; it must be at least "
-            f"{needed:,}, or arrivals are dropped"
+            f"stampede_holders is {self.most:,}, but holders who stay for about {stay:.3g} s arrive at up to "
+            f"{self.profile.highest:g}/s, so that up to {needed:,} must have room at a time{shared}; it must be at "
+            f"least {needed:,}, or arrivals are dropped"
         )
 
     def another_round(self, rounds: int, of_all: int) -> bool:

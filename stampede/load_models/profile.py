@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from stampede.load_models.interface import EndOfRun, SettingReader, Stage, StageNow
+from stampede.load_models.interface import INSTANT, EndOfRun, SettingReader, Stage, StageNow
 from stampede.schema.settings.durations import number, seconds
 
 VARIABLE = "stampede_stages"
@@ -29,9 +29,6 @@ MOST_HOLDERS = 1_000_000
 """Who come by stages, each with a wallet of its own: as many as ``stampede_holders`` may be."""
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 """Seconds of the units that a rate can have: ``5/s``, ``300/min``, ``1000/h``."""
-
-INSTANT = 1e-6
-"""Seconds: a stage that has lasted no longer has not begun, for sums of seconds are rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +63,7 @@ class Profile:
 
     @classmethod
     def rising(cls, level: float, over: float, until: float) -> Self:
-        """From 0 to a level ``over`` so many seconds, and on that level ``until`` so many from the start."""
-        over = min(over, until)
+        """From 0 to a level ``over`` so many seconds, and on it until as many have passed as ``until``, no fewer."""
         pieces = Piece(over, 0.0, level), Piece(until - over, level, level)
         return cls(tuple(piece for piece in pieces if piece.seconds))
 
@@ -112,10 +108,15 @@ class Profile:
     def most_within(self, span: float) -> float:
         """The most that comes together in any stretch of ``span`` seconds: of a rate, by Little's law, as many as are
         there at a time if each stays so long."""
+        end = self.busiest(span)
+        return self.collected(end) - self.collected(end - span)
+
+    def busiest(self, span: float) -> float:
+        """When the stretch of ``span`` seconds ends in which the most comes together."""
         bounds = [0.0, *itertools.accumulate(piece.seconds for piece in self.pieces)]
         ends = {end for bound in bounds for end in (bound, bound + span)}
         ends |= {self.seconds * part / 500 for part in range(500)}
-        return max(self.collected(end) - self.collected(end - span) for end in ends)
+        return max(sorted(ends), key=lambda end: self.collected(end) - self.collected(end - span))
 
     def moment_of(self, amount: float) -> float | None:
         """When so much has come together, in seconds from the start; None where that is not before the end."""
@@ -139,7 +140,7 @@ class Profile:
         before, piece = self.pieces[: now.number - 1], self.pieces[now.number - 1]
         following, *after = self.pieces[now.number :]
         long = moment - (now.ends - piece.seconds)
-        if long < INSTANT:
+        if long < INSTANT:  # it has not begun
             return self
         level = piece.begin + (piece.end - piece.begin) * long / piece.seconds
         if not following.jumps:
@@ -182,6 +183,8 @@ def read_rates(reader: SettingReader, *, begin: float = 0.0, over: float) -> Pro
     wrong is left with the reader."""
     if profile := read_profile(reader, "rate"):
         return _countable(profile, reader)
+    if reader.read("stages"):
+        return _ANY  # they are wrong
     written, duration = reader.read("rate"), reader.duration("duration")
     try:
         found = rate(written)
@@ -196,16 +199,40 @@ def read_rates(reader: SettingReader, *, begin: float = 0.0, over: float) -> Pro
         reader.complain(
             f"stampede_duration is {than}; it must be longer, or stampede_stages must say how long each lasts"
         )
-    return _countable(Profile.rising(found or 1.0, over, max(duration - begin, 1.0)), reader)
+    elif over > duration:
+        too_long(reader, over, duration, "the rate would not be reached")
+    elif found:
+        return _countable(Profile.rising(found, over, duration - begin), reader)
+    return _ANY
+
+
+_ANY = Profile((Piece(1.0, 1.0, 1.0),))
+"""What stands in for a profile that is wrong."""
+
+
+def too_long(reader: SettingReader, ramp_up: float, duration: float, outcome: str) -> None:
+    """Note that the ramp-up is longer than the run."""
+    reader.complain(
+        f"stampede_ramp_up is {ramp_up:g} s, but stampede_duration is {duration:g} s, so that {outcome}; "
+        f"stampede_ramp_up must be at most {duration:g} s"
+    )
 
 
 def _countable(profile: Profile, reader: SettingReader) -> Profile:
-    """The profile, or one of 1/s, with a sentence for the reader, when more comes together than a run can count."""
-    if profile.amount <= MOST:
-        return profile
+    """The profile, or one of 1/s, with a sentence for the reader, when more comes together than a run can count, or
+    nothing does."""
     variable = VARIABLE if reader.read("stages") else "stampede_rate"
-    reader.complain(f"{variable} comes to {profile.amount:,.0f} in all; it must come to at most {MOST:,}")
-    return Profile((Piece(1.0, 1.0, 1.0),))
+    if profile.amount > MOST:
+        reader.complain(f"{variable} comes to {profile.amount:,.0f} in all; it must come to at most {MOST:,}")
+        return _ANY
+    arrivals, seed = reader.read("arrivals"), reader.integer("seed")
+    if next(profile.moments(amounts(arrivals, seed)), None) is None:
+        reader.complain(
+            f"{variable} comes to {profile.amount:.3g} in all, and by chance (stampede_arrivals {arrivals}, "
+            f"stampede_seed {seed}) to none; it must come to more"
+        )
+        return _ANY
+    return profile
 
 
 def profile_of(stages: Any, key: str, *, whole: bool = False) -> Profile | None:
@@ -325,6 +352,16 @@ async def until_collected(stage: Stage, amount: float, rates: Callable[[], Profi
 def amounts(arrivals: str, seed: int) -> Iterator[float]:
     """How much has come together when what comes is due, without an end; ``arrivals`` as ``stampede_arrivals``."""
     return at_random(seed) if arrivals == POISSON else evenly()
+
+
+def due_moments(profile: Profile, arrivals: str, seed: int, span: float, most: int) -> tuple[float, Iterator[float]]:
+    """See ``LoadModel.due``."""
+    first = 0.0
+    if profile.amount > most:
+        before = profile.collected(profile.busiest(span)) - 0.75 * most
+        first = float(int(max(0.0, min(before, profile.amount - most))))
+    coming = profile.moments(first + amount for amount in amounts(arrivals, seed))
+    return profile.most_within(span), itertools.islice(coming, most)
 
 
 def in_words(profile: Profile, arrivals: str, what: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
@@ -18,6 +17,7 @@ from stampede.load_models.profile import (
     Piece,
     Profile,
     amounts,
+    due_moments,
     in_words,
     profile_of,
     read_rates,
@@ -25,7 +25,6 @@ from stampede.load_models.profile import (
     until_collected,
 )
 from stampede.load_models.shares import Deal, deals, read_deal, share_out
-from stampede.schema.settings import thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +90,6 @@ class Rounds(LoadModel):
         begin = in_words(self.profile, self.arrivals, "rounds")
         return f"Rate of rounds: {begin}, by {self.number:,} holders, who start over {self.ramp_up:g} s before."
 
-    def why_no_phase(self, phase: str) -> str:
-        """See LoadModel."""
-        if phase == thresholds.RAMP_UP and not self.ramp_up:
-            return "there is no such phase, because stampede_ramp_up is 0; remove 'during ramp_up'"
-        return ""
-
     def shares(self, weights: Mapping[str, float]) -> dict[str, dict[str, Any]]:
         """See LoadModel."""
         shares = share_out(self.number, weights)
@@ -123,15 +116,27 @@ class Rounds(LoadModel):
         """How much has come together when this host's rounds are due, without an end."""
         return self.deal.mine(amounts(self.arrivals, self.seed))
 
-    def too_few_holders(self, visit: float, round_time: float) -> str:
+    def for_room(self, holders: int) -> Self:
+        """See LoadModel. All connect, then each begins a round within a second, and has the run's time for it."""
+        long = self.profile.seconds
+        pieces = Piece(long, 0.0, 0.0), Piece(1.0, holders, holders), Piece(long, 0.0, 0.0)
+        return dataclasses.replace(
+            self, number=holders, profile=Profile(pieces), arrivals="constant", ramp_up=0.0, deal=Deal()
+        )
+
+    def due(self, span: float, most: int) -> tuple[float, Iterator[float]]:
         """See LoadModel."""
-        needed = math.ceil(self.profile.most_within(round_time))
+        return due_moments(self.profile, self.arrivals, self.seed, span, most)
+
+    def too_few_holders(self, needed: int, stay: float, hosts: int) -> str:
+        """See LoadModel."""
         if needed <= self.number:
             return ""
+        shared = f", shared out over {hosts} hosts" if hosts > 1 else ""
         return (
-            f"stampede_holders is {self.number:,}, but rounds of about {round_time:.3g} s each begin at up to "
-            f"{self.profile.highest:g}/s, so that up to {needed:,} are under way at a time; it must be at least "
-            f"{needed:,}, or rounds are dropped"
+            f"stampede_holders is {self.number:,}, but rounds of about {stay:.3g} s each begin at up to "
+            f"{self.profile.highest:g}/s, so that up to {needed:,} are under way at a time{shared}; it must be at "
+            f"least {needed:,}, or rounds are dropped"
         )
 
     def another_round(self, rounds: int, of_all: int) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stampede import wording
+from stampede.load_models.profile import Profile, due_moments
 from stampede.planning.calibration import FEWEST_OF_A_STEP, Calibration, has_services, other_version, scripts_of
 from stampede.planning.order_statistics import half_width, samples_needed
 from stampede.planning.plan import (
@@ -23,6 +26,7 @@ from stampede.planning.plan import (
     StepPlan,
 )
 from stampede.planning.step_costs import Costs
+from stampede.prepare.room import holders_needed
 from stampede.prepare.script_work import PartWork, ScriptWork
 from stampede.prepare.trial import script_work
 from stampede.schema.errors import BadInput
@@ -33,6 +37,8 @@ MEMORY_USED = 0.8
 ROUNDS = 3
 """That each holder makes at least, where nothing else decides the duration."""
 MOST_HOSTS = 100_000
+MOST_DRAWN = 1000
+"""Rounds of a visit whose times are drawn; those of a longer one differ as little."""
 MEDIATOR = "mediator"
 """What the plan calls the service of steps that are about the mediator's DID."""
 
@@ -84,6 +90,7 @@ def _for_simulation(settings: Mapping[str, Any]) -> dict[str, Any]:
         **settings,
         "stampede_load_model": "closed",
         "stampede_stages": [],
+        "stampede_ramp_up": 0,
         "stampede_search": {},
         "stampede_share": {},
         "stampede_thresholds": [],
@@ -114,9 +121,15 @@ class _Planner:
         self._round = self._seconds(work.round)
         self._visit = self._seconds(work.arrival) + self._iterations * self._round
         self._steady = self._rates()
-        self._holders = self._how_many()
         self._is_open = wanted.asked.what == "arrivals"
         self._ramp_up = float(_read(settings, "stampede_ramp_up")) or math.ceil(self._round or self._visit)
+        self._duration = self._how_long(self._percentile(self._steady.of(work)))
+        self._shared_out_over(1)
+        if (hosts := self._hosts().number) > 1:
+            self._shared_out_over(hosts)
+
+    def _shared_out_over(self, hosts: int) -> None:
+        self._holders = self._how_many(hosts)
         arriving = self._steady.arrivals if self._is_open else self._holders / self._ramp_up
         self._busiest = Rates(arriving, self._steady.rounds)
 
@@ -126,7 +139,6 @@ class _Planner:
         hosts = self._hosts()
         agents = hosts.number * hosts.agents
         percentile = self._percentile(per_second)
-        duration = self._duration(percentile)
         return Plan(
             calibration=calibration.id,
             script=scripts_of(self._settings),
@@ -134,7 +146,7 @@ class _Planner:
             settings=dict(wanted.settings),
             holders=self._holders,
             ramp_up=self._ramp_up,
-            duration=duration,
+            duration=self._duration,
             visit=self._visit,
             round=self._round,
             think_time=self._work.round.between,
@@ -150,7 +162,7 @@ class _Planner:
             sockets=hosts.sockets * hosts.number,
             hosts=hosts,
             percentile=percentile,
-            price=self._price(hosts, duration),
+            price=self._price(hosts, self._duration),
             measured=self._measured(),
             assumed=self._assumed(),
         )
@@ -174,12 +186,25 @@ class _Planner:
             raise BadInput("A round of the script takes no time; it must have a step or a think time")
         return Rates(0.0, value if what == "rate" else value / self._round)
 
-    def _how_many(self) -> int:
-        """Holders at the same time, by Little's law."""
+    def _how_many(self, hosts: int) -> int:
+        """Holders of which none is lacking at any time; the check of a run finds their number in the same way."""
         what, value = self._wanted.asked.what, self._wanted.asked.value
         if what == "holders":
             return int(value)
-        return max(1, math.ceil(value * (self._visit if what == "arrivals" else self._round) - 1e-9))
+        profile = Profile.rising(value, 0.0, self._duration)
+        arrivals, seed = _read(self._settings, "stampede_arrivals"), int(_read(self._settings, "stampede_seed"))
+        due = functools.partial(due_moments, profile, arrivals, seed)
+        return holders_needed(due, self._stays(seed), hosts, seed)
+
+    def _stays(self, seed: int) -> list[float]:
+        """How long some visits, or rounds, would take: as they were measured on average, as they vary when they are
+        simulated."""
+        spread, chance = self._work.spread, random.Random(f"{seed}:stays")
+        if not self._is_open or not self._iterations:
+            return [(self._visit if self._is_open else self._round) * part for part in spread]
+        in_rounds, rounds = self._iterations * self._round, min(int(self._iterations), MOST_DRAWN)
+        means = (math.fsum(chance.choices(spread, k=rounds)) / rounds for _ in spread)
+        return [self._visit + in_rounds * (mean - 1) for mean in means]
 
     def _cpu(self, costs: Costs, processes: int) -> CpuPlan:
         per_second = self._steady.of(self._work)
@@ -269,7 +294,7 @@ class _Planner:
         samples = samples_needed(wanted)
         return PercentilePlan(wanted, half_width(wanted), samples, rarest, samples / rates[rarest])
 
-    def _duration(self, percentile: PercentilePlan | None) -> float:
+    def _how_long(self, percentile: PercentilePlan | None) -> float:
         if self._wanted.duration:
             return self._wanted.duration
         if "stampede_duration" in self._wanted.settings and (given := _read(self._settings, "stampede_duration")):

@@ -122,7 +122,7 @@ def check_run(
     if problems or not settings:
         raise BadInput(*problems)
     templates = HOME / "templates"
-    if refused := of_all(all_hosts, lambda of_host: refusals(of_host, templates, project), what_scripts_use):
+    if refused := of_all(all_hosts, lambda of_host: refusals(of_host, templates, project, hosts), what_scripts_use):
         raise BadInput(*refused)
     return CheckedRun(
         id=run_id,
@@ -171,10 +171,10 @@ def problems_of(variables: Mapping[str, Any]) -> list[str]:
     return problems + missing_python(variables)
 
 
-def refusals(variables: Mapping[str, Any], templates: Path, project: Path) -> list[str]:
-    """What the trial of the script with one load host's variables has to say."""
+def refusals(variables: Mapping[str, Any], templates: Path, project: Path, hosts: int) -> list[str]:
+    """What the trial of the script with one load host's variables has to say; ``hosts`` share the run."""
     try:
-        try_script(variables, templates, project)
+        try_script(variables, templates, project, hosts)
     except BadInput as error:
         return error.sentences
     return []

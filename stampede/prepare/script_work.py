@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from stampede.engine import Forecast, Work
 from stampede.schema.errors import BadInput
 from stampede.schema.json_form import from_json, parse, to_json
+
+MOST_SPREAD = 500
+"""Rounds, or visits, whose times are told one by one."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class ScriptWork:
     arrival: PartWork
     round: PartWork
     has_rounds: bool
+    spread: tuple[float, ...] = (1.0,)
+    """How long some rounds took, or visits where there are none, as parts of their mean."""
 
 
 def work_of(forecast: Forecast, script: Path) -> str:
@@ -62,6 +68,7 @@ def work_of(forecast: Forecast, script: Path) -> str:
                 _part(forecast.before_rounds, before, forecast.holders),
                 _part(forecast.in_rounds, in_rounds, forecast.rounds),
                 has_rounds=forecast.rounds > 0,
+                spread=_spread(forecast.rounds_took if forecast.rounds else forecast.visits),
             )
         )
     )
@@ -70,6 +77,11 @@ def work_of(forecast: Forecast, script: Path) -> str:
 def read_work(text: str) -> ScriptWork:
     """The averages from their JSON. Raises ValueError."""
     return from_json(ScriptWork, parse(text))
+
+
+def _spread(took: Sequence[float]) -> tuple[float, ...]:
+    mean = sum(took) / len(took) if took else 0.0
+    return tuple(seconds / mean for seconds in took[:MOST_SPREAD]) if mean else (1.0,)
 
 
 def _part(work: Work, seconds: float, number: int) -> PartWork:

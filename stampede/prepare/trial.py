@@ -22,13 +22,15 @@ MARGIN = 1.0
 """Seconds that the process gets to tell by itself what keeps it."""
 
 
-def try_script(variables: Mapping[str, Any], templates_dir: Path, base_dir: Path | None = None) -> None:
-    """Run the script on virtual time with simulated holders.
+def try_script(
+    variables: Mapping[str, Any], templates_dir: Path, base_dir: Path | None = None, hosts: int = 1
+) -> None:
+    """Run the script on virtual time with simulated holders. ``hosts``: how many load hosts share the run.
 
     Raises BadInput, naming file and line, when it does not render, has no ``async def script(holder)``, asks for a
     service that is not configured, raises anything, does not end, or never does a step that a threshold is about.
     """
-    _ask(TRIAL, variables, templates_dir, base_dir or Path.cwd(), TRIAL_SECONDS)
+    _ask(TRIAL, variables, templates_dir, base_dir or Path.cwd(), TRIAL_SECONDS, hosts)
 
 
 def forecast(variables: Mapping[str, Any], project: Path) -> str:
@@ -41,7 +43,9 @@ def script_work(variables: Mapping[str, Any], project: Path) -> ScriptWork:
     return read_work(_ask(WORK, variables, HOME / "templates", project, FORECAST_SECONDS))
 
 
-def _ask(verb: str, variables: Mapping[str, Any], templates_dir: Path, base_dir: Path, seconds: float) -> str:
+def _ask(
+    verb: str, variables: Mapping[str, Any], templates_dir: Path, base_dir: Path, seconds: float, hosts: int = 1
+) -> str:
     """The text that the process answers. Raises BadInput with what it has to say against the script."""
     scripts = find_scripts(variables, templates_dir, base_dir)
     path = " or ".join(str(script.path) for script in scripts)
@@ -50,6 +54,7 @@ def _ask(verb: str, variables: Mapping[str, Any], templates_dir: Path, base_dir:
         "variables": without_secrets(variables),
         "templates_dir": str(templates_dir),
         "base_dir": str(base_dir),
+        "hosts": hosts,
     }
     program = [sys.executable, "-P", "-m", "stampede.prepare.trial_process"]
     try:

@@ -22,6 +22,7 @@ from stampede.load_models.interface import LoadModel
 from stampede.machine.data_file import read_data_file
 from stampede.machine.processes import die_with_parent
 from stampede.prepare.rendering import find_scripts, render_scenario, render_script
+from stampede.prepare.room import holders_needed
 from stampede.prepare.scenario import Scenario, place_reached
 from stampede.prepare.script_errors import said_by, told
 from stampede.prepare.script_work import work_of
@@ -67,6 +68,8 @@ class Question:
     variables: dict[str, Any]
     templates_dir: str
     base_dir: str
+    hosts: int = 1
+    """Load hosts that share the run."""
 
 
 class Tried:
@@ -147,11 +150,22 @@ class Tried:
 
     def _look_for_room(self, scripts: Sequence[Script], settings: Settings) -> None:
         """Raise BadInput when the load needs more holders than there may be."""
-        if settings.load.needs_room:
-            few = self._of(settings, settings.load.reduced(ROOM_HOLDERS))
-            seen = self._dry_run(scripts, few, within=LONG_SECONDS)
-            if sentence := settings.load.too_few_holders(seen.visit, seen.round_time):
+        if not settings.load.needs_room:
+            return
+        seen = self._dry_run(scripts, self._of(settings, settings.load.for_room(ROOM_HOLDERS)), within=LONG_SECONDS)
+        if settings.load.rounds_are_due and seen.complete and not seen.rounds:
+            raise BadInput(
+                f"stampede_load_model is rounds, but no holder of {self._names()} begins a round; it must have "
+                "'async for _ in holder.until_end_of_run()' and come to it, for a round is what that loop does"
+            )
+        hosts, stays = self._question.hosts, seen.rounds_took if settings.load.rounds_are_due else seen.visits
+        if stays:
+            needed = holders_needed(settings.load.due, stays, hosts, settings.seed)
+            if sentence := settings.load.too_few_holders(needed, sum(stays) / len(stays), hosts):
                 raise BadInput(sentence)
+
+    def _names(self) -> str:
+        return " and ".join(str(found.path) for found in self._found)
 
     @staticmethod
     def _of(settings: Settings, load: LoadModel) -> Settings:

@@ -6,6 +6,7 @@ No sentence quotes a value, which may be a password.
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import random
@@ -169,7 +170,13 @@ def _json_lines(text: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         if not line.strip():
             continue
         try:
-            found = json.loads(line, parse_constant=_no_constant)
+            found = json.loads(
+                line,
+                parse_int=str,
+                parse_float=str,
+                parse_constant=_no_constant,
+                object_pairs_hook=functools.partial(_object, f"line {number}"),
+            )
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict) or any(isinstance(value, dict | list) for value in found.values()):
@@ -189,11 +196,21 @@ def _json_lines(text: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     return columns, rows
 
 
+def _object(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _Wrong(f"of which {where} has {key[:100]!r} twice", "each key must be there once")
+        found[key] = value
+    return found
+
+
 def _no_constant(name: str) -> None:
     raise ValueError(name)
 
 
 def _text(value: Any) -> str:
+    """Numbers are as they were written: 1.10 is a version, or an amount."""
     return value if isinstance(value, str) else "" if value is None else json.dumps(value)
 
 

@@ -247,6 +247,21 @@ def test_a_forecast_of_too_much_is_of_the_first_part(
     assert "A run of 4 holders would take" in forecast(variables, REPOSITORY)
 
 
+def test_rounds_of_a_script_without_a_loop(tell: Callable[..., str]) -> None:
+    of_rounds = {"load_model": "rounds", "rate": "1/s", "ramp_up": "5s", "duration": "60s", "holders": 20}
+    late = """
+        async def script(holder):
+            await holder.wait(30)
+            async for _ in holder.until_end_of_run():
+                await holder.wait(1)
+    """
+    assert tell(late, **of_rounds) == ""
+    assert tell("async def script(holder):\n    await holder.connect('issuer')\n", **of_rounds) == (
+        "stampede_load_model is rounds, but no holder of own.py begins a round; it must have 'async for _ in "
+        "holder.until_end_of_run()' and come to it, for a round is what that loop does"
+    )
+
+
 SECRETS = {"token": "hush-hush-hush"}
 
 

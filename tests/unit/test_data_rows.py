@@ -59,6 +59,11 @@ def test_json_lines_are_texts() -> None:
     assert table.rows == [("x", "1", ""), ("", "2.5", "true")]
 
 
+@pytest.mark.parametrize("number", ["1.10", "1e400", "1E2", "12345678901234567890.5", "-0", "9" * 5000])
+def test_numbers_of_json_lines_are_texts_as_they_are_written(number: str) -> None:
+    assert read_table(b'{"a": %s}\n' % number.encode(), DataSettings("x.jsonl"), 1).rows == [(number,)]
+
+
 @pytest.mark.parametrize(
     ("content", "suffix", "why"),
     [
@@ -88,6 +93,11 @@ def test_json_lines_are_texts() -> None:
         (b'{"a": 1, "b": 2}\n{"a": 1}\n', ".jsonl", "of which line 2 lacks 'b'"),
         (b'{"a": 1}\n{"a": 1, "b": 2}\n', ".jsonl", "of which line 2 has 'b', which the first has not"),
         (b'{"a": "\\ud800"}\n', ".jsonl", "of which line 1 holds half a character"),
+        (
+            b'{"a": 1}\n{"a": 1, "a": 2}\n',
+            ".jsonl",
+            "of which line 2 has 'a' twice; each key must be there once",
+        ),
         (b"{}\n", ".jsonl", "of which line 1 has no column names"),
         (b"a\n" + b"x\n" * 10_000_001, ".csv", "which has 20,000,004 bytes; it must have at most 20,000,000"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
@@ -87,5 +88,8 @@ def test_holders_that_never_began_are_counted(play: Any) -> None:
     async def script(holder: Any) -> None:
         await holder.wait(60)
 
-    run: Run = play(script, holders=4, ramp_up="40s", duration="15s")
+    def end_early(run: Run) -> None:
+        asyncio.get_running_loop().call_later(15, run.end)
+
+    run: Run = play(script, prepare=end_early, holders=4, ramp_up="40s", duration="60s")
     assert (run.started, run.active) == (2, 0)

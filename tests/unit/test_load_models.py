@@ -86,6 +86,18 @@ class TestClosed:
             == "Closed load model: 1 holder, started at once, for 90 s."
         )
 
+    @pytest.mark.parametrize("model", ["closed", "flat_out"])
+    def test_a_ramp_up_is_no_longer_than_the_run(self, variables: dict[str, Any], model: str) -> None:
+        of_run = variables | {"stampede_load_model": model, "stampede_duration": "30s", "stampede_ramp_up": "30s"}
+        assert not check_variables(of_run)
+        assert not check_variables(of_run | {"stampede_ramp_up": "60s", "stampede_duration": 0})
+        staged = {"stampede_ramp_up": "60s", "stampede_stages": [{"holders": 5, "for": "20s"}]}
+        assert not check_variables(of_run | staged), "stages are in place of both"
+        assert check_variables(of_run | {"stampede_ramp_up": "60s"}) == [
+            "stampede_ramp_up is 60 s, but stampede_duration is 30 s, so that some holders would never start; "
+            "stampede_ramp_up must be at most 30 s"
+        ]
+
     def test_shares_are_the_variables_that_differ(self) -> None:
         assert closed().shares({"a": 4, "b": 1}) == {
             "a": {"stampede_holders": 8, "stampede_first_holder": 0},

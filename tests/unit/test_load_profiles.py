@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import math
 import statistics
@@ -14,12 +15,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controller.holder.holder import Holder
+from controller.holder.holder import Holder, Script
+from controller.run.dry_run import dry_run
 from controller.run.run import Run
 from controller.run.simulated import SimulatedWallet, SimulatedWallets
 from stampede.load_models.closed import Closed
 from stampede.load_models.profile import Piece, Profile, at_random, crossings, evenly, rate
 from stampede.load_models.shares import Deal, deals, turns
+from stampede.prepare.room import holders_needed
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.run_settings import Settings, check_variables
 
@@ -293,6 +296,20 @@ class TestOpen:
             ({"rate": "0/s"}, "stampede_rate is '0/s'; it must be a rate of more than 0"),
             ({"rate": "many"}, "stampede_rate is 'many'; it must be a rate of more than 0"),
             ({"duration": 0}, "stampede_duration is 0, but a rate has no end of its own"),
+            (
+                {"ramp_up": "200s"},
+                "stampede_ramp_up is 200 s, but stampede_duration is 100 s, so that the rate would not be reached; "
+                "stampede_ramp_up must be at most 100 s",
+            ),
+            (
+                {"rate": "1/h", "arrivals": "poisson"},
+                "stampede_rate comes to 0.0278 in all, and by chance (stampede_arrivals poisson, stampede_seed 42) "
+                "to none; it must come to more",
+            ),
+            (
+                {"stages": [{"rate": "x", "for": "5m"}], "duration": 0},
+                "stampede_stages[0] has rate: 'x', which is no",
+            ),
         ],
     )
     def test_what_is_wrong_has_one_sentence(self, variables: dict[str, Any], changes: Any, said: str) -> None:
@@ -343,6 +360,11 @@ class Slow(SimulatedWallets):
 ROUNDS = {"load_model": "rounds", "rate": "2/s", "duration": "110s", "ramp_up": 10, "drain": 0}
 
 
+async def round_of_five_seconds(holder: Holder) -> None:
+    async for _ in holder.until_end_of_run():
+        await holder.wait(4.9)
+
+
 class TestRounds:
     """Rounds at a rate."""
 
@@ -372,6 +394,25 @@ class TestRounds:
         assert Counter(begun) == Counter(dict.fromkeys(range(5), 20)), "who has waited longest is next"
 
 
+@pytest.mark.parametrize(
+    ("script", "changes", "why"),
+    [
+        (
+            visit,
+            VISITS | {"holders": 10},
+            "\n100 arrivals would be dropped: as many holders would be there as stampede_",
+        ),
+        (visit, ROUNDS, "\n200 rounds would be dropped: no holder would come to until_end_of_run()."),
+        (round_of_five_seconds, ROUNDS | {"holders": 5}, "\n100 rounds would be dropped: no holder would be free."),
+    ],
+)
+def test_the_forecast_says_why_what_is_dropped(
+    variables: dict[str, Any], script: Script, changes: dict[str, Any], why: str
+) -> None:
+    of_run = {f"stampede_{name}": value for name, value in changes.items()}
+    assert why in dry_run(script, Settings.from_variables(variables | of_run)).text()
+
+
 def test_flat_out_has_no_think_times(play: Callable[..., Run]) -> None:
     waits = []
 
@@ -396,25 +437,77 @@ def test_the_most_that_comes_together_in_a_stretch_of_time(span: float, most: fl
     assert profile.most_within(span) == pytest.approx(most, rel=1e-4)
 
 
+async def short_or_long(holder: Holder) -> None:
+    await holder.wait(1, 12)
+
+
+async def rounds_short_or_long(holder: Holder) -> None:
+    async for _ in holder.until_end_of_run():
+        await holder.wait(1, 12)
+
+
+STAGES = [{"rate": "1/s", "for": "30s"}, {"rate": "4/s", "over": "20s"}, {"rate": "0.5/s", "for": "50s"}]
+
+
 class TestRoom:
     """Fewer holders than the rate needs are told before the run, with the number."""
 
-    def test_arrivals(self, variables: dict[str, Any]) -> None:
-        visits = load(variables, **VISITS, holders=19)
-        assert visits.too_few_holders(10, 0) == (
-            "stampede_holders is 19, but holders who stay for about 10 s arrive at up to 2/s, so that up to 20 are "
-            "there at a time; it must be at least 20, or arrivals are dropped"
-        )
-        assert not visits.too_few_holders(9.5, 0)
-        assert "at least 200, or" in visits.too_few_holders(1000, 0), "all of them, in a run that is short"
+    @pytest.mark.parametrize("hosts", [1, 3, 7])
+    @pytest.mark.parametrize(
+        ("script", "changes"),
+        [
+            (short_or_long, VISITS),
+            (short_or_long, VISITS | {"arrivals": "poisson"}),
+            (short_or_long, VISITS | {"arrivals": "poisson", "stages": STAGES}),
+            (rounds_short_or_long, ROUNDS),
+            (rounds_short_or_long, ROUNDS | {"arrivals": "poisson"}),
+        ],
+    )
+    def test_with_as_many_as_are_needed_nothing_is_dropped(
+        self, variables: dict[str, Any], script: Script, changes: dict[str, Any], hosts: int
+    ) -> None:
+        of_run = variables | {f"stampede_{name}": value for name, value in changes.items()}
+        found = Settings.from_variables(of_run | {"stampede_holders": 2})
+        sample = dry_run(script, dataclasses.replace(found, load=found.load.for_room(50)))
+        stays = sample.rounds_took if found.load.rounds_are_due else sample.visits
+        needed = holders_needed(found.load.due, stays, hosts, found.seed)
+        of_run["stampede_holders"] = needed
+        shares = Settings.from_variables(of_run).load.shares(dict.fromkeys("abcdefg"[:hosts], 1.0))
+        runs = [dry_run(script, Settings.from_variables(of_run | share)) for share in shares.values()]
+        assert [run.dropped for run in runs] == [0] * hosts
+        assert needed <= 40 + 2 * hosts, "not many more than that"
 
-    def test_rounds(self, variables: dict[str, Any]) -> None:
+    @pytest.mark.parametrize(("hosts", "needed"), [(1, 20), (3, 21), (7, 21)])
+    def test_each_host_has_room_for_its_share(self, variables: dict[str, Any], hosts: int, needed: int) -> None:
+        assert holders_needed(load(variables, **VISITS).due, [9.9], hosts, 1) == needed
+
+    def test_the_most_that_are_there_count_and_not_the_mean(self, variables: dict[str, Any]) -> None:
+        poisson = load(variables, **VISITS | {"arrivals": "poisson"})
+        assert holders_needed(poisson.due, [9.9], 1, 1) > 25
+
+    @pytest.mark.parametrize("arrivals", ["constant", "poisson"])
+    @pytest.mark.parametrize("rate", ["100/s", "10000/s"])
+    def test_of_a_large_load_the_busiest_part_is_looked_at(
+        self, variables: dict[str, Any], arrivals: str, rate: str
+    ) -> None:
+        stages = [{"rate": "1/s", "for": "1h"}, {"rate": rate, "for": "900s"}, {"rate": "1/s", "for": "10h"}]
+        found = load(variables, **VISITS | {"stages": stages, "arrivals": arrivals})
+        little = 10 * float(rate.removesuffix("/s"))
+        assert little <= holders_needed(found.due, [9.9, 10.1], 1, 1) <= little + 6 * math.sqrt(little)
+
+    def test_so_many_wanted_holders_are_told(self, variables: dict[str, Any]) -> None:
+        visits = load(variables, **VISITS, holders=19)
+        assert not visits.too_few_holders(19, 10, 1)
+        assert visits.too_few_holders(21, 10, 3) == (
+            "stampede_holders is 19, but holders who stay for about 10 s arrive at up to 2/s, so that up to 21 must "
+            "have room at a time, shared out over 3 hosts; it must be at least 21, or arrivals are dropped"
+        )
         rounds = load(variables, **ROUNDS, holders=19)
-        assert rounds.too_few_holders(0, 10) == (
+        assert not rounds.too_few_holders(19, 10, 1)
+        assert rounds.too_few_holders(20, 10, 1) == (
             "stampede_holders is 19, but rounds of about 10 s each begin at up to 2/s, so that up to 20 are under "
             "way at a time; it must be at least 20, or rounds are dropped"
         )
-        assert not rounds.too_few_holders(1000, 9.5)
 
 
 @pytest.mark.parametrize("model", ["open", "rounds", "closed", "flat_out"])

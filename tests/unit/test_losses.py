@@ -71,6 +71,11 @@ def drop_rounds(folder: Path) -> None:
     run.write_text(json.dumps(noted))
 
 
+def drop_all_rounds(folder: Path) -> None:
+    drop_rounds(folder)
+    change_state(folder, holders={"total": 5, "started": 5, "finished": 5, "rounds": 0, "rounds_dropped": 7})
+
+
 def drop_messages(folder: Path) -> None:
     change_state(folder, losses={"messages": 7})
 
@@ -116,6 +121,11 @@ CASES = {
     drop_arrivals: ("arrivals", 7, "7 of the 12 arrivals on host load-1 were dropped: as many holders were there as"),
     drop_arrivals_and_lose_state: ("arrivals", 7, "7 of the 12 arrivals on host load-1 were dropped"),
     drop_rounds: ("rounds", 7, "7 of the 12 rounds on host load-1 were dropped: no holder was free."),
+    drop_all_rounds: (
+        "rounds",
+        7,
+        "7 of the 7 rounds on host load-1 were dropped: no holder came to until_end_of_run().",
+    ),
     drop_messages: ("messages", 7, "On host load-1 7 messages to holders were dropped"),
     drop_messages_and_lose_state: ("messages", 7, "On host load-1 7 messages to holders were dropped"),
     garble_lines: ("lines", 7, "7 lines of the journal of host load-1 could not be parsed, the first being line "),

@@ -162,7 +162,7 @@ def test_a_plan_of_whole_results(results: Path, capsys: pytest.CaptureFixture[st
     rounds = 80 / same["round"]
     assert same["rounds_per_second"] == pytest.approx(rounds)
     by_rate = planned(capsys, str(results), "--rate", f"{rounds}/s")
-    assert by_rate["holders"] == pytest.approx(80, abs=1), "Little's law, the other way round"
+    assert 80 < by_rate["holders"] <= 110, "Little's law, the other way round, and room for when more are busy"
     slower = planned(capsys, str(results), "--holders", "80", "-e", "stampede_wait_min=30 stampede_wait_max=90")
     assert slower["round"] == pytest.approx(same["round"] + 3.5 * (60 - 6), rel=0.05)
     assert slower["agents_cpu"]["steady"] < same["agents_cpu"]["steady"]
@@ -170,7 +170,9 @@ def test_a_plan_of_whole_results(results: Path, capsys: pytest.CaptureFixture[st
     assert many["hosts"]["number"] > 5
     assert many["price"]["total"] == pytest.approx(many["hosts"]["number"])
     visit = planned(capsys, str(results), "--arrivals", "2/s")
-    assert visit["holders"] == math.ceil(2 * visit["visit"])
+    assert 2 * visit["visit"] < visit["holders"] <= 1.25 * 2 * visit["visit"]
+    at_random = planned(capsys, str(results), "--arrivals", "2/s", "-e", "stampede_arrivals=poisson")
+    assert at_random["holders"] > visit["holders"]
 
 
 @pytest.mark.parametrize(("pickup", "each"), [("websocket", 1), ("http", 0), ("none", 0)])

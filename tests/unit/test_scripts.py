@@ -32,6 +32,8 @@ TWO = [
     {"script": "issue_present_revoke", "weight": 3, "name": "wallets"},
     {"script": "several_services", "settings": {"stampede_wait_max": "11s", "stampede_on_failure": "stop"}},
 ]
+FINE = {"wallets": 0.3333333, "several_services": 0.6666667}
+"""Weights after which the deal begins again after ten million holders."""
 WEIGHTS = st.lists(st.integers(1, 30) | st.sampled_from([0.5, 0.25, 1.5]), min_size=1, max_size=6)
 
 
@@ -287,6 +289,10 @@ def test_a_stage_has_weights_of_its_own(play: Callable[..., Run], tmp_path: Path
         (
             {"stampede_scripts": TWO, "stampede_stages": [{"holders": 2, "for": 9, "scripts": {"wallets": 0}}]},
             "stampede_stages[0].scripts is {'wallets': 0}; it must map the names of",
+        ),
+        (
+            {"stampede_scripts": TWO, "stampede_stages": [{"holders": 2, "for": 9, "scripts": FINE}]},
+            "stampede_stages[0].scripts has the weights 0.3333333, 0.6666667; they must be in proportion to whole ",
         ),
         (
             {"stampede_stages": [{"holders": 2, "for": 9, "scripts": {"wallets": 1}}]},

@@ -184,8 +184,39 @@ def test_phases_follow_one_another_and_end_where_the_run_does() -> None:
 @pytest.mark.parametrize(
     ("text", "settings", "why"),
     [
-        ("errors < 1 % during ramp_up", {"ramp_up": 0}, "there is no such phase, because stampede_ramp_up is 0"),
-        ("errors < 1 % during steady", {"ramp_up": "20s", "duration": 20}, "stampede_duration must be longer"),
+        (
+            "errors < 1 % during ramp_up",
+            {"ramp_up": 0},
+            "the load is at its highest from the start; remove 'during r",
+        ),
+        (
+            "errors < 1 % during ramp_up",
+            {"stages": [{"holders": 10, "for": "5m"}]},
+            "the load is at its highest from the start; remove 'during ramp_up'",
+        ),
+        (
+            "errors < 1 % during ramp_up",
+            {"load_model": "open", "stages": [{"rate": 1, "for": "5m"}]},
+            "the load is at its highest from the start; remove 'during ramp_up'",
+        ),
+        (
+            "errors < 1 % during steady",
+            {"ramp_up": "20s", "duration": 20},
+            "is not at its highest before 20 s, and ends",
+        ),
+        (
+            "errors < 1 % during steady",
+            {"stages": [{"holders": 10, "over": "5m"}]},
+            "the load is not at its highest before 300 s, and ends after 300 s; it must last longer",
+        ),
+        (
+            "errors < 1 % during steady",
+            {
+                "load_model": "open",
+                "stages": [{"rate": 1, "over": 0.1}, {"rate": 2, "over": 0.2}, {"rate": 3, "over": 0.7}],
+            },
+            "the load is not at its highest before 1 s, and ends after 1 s; it must last longer",
+        ),
         ("errors < 1 % during drain", {"duration": 0}, "there is no such phase, because stampede_duration is 0"),
     ],
 )

@@ -68,11 +68,7 @@ def read_scripts(reader: VariableReader) -> tuple[ScriptShare, ...]:
                 f"{VARIABLE}[{place}].name is {shown(share.name)}, which is another script's, too; give it one of "
                 "its own"
             )
-    if sum(_in_whole_numbers([share.weight for share in shares])) > LONGEST_STRETCH:
-        reader.complain(
-            f"{VARIABLE} has the weights {', '.join(f'{share.weight:g}' for share in shares)}; they must be in "
-            f"proportion to whole numbers whose sum is at most {LONGEST_STRETCH:,}"
-        )
+    _check_stretch(reader, VARIABLE, [share.weight for share in shares])
     return tuple(shares) if len(reader.problems) == told else ()
 
 
@@ -103,8 +99,22 @@ def read_stage_weights(reader: VariableReader, shares: Sequence[ScriptShare]) ->
                 f"{where} is {shown(weights)}; it must map {known} to numbers of 0 or more, one of them above 0"
             )
             return ()
-        found.append(tuple(float(weights.get(name, 0)) for name in names))
+        of_stage = tuple(float(weights.get(name, 0)) for name in names)
+        if not _check_stretch(reader, where, of_stage):
+            return ()
+        found.append(of_stage)
     return tuple(found)
+
+
+def _check_stretch(reader: VariableReader, where: str, weights: Sequence[float]) -> bool:
+    """Whether the deal by these weights begins again soon enough; if not, the reader is told."""
+    if sum(_in_whole_numbers(weights)) <= LONGEST_STRETCH:
+        return True
+    reader.complain(
+        f"{where} has the weights {', '.join(f'{weight:.10g}' for weight in weights)}; they must be in proportion to "
+        f"whole numbers whose sum is at most {LONGEST_STRETCH:,}"
+    )
+    return False
 
 
 def _is_weight(weight: object) -> bool:
