@@ -26,6 +26,7 @@ LOCATION = {
     "longitude": 0,
     "network_zone": "eu-central",
 }
+ELSEWHERE = LOCATION | {"id": 2, "name": "ash", "city": "Ashburn", "network_zone": "us-east"}
 IMAGE = {
     "id": 1,
     "type": "system",
@@ -94,7 +95,7 @@ class HetznerApi:
                 name: {}
                 for name in ("servers", "ssh_keys", "firewalls", "actions", "placement_groups", "primary_ips")
             },
-            "locations": {1: LOCATION},
+            "locations": {1: LOCATION, 2: ELSEWHERE},
             "images": {1: IMAGE},
             "server_types": {1: TYPE},
             "networks": {1: NETWORK},

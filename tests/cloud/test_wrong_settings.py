@@ -53,6 +53,17 @@ def test_what_the_provider_does_not_have(user: User) -> None:
         assert user.provider.left() == [] and not user.keys("mine").exists()
 
 
+def test_a_location_that_there_is_not(provider: Provider, user_of: Callable[..., User]) -> None:
+    if not isinstance(provider, Hetzner):
+        return
+    provider.fail()
+    user = user_of(provider, cloud_region="fsn9")
+    listed = user.inventory / "hcloud.yml"
+    listed.write_text(listed.read_text().replace("fsn1", "fsn9"))
+    said = error_of(user.play("cloud-up"))
+    assert "cloud_region is fsn9, which Hetzner does not have; it must be one of ash, fsn1" in said
+
+
 def test_wrong_credentials_and_none(user: User) -> None:
     provider = user.provider
     right, advice = provider.environment, "set HCLOUD_TOKEN to a token|set AWS_PROFILE, or"
