@@ -22,7 +22,7 @@ EXAMPLES = {
         "image": "the id of an AMI of Debian 13, such as ami-0123456789abcdef0",
         "subnet": "the id of a subnet, such as subnet-0123456789abcdef0",
     },
-    "hetzner": {"region": "such as fsn1", "type": "such as cpx31", "image": "such as debian-13"},
+    "hetzner": {"region": "such as fsn1", "type": "such as cpx32", "image": "such as debian-13"},
 }
 """What must be given, by provider."""
 PLUGINS = {"aws": "amazon.aws.aws_ec2", "hetzner": "hetzner.hcloud.hcloud"}

@@ -50,7 +50,7 @@ IMAGE = {
 PRICE = {"net": "0.0500", "gross": "0.0595"}
 TYPE = {
     "id": 1,
-    "name": "cpx31",
+    "name": "cpx32",
     "description": "",
     "cores": 4,
     "memory": 8.0,

@@ -184,7 +184,7 @@ class Hetzner:
         self.settings = {
             "cloud_provider": "hetzner",
             "cloud_region": "fsn1",
-            "cloud_type": "cpx31",
+            "cloud_type": "cpx32",
             "cloud_image": "debian-13",
         }
 

@@ -111,7 +111,7 @@ def test_hosts_are_in_the_order_of_their_numbers() -> None:
     assert [host.expires for host in found] == [1_800_003_600, 0, 1_800_003_600]
     assert from_mapping(json.loads(json.dumps(dataclasses.asdict(found[0])))) == found[0]
     assert sorted(["load-10", "load-2", "a", "load-1"], key=by_number) == ["a", "load-1", "load-2", "load-10"]
-    server = {"id": 7, "status": "running", "server_type": "cpx31", "labels": {}, "ipv4_address": None}
+    server = {"id": 7, "status": "running", "server_type": "cpx32", "labels": {}, "ipv4_address": None}
     assert of_hetzner([server])[0].label == "a host without a name (7, running)"
 
 

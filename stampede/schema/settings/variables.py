@@ -361,7 +361,7 @@ class CloudVariables:
     max_hosts: int
     """More hosts than this are refused, so that a slip costs no money."""
     type: str
-    """Kind of host, such as ``c7a.xlarge`` at AWS or ``cpx31`` at Hetzner."""
+    """Kind of host, such as ``c7a.xlarge`` at AWS or ``cpx32`` at Hetzner."""
     region: str
     """AWS region, such as ``eu-central-1``, or Hetzner location, such as ``fsn1``; best that of the services."""
     image: str
