@@ -47,6 +47,20 @@ IMAGE = {
     "deleted": None,
     "architecture": "x86",
 }
+
+
+def sold_in(location: dict[str, Any], available: bool = True, until: str = "") -> dict[str, Any]:
+    """What a type of server says of a location: whether it can be ordered there, and until when."""
+    deprecation = {"announced": "2025-01-01T00:00:00Z", "unavailable_after": until} if until else None
+    return {
+        "id": location["id"],
+        "name": location["name"],
+        "available": available,
+        "recommended": not until,
+        "deprecation": deprecation,
+    }
+
+
 PRICE = {"net": "0.0500", "gross": "0.0595"}
 TYPE = {
     "id": 1,
@@ -61,10 +75,16 @@ TYPE = {
     "architecture": "x86",
     "included_traffic": 0,
     "deprecation": None,
-    "locations": [],
+    "locations": [sold_in(LOCATION), sold_in(ELSEWHERE)],
     "category": "regular",
     "prices": [{"location": "fsn1", "price_hourly": PRICE, "price_monthly": PRICE}],
 }
+OLD = TYPE | {
+    "id": 2,
+    "name": "cpx31",
+    "locations": [sold_in(LOCATION, until="2025-12-09T09:00:00Z"), sold_in(ELSEWHERE)],
+}
+SOLD_OUT = TYPE | {"id": 3, "name": "cx33", "locations": [sold_in(LOCATION, available=False)]}
 NETWORK = {
     "id": 1,
     "name": "inside",
@@ -97,7 +117,7 @@ class HetznerApi:
             },
             "locations": {1: LOCATION, 2: ELSEWHERE},
             "images": {1: IMAGE},
-            "server_types": {1: TYPE},
+            "server_types": {1: TYPE, 2: OLD, 3: SOLD_OUT},
             "networks": {1: NETWORK},
         }
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))

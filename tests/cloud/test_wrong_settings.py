@@ -27,6 +27,12 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
     ],
     "hetzner": [
         ({"cloud_type": "huge1"}, "cloud_type is huge1, which Hetzner does not have; it must be a type of server"),
+        (
+            {"cloud_type": "cpx31"},
+            "cloud_type is cpx31, which Hetzner does not offer in fsn1 now; .* type, or cloud_region one of ash$",
+        ),
+        ({"cloud_type": "cx33"}, "cloud_type is cx33, which Hetzner does not offer in fsn1 now; .* another type$"),
+        ({"cloud_image": "999"}, "cloud_image is 999, which Hetzner does not have; it must be an image"),
         ({"cloud_image": "debian-99"}, "cloud_image is debian-99, which Hetzner does not have; it must be an image"),
         ({"cloud_subnet": "outside"}, "cloud_subnet is outside, which the project does not have"),
     ],
