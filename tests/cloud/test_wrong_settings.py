@@ -70,6 +70,19 @@ def test_a_location_that_there_is_not(provider: Provider, user_of: Callable[...,
     assert "cloud_region is fsn9, which Hetzner does not have; it must be one of ash, fsn1" in said
 
 
+def test_a_private_address_in_a_public_subnet(provider: Provider, user_of: Callable[..., User]) -> None:
+    if not isinstance(provider, Aws):
+        return
+    provider.fail()
+    provider.give_public_addresses(True)
+    try:
+        said = error_of(user_of(provider).play("cloud-up"))
+    finally:
+        provider.give_public_addresses(False)
+    assert "which gives each instance a public address; it must be a subnet that does not" in said
+    assert said.startswith("cloud_address is private, and cloud_subnet is subnet-") and provider.left() == []
+
+
 def test_wrong_credentials_and_none(user: User) -> None:
     provider = user.provider
     right, advice = provider.environment, "set HCLOUD_TOKEN to a token|set AWS_PROFILE, or"
