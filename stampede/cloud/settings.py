@@ -105,6 +105,11 @@ def _unbounded(fleet: CloudVariables, run_seconds: float) -> list[str]:
 
 def _wrong_networks(fleet: CloudVariables) -> list[str]:
     problems = []
+    if fleet.address == "private" and not fleet.subnet and fleet.provider == "hetzner":
+        problems.append(
+            "cloud_address is private, and cloud_subnet is empty; it must be the name of the private network in "
+            "which this machine reaches the hosts"
+        )
     if not fleet.ssh_from:
         problems.append(
             "cloud_ssh_from is empty; it must list the network from which this machine reaches the hosts, such as "

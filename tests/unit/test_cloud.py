@@ -76,6 +76,14 @@ def test_a_wrong_setting(settings: dict[str, Any], wrong: dict[str, Any], senten
     assert len(said) == 1 and sentence in said[0], said
 
 
+def test_a_private_address_needs_a_network(settings: dict[str, Any]) -> None:
+    hetzner = settings | {"cloud_provider": "hetzner", "cloud_region": "fsn1", "cloud_address": "private"}
+    source = REPOSITORY / "inventory/hetzner"
+    (said,) = sentences(hetzner | {"cloud_subnet": ""}, source)
+    assert said.startswith("cloud_address is private, and cloud_subnet is empty; it must be the name of the private")
+    assert checked_fleet(hetzner | {"cloud_subnet": "inside"}, [str(source)], 0).subnet == "inside"
+
+
 def test_hosts_live_longer_than_the_run(settings: dict[str, Any]) -> None:
     settings["cloud_ttl"] = "10m"
     assert checked_fleet(settings, [str(AWS)], 599).ttl == 600

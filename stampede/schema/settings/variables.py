@@ -367,7 +367,8 @@ class CloudVariables:
     image: str
     """Debian 13 with cloud-init. At AWS an AMI's id, at Hetzner the name of an image, or the id of a snapshot."""
     subnet: str
-    """At AWS the id of the subnet. At Hetzner the name of a private network, or empty for none."""
+    """At AWS the id of the subnet. At Hetzner the name of a private network, or empty for none; its firewalls do
+    not filter private networks, so that whatever else is in it reaches every port of the hosts."""
     disk: int
     """Size of a host's disk in GB, at AWS. At Hetzner its type decides."""
     spot: bool
