@@ -97,6 +97,7 @@ NETWORK = {
     "created": NOW,
     "expose_routes_to_vswitch": False,
 }
+OTHER_NETWORK = NETWORK | {"id": 2, "name": "others"}
 
 
 class HetznerApi:
@@ -118,7 +119,7 @@ class HetznerApi:
             "locations": {1: LOCATION, 2: ELSEWHERE},
             "images": {1: IMAGE},
             "server_types": {1: TYPE, 2: OLD, 3: SOLD_OUT},
-            "networks": {1: NETWORK},
+            "networks": {1: NETWORK, 2: OTHER_NETWORK},
         }
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -211,7 +212,10 @@ class HetznerApi:
             "protection": {"delete": False, "rebuild": False},
             "primary_disk_size": 160,
             "placement_group": None,
-            "private_net": [],
+            "private_net": [
+                {"network": each, "ip": f"10.{each}.0.2", "alias_ips": [], "mac_address": ""}
+                for each in body.get("networks") or ()
+            ],
             "user_data": body.get("user_data"),
             "public_net": {"ipv4": ipv4, "ipv6": None, "floating_ips": [], "firewalls": firewalls},
         }

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet.playbooks import Played
-from providers import Aws, Hetzner, Provider
-from users import User, without_secrets
+from fleet.playbooks import REPOSITORY, Played
+from providers import Aws, Hetzner, Provider, environment
+from users import User, new_user, without_secrets
 
 REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
     "aws": [
@@ -81,6 +84,30 @@ def test_a_private_address_in_a_public_subnet(provider: Provider, user_of: Calla
         provider.give_public_addresses(False)
     assert "which gives each instance a public address; it must be a subnet that does not" in said
     assert said.startswith("cloud_address is private, and cloud_subnet is subnet-") and provider.left() == []
+
+
+def test_the_address_in_one_of_several_networks(tmp_path: Path, collections: Path) -> None:
+    provider = Hetzner()
+    user = new_user(provider, tmp_path / "laptop", collections, "mine")
+    labels = {"stampede_fleet": "mine", "stampede_host": "load-001", "stampede_expires": "1"}
+    made = {"name": "a", "networks": [2, 1], "labels": labels | {"stampede_address": "private"}}
+    provider.api.answer("POST", "/v1/servers", made)
+    listed = user.inventory / "hcloud.yml"
+    words = [Path(sys.executable).with_name("ansible-inventory"), "-i", listed, "--host", "load-001"]
+    text = listed.read_text()
+    try:
+        for file, address in (
+            (text, "10.2.0.2"),
+            (text.replace("# network: my-network", "network: inside"), "10.1.0.2"),
+        ):
+            listed.write_text(file)
+            given = environment(provider, user.home, collections)
+            found = json.loads(
+                subprocess.run(words, env=given, check=True, capture_output=True, cwd=REPOSITORY).stdout
+            )
+            assert found["ansible_host"] == found["stampede_agent_host"] == address
+    finally:
+        provider.close()
 
 
 def test_wrong_credentials_and_none(user: User) -> None:

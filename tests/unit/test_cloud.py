@@ -121,6 +121,8 @@ def test_hosts_are_in_the_order_of_their_numbers() -> None:
     assert sorted(["load-10", "load-2", "a", "load-1"], key=by_number) == ["a", "load-1", "load-2", "load-10"]
     server = {"id": 7, "status": "running", "server_type": "cpx32", "labels": {}, "ipv4_address": None}
     assert of_hetzner([server])[0].label == "a host without a name (7, running)"
+    networks = [{"name": "others", "ip": "10.2.0.2"}, {"name": "inside", "ip": "10.1.0.2"}]
+    assert of_hetzner([server | {"private_networks_info": networks}])[0].private == "10.2.0.2,10.1.0.2"
 
 
 def fleet(settings: dict[str, Any]) -> CloudVariables:
