@@ -29,6 +29,7 @@ class CloudHost:
     public: str
     """Its public IPv4 address; empty when it has none."""
     private: str
+    """Its addresses in private networks, with commas between them."""
     expires: float
     """When its time is over, in seconds since 1970; 0 when its tag does not say."""
 
@@ -67,7 +68,7 @@ def of_hetzner(servers: Iterable[Mapping[str, Any]]) -> list[CloudHost]:
             state=server["status"],
             kind=server["server_type"],
             public=server.get("ipv4_address") or "",
-            private=next((network["ip"] for network in server.get("private_networks_info") or ()), ""),
+            private=",".join(network["ip"] for network in server.get("private_networks_info") or ()),
         )
         for server in servers
     )

@@ -22,7 +22,7 @@ EXAMPLES = {
         "image": "the id of an AMI of Debian 13, such as ami-0123456789abcdef0",
         "subnet": "the id of a subnet, such as subnet-0123456789abcdef0",
     },
-    "hetzner": {"region": "such as fsn1", "type": "such as cpx31", "image": "such as debian-13"},
+    "hetzner": {"region": "such as fsn1", "type": "such as cpx32", "image": "such as debian-13"},
 }
 """What must be given, by provider."""
 PLUGINS = {"aws": "amazon.aws.aws_ec2", "hetzner": "hetzner.hcloud.hcloud"}
@@ -109,6 +109,11 @@ def _unbounded(fleet: CloudVariables, run_seconds: float) -> list[str]:
 
 def _wrong_networks(fleet: CloudVariables) -> list[str]:
     problems = []
+    if fleet.address == "private" and not fleet.subnet and fleet.provider == "hetzner":
+        problems.append(
+            "cloud_address is private, and cloud_subnet is empty; it must be the name of the private network in "
+            "which this machine reaches the hosts"
+        )
     if not fleet.ssh_from:
         problems.append(
             "cloud_ssh_from is empty; it must list the network from which this machine reaches the hosts, such as "

@@ -26,6 +26,7 @@ LOCATION = {
     "longitude": 0,
     "network_zone": "eu-central",
 }
+ELSEWHERE = LOCATION | {"id": 2, "name": "ash", "city": "Ashburn", "network_zone": "us-east"}
 IMAGE = {
     "id": 1,
     "type": "system",
@@ -46,10 +47,24 @@ IMAGE = {
     "deleted": None,
     "architecture": "x86",
 }
+
+
+def sold_in(location: dict[str, Any], available: bool = True, until: str = "") -> dict[str, Any]:
+    """What a type of server says of a location: whether it can be ordered there, and until when."""
+    deprecation = {"announced": "2025-01-01T00:00:00Z", "unavailable_after": until} if until else None
+    return {
+        "id": location["id"],
+        "name": location["name"],
+        "available": available,
+        "recommended": not until,
+        "deprecation": deprecation,
+    }
+
+
 PRICE = {"net": "0.0500", "gross": "0.0595"}
 TYPE = {
     "id": 1,
-    "name": "cpx31",
+    "name": "cpx32",
     "description": "",
     "cores": 4,
     "memory": 8.0,
@@ -60,10 +75,16 @@ TYPE = {
     "architecture": "x86",
     "included_traffic": 0,
     "deprecation": None,
-    "locations": [],
+    "locations": [sold_in(LOCATION), sold_in(ELSEWHERE)],
     "category": "regular",
     "prices": [{"location": "fsn1", "price_hourly": PRICE, "price_monthly": PRICE}],
 }
+OLD = TYPE | {
+    "id": 2,
+    "name": "cpx31",
+    "locations": [sold_in(LOCATION, until="2025-12-09T09:00:00Z"), sold_in(ELSEWHERE)],
+}
+SOLD_OUT = TYPE | {"id": 3, "name": "cx33", "locations": [sold_in(LOCATION, available=False)]}
 NETWORK = {
     "id": 1,
     "name": "inside",
@@ -76,6 +97,7 @@ NETWORK = {
     "created": NOW,
     "expose_routes_to_vswitch": False,
 }
+OTHER_NETWORK = NETWORK | {"id": 2, "name": "others"}
 
 
 class HetznerApi:
@@ -94,10 +116,10 @@ class HetznerApi:
                 name: {}
                 for name in ("servers", "ssh_keys", "firewalls", "actions", "placement_groups", "primary_ips")
             },
-            "locations": {1: LOCATION},
+            "locations": {1: LOCATION, 2: ELSEWHERE},
             "images": {1: IMAGE},
-            "server_types": {1: TYPE},
-            "networks": {1: NETWORK},
+            "server_types": {1: TYPE, 2: OLD, 3: SOLD_OUT},
+            "networks": {1: NETWORK, 2: OTHER_NETWORK},
         }
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -190,7 +212,10 @@ class HetznerApi:
             "protection": {"delete": False, "rebuild": False},
             "primary_disk_size": 160,
             "placement_group": None,
-            "private_net": [],
+            "private_net": [
+                {"network": each, "ip": f"10.{each}.0.2", "alias_ips": [], "mac_address": ""}
+                for each in body.get("networks") or ()
+            ],
             "user_data": body.get("user_data"),
             "public_net": {"ipv4": ipv4, "ipv6": None, "floating_ips": [], "firewalls": firewalls},
         }

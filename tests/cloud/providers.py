@@ -133,6 +133,11 @@ class Aws:
         found = self._ec2.describe_instances()["Reservations"]
         return [instance for reservation in found for instance in reservation["Instances"]]
 
+    def give_public_addresses(self, given: bool) -> None:
+        """Whether instances of the subnet get public addresses unasked, as in an account's default subnets."""
+        subnet = self.settings["cloud_subnet"]
+        self._ec2.modify_subnet_attribute(SubnetId=subnet, MapPublicIpOnLaunch={"Value": given})
+
     def market(self) -> str:
         """On which market the launch template has instances bought; moto does not say that of an instance."""
         (template,) = self._ec2.describe_launch_templates()["LaunchTemplates"]
@@ -184,7 +189,7 @@ class Hetzner:
         self.settings = {
             "cloud_provider": "hetzner",
             "cloud_region": "fsn1",
-            "cloud_type": "cpx31",
+            "cloud_type": "cpx32",
             "cloud_image": "debian-13",
         }
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet.playbooks import Played
-from providers import Aws, Hetzner, Provider
-from users import User, without_secrets
+from fleet.playbooks import REPOSITORY, Played
+from providers import Aws, Hetzner, Provider, environment
+from users import User, new_user, without_secrets
 
 REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
     "aws": [
@@ -27,6 +30,12 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
     ],
     "hetzner": [
         ({"cloud_type": "huge1"}, "cloud_type is huge1, which Hetzner does not have; it must be a type of server"),
+        (
+            {"cloud_type": "cpx31"},
+            "cloud_type is cpx31, which Hetzner does not offer in fsn1 now; .* type, or cloud_region one of ash$",
+        ),
+        ({"cloud_type": "cx33"}, "cloud_type is cx33, which Hetzner does not offer in fsn1 now; .* another type$"),
+        ({"cloud_image": "999"}, "cloud_image is 999, which Hetzner does not have; it must be an image"),
         ({"cloud_image": "debian-99"}, "cloud_image is debian-99, which Hetzner does not have; it must be an image"),
         ({"cloud_subnet": "outside"}, "cloud_subnet is outside, which the project does not have"),
     ],
@@ -51,6 +60,54 @@ def test_what_the_provider_does_not_have(user: User) -> None:
     for wrong, sentence in REFUSED[user.provider.name]:
         assert re.search(sentence, error_of(user.play("cloud-up", **wrong)))
         assert user.provider.left() == [] and not user.keys("mine").exists()
+
+
+def test_a_location_that_there_is_not(provider: Provider, user_of: Callable[..., User]) -> None:
+    if not isinstance(provider, Hetzner):
+        return
+    provider.fail()
+    user = user_of(provider, cloud_region="fsn9")
+    listed = user.inventory / "hcloud.yml"
+    listed.write_text(listed.read_text().replace("fsn1", "fsn9"))
+    said = error_of(user.play("cloud-up"))
+    assert "cloud_region is fsn9, which Hetzner does not have; it must be one of ash, fsn1" in said
+
+
+def test_a_private_address_in_a_public_subnet(provider: Provider, user_of: Callable[..., User]) -> None:
+    if not isinstance(provider, Aws):
+        return
+    provider.fail()
+    provider.give_public_addresses(True)
+    try:
+        said = error_of(user_of(provider).play("cloud-up"))
+    finally:
+        provider.give_public_addresses(False)
+    assert "which gives each instance a public address; it must be a subnet that does not" in said
+    assert said.startswith("cloud_address is private, and cloud_subnet is subnet-") and provider.left() == []
+
+
+def test_the_address_in_one_of_several_networks(tmp_path: Path, collections: Path) -> None:
+    provider = Hetzner()
+    user = new_user(provider, tmp_path / "laptop", collections, "mine")
+    labels = {"stampede_fleet": "mine", "stampede_host": "load-001", "stampede_expires": "1"}
+    made = {"name": "a", "networks": [2, 1], "labels": labels | {"stampede_address": "private"}}
+    provider.api.answer("POST", "/v1/servers", made)
+    listed = user.inventory / "hcloud.yml"
+    words = [Path(sys.executable).with_name("ansible-inventory"), "-i", listed, "--host", "load-001"]
+    text = listed.read_text()
+    try:
+        for file, address in (
+            (text, "10.2.0.2"),
+            (text.replace("# network: my-network", "network: inside"), "10.1.0.2"),
+        ):
+            listed.write_text(file)
+            given = environment(provider, user.home, collections)
+            found = json.loads(
+                subprocess.run(words, env=given, check=True, capture_output=True, cwd=REPOSITORY).stdout
+            )
+            assert found["ansible_host"] == found["stampede_agent_host"] == address
+    finally:
+        provider.close()
 
 
 def test_wrong_credentials_and_none(user: User) -> None:

@@ -81,6 +81,14 @@ def test_a_wrong_setting(settings: dict[str, Any], wrong: dict[str, Any], senten
     assert len(said) == 1 and sentence in said[0], said
 
 
+def test_a_private_address_needs_a_network(settings: dict[str, Any]) -> None:
+    hetzner = settings | {"cloud_provider": "hetzner", "cloud_region": "fsn1", "cloud_address": "private"}
+    source = REPOSITORY / "inventory/hetzner"
+    (said,) = sentences(hetzner | {"cloud_subnet": ""}, source)
+    assert said.startswith("cloud_address is private, and cloud_subnet is empty; it must be the name of the private")
+    assert checked_fleet(hetzner | {"cloud_subnet": "inside"}, [str(source)], 0).subnet == "inside"
+
+
 def test_hosts_live_longer_than_the_run(settings: dict[str, Any]) -> None:
     settings["cloud_ttl"] = "20m"
     assert checked_fleet(settings, [str(AWS)], 600).ttl == 1200
@@ -117,8 +125,10 @@ def test_hosts_are_in_the_order_of_their_numbers() -> None:
     assert [host.expires for host in found] == [1_800_003_600, 0, 1_800_003_600]
     assert from_mapping(json.loads(json.dumps(dataclasses.asdict(found[0])))) == found[0]
     assert sorted(["load-10", "load-2", "a", "load-1"], key=by_number) == ["a", "load-1", "load-2", "load-10"]
-    server = {"id": 7, "status": "running", "server_type": "cpx31", "labels": {}, "ipv4_address": None}
+    server = {"id": 7, "status": "running", "server_type": "cpx32", "labels": {}, "ipv4_address": None}
     assert of_hetzner([server])[0].label == "a host without a name (7, running)"
+    networks = [{"name": "others", "ip": "10.2.0.2"}, {"name": "inside", "ip": "10.1.0.2"}]
+    assert of_hetzner([server | {"private_networks_info": networks}])[0].private == "10.2.0.2,10.1.0.2"
 
 
 def fleet(settings: dict[str, Any]) -> CloudVariables:

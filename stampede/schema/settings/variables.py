@@ -362,13 +362,14 @@ class CloudVariables:
     max_hosts: int
     """More hosts than this are refused, so that a slip costs no money."""
     type: str
-    """Kind of host, such as ``c7a.xlarge`` at AWS or ``cpx31`` at Hetzner."""
+    """Kind of host, such as ``c7a.xlarge`` at AWS or ``cpx32`` at Hetzner."""
     region: str
     """AWS region, such as ``eu-central-1``, or Hetzner location, such as ``fsn1``; best that of the services."""
     image: str
     """Debian 13 with cloud-init. At AWS an AMI's id, at Hetzner the name of an image, or the id of a snapshot."""
     subnet: str
-    """At AWS the id of the subnet. At Hetzner the name of a private network, or empty for none."""
+    """At AWS the id of the subnet. At Hetzner the name of a private network, or empty for none; its firewalls do
+    not filter private networks, so that whatever else is in it reaches every port of the hosts."""
     disk: int
     """Size of a host's disk in GB, at AWS. At Hetzner its type decides."""
     spot: bool
