@@ -92,6 +92,8 @@ def test_a_quota_that_is_full_half_way(user: User, user_of: Callable[..., User])
     ends them from anywhere, and when their time is over a timer does."""
     provider = user.provider
     provider.fail(after=1)
+    told_all = user.play("cloud-up", "-vvv", recap=True)
+    assert told_all.code != 0 and "lower cloud_hosts" in without_secrets(told_all.output), told_all.output
     said = error_of(user.play("cloud-up"))
     assert re.search(
         r"lower cloud_hosts.*\. 1 of 2 hosts is there and costs money: load-00[12] \(\S+, running\);", said
