@@ -11,7 +11,7 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
-from stampede.cloud import hosts, plan
+from stampede.cloud import hosts, keys, plan
 from stampede.cloud.faults import explain
 from stampede.cloud.settings import checked_fleet, checked_name, read_fleet
 from stampede.machine.home import HOME
@@ -26,10 +26,24 @@ ARGUMENTS = {
     "verb": {
         "type": "str",
         "required": True,
-        "choices": ["check", "check_name", "list", "plan", "status", "others", "remains", "explain"],
+        "choices": [
+            "check",
+            "check_name",
+            "list",
+            "plan",
+            "status",
+            "others",
+            "taken",
+            "unknown",
+            "remains",
+            "explain",
+            "remove_keys",
+        ],
     },
     "listed": {"type": "list", "elements": "dict", "default": []},
     "hosts": {"type": "list", "elements": "dict", "default": []},
+    "asked": {"type": "list", "elements": "str", "default": []},
+    "perhaps": {"type": "list", "elements": "str", "default": []},
     "price": {"type": "float", "default": 0.0},
     "failure": {"type": "raw"},
 }
@@ -80,10 +94,25 @@ class ActionModule(ActionBase):
     def _plan(self) -> dict[str, Any]:
         fleet = self._fleet()
         found = plan.plan(fleet, self._hosts(), fleet.price or self._arguments["price"], time.time())
-        return {"missing": list(found.missing), "expires": found.expires, "text": found.text}
+        return {
+            "missing": list(found.missing),
+            "expires": found.expires,
+            "text": found.text,
+            "mark": keys.mark_of(fleet),
+        }
 
     def _others(self) -> dict[str, Any]:
         if problems := plan.others(self._fleet(), self._hosts()):
+            raise BadInput(*problems)
+        return {}
+
+    def _taken(self) -> dict[str, Any]:
+        if problems := plan.taken(self._fleet(), self._arguments["listed"]):
+            raise BadInput(*problems)
+        return {}
+
+    def _unknown(self) -> dict[str, Any]:
+        if problems := plan.unknown(self._hosts(), self._arguments["asked"]):
             raise BadInput(*problems)
         return {}
 
@@ -91,10 +120,15 @@ class ActionModule(ActionBase):
         return {"lines": plan.status(self._fleet(), self._hosts(), time.time())}
 
     def _remains(self) -> dict[str, Any]:
-        raise BadInput(plan.remains(self._fleet(), self._hosts(), explain(self._arguments["failure"])))
+        failure = self._arguments["failure"]
+        reason = failure if isinstance(failure, str) else explain(failure)
+        raise BadInput(plan.remains(self._fleet(), self._hosts(), reason, self._arguments["perhaps"]))
 
     def _explain(self) -> dict[str, Any]:
-        raise BadInput(explain(self._arguments["failure"]))
+        raise BadInput(plan.not_ended(self._hosts(), explain(self._arguments["failure"])))
+
+    def _remove_keys(self) -> dict[str, Any]:
+        return {"changed": keys.remove(self._fleet())}
 
     def _fleet(self) -> CloudVariables:
         return read_fleet(self._variables("cloud_"))

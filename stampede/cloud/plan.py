@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from stampede import wording
-from stampede.cloud.hosts import RUNNING, STARTING, CloudHost, name_of
+from stampede.cloud import keys
+from stampede.cloud.hosts import FLEET, OWNER, RUNNING, STARTING, CloudHost, name_of
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.variables import CloudVariables
 
-KEY = "id_ed25519"
-"""File of the folder of keys: the private key of ``cloud_user``."""
 PROVIDERS = {"aws": "AWS", "hetzner": "Hetzner"}
 
 
@@ -37,25 +37,33 @@ def plan(fleet: CloudVariables, there: Sequence[CloudHost], price: float, now: f
     wanted = [name_of(number) for number in range(1, fleet.hosts + 1)]
     if problems := others(fleet, there):
         raise BadInput(*problems)
-    names = {host.name for host in there}
-    if surplus := sorted(names - set(wanted)):
+    if surplus := [host for host in there if host.name not in wanted]:
         problems.append(
-            f"Fleet {fleet.name} has {', '.join(surplus)} already, and cloud_hosts is {fleet.hosts}; cloud-down.yml "
+            f"Fleet {fleet.name} has {names(surplus)} already, and cloud_hosts is {fleet.hosts}; cloud-down.yml "
             "ends the whole fleet, no host is taken from it"
         )
+    counts = Counter(host.name for host in there if host.name in wanted)
+    problems += [
+        f"{name} was made {count} times: {names(host for host in there if host.name == name)}; end all but one in "
+        "the provider's console, or the fleet by cloud-down.yml"
+        for name, count in counts.items()
+        if count > 1
+    ]
     problems += [
         f"{host.label} is not running; end it in the provider's console, or the fleet by cloud-down.yml"
         for host in there
         if host.state != RUNNING and host.state not in STARTING
     ]
-    if there and not (Path(fleet.keys_dir) / KEY).exists():
+    if mistaken := keys.taken(fleet):
+        problems += mistaken
+    elif there and not (keys.folder_of(fleet) / keys.KEY).exists():
         problems.append(
             f"Fleet {fleet.name} was made elsewhere: its keys are not in {fleet.keys_dir}; copy that folder from the "
             "machine that made it, or end the fleet by cloud-down.yml"
         )
     if problems:
         raise BadInput(*problems)
-    missing = [name for name in wanted if name not in names]
+    missing = [name for name in wanted if name not in counts]
     return Plan(missing, round(now + fleet.ttl), _in_words(fleet, len(missing), price))
 
 
@@ -71,13 +79,64 @@ def others(fleet: CloudVariables, hosts: Iterable[CloudHost]) -> list[str]:
     ]
 
 
-def remains(fleet: CloudVariables, there: Sequence[CloudHost], reason: str) -> str:
-    """Why a fleet could not be made, and what of it costs money now."""
-    if not there:
+def taken(fleet: CloudVariables, things: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each thing that has a name of the fleet's, but not its tags, and would be adopted by its name.
+
+    ``things``: what modules list, each with an id, and a name or a group_name.
+    """
+    problems = []
+    for thing in things:
+        tags = thing.get("labels") or thing.get("tags") or {}
+        if (tags.get(FLEET), tags.get(OWNER)) != (fleet.name, fleet.owner):
+            name, id_ = thing.get("name") or thing.get("group_name"), thing.get("id") or thing.get("group_id")
+            problems.append(
+                f"{name} ({id_}) is there already, and is not {fleet.owner}'s of fleet {fleet.name} by its "
+                f"{FLEET} and {OWNER}; choose another cloud_name, or rename or remove it in the provider's console"
+            )
+    return problems
+
+
+def unknown(there: Iterable[CloudHost], asked: Collection[str]) -> list[str]:
+    """A sentence when hosts that may have results were not asked for them.
+
+    ``asked``: names of those that were, and have none. One that is off has its disk still.
+    """
+    silent = [host for host in there if host.name not in asked and host.state not in STARTING]
+    if not silent:
+        return []
+    off = any(host.state != RUNNING for host in silent)
+    power = "power on what is off, which stays on for 15 minutes, and " if off else ""
+    return [
+        f"Nobody knows whether {names(silent)} {'have' if silent[1:] else 'has'} results that were not collected, "
+        f"for {'they' if silent[1:] else 'it'} could not be asked; {power}collect them with stampede collect, or "
+        "discard what there is with -e stampede_discard_runs=true"
+    ]
+
+
+def remains(fleet: CloudVariables, there: Sequence[CloudHost], reason: str, perhaps: Sequence[str] = ()) -> str:
+    """Why a fleet could not be made, and what of it costs money now.
+
+    ``perhaps``: names of hosts that were asked for, and that the provider could not be asked about since.
+    """
+    more = [name for name in perhaps if name not in {host.name for host in there}]
+    count = len(there) + len(more)
+    if not count:
         return f"{reason}. Nothing of fleet {fleet.name} is there, so that nothing costs money"
+    verb = "are" if count > 1 else "is"
     return (
-        f"{reason}. {len(there)} of {fleet.hosts} hosts {are(there)} there and cost{'' if there[1:] else 's'} money: "
-        f"{names(there)}; stampede cloud up goes on, stampede cloud down ends the fleet"
+        f"{reason}. {count} of {fleet.hosts} hosts {verb}{' or may be' if more else ''} there and "
+        f"cost{'' if count > 1 else 's'} money: {', '.join([*(host.label for host in there), *more])}; "
+        "stampede cloud up goes on, stampede cloud down ends the fleet"
+    )
+
+
+def not_ended(condemned: Sequence[CloudHost], reason: str) -> str:
+    """Why hosts could not be ended, and which may cost money still."""
+    if not condemned:
+        return reason
+    return (
+        f"{reason}. Perhaps still there, and at your expense: {names(condemned)}; play it again, or end what is "
+        "there in the provider's console"
     )
 
 

@@ -8,7 +8,8 @@ import os
 import subprocess
 import time
 import urllib.request
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -47,6 +48,13 @@ class Provider(Protocol):
 
     def end(self, id: str) -> None:
         """End a host, as the provider does when it shuts down, or as somebody does in the console."""
+
+    def power_off(self) -> None:
+        """Power all hosts off, which keeps their disks."""
+
+    @contextmanager
+    def strangers(self, fleet: str) -> Iterator[None]:
+        """There is what has names of a fleet, and is none of it."""
 
     def left(self) -> list[str]:
         """All that there is of anybody."""
@@ -112,6 +120,15 @@ class Aws:
 
     def end(self, id: str) -> None:
         self._ec2.terminate_instances(InstanceIds=[id])
+
+    @contextmanager
+    def strangers(self, fleet: str) -> Iterator[None]:
+        made = self._ec2.create_security_group(GroupName=f"stampede-{fleet}", Description="-", VpcId=self._vpc)
+        yield
+        self._ec2.delete_security_group(GroupId=made["GroupId"])
+
+    def power_off(self) -> None:
+        self._ec2.stop_instances(InstanceIds=[*self.instances()])
 
     def left(self) -> list[str]:
         ec2 = self._ec2
@@ -207,6 +224,22 @@ class Hetzner:
     def end(self, id: str) -> None:
         with suppress(KeyError):
             self.api.end(int(id))
+
+    @contextmanager
+    def strangers(self, fleet: str) -> Iterator[None]:
+        names = {"servers": f"{fleet}-load-001", "firewalls": f"stampede-{fleet}", "ssh_keys": f"stampede-{fleet}"}
+        with self.api.lock:
+            for kind, name in names.items():
+                assert self.api.answer("POST", f"/v1/{kind}", {"name": name, "public_key": ""})[0] == 201
+        yield
+        with self.api.lock:
+            for kind in names:
+                self.api.tables[kind].clear()
+
+    def power_off(self) -> None:
+        with self.api.lock:
+            for row in self.api.tables["servers"].values():
+                row["status"] = "off"
 
     def left(self) -> list[str]:
         kinds = ("servers", "ssh_keys", "firewalls", "placement_groups", "primary_ips")

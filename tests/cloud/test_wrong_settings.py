@@ -149,6 +149,8 @@ def test_a_quota_that_is_full_half_way(user: User, user_of: Callable[..., User])
     ends them from anywhere, and when their time is over a timer does."""
     provider = user.provider
     provider.fail(after=1)
+    told_all = user.play("cloud-up", "-vvv", recap=True)
+    assert told_all.code != 0 and "lower cloud_hosts" in without_secrets(told_all.output), told_all.output
     said = error_of(user.play("cloud-up"))
     assert re.search(
         r"lower cloud_hosts.*\. 1 of 2 hosts is there and costs money: load-00[12] \(\S+, running\);", said
@@ -165,9 +167,40 @@ def test_a_quota_that_is_full_half_way(user: User, user_of: Callable[..., User])
     # What a timer plays: it ends hosts whose time is over, of one's own alone, and asks for no results.
     provider.let_expire()
     assert other.play("cloud-down", cloud_expired=True).code == 0 and len(provider.instances()) == 1
+    provider.power_off()
+    said = error_of(elsewhere.play("cloud-down"))
+    assert re.search(r"whether load-00\d \(\S+, (off|stopped)\) has results .* power on what is off", said), said
     down = elsewhere.play("cloud-down", cloud_expired=True)
     assert down.code == 0 and re.search(r"To end: load-00\d", down.output), down.output
     assert provider.left() == []
+
+
+def test_an_api_that_fails_when_hosts_are_there(user: User) -> None:
+    """Those that cost money are named, whether they were being made or ended."""
+    provider = user.provider
+    with user.playing("cloud-up") as up:
+        up.until("Await the hosts", 300)
+        provider.fail(503)
+        played = up.end()
+    assert re.search(r"later\. 2 of 2 hosts are .*there and cost money: load-001.*, load-002", error_of(played))
+    provider.fail()
+    with user.playing("cloud-down", stampede_discard_runs=True) as down:
+        down.until(r"To end: load-001, load-002", 300)
+        provider.fail(503)
+        played = down.end()
+    assert re.search(r"Perhaps still there, and at your expense: load-001 \(", error_of(played)), played.output
+    provider.fail()
+    assert user.play("cloud-down", stampede_discard_runs=True).code == 0 and provider.left() == []
+
+
+def test_what_has_the_names_of_a_fleet_and_is_none_of_it(user: User) -> None:
+    """It is neither adopted nor removed."""
+    provider = user.provider
+    with provider.strangers("mine"):
+        there = provider.left()
+        assert "is there already, and is not tester's of fleet mine by its" in error_of(user.play("cloud-up"))
+        assert there and provider.left() == there
+        assert user.play("cloud-down").code == 0 and provider.left() == there
 
 
 def test_what_it_would_cost(user: User) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stampede.cloud import plan
+from stampede.cloud import keys, plan
 from stampede.cloud.faults import explain
 from stampede.cloud.hosts import by_number, from_mapping, of_ec2, of_hetzner
 from stampede.cloud.settings import checked_fleet, checked_name
@@ -135,8 +135,52 @@ def fleet(settings: dict[str, Any]) -> CloudVariables:
     return checked_fleet(settings, [str(AWS)], 0)
 
 
-def test_what_is_missing_and_what_it_costs(settings: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / plan.KEY).write_text("a key")
+def keep_keys(settings: dict[str, Any], mark: str = "stampede at aws in eu-central-1\n") -> Path:
+    """A folder of keys as cloud-up.yml leaves it."""
+    folder = Path(settings["cloud_keys_dir"])
+    (folder / keys.HOSTS).mkdir(parents=True)
+    for name in ("id_ed25519", "id_ed25519.pub", "known_hosts", "hosts/load-001", "hosts/load-001.pub"):
+        (folder / name).write_text("a key")
+    if mark:
+        (folder / keys.MARK).write_text(mark)
+    return folder
+
+
+def test_of_the_folder_of_keys_goes_what_was_made(settings: dict[str, Any], tmp_path: Path) -> None:
+    folder = keep_keys(settings | {"cloud_keys_dir": str(tmp_path / "keys")})
+    assert keys.taken(fleet(settings | {"cloud_keys_dir": str(folder)})) == []
+    (folder / "notes").write_text("of somebody's")
+    assert keys.remove(fleet(settings | {"cloud_keys_dir": str(folder)}))
+    assert [file.name for file in folder.iterdir()] == ["notes"]
+    (folder / "notes").unlink()
+    keep_keys(settings | {"cloud_keys_dir": str(folder)})
+    assert keys.remove(fleet(settings | {"cloud_keys_dir": str(folder)})) and not folder.exists()
+    assert not keys.remove(fleet(settings | {"cloud_keys_dir": str(folder)}))
+
+
+@pytest.mark.parametrize(
+    ("mark", "sentence"),
+    [
+        ("", ", which has files that are of no fleet; it must be a folder of its own"),
+        ("stampede at aws in us-east-1", ", which has the keys of fleet stampede at aws in us-east-1; it must be"),
+    ],
+)
+def test_a_folder_of_other_keys_is_left_alone(settings: dict[str, Any], mark: str, sentence: str) -> None:
+    folder = keep_keys(settings, mark)
+    there = sorted(folder.rglob("*"))
+    assert not keys.remove(fleet(settings)) and sorted(folder.rglob("*")) == there
+    with pytest.raises(BadInput) as raised:
+        plan.plan(fleet(settings), [], 0, NOW)
+    assert str(raised.value).startswith(f"cloud_keys_dir is {folder}{sentence}")
+
+
+def test_a_home_folder_may_be_meant(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", settings["cloud_keys_dir"])
+    assert keys.folder_of(fleet(settings | {"cloud_keys_dir": "~/keys"})) == Path(settings["cloud_keys_dir"], "keys")
+
+
+def test_what_is_missing_and_what_it_costs(settings: dict[str, Any]) -> None:
+    keep_keys(settings)
     there = of_ec2([instance(2)])
     found = plan.plan(fleet(settings), there, 0.2, NOW)
     assert found.missing == ["load-001", "load-003"] and found.expires == NOW + 3 * 3600
@@ -148,19 +192,44 @@ def test_what_is_missing_and_what_it_costs(settings: dict[str, Any], tmp_path: P
     ("there", "sentence"),
     [
         ([instance(1, owner="bert")], "load-001 (i-1, running) is owned by bert, and cloud_owner is anna"),
-        ([instance(4)], "Fleet stampede has load-004 already, and cloud_hosts is 3"),
+        ([instance(4)], "Fleet stampede has load-004 (i-4, running) already, and cloud_hosts is 3"),
+        ([instance(5, stampede_host="")], "has a host without a name (i-5, running) already"),
+        (
+            [instance(1), instance(9, stampede_host="load-001")],
+            "load-001 was made 2 times: load-001 (i-1, running), load-001 (i-9, running); end all but one",
+        ),
         ([instance(1, state="stopped")], "load-001 (i-1, stopped) is not running"),
         ([instance(1)], "was made elsewhere: its keys are not in "),
     ],
 )
 def test_a_fleet_that_cannot_become_what_is_asked_for(
-    settings: dict[str, Any], there: list[dict[str, Any]], sentence: str, tmp_path: Path
+    settings: dict[str, Any], there: list[dict[str, Any]], sentence: str
 ) -> None:
     if "elsewhere" not in sentence:
-        (tmp_path / plan.KEY).write_text("a key")
+        keep_keys(settings)
     with pytest.raises(BadInput) as raised:
         plan.plan(fleet(settings), of_ec2(there), 0, NOW)
     assert len(raised.value.sentences) == 1 and sentence in str(raised.value)
+
+
+def test_what_has_a_name_of_the_fleet_but_not_its_tags_is_not_adopted(settings: dict[str, Any]) -> None:
+    ours = {"stampede_fleet": "stampede", "stampede_owner": "anna"}
+    group = {"group_name": "stampede-stampede", "group_id": "sg-1", "tags": ours}
+    server = {"name": "stampede-load-001", "id": "7", "labels": ours | {"stampede_host": "load-001"}}
+    assert plan.taken(fleet(settings), [group, server]) == []
+    theirs = [group | {"tags": {}}, server | {"labels": ours | {"stampede_owner": "bert"}}]
+    first, second = plan.taken(fleet(settings), theirs)
+    assert first.startswith("stampede-stampede (sg-1) is there already, and is not anna's of fleet stampede")
+    assert second.startswith("stampede-load-001 (7) is there already")
+
+
+def test_hosts_that_are_off_may_have_results() -> None:
+    there = of_ec2([instance(1), instance(2, state="stopped"), instance(3, state="pending")])
+    assert plan.unknown(there, ["load-001", "load-002"]) == []
+    (said,) = plan.unknown(there, ["load-001"])
+    assert said.startswith("Nobody knows whether load-002 (i-2, stopped) has results") and "power on" in said
+    (said,) = plan.unknown(there, ["load-002"])
+    assert "load-001 (i-1, running) has" in said and "power on" not in said
 
 
 def test_what_a_fleet_that_failed_costs(settings: dict[str, Any]) -> None:
@@ -170,6 +239,15 @@ def test_what_a_fleet_that_failed_costs(settings: dict[str, Any]) -> None:
     said = plan.remains(fleet(settings), of_ec2([instance(1), instance(2)]), "The quota is full")
     assert said.startswith(
         "The quota is full. 2 of 3 hosts are there and cost money: load-001 (i-1, running), load-002 "
+    )
+
+
+def test_hosts_that_nobody_could_ask_about_may_cost_money(settings: dict[str, Any]) -> None:
+    said = plan.remains(fleet(settings), of_ec2([instance(1)]), "no", ["load-001", "load-002"])
+    assert said.startswith("no. 2 of 3 hosts are or may be there and cost money: load-001 (i-1, running), load-002;")
+    assert plan.not_ended([], "no") == "no"
+    assert "no. Perhaps still there, and at your expense: load-001 (i-1, running);" in plan.not_ended(
+        of_ec2([instance(1)]), "no"
     )
 
 

@@ -356,7 +356,7 @@ class CloudVariables:
     environment has neither USER nor LOGNAME, as in a container."""
     keys_dir: str
     """Folder on the control node for the keys of the fleet, the hosts' as well as the one to reach them. cloud-
-    down.yml removes it."""
+    down.yml removes what cloud-up.yml made in it."""
     hosts: int
     """How many load hosts there shall be."""
     max_hosts: int
