@@ -12,11 +12,13 @@ options:
     description:
       - C(check) checks the settings of a fleet that is to be made, C(check_name) those by which it is found again.
       - C(list) puts what a provider lists into one form. C(plan) says which hosts are missing and what the fleet
-        costs, C(status) describes each host. C(others) fails when hosts are somebody else's.
+        costs, C(status) describes each host. C(others) fails when hosts are somebody else's, C(taken) when something
+        else has a name that is to be made, C(unknown) when a host that was not asked may have results.
       - C(remains) and C(explain) fail with what O(failure) means, the former with what costs money now.
+      - C(remove_keys) removes what was made in C(cloud_keys_dir).
     type: str
     required: true
-    choices: [check, check_name, list, plan, status, others, remains, explain]
+    choices: [check, check_name, list, plan, status, others, taken, unknown, remains, explain, remove_keys]
   listed:
     description: For C(list), what the provider's module returned.
     type: list
@@ -26,6 +28,16 @@ options:
     description: The fleet's hosts, as C(list) returned them.
     type: list
     elements: dict
+    default: []
+  asked:
+    description: For C(unknown), names of the hosts that were asked for results.
+    type: list
+    elements: str
+    default: []
+  perhaps:
+    description: For C(remains), names of what may be there, too, because it was asked for and not listed yet.
+    type: list
+    elements: str
     default: []
   price:
     description: Price of a host for an hour as the provider says, for C(plan), unless C(cloud_price) is set.
