@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,8 @@ def not_pushed(results: Path, host: str) -> str:
     if not points.complete:
         why = points.error or points.first_rejected or NO_TIME
         sentences.append(
-            f"InfluxDB does not have all points of {host}: {why}. To push what is missing: stampede replay {results}"
+            f"InfluxDB does not have all points of {host}: {why}. To push what is missing: stampede replay "
+            f"{shlex.quote(str(results))}"
         )
     metrics = _progress(results / host / push_progress.OTLP_FILE)
     if not metrics.complete:

@@ -196,7 +196,7 @@ def test_points_that_were_pushed_need_no_sentence(tmp_path: Path) -> None:
     assert participation.not_pushed(tmp_path, "load-1") == participation.not_pushed(tmp_path, "load-2") == ""
     (tmp_path / "load-1/push.json").write_text(json.dumps({"error": "refused"}))
     assert participation.not_pushed(tmp_path, "load-1").startswith(
-        "InfluxDB does not have all points of load-1: refused. To push what is missing: ansible-playbook "
+        "InfluxDB does not have all points of load-1: refused. To push what is missing: stampede replay "
     )
 
 
