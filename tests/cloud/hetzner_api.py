@@ -249,6 +249,8 @@ def selected(row: dict[str, Any], query: dict[str, list[str]]) -> bool:
     for key in ("name", "fingerprint", "architecture"):
         if key in query and row.get(key) != query[key][0]:
             return False
+    if "status" in query and row.get("status") not in query["status"]:
+        return False
     labels: dict[str, str] = row.get("labels", {})
     selector = query.get("label_selector", [""])[0]
     if among := re.fullmatch(r"(\S+) in \((.*)\)", selector):
