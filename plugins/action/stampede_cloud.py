@@ -13,15 +13,13 @@ from ansible.plugins.action import ActionBase
 
 from stampede.cloud import hosts, keys, plan
 from stampede.cloud.faults import explain
-from stampede.cloud.settings import checked_fleet, checked_name, read_fleet
+from stampede.cloud.settings import PLUGINS, checked_fleet, checked_name, read_fleet
 from stampede.machine.home import HOME
 from stampede.prepare.host_checks import kept_seconds
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.variables import VARIABLES, CloudVariables
 
-COLLECTIONS = {"aws": "amazon.aws", "hetzner": "hetzner.hcloud"}
-"""Of each provider: what its role and its inventory are made with."""
 ARGUMENTS = {
     "verb": {
         "type": "str",
@@ -78,9 +76,12 @@ class ActionModule(ActionBase):
 
     def _find_collection(self) -> None:
         """Raises BadInput when the provider's is not installed."""
-        name = COLLECTIONS.get(str(self._task_vars.get("cloud_provider")))
+        plugin = PLUGINS.get(str(self._task_vars.get("cloud_provider")))
+        if not plugin:
+            return  # the check of the settings says so
+        name = plugin.rpartition(".")[0]
         try:
-            import_module(f"ansible_collections.{name}" if name else "ansible")
+            import_module(f"ansible_collections.{name}")
         except ImportError:
             raise BadInput(
                 f"Ansible's collection {name} is not installed, without which the cloud cannot be asked; install it: "

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_playbook import PROGRAM, surroundings
 from points import journal_lines
 from stock_agents import KEY
 
 from stampede.machine.ports import free_ports
 from stampede.schema.line_protocol import decode
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 CONNECT = 'await holder.connect(s("issuer"))\n'
 RECEIVE = 'issuer = await holder.connect(s("issuer"))\nawait holder.receive_credential(issuer)\n'
@@ -167,15 +164,12 @@ def _run_test(folder: Path, variables: Mapping[str, Any]) -> subprocess.Complete
     extra.write_text(yaml.safe_dump({f"stampede_{name}": value for name, value in settings.items()}))
     return subprocess.run(
         [
-            Path(sys.executable).with_name("ansible-playbook"),
+            PROGRAM,
             *("-i", "inventory/local", "playbooks/run-test.yml", "-e", f"@{extra}"),
         ],
-        cwd=REPOSITORY,
-        env=os.environ | {"ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-        stdin=subprocess.DEVNULL,
+        **surroundings(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
         check=False,
         timeout=400,
     )

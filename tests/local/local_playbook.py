@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
+from ansible_playbook import PROGRAM, ansible_playbook, surroundings
 
 from stampede.machine.ports import free_ports
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PAIR = re.compile(r'([a-z_0-9]+)=("(?:[^"\\]|\\.)*"|[^, ]+)')
 
 
@@ -46,16 +44,13 @@ class Playbook:
         self.process = subprocess.Popen(
             [
                 *within,
-                Path(sys.executable).with_name("ansible-playbook"),
+                PROGRAM,
                 *("-i", "inventory/local", "playbooks/run-test.yml", "-e", json.dumps(extra)),
                 *options,
             ],
-            cwd=REPOSITORY,
-            env=os.environ | {"ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-            stdin=subprocess.DEVNULL,
+            **surroundings(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
             start_new_session=True,
         )
 
@@ -131,17 +126,6 @@ def wait_for(condition: Any, limit: float) -> None:
 
 def play_with(name: str, settings: dict[str, Any], *options: str) -> tuple[int, str]:
     """Exit code and output of a playbook on this machine."""
-    done = subprocess.run(
-        [
-            Path(sys.executable).with_name("ansible-playbook"),
-            *("-i", "inventory/local", f"playbooks/{name}.yml", "-e", json.dumps(settings), *options),
-        ],
-        cwd=REPOSITORY,
-        env=os.environ | {"ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    inventory = ("-i", "inventory/local")
+    done = ansible_playbook(*inventory, f"playbooks/{name}.yml", "-e", json.dumps(settings), *options)
     return done.returncode, done.stdout + done.stderr

@@ -21,11 +21,9 @@ from typing import Any
 import psutil
 import pytest
 import trustme
+from ansible_playbook import REPOSITORY, ansible_playbook
 
 from stampede.machine.ports import free_ports
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 
 
 @dataclass
@@ -54,24 +52,8 @@ class User:
             "stampede_reference_port": first_port,
             "stampede_agent_port": first_port + 1,
         } | {f"stampede_{name}": value for name, value in variables.items()}
-        done = subprocess.run(
-            [
-                ANSIBLE_PLAYBOOK,
-                "-i",
-                "inventory/local",
-                "playbooks/run-test.yml",
-                "-e",
-                json.dumps(settings),
-                *options,
-            ],
-            cwd=REPOSITORY,
-            env=os.environ | {"ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        run_test = ("-i", "inventory/local", "playbooks/run-test.yml")
+        done = ansible_playbook(*run_test, "-e", json.dumps(settings), *options)
         output = done.stdout + done.stderr
         return Refusal(done.returncode, re.findall(r"^\[ERROR\] local: (.*)$", output, re.MULTILINE), output)
 

@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from local_playbook import REPOSITORY, wait_for
+from ansible_playbook import REPOSITORY
+from local_playbook import wait_for
 from page_client import WatchedPage
 
 from controller.agents.pool import TMPFS

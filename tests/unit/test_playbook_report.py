@@ -1,28 +1,17 @@
 """playbooks/report.yml makes the report of a run again, and compares it with an earlier one when asked to."""
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import report_samples as samples
-from plugin_files import REPOSITORY
+from ansible_playbook import ansible_playbook
 
 pytestmark = pytest.mark.slow
 
 
 def play(*options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [Path(sys.executable).with_name("ansible-playbook"), "playbooks/report.yml", *options],
-        cwd=REPOSITORY,
-        env=os.environ | {"ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    return ansible_playbook("playbooks/report.yml", *options)
 
 
 @pytest.fixture
