@@ -29,9 +29,19 @@ class LiveRun:
     url: str = ""
     asked: list[str] = field(default_factory=list)
     second: float = 0.0
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
+    """Answers the browser, and so has to be where the page takes in what is new, as in stampede watch."""
 
     def go_on(self, seconds: int, **changes: Any) -> None:
         """So many seconds later."""
+
+        async def note() -> None:
+            self.take_in(seconds, changes)
+
+        asyncio.run_coroutine_threadsafe(note(), self.loop).result(20)
+
+    def take_in(self, seconds: int, changes: dict[str, Any]) -> None:
+        """The same, where nobody has the page yet."""
         for _ in range(seconds):
             self.second += 1
             for number, view in enumerate(self.views):
@@ -73,13 +83,13 @@ def live() -> Iterator[LiveRun]:
     views = [host(name, NOW, phase="arming") for name in ("load-1", "load-2")]
     run = LiveRun(views, LivePage("2026-11-28T05-00-00Z", views))
     run.page.note([], NOW)
-    run.go_on(120)
+    run.take_in(120, {})
     yield from served(run)
 
 
 def served(run: LiveRun) -> Iterator[LiveRun]:
     """Serve its page from another thread."""
-    loop, ready, over = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
+    loop, ready, over = run.loop, threading.Event(), asyncio.Event()
 
     async def stop() -> str:
         run.asked.append("stop")
