@@ -10,7 +10,7 @@ import io
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import requests
@@ -39,8 +39,16 @@ def failure_message(target: Otlp, response: Response) -> str:
     return in_words(target.name, response, MEANINGS) + (f"; {PATH}" if response.foreign else "")
 
 
-def judged(status: int, content: bytes, headers: Mapping[str, str]) -> tuple[Response, bytes]:
-    """What an answer is, and its body when that is in protobuf: the response has no message then.
+@dataclass(frozen=True)
+class Message:
+    """What a receiver answers with, which is for whom knows the messages of OpenTelemetry."""
+
+    body: bytes = b""
+    is_json: bool = False
+
+
+def judged(status: int, content: bytes, headers: Mapping[str, str]) -> tuple[Response, Message]:
+    """What an answer is, and its message; the response has none when that is in protobuf.
 
     A page of a login or of a proxy is no acknowledgement, though its status is 200. An empty body is one: the message
     that says that all was taken is empty in protobuf, and some send it without a type.
@@ -49,9 +57,9 @@ def judged(status: int, content: bytes, headers: Mapping[str, str]) -> tuple[Res
     if 200 <= status < 300 and content and kind not in (PROTOBUF, JSON):
         found = kind if MEDIA_TYPE.fullmatch(kind) else "a body without a valid content type"
         why = f"it sent {found}, where an OTLP receiver sends {PROTOBUF}, {JSON} or nothing"
-        return Response(status, why, foreign=True), b""
-    body = content if kind == PROTOBUF else b""
-    return answer(status, b"" if body else content, headers), body
+        return Response(status, why, foreign=True), Message()
+    response = answer(status, b"" if kind == PROTOBUF else content, headers)
+    return response, Message(content, kind == JSON) if kind in (PROTOBUF, JSON) else Message()
 
 
 class OtlpSession(WebSession):
@@ -69,22 +77,22 @@ class OtlpSession(WebSession):
                 f"stampede_otlp_ca_file is {target.ca_file!r}; it must be a PEM file that can be read"
             ) from None
         self.response = Response(0, "nothing was sent")
-        self.body = b""
-        """Of that response, when it is in protobuf: its message is empty then."""
+        self.message = Message()
+        """Of that response."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """None: otherwise requests reads all of a redirect's body even when it is not to follow it."""
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         """See requests."""
-        self.body = b""
+        self.message = Message()
         try:
             found = super().send(request, **options | {"stream": True})
             content = _beginning(found)
         except Exception as error:
             self.response = no_answer(error)
             raise
-        self.response, self.body = judged(found.status_code, content, found.headers)
+        self.response, self.message = judged(found.status_code, content, found.headers)
         found.raw = io.BytesIO(content)
         found.reason = ""  # OpenTelemetry's exporter logs it, and a server may repeat a header in it
         return found

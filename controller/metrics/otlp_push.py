@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
+from google.protobuf.json_format import Parse, ParseError
 from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 from opentelemetry.exporter.otlp.proto.http import Compression
@@ -27,7 +28,7 @@ from controller.metrics.journal_tail import JournalTail
 from controller.metrics.otlp_points import Totals
 from controller.metrics.push import EndOfJournal, Pusher, begin, read_progress, write_progress
 from stampede.influxdb.client import Response
-from stampede.otlp import OtlpSession, failure_message
+from stampede.otlp import Message, OtlpSession, failure_message
 from stampede.schema.masking import Mask
 from stampede.schema.push_progress import OTLP_FILE
 from stampede.schema.settings.otlp_settings import Otlp
@@ -63,15 +64,22 @@ class Collector:
         """
         self._session.response = Response(0, "nothing was sent")
         self._exporter.export(metrics)
-        response, body = self._session.response, self._session.body
+        response, sent = self._session.response, self._session.message
         message, refused = response.message, 0
-        with contextlib.suppress(DecodeError):
+        with contextlib.suppress(DecodeError, ParseError, RecursionError):
             if response.ok:
-                partly = ExportMetricsServiceResponse.FromString(body).partial_success
+                partly = _taken(sent).partial_success
                 message, refused = partly.error_message, max(0, partly.rejected_data_points)
-            elif body:
-                message = Status.FromString(body).message
+            elif sent.body and not sent.is_json:  # in JSON it is the response's already
+                message = Status.FromString(sent.body).message
         return replace(response, message=self._mask(message)), refused
+
+
+def _taken(sent: Message) -> ExportMetricsServiceResponse:
+    """Raises DecodeError, ParseError or RecursionError."""
+    if sent.is_json:
+        return Parse(sent.body, ExportMetricsServiceResponse(), ignore_unknown_fields=True)
+    return ExportMetricsServiceResponse.FromString(sent.body)
 
 
 class Export:

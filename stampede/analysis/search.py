@@ -13,7 +13,7 @@ from stampede.analysis import scalability, threshold_verdicts
 from stampede.analysis.active_holders import active_by_second
 from stampede.analysis.load_window import Window
 from stampede.analysis.threshold_verdicts import Floats, Records, Truths
-from stampede.fleet.enough import too_little
+from stampede.fleet.enough import absent, too_little
 from stampede.load_models import catalog, ladder
 from stampede.load_models.ladder import Tried
 from stampede.load_models.search import Pace, Search, recorded_pace
@@ -23,9 +23,6 @@ from stampede.schema.records import EventKind
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.thresholds import Threshold
 from stampede.schema.summary import LevelFigure, LevelSummary, SearchSummary
-
-LEAST_THERE = 0.95
-"""Share of a level's holders, on the mean, below which its number says nothing of the load."""
 
 
 def build_search(results: ResultsFolder, journal: JournalColumns, window: Window | None) -> SearchSummary | None:
@@ -56,10 +53,11 @@ def build_search(results: ResultsFolder, journal: JournalColumns, window: Window
             changes[place + 1].after if place + 1 < len(changes) else window.seconds,
         )
         here = records.select(None, since, until)
-        absent = "" if active is None else _absent(change.holders, active[math.ceil(since) : max(0, int(until))])
-        levels.append(_level(change, confirms, asked, records, here, since, until, pace, absent))
+        there = np.zeros(0) if active is None else active[math.ceil(since) : max(0, int(until))]
+        missing = absent(change.holders, float(there.mean())) if there.size else ""
+        levels.append(_level(change, confirms, asked, records, here, since, until, pace, missing))
         ends = records.end[here & (records.outcome == OK)]
-        if not absent:
+        if not missing:
             measured.append(scalability.Measured(change.holders, _per_second(ends, since, until)))
     return _found(levels, measured)
 
@@ -98,10 +96,10 @@ def _level(
     since: float,
     until: float,
     pace: Pace,
-    absent: str,
+    missing: str,
 ) -> LevelSummary:
-    """A level; ``here`` are the records that ended in it. ``absent`` says that holders were not there, who would have
-    made the load higher, so that a level that broke without them is broken, unless they made too few steps."""
+    """A level; ``here`` are the records that ended in it. ``missing`` says that holders were not there, who would
+    have made the load higher, so that a level that broke without them is broken, unless they made too few steps."""
     figures, unknown = [], []
     for threshold in asked:
         figure = threshold_verdicts.figure_of(threshold, records, since, until)
@@ -114,7 +112,7 @@ def _level(
     crossed = [
         figure.text
         for threshold, figure in zip(asked, figures, strict=True)
-        if figure.kept is False and not (absent and threshold.metric == thresholds.THROUGHPUT)
+        if figure.kept is False and not (missing and threshold.metric == thresholds.THROUGHPUT)
     ]
     why, held = "", None
     if crossed:
@@ -125,8 +123,8 @@ def _level(
         why = "not all hosts came to it"
     elif until - since < 0.9 * pace.judged(confirms=confirms):
         why = "it ended early"
-    elif absent:
-        why = absent
+    elif missing:
+        why = missing
     elif unknown or not figures:
         why = "; ".join(unknown) or "there is no threshold"
     else:
@@ -143,13 +141,6 @@ def _level(
         held=held,
         why=why,
     )
-
-
-def _absent(holders: int, active: Floats) -> str:
-    """That some of the holders were not there, by how many were in each second; empty when they were."""
-    if not active.size or (there := float(active.mean())) >= LEAST_THERE * holders:
-        return ""
-    return f"only {wording.figure(round(there, 1))} of {wording.number(holders, 'holder')} were there"
 
 
 def _per_second(ends: Floats, since: float, until: float) -> Floats:
@@ -180,7 +171,9 @@ def _found(levels: list[LevelSummary], measured: Sequence[scalability.Measured])
 
 def _headline(tried: Sequence[Tried], best: int | None, broken: int | None) -> str:
     if best is not None:
-        more = f"{wording.number(broken, 'holder')} do not" if broken else "more were not allowed"
+        more = "more were not allowed"
+        if (above := ladder.ceiling(tried)) is not None:
+            more = f"{wording.number(above, 'holder')} {'do not' if above == broken else 'could not be judged'}"
         return f"Found: up to {wording.number(best, 'holder')} hold, {more}"
     if not tried:
         return "Nothing found: the search came to no level"

@@ -76,7 +76,7 @@ def build_summary(
         generator=generator,
         comparison=compare_hosts(journal, times, hosts, part.seconds if part else 0.0),
         steps=_steps(measured),
-        thresholds=judge_thresholds(results, journal, window, spans),
+        thresholds=judge_thresholds(results, journal, window, spans, of_a_level=level is not None),
         time_spent=build_time_spent(measured.journal, part),
         errors=_errors(journal, window),
         events=[_event(event, window) for event in sorted(journal.events, key=lambda event: event.time)],

@@ -18,6 +18,7 @@ from stampede import wording
 from stampede.analysis.load_window import SECOND, Window
 from stampede.analysis.measured import Spans
 from stampede.analysis.percentiles import percentile
+from stampede.fleet.enough import too_little
 from stampede.results.folder import ResultsFolder
 from stampede.results.journal_columns import FAILED, OK, JournalColumns, Names, Observations, Steps
 from stampede.schema.settings import thresholds
@@ -33,8 +34,12 @@ def judge_thresholds(
     journal: JournalColumns,
     window: Window | None,
     spans: Spans,
+    *,
+    of_a_level: bool = False,
 ) -> list[ThresholdVerdict]:
     """The `thresholds` part of summary.json: each threshold with its figure, and since when it is crossed.
+
+    With ``of_a_level`` they are judged as a search judges its levels: not by a few steps.
 
     Settings that are not thresholds are ignored with a note in `results`.
     """
@@ -46,7 +51,9 @@ def judge_thresholds(
         try:
             threshold = thresholds.parse(text)
             figure = figure_of(threshold, records, *spans[threshold.phase]) if records else None
-            verdicts.append(_verdict(threshold, figure, window, is_part=is_part))
+            since, until = spans[threshold.phase]
+            lacking = too_little(threshold, figure.counted, until - since) if figure and of_a_level else ""
+            verdicts.append(_verdict(threshold, figure, window, lacking, is_part=is_part))
         except (ValueError, AttributeError) as error:
             results.notes.append(f"The threshold {text!r} was ignored: {error}.")
     return verdicts
@@ -82,11 +89,11 @@ def texts(results: ResultsFolder) -> list[Any]:
 
 
 def _verdict(
-    threshold: Threshold, figure: Figure | None, window: Window | None, *, is_part: bool
+    threshold: Threshold, figure: Figure | None, window: Window | None, lacking: str, *, is_part: bool
 ) -> ThresholdVerdict:
-    """``is_part``: whether a part of the run alone is measured."""
-    passed = None if figure is None else threshold.is_kept_by(figure.value)
-    crossed_after = figure.crossed_after if figure and not passed else None
+    """``lacking``: by how little it cannot be judged. ``is_part``: whether a part of the run alone is measured."""
+    passed = None if figure is None or lacking else threshold.is_kept_by(figure.value)
+    crossed_after = figure.crossed_after if figure and passed is False else None
     crossed_at = window.start / SECOND + crossed_after if window and crossed_after is not None else None
     return ThresholdVerdict(
         text=threshold.text,
@@ -101,7 +108,7 @@ def _verdict(
         passed=passed,
         crossed_at=wording.moment(crossed_at),
         crossed_after=crossed_after,
-        sentence=_sentence(threshold, figure, passed, crossed_at, is_part=is_part),
+        sentence=_sentence(threshold, figure, passed, crossed_at, lacking, is_part=is_part),
         check=threshold.check,
         measure=threshold.measure,
         script=threshold.script,
@@ -110,7 +117,13 @@ def _verdict(
 
 
 def _sentence(
-    threshold: Threshold, figure: Figure | None, passed: bool | None, crossed_at: float | None, *, is_part: bool
+    threshold: Threshold,
+    figure: Figure | None,
+    passed: bool | None,
+    crossed_at: float | None,
+    lacking: str,
+    *,
+    is_part: bool,
 ) -> str:
     kind, _ = threshold.subject or (thresholds.STEP, "")
     if figure is None:
@@ -119,6 +132,8 @@ def _sentence(
             f"{threshold.what} could not be judged because no such {kind} was recorded{when}; "
             f"the threshold is {threshold.asked}."
         )
+    if lacking:
+        return f"{threshold.what} cannot be judged by {lacking}; the threshold is {threshold.asked}."
     verb = {thresholds.ERRORS: "were", thresholds.PASSED: "in"}.get(threshold.metric, "was")
     text = f"{threshold.what} {verb} {threshold.shown(figure.value)}, the threshold is {threshold.asked}"
     if passed or crossed_at is None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from stampede import wording
+from stampede.fleet.enough import absent
 from stampede.fleet.host_view import HostView
 from stampede.fleet.standings import Standing, standing_of, tallies
 from stampede.load_models import catalog, ladder
@@ -62,6 +64,8 @@ class Conductor:
         self._number = 0
         self._due = 0.0
         self._before: _Counted | None = None
+        self._there: list[int] = []
+        """How many holders were there each time that was looked while the level is judged."""
         self._over = False
 
     def check(self, now: float) -> None:
@@ -80,8 +84,12 @@ class Conductor:
                 if late := [host.name for host in self._hosts if host.state and host.state.order < self._number]:
                     self._end(now, f"{late[0]} did not take the order")
                     return
-                self._before = counted(self._hosts)
-        elif now >= settled + self._load.pace.judged(confirms=self._level.confirms) + LAG:
+                self._before, self._there = counted(self._hosts), []
+            return
+        self._there.append(
+            sum(host.state.holders.active for host in self._hosts if host.state and host.state.holders)
+        )
+        if now >= settled + self._load.pace.judged(confirms=self._level.confirms) + LAG:
             self._judge(now, self._before)
 
     def _begin(self, due: float) -> None:
@@ -94,7 +102,8 @@ class Conductor:
 
     def _judge(self, now: float, before: _Counted) -> None:
         seconds = self._load.pace.judged(confirms=self._level.confirms)
-        held, why = judged(before, counted(self._hosts), seconds)
+        missing = absent(self._level.holders, fmean(self._there))
+        held, why = judged(before, counted(self._hosts), seconds, missing)
         self.tried.append(Tried(self._level.holders, held, self._level.confirms))
         words = {True: "hold", False: "do not hold", None: "cannot be judged"}[held]
         colour = {True: "green", False: "red", None: "yellow"}[held]
@@ -130,19 +139,26 @@ def counted(hosts: Sequence[HostView]) -> _Counted:
     return _Counted(tallies(hosts), failed)
 
 
-def judged(before: _Counted, after: _Counted, seconds: float) -> tuple[bool | None, str]:
+def judged(before: _Counted, after: _Counted, seconds: float, missing: str = "") -> tuple[bool | None, str]:
     """Whether a level held in the ``seconds`` between two counts, and why. It holds when all thresholds are met, and
-    no step failed unless a threshold on errors says how many may."""
+    no step failed unless a threshold on errors says how many may. ``missing`` says that holders were not there: a
+    level that broke without them is broken, unless they made too few steps."""
     standings: list[Standing] = []
     for text, tally in after.tallies.items():
         grown = tally.since(before.tallies[text]) if text in before.tallies else tally
         standings.append(standing_of(grown, seconds))
-    crossed = [standing.sentence for standing in standings if standing.crossed]
+    crossed = [
+        standing.sentence
+        for standing in standings
+        if standing.crossed and not (missing and standing.threshold.metric == thresholds.THROUGHPUT)
+    ]
     failed = after.failed - before.failed
     if failed > 0 and not any(standing.threshold.metric == thresholds.ERRORS for standing in standings):
         crossed.append(wording.number(failed, "step failed", "steps failed"))
     if crossed:
         return False, "; ".join(crossed)
+    if missing:
+        return None, missing
     unknown = [standing.sentence for standing in standings if standing.value is None]
     if unknown or not standings:
         return None, "; ".join(unknown) or "the hosts tell nothing of the thresholds"

@@ -1,5 +1,6 @@
 """Which load a search tries next: doubling until a level breaks, halving the gap between what holds and what breaks,
 and trying the highest level that holds once more, for longer. So is one that cannot be judged above one that holds.
+When the longer try cannot be judged either, the search goes on below it.
 """
 
 from __future__ import annotations
@@ -44,18 +45,18 @@ class Ladder:
         """What to try next; None when the search is over."""
         if len(tried) >= MOST_LEVELS:
             return None
-        best, broken = highest(tried), lowest_broken(tried)
-        if broken is None:
+        best, above = highest(tried), ceiling(tried)
+        if above is None:
             if best is None:
                 return Level(self.begin)
             if best >= self.most or _fell_silent(tried):
                 return self._confirmed(tried, best)
             return Level(min(2 * best, self.most))
         if best is None:
-            return Level(max(1, broken // 2)) if broken > 1 else None
-        if broken - best > 1 and broken > best * (1 + self.within):
-            middle = round(math.sqrt(best * broken))
-            return Level(min(max(middle, best + 1), broken - 1))
+            return Level(max(1, above // 2)) if above > 1 and not _given_up(tried) else None
+        if above - best > 1 and above > best * (1 + self.within):
+            middle = round(math.sqrt(best * above))
+            return Level(min(max(middle, best + 1), above - 1))
         return self._confirmed(tried, best)
 
     @staticmethod
@@ -76,11 +77,32 @@ def lowest_broken(tried: Sequence[Tried]) -> int | None:
     return min((each.holders for each in tried if each.held is False), default=None)
 
 
+def ceiling(tried: Sequence[Tried]) -> int | None:
+    """The lowest level that the result is below: one that broke or, once a longer try could not be judged, one of
+    which nothing is known above one that held."""
+    least_held = min((each.holders for each in tried if each.held), default=math.inf)
+    is_given_up = _given_up(tried)
+    return min(
+        (
+            each.holders
+            for each in tried
+            if each.held is False
+            or (each.held is None and (each.confirms or (is_given_up and each.holders > least_held)))
+        ),
+        default=None,
+    )
+
+
+def _given_up(tried: Sequence[Tried]) -> bool:
+    """Whether a longer try could not be judged either. From then on only levels that held are built upon."""
+    return any(each.confirms and each.held is None for each in tried)
+
+
 def highest(tried: Sequence[Tried]) -> int | None:
-    """The highest level below all that broke, and that did not break itself."""
-    broken = lowest_broken(tried)
+    """The highest level below the ceiling that did not break."""
+    above, may_be_unknown = ceiling(tried) or math.inf, not _given_up(tried)
     return max(
-        (each.holders for each in tried if each.held is not False and (broken is None or each.holders < broken)),
+        (each.holders for each in tried if each.holders < above and (each.held or may_be_unknown)),
         default=None,
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -71,16 +71,14 @@ class Search(LoadModel):
             )
         if reader.read("stages"):
             reader.complain("stampede_stages is set, but a search goes by levels of its own; remove it")
+        pace = _read_pace(reader.read("search"), most, reader.complain)
         for text in reader.read("thresholds"):
-            if (extreme := _extreme(text)) is not None:
-                reader.complain(
-                    f"stampede_thresholds has {text!r}, but a search cannot judge the {extreme} of each level; it "
-                    "must be about a percentile, such as p99"
-                )
+            for problem in _problems(text, pace):
+                reader.complain(problem)
         return cls(
             most,
             reader.integer("first_holder"),
-            _read_pace(reader.read("search"), most, reader.complain),
+            pace,
             read_deal(reader),
         )
 
@@ -244,12 +242,23 @@ def recorded_pace(settings: Mapping[str, Any]) -> Pace:
     return pace
 
 
-def _extreme(text: str) -> str | None:
-    """What a threshold is about that is known of the whole run alone; None when it is about something else."""
+def _problems(text: str, pace: Pace) -> Iterator[str]:
+    """Why a threshold cannot be judged of each level."""
     try:
-        return {thresholds.MAX: "maximum", thresholds.MIN: "minimum"}.get(thresholds.parse(text).metric)
+        metric = thresholds.parse(text).metric
     except ValueError:
-        return None  # which is told elsewhere
+        return  # which is told elsewhere
+    if extreme := {thresholds.MAX: "maximum", thresholds.MIN: "minimum"}.get(metric):
+        yield (
+            f"stampede_thresholds has {text!r}, but a search cannot judge the {extreme} of each level; it must be "
+            "about a percentile, such as p99"
+        )
+    for key in ("hold", "confirm"):
+        if metric == thresholds.THROUGHPUT and getattr(pace, key) < thresholds.LEAST_SECONDS:
+            yield (
+                f"stampede_search has {key}: {getattr(pace, key):g} s, but stampede_thresholds has {text!r}, and a "
+                f"throughput is judged by {thresholds.LEAST_SECONDS:g} s at least"
+            )
 
 
 def _read_pace(given: Mapping[str, Any], most: int, complain: Callable[[str], None]) -> Pace:

@@ -300,9 +300,17 @@ def test_an_answer_without_end_is_not_read_to_its_end(run: Run, receiver: Receiv
     assert progress.rejected == 3 and len(progress.first_rejected) < 300
 
 
-def test_points_that_it_refused_are_not_claimed(run: Run, receiver: Receiver) -> None:
+IN_JSON = Trouble(
+    200,
+    b'{"partialSuccess": {"rejectedDataPoints": "2", "errorMessage": "too old"}, "more": 1}',
+    {"Content-Type": "application/json"},
+)
+
+
+@pytest.mark.parametrize("answer", [partly(2, "too old"), IN_JSON], ids=["protobuf", "json"])
+def test_points_that_it_refused_are_not_claimed(run: Run, receiver: Receiver, answer: Trouble) -> None:
     run.step("connect", 1.0)
-    receiver.troubles = [partly(2, "too old")]
+    receiver.troubles = [answer]
     progress = run.push(receiver)
     assert (progress.points, progress.rejected, progress.first_rejected) == (1, 2, "too old")
     assert not progress.complete

@@ -29,7 +29,7 @@ from stampede.schema.orders import LONGEST, LevelOrder, as_text, read_level_orde
 from stampede.schema.phases import Phase
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.run_settings import Settings, check_variables
-from stampede.schema.state import HostState, StepState
+from stampede.schema.state import HolderState, HostState, StepState
 from stampede.schema.tally import Tally
 
 P90 = "p90 < 600 ms"
@@ -220,6 +220,10 @@ def test_hosts_share_each_level_exactly(variables: dict[str, Any]) -> None:
             {"search": {"begin": 13}},
             "stampede_search has begin: 13; it must be a whole number from 1 to stampede_holders",
         ),
+        (
+            {"search": {"hold": "9s"}, "thresholds": ["throughput > 2/s"]},
+            "stampede_search has hold: 9 s, but stampede_thresholds has 'throughput > 2/s', and a throughput is",
+        ),
         ({"search": {"hold": 0}}, "stampede_search has hold: 0; it must be a duration of more than 0"),
         ({"search": {"within": "0%"}}, "stampede_search has within: '0%'; it must be a share from 1% to 100%"),
     ],
@@ -237,6 +241,8 @@ class Fleet:
         self.orders: list[dict[str, Any]] = []
         self.told: list[str] = []
         self.deaf: set[str] = set()
+        self.absent = 0
+        """Holders of each host who are not there."""
         self._seconds = seconds
         self._tally = Tally(thresholds.parse(P90))
         variables = {"stampede_share": {}, "stampede_first_holder": 0} | SEARCH
@@ -255,12 +261,13 @@ class Fleet:
                     level, order = given["holders"], given["number"]
             for _ in range(level * 2):
                 self._tally.count(self._seconds(level))
-            for host in self.hosts:
+            for number, host in enumerate(self.hosts):
                 host.state = HostState(
                     phase=Phase.RUNNING,
                     start_at=100.0,
                     order=0 if host.name in self.deaf else order,
                     steps=StepState(),
+                    holders=HolderState(active=(level + number) // 2 - self.absent),
                     thresholds=(self._tally.state(),),
                 )
             self.conductor.check(float(now))
@@ -282,6 +289,21 @@ def test_a_level_that_a_host_did_not_come_to_is_not_judged() -> None:
     fleet.run(1000)
     assert [order["holders"] for order in fleet.orders] == [4, 0]
     assert fleet.told[-1] == "The search ends, because b did not take the order."
+
+
+def test_a_level_whose_holders_are_not_there_is_not_judged() -> None:
+    fleet = Fleet(lambda level: 0.1)
+    fleet.absent = 1
+    fleet.run(1000)
+    assert "2 holders cannot be judged: only 0 of 2 holders were there." in fleet.told
+    assert fleet.told[-1] == "The search ends without a load of which it is confirmed that it holds."
+
+
+def test_a_level_that_breaks_without_some_of_its_holders_is_broken() -> None:
+    fleet = Fleet(lambda level: 3.0)
+    fleet.absent = 1
+    fleet.run(1000)
+    assert any(text.startswith("2 holders do not hold: ") for text in fleet.told)
 
 
 def test_a_search_ends_without_a_host_that_is_lost() -> None:
@@ -386,6 +408,13 @@ def test_the_report_judges_each_level(tmp_path: Path) -> None:
     assert "Found: up to 28 holders hold" in page and page.count("<circle") == 6
 
 
+def test_below_a_level_whose_longer_try_cannot_be_judged_one_is_found(tmp_path: Path) -> None:
+    found = searched(tmp_path, [(0.0, 10), (30.0, 20), (60.0, 20), (90.0, 10)], there=5)
+    assert [level["held"] for level in found["search"]["levels"]] == [True, None, None, True]
+    assert (found["search"]["highest"], found["run"]["passed"]) == (10, True)
+    assert found["run"]["headline"] == "Found: up to 10 holders hold, 20 holders could not be judged"
+
+
 def test_what_is_not_confirmed_is_not_found(tmp_path: Path) -> None:
     found = searched(tmp_path, LEVELS[:-1])
     assert (found["search"]["highest"], found["run"]["outcome"]) == (None, "thresholds")
@@ -417,6 +446,8 @@ def test_a_level_of_few_steps_is_no_evidence(tmp_path: Path) -> None:
     assert [figure["kept"] for level in levels for figure in level["figures"]] == [None] * 4
     assert (found["search"]["highest"], found["run"]["outcome"]) == (None, "thresholds")
     assert found["run"]["headline"] == "Nothing found: no level could be judged (3 to 12 holders)"
+    (verdict,) = found["thresholds"]
+    assert verdict["passed"] is None and "cannot be judged by 16 steps; at least 20 are needed" in verdict["sentence"]
 
 
 def test_a_single_level_of_few_steps(tmp_path: Path) -> None:

@@ -74,8 +74,39 @@ def test_it_does_not_double_on_a_level_that_fell_silent() -> None:
     assert rungs.next(tried) == Level(10, confirms=True)
     assert rungs.next([*tried, Tried(10, True, confirms=True)]) == Level(20)
     assert rungs.next([*tried, Tried(10, False, confirms=True)]) == Level(7)
-    assert rungs.next([*tried, Tried(10, None, confirms=True)]) is None
+    assert rungs.next([*tried, Tried(10, None, confirms=True)]) == Level(7), "below what cannot be judged"
     assert rungs.next([Tried(5, None), Tried(10, None)]) == Level(20), "there may be too few holders yet"
+
+
+def judged_up_to(limit: int, known: int) -> list[Tried]:
+    """A search of a service that holds up to ``limit``, of which nothing is known above ``known``."""
+    rungs, tried = Ladder(5, 1000, 0.1), list[Tried]()
+    while level := rungs.next(tried):
+        held = None if level.holders > known else level.holders <= limit
+        tried.append(Tried(level.holders, held, level.confirms))
+    return tried
+
+
+@pytest.mark.parametrize("known", [5, 13, 60, 500])
+def test_below_a_level_of_which_nothing_is_known_it_goes_on(known: int) -> None:
+    tried = judged_up_to(1000, known)
+    best, above = ladder.found(tried), ladder.ceiling(tried)
+    assert best is not None and above is not None and best <= known < above <= max(best * 1.1, best + 1)
+    assert ladder.lowest_broken(tried) is None and len(tried) < 20
+
+
+def test_where_nothing_can_be_judged_it_does_not_go_on() -> None:
+    tried = judged_up_to(1000, 0)
+    assert tried[-1] == Tried(1000, None, confirms=True) and sum(each.confirms for each in tried) == 1
+
+
+def test_a_result_whose_longer_try_cannot_be_judged_is_looked_for_below() -> None:
+    rungs, tried = Ladder(5, 100, 0.1), [Tried(5, True), Tried(10, True), Tried(20, True), Tried(40, False)]
+    while (level := rungs.next(tried)) and not level.confirms:
+        tried.append(Tried(level.holders, level.holders < 30))
+    assert level == Level(28, confirms=True)
+    tried.append(Tried(28, None, confirms=True))
+    assert rungs.next(tried) == Level(24)
 
 
 def law(holders: float, alone: float, contention: float, coherency: float) -> float:

@@ -21,6 +21,8 @@ RUN, RAMP_UP, STEADY, DRAIN = PHASES = ("run", "ramp_up", "steady", "drain")
 RESPONSE_TIME, SERVICE_TIME = TIMES = ("response_time", "service_time")
 ERRORS, THROUGHPUT, MEAN, MAX = "errors", "throughput", "mean", "max"
 PASSED, MIN = "passed", "min"
+LEAST_SECONDS = 10.0
+"""Seconds of its phase below which a throughput is not judged, of a run in progress or of a search's level."""
 STEP, CHECK, MEASURE = "step", "check", "measure"
 """What a threshold may be about."""
 EXAMPLE = "present_proof p95 response_time < 2 s"
