@@ -35,6 +35,7 @@ ARGUMENTS = {
             "unknown",
             "remains",
             "explain",
+            "not_ended",
             "remove_keys",
         ],
     },
@@ -42,6 +43,7 @@ ARGUMENTS = {
     "hosts": {"type": "list", "elements": "dict", "default": []},
     "asked": {"type": "list", "elements": "str", "default": []},
     "perhaps": {"type": "list", "elements": "str", "default": []},
+    "left": {"type": "list", "elements": "str"},
     "price": {"type": "float", "default": 0.0},
     "failure": {"type": "raw"},
 }
@@ -126,7 +128,11 @@ class ActionModule(ActionBase):
         raise BadInput(plan.remains(self._fleet(), self._hosts(), reason, self._arguments["perhaps"]))
 
     def _explain(self) -> dict[str, Any]:
-        raise BadInput(plan.not_ended(self._hosts(), explain(self._arguments["failure"])))
+        raise BadInput(explain(self._arguments["failure"]))
+
+    def _not_ended(self) -> dict[str, Any]:
+        reason = explain(self._arguments["failure"])
+        raise BadInput(plan.not_ended(self._hosts(), reason, self._arguments["left"]))
 
     def _remove_keys(self) -> dict[str, Any]:
         return {"changed": keys.remove(self._fleet())}

@@ -14,11 +14,12 @@ options:
       - C(list) puts what a provider lists into one form. C(plan) says which hosts are missing and what the fleet
         costs, C(status) describes each host. C(others) fails when hosts are somebody else's, C(taken) when something
         else has a name that is to be made, C(unknown) when a host that was not asked may have results.
-      - C(remains) and C(explain) fail with what O(failure) means, the former with what costs money now.
+      - C(remains), C(explain) and C(not_ended) fail with what O(failure) means, the first and the last with what
+        costs money now.
       - C(remove_keys) removes what was made in C(cloud_keys_dir).
     type: str
     required: true
-    choices: [check, check_name, list, plan, status, others, taken, unknown, remains, explain, remove_keys]
+    choices: [check, check_name, list, plan, status, others, taken, unknown, remains, explain, not_ended, remove_keys]
   listed:
     description: For C(list), what the provider's module returned.
     type: list
@@ -39,6 +40,10 @@ options:
     type: list
     elements: str
     default: []
+  left:
+    description: For C(not_ended), names of what the provider has yet, if it could be asked.
+    type: list
+    elements: str
   price:
     description: Price of a host for an hour as the provider says, for C(plan), unless C(cloud_price) is set.
     type: float

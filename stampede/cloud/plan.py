@@ -39,18 +39,18 @@ def plan(fleet: CloudVariables, there: Sequence[CloudHost], price: float, now: f
         raise BadInput(*problems)
     if surplus := [host for host in there if host.name not in wanted]:
         problems.append(
-            f"Fleet {fleet.name} has {names(surplus)} already, and cloud_hosts is {fleet.hosts}; cloud-down.yml "
+            f"Fleet {fleet.name} has {names(surplus)} already, and cloud_hosts is {fleet.hosts}; stampede cloud down "
             "ends the whole fleet, no host is taken from it"
         )
     counts = Counter(host.name for host in there if host.name in wanted)
     problems += [
         f"{name} was made {count} times: {names(host for host in there if host.name == name)}; end all but one in "
-        "the provider's console, or the fleet by cloud-down.yml"
+        "the provider's console, or the fleet with stampede cloud down"
         for name, count in counts.items()
         if count > 1
     ]
     problems += [
-        f"{host.label} is not running; end it in the provider's console, or the fleet by cloud-down.yml"
+        f"{host.label} is not running; end it in the provider's console, or the fleet with stampede cloud down"
         for host in there
         if host.state != RUNNING and host.state not in STARTING
     ]
@@ -59,7 +59,7 @@ def plan(fleet: CloudVariables, there: Sequence[CloudHost], price: float, now: f
     elif there and not (keys.folder_of(fleet) / keys.KEY).exists():
         problems.append(
             f"Fleet {fleet.name} was made elsewhere: its keys are not in {fleet.keys_dir}; copy that folder from the "
-            "machine that made it, or end the fleet by cloud-down.yml"
+            "machine that made it, or end the fleet with stampede cloud down"
         )
     if problems:
         raise BadInput(*problems)
@@ -130,13 +130,18 @@ def remains(fleet: CloudVariables, there: Sequence[CloudHost], reason: str, perh
     )
 
 
-def not_ended(condemned: Sequence[CloudHost], reason: str) -> str:
-    """Why hosts could not be ended, and which may cost money still."""
-    if not condemned:
+def not_ended(condemned: Sequence[CloudHost], reason: str, left: Sequence[str] | None = None) -> str:
+    """Why a fleet could not be ended, and what may cost money still.
+
+    ``left``: names of what the provider has yet; None when it could not be asked.
+    """
+    there = names(condemned) if left is None else ", ".join(left)
+    if not there:
         return reason
+    perhaps = "Perhaps still" if left is None else "Still"
     return (
-        f"{reason}. Perhaps still there, and at your expense: {names(condemned)}; play it again, or end what is "
-        "there in the provider's console"
+        f"{reason}. {perhaps} there, and at your expense: {there}; play it again, or end what is there in the "
+        "provider's console"
     )
 
 

@@ -109,6 +109,8 @@ class HetznerApi:
         self.quota = 100
         """How many servers the project may have."""
         self.fault = 0
+        self.kept = ""
+        """What nothing of is removed."""
         """The status with which each request is answered, unless it is 0."""
         self.lock = threading.Lock()
         self.tables: dict[str, dict[int, dict[str, Any]]] = {
@@ -159,6 +161,8 @@ class HetznerApi:
             rows = [row for row in table.values() if selected(row, parse_qs(url.query))]
             pages = {"page": 1, "per_page": 50, "previous_page": None, "next_page": None, "last_page": 1}
             return 200, {kind: rows, "meta": {"pagination": pages | {"total_entries": len(rows)}}}
+        if method == "DELETE" and kind == self.kept:
+            return 403, error("forbidden", "insufficient permissions for this request")
         if method == "DELETE":
             table.pop(number)
             return (200, {"action": self._action("delete")}) if kind == "servers" else (204, None)

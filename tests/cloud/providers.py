@@ -65,6 +65,9 @@ class Provider(Protocol):
     def fail(self, status: int = 0, after: int = -1) -> None:
         """Answer all requests with ``status``, or refuse hosts from the one after ``after`` others on."""
 
+    def keep_all(self) -> None:
+        """Refuse to remove anything that a fleet has in common."""
+
     def close(self) -> None:
         """Leave nothing running."""
 
@@ -182,6 +185,13 @@ class Aws:
         elif after >= 0:
             limit = {"code": "VcpuLimitExceeded", "status": 400, "message": "You have requested more vCPU capacity"}
             fault = {"operation": "RunInstances", "after": after} | limit
+        self._have(fault)
+
+    def keep_all(self) -> None:
+        refusal = {"code": "UnauthorizedOperation", "status": 403, "message": "You are not authorized"}
+        self._have({"operation": "DeleteLaunchTemplate"} | refusal)
+
+    def _have(self, fault: dict[str, Any]) -> None:
         url = f"http://127.0.0.1:{self.port}/faults"
         with urllib.request.urlopen(urllib.request.Request(url, json.dumps(fault).encode()), timeout=10):
             pass
@@ -251,7 +261,10 @@ class Hetzner:
                 row["labels"] = row["labels"] | {"stampede_expires": "1000"}
 
     def fail(self, status: int = 0, after: int = -1) -> None:
-        self.api.fault, self.api.quota = status, after if after >= 0 else 100
+        self.api.fault, self.api.quota, self.api.kept = status, after if after >= 0 else 100, ""
+
+    def keep_all(self) -> None:
+        self.api.kept = "ssh_keys"
 
     def close(self) -> None:
         self.api.close()

@@ -190,6 +190,11 @@ def test_an_api_that_fails_when_hosts_are_there(user: User) -> None:
         played = down.end()
     assert re.search(r"Perhaps still there, and at your expense: load-001 \(", error_of(played)), played.output
     provider.fail()
+    provider.keep_all()
+    said = error_of(user.play("cloud-down", stampede_discard_runs=True))
+    assert re.search(r"\. Still there, and at your expense: [^,]+; play it again", said), said
+    assert len(provider.left()) == 1
+    provider.fail()
     assert user.play("cloud-down", stampede_discard_runs=True).code == 0 and provider.left() == []
 
 

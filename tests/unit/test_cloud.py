@@ -246,9 +246,10 @@ def test_hosts_that_nobody_could_ask_about_may_cost_money(settings: dict[str, An
     said = plan.remains(fleet(settings), of_ec2([instance(1)]), "no", ["load-001", "load-002"])
     assert said.startswith("no. 2 of 3 hosts are or may be there and cost money: load-001 (i-1, running), load-002;")
     assert plan.not_ended([], "no") == "no"
-    assert "no. Perhaps still there, and at your expense: load-001 (i-1, running);" in plan.not_ended(
-        of_ec2([instance(1)]), "no"
-    )
+    ended = of_ec2([instance(1)])
+    assert "no. Perhaps still there, and at your expense: load-001 (i-1, running);" in plan.not_ended(ended, "no")
+    assert plan.not_ended(ended, "no", []) == "no"
+    assert "no. Still there, and at your expense: sg-1;" in plan.not_ended(ended, "no", ["sg-1"])
 
 
 def test_the_status_of_a_fleet(settings: dict[str, Any]) -> None:
