@@ -144,7 +144,8 @@ class HetznerApi:
         url = urlsplit(path)
         match = re.fullmatch(r"/v1/(\w+)(?:/(\d+))?(/actions(?:/\w+)?)?", url.path)
         if self.fault:
-            return self.fault, error("server_error", "an internal error occurred")
+            code = "server_error" if self.fault >= 500 else "forbidden"
+            return self.fault, error(code, "the request was not fulfilled")
         if not match or match[1] not in self.tables:
             return 404, error("not_found", url.path)
         kind, number, action = match[1], int(match[2] or 0), match[3]

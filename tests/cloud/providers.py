@@ -65,8 +65,8 @@ class Provider(Protocol):
     def fail(self, status: int = 0, after: int = -1) -> None:
         """Answer all requests with ``status``, or refuse hosts from the one after ``after`` others on."""
 
-    def keep_all(self) -> None:
-        """Refuse to remove anything that a fleet has in common."""
+    def keep_some(self) -> None:
+        """Refuse to remove some of what a fleet has."""
 
     def close(self) -> None:
         """Leave nothing running."""
@@ -181,15 +181,16 @@ class Aws:
     def fail(self, status: int = 0, after: int = -1) -> None:
         fault: dict[str, Any] = {}
         if status:
-            fault = {"operation": "*", "code": "InternalError", "status": status, "message": "An internal error"}
+            code = "InternalError" if status >= 500 else "UnauthorizedOperation"
+            fault = {"operation": "*", "code": code, "status": status, "message": "The request was not fulfilled"}
         elif after >= 0:
             limit = {"code": "VcpuLimitExceeded", "status": 400, "message": "You have requested more vCPU capacity"}
             fault = {"operation": "RunInstances", "after": after} | limit
         self._have(fault)
 
-    def keep_all(self) -> None:
+    def keep_some(self) -> None:
         refusal = {"code": "UnauthorizedOperation", "status": 403, "message": "You are not authorized"}
-        self._have({"operation": "DeleteLaunchTemplate"} | refusal)
+        self._have({"operation": "TerminateInstances"} | refusal)
 
     def _have(self, fault: dict[str, Any]) -> None:
         url = f"http://127.0.0.1:{self.port}/faults"
@@ -263,7 +264,7 @@ class Hetzner:
     def fail(self, status: int = 0, after: int = -1) -> None:
         self.api.fault, self.api.quota, self.api.kept = status, after if after >= 0 else 100, ""
 
-    def keep_all(self) -> None:
+    def keep_some(self) -> None:
         self.api.kept = "ssh_keys"
 
     def close(self) -> None:

@@ -176,24 +176,24 @@ def test_a_quota_that_is_full_half_way(user: User, user_of: Callable[..., User])
 
 
 def test_an_api_that_fails_when_hosts_are_there(user: User) -> None:
-    """Those that cost money are named, whether they were being made or ended."""
+    """Those that cost money are named, whether they are being made or ended. (At AWS a 503 is retried for minutes.)"""
     provider = user.provider
     with user.playing("cloud-up") as up:
         up.until("Await the hosts", 300)
-        provider.fail(503)
+        provider.fail(403)
         played = up.end()
-    assert re.search(r"later\. 2 of 2 hosts are .*there and cost money: load-001.*, load-002", error_of(played))
+    assert re.search(r"\. 2 of 2 hosts are .*there and cost money: load-001.*, load-002", error_of(played))
     provider.fail()
     with user.playing("cloud-down", stampede_discard_runs=True) as down:
         down.until(r"To end: load-001, load-002", 300)
-        provider.fail(503)
+        provider.fail(403)
         played = down.end()
     assert re.search(r"Perhaps still there, and at your expense: load-001 \(", error_of(played)), played.output
     provider.fail()
-    provider.keep_all()
+    provider.keep_some()
     said = error_of(user.play("cloud-down", stampede_discard_runs=True))
-    assert re.search(r"\. Still there, and at your expense: [^,]+; play it again", said), said
-    assert len(provider.left()) == 1
+    assert re.search(r"\. Still there, and at your expense: [^;]+; play it again", said), said
+    assert provider.left() != []
     provider.fail()
     assert user.play("cloud-down", stampede_discard_runs=True).code == 0 and provider.left() == []
 
