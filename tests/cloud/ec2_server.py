@@ -13,11 +13,24 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
+from moto.ec2.models.elastic_block_store import Volume
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import run_simple
 from werkzeug.wrappers import Request, Response
 
 ANSWER = "<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors></Response>"
+SNAPSHOT = "snap-0123456789abcdef0"
+
+
+def have_snapshots() -> None:
+    """List disks as EC2 does: one that is made from an image has a snapshot, which moto leaves out."""
+    made = Volume.__init__
+
+    def make(volume: Any, *arguments: Any, **named: Any) -> None:
+        made(volume, *arguments, **named)
+        volume.snapshot_id = volume.snapshot_id or SNAPSHOT
+
+    Volume.__init__ = make
 
 
 class WithFaults:
@@ -45,4 +58,5 @@ class WithFaults:
 
 
 if __name__ == "__main__":
+    have_snapshots()
     run_simple("127.0.0.1", int(sys.argv[1]), WithFaults(), threaded=True)

@@ -176,7 +176,7 @@ def test_a_quota_that_is_full_half_way(user: User, user_of: Callable[..., User])
 
 
 def test_an_api_that_fails_when_hosts_are_there(user: User) -> None:
-    """Those that cost money are named, whether they are being made or ended. (At AWS a 503 is retried for minutes.)"""
+    """Those that cost money are named, being made or ended. (At AWS a 503 is retried for minutes.)"""
     provider = user.provider
     with user.playing("cloud-up") as up:
         up.until("Await the hosts", 300)
