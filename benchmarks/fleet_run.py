@@ -121,9 +121,9 @@ def build_wheelhouse(folder: Path) -> float:
     """Seconds to build a wheelhouse from scratch. The runs that follow find one in the project."""
     kind = Kind("3.13", platform.machine(), "2.41")  # Debian 13's
     began = time.monotonic()
-    build(ROOT, folder, kind)
+    build(folder, kind)
     took = time.monotonic() - began
-    build(ROOT, ROOT / ".stampede/wheelhouse", kind)
+    build(ROOT / ".stampede/wheelhouse", kind)
     return took
 
 

@@ -45,7 +45,8 @@ def default_variables(**changes: Any) -> dict[str, Any]:
     """The defaults of role run with ``changes``, each named without ``stampede_``."""
     text = (ROOT / "roles/run/defaults/main.yml").read_text(encoding="utf-8")
     named = {f"stampede_{name}": value for name, value in changes.items()}
-    return yaml.safe_load(text) | {"stampede_host_name": "local", "stampede_run_id": "benchmark"} | named
+    defaults: dict[str, Any] = yaml.safe_load(text)
+    return defaults | {"stampede_host_name": "local", "stampede_run_id": "benchmark"} | named
 
 
 def service_variables(port: int = 9443) -> dict[str, Any]:
@@ -127,7 +128,8 @@ class ControllerRun:
     def state(self) -> dict[str, Any]:
         """The current contents of ``state.json``; empty if there is none."""
         with contextlib.suppress(OSError, ValueError):
-            return json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
+            state: dict[str, Any] = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
+            return state
         return {}
 
     @property

@@ -12,6 +12,8 @@ import argparse
 import os
 import platform
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -34,32 +36,44 @@ def busy() -> float:
     return sum(times) - times.idle - times.iowait - times.guest - times.guest_nice
 
 
-def measure_fleet(hosts: int) -> tuple[Played, float, Played]:
-    """The playbook on new hosts, the CPU-seconds of these hosts meanwhile, and the playbook again."""
+@dataclass(frozen=True)
+class Provisioned:
+    """A fleet that was provisioned twice."""
+
+    fresh: Played
+    """The playbook on new hosts."""
+    used: float
+    """CPU-seconds of these hosts meanwhile."""
+    again: Played
+
+
+def measure_fleet(hosts: int) -> Provisioned:
+    """Boot a fleet, and play the playbook twice."""
     with test_fleet(hosts) as fleet:
         before = busy()
         fresh = play("playbooks/provision.yml", fleet.inventory)
         used = busy() - before - fresh.cpu
-        return fresh, used, play("playbooks/provision.yml", fleet.inventory)
+        return Provisioned(fresh, used, play("playbooks/provision.yml", fleet.inventory))
 
 
 def measure(arguments: argparse.Namespace, _: Path) -> None:
     """Measure both numbers of hosts and print the figures."""
-    build(ROOT, ROOT / ".stampede/wheelhouse", Kind("3.13", platform.machine(), "2.41"))  # Debian 13's
+    build(ROOT / ".stampede/wheelhouse", Kind("3.13", platform.machine(), "2.41"))  # Debian 13's
     results = {}
     for hosts in arguments.hosts:
         print(f"{hosts} load hosts ...", flush=True)
         results[hosts] = measure_fleet(hosts)
     few, many = arguments.hosts
     row("load hosts", few, many, "ratio", "each further")
-    for title, figure in (
-        ("new hosts, seconds", lambda fresh, hosts, again: fresh.seconds),
-        ("  CPU-seconds of the control node", lambda fresh, hosts, again: fresh.cpu),
-        ("  CPU-seconds of the hosts", lambda fresh, hosts, again: hosts),
-        ("again, nothing to do, seconds", lambda fresh, hosts, again: again.seconds),
-        ("  CPU-seconds of the control node", lambda fresh, hosts, again: again.cpu),
-    ):
-        less, more = (figure(*results[hosts]) for hosts in (few, many))
+    figures: dict[str, Callable[[Provisioned], float]] = {
+        "new hosts, seconds": lambda fleet: fleet.fresh.seconds,
+        "  CPU-seconds of the control node": lambda fleet: fleet.fresh.cpu,
+        "  CPU-seconds of the hosts": lambda fleet: fleet.used,
+        "again, nothing to do, seconds": lambda fleet: fleet.again.seconds,
+        "  CPU-seconds of the control node then": lambda fleet: fleet.again.cpu,
+    }
+    for title, figure in figures.items():
+        less, more = (figure(results[hosts]) for hosts in (few, many))
         row(title, f"{less:.1f}", f"{more:.1f}", f"{more / less:.2f}", f"{(more - less) / (many - few):.2f}")
     print(f"  The hosts shared {os.cpu_count()} cores with each other and with the control node.")
 

@@ -77,9 +77,12 @@ class Collector:
 
 def _taken(sent: Message) -> ExportMetricsServiceResponse:
     """Raises DecodeError, ParseError or RecursionError."""
+    taken = ExportMetricsServiceResponse()
     if sent.is_json:
-        return Parse(sent.body, ExportMetricsServiceResponse(), ignore_unknown_fields=True)
-    return ExportMetricsServiceResponse.FromString(sent.body)
+        Parse(sent.body, taken, ignore_unknown_fields=True)
+    else:
+        taken.ParseFromString(sent.body)
+    return taken
 
 
 class Export:
