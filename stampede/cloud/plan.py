@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from stampede.schema.errors import BadInput
 from stampede.schema.settings.variables import CloudVariables
 
 PROVIDERS = {"aws": "AWS", "hetzner": "Hetzner"}
+BY_STARTED_HOURS = ("hetzner",)
+"""Providers that charge an hour for each that has begun. https://docs.hetzner.com/cloud/billing/faq"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +179,8 @@ def are(hosts: Sequence[CloudHost]) -> str:
 
 def _in_words(fleet: CloudVariables, missing: int, price: float) -> str:
     hours = fleet.ttl / 3600
+    if fleet.provider in BY_STARTED_HOURS:
+        hours = math.ceil(hours)
     cost = (
         f"{fleet.hosts} hosts x {hours:.3g} h x {price:.4g} = {fleet.hosts * hours * price:.2f} at most"
         if price

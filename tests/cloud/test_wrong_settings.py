@@ -184,6 +184,8 @@ def test_an_api_that_fails_when_hosts_are_there(user: User) -> None:
         played = up.end()
     assert re.search(r"\. 2 of 2 hosts are .*there and cost money: load-001.*, load-002", error_of(played))
     provider.fail()
+    said = error_of(user.play("cloud-down"))  # nobody is at the addresses of these hosts
+    assert re.search(r"whether load-001 \(.*, load-002 \(.* have results", said), said
     with user.playing("cloud-down", stampede_discard_runs=True) as down:
         down.until(r"To end: load-001, load-002", 300)
         provider.fail(403)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,11 @@ def test_a_folder_of_other_keys_is_left_alone(settings: dict[str, Any], mark: st
 def test_a_home_folder_may_be_meant(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", settings["cloud_keys_dir"])
     assert keys.folder_of(fleet(settings | {"cloud_keys_dir": "~/keys"})) == Path(settings["cloud_keys_dir"], "keys")
+
+
+def test_each_hour_that_has_begun_is_charged_at_hetzner(settings: dict[str, Any]) -> None:
+    long = replace(fleet(settings), provider="hetzner", ttl=5400.0)
+    assert "3 hosts x 2 h x 0.2 = 1.20 at most" in plan.plan(long, [], 0.2, NOW).text
 
 
 def test_what_is_missing_and_what_it_costs(settings: dict[str, Any]) -> None:
