@@ -50,9 +50,11 @@ def judge_thresholds(
     for text in asked:
         try:
             threshold = thresholds.parse(text)
-            figure = figure_of(threshold, records, *spans[threshold.phase]) if records else None
-            since, until = spans[threshold.phase]
-            lacking = too_little(threshold, figure.counted, until - since) if figure and of_a_level else ""
+            figure, lacking = None, ""
+            if records:
+                since, until = spans[threshold.phase]
+                figure = figure_of(threshold, records, since, until)
+                lacking = too_little(threshold, figure.counted, until - since) if figure and of_a_level else ""
             verdicts.append(_verdict(threshold, figure, window, lacking, is_part=is_part))
         except (ValueError, AttributeError) as error:
             results.notes.append(f"The threshold {text!r} was ignored: {error}.")

@@ -217,6 +217,16 @@ def test_an_empty_journal_gives_a_report(tmp_path):
     assert samples.report(tmp_path)["run"]["outcome"] == "no_load"
 
 
+def test_without_load_no_threshold_can_be_judged(tmp_path):
+    asked = {"stampede_thresholds": ["present_proof p95 < 2 s", "throughput > 1/s"]}
+    samples.write_results(tmp_path, samples.Sample(holders=1, duration=5, settings=asked), packed=False)
+    for journal in tmp_path.glob("*/journal.lp"):
+        journal.write_text("")
+    found = samples.report(tmp_path)
+    assert [threshold["passed"] for threshold in found["thresholds"]] == [None, None]
+    assert found["run"]["headline"] == "No load was generated: no step was executed"
+
+
 def test_a_hosts_record_of_version_0_1_was_called_run_json(tmp_path):
     samples.write_results(tmp_path, small())
     expected = samples.report(tmp_path)["run"]["versions"]
