@@ -96,10 +96,12 @@ class ActionModule(ActionBase):
 
     def _plan(self) -> dict[str, Any]:
         fleet = self._fleet()
-        found = plan.plan(fleet, self._hosts(), fleet.price or self._arguments["price"], time.time())
+        price = fleet.price or self._arguments["price"]
+        found = plan.plan(fleet, self._hosts(), price, time.time())
         return {
             "missing": list(found.missing),
             "expires": found.expires,
+            "price": price,
             "text": found.text,
             "mark": keys.mark_of(fleet),
         }

@@ -76,6 +76,10 @@ expires:
   description: When their time is over, in seconds since 1970.
   type: int
   returned: when the verb is C(plan)
+price:
+  description: What a host costs in an hour; 0 if that is not known.
+  type: float
+  returned: when the verb is C(plan)
 text:
   description: What is about to be made, and what it costs at most.
   type: str

@@ -8,10 +8,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from stampede.planning.plan import UTILISATION
+from stampede.planning.plan import UTILISATION, Asked
 from stampede.schema.settings.durations import seconds
 
-ASKED = ("holders", "rate", "arrivals")
 LARGEST = 1_000_000
 """Of what can be asked for."""
 UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
@@ -29,9 +28,20 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     command.add_argument("results", type=Path, metavar="RESULTS_DIR", help="the calibration, such as results/RUN_ID")
     asked = command.add_mutually_exclusive_group(required=True)
-    asked.add_argument("--holders", type=_whole, metavar="N", help="so many holders, each at its own pace (closed)")
-    asked.add_argument("--rate", type=_rate, metavar="R", help="so many rounds begun: 10/s, 600/min, or per second")
-    asked.add_argument("--arrivals", type=_rate, metavar="R", help="so many new holders: 2/s, 120/min, or per second")
+    for option, of, metavar, help_ in (
+        ("holders", _whole, "N", "so many holders, each at its own pace (closed)"),
+        ("rate", _rate, "R", "so many rounds begun: 10/s, 600/min, or per second"),
+        ("arrivals", _rate, "R", "so many new holders: 2/s, 120/min, or per second"),
+    ):
+        asked.add_argument(f"--{option}", dest="asked", type=_asked(option, of), metavar=metavar, help=help_)
+    asked.add_argument(
+        "--target",
+        dest="asked",
+        type=_target,
+        metavar="NAME=R",
+        help="so many HTTPS requests at a service, such as verifier=20/s, or so many of a step, such as "
+        "present_proof=5/s",
+    )
     command.add_argument(
         *("-e", "--extra-vars"),
         action="append",
@@ -58,7 +68,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help=f"share of its cores that a host may use (default: {UTILISATION})",
     )
-    command.add_argument("--price-per-host-hour", type=_positive, metavar="PRICE", help="in any currency")
+    command.add_argument(
+        "--price-per-host-hour",
+        type=_positive,
+        metavar="PRICE",
+        help="in any currency; default: the calibration's stampede_price, which hosts in a cloud have",
+    )
     command.add_argument(
         "--in-spite-of-bottleneck",
         action="store_true",
@@ -66,6 +81,17 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--output", type=Path, metavar="FILE", help="also write JSON, for stampede compare FILE RUN")
+
+
+def _asked(what: str, read: Callable[[str], float]) -> Callable[[str], Asked]:
+    return lambda text: Asked(what, read(text))
+
+
+def _target(text: str) -> Asked:
+    of, sign, rate = text.partition("=")
+    if not of or not sign:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a service or a step, and a rate: verifier=20/s")
+    return Asked("target", _rate(rate), of)
 
 
 def _number(text: str, right: str, is_right: Callable[[float], bool]) -> float:

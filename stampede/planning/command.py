@@ -17,9 +17,8 @@ from rich.text import Text
 from stampede import wording
 from stampede.machine.home import project
 from stampede.planning.against_run import compare_plan
-from stampede.planning.arguments import ASKED
 from stampede.planning.calibration import calibrate
-from stampede.planning.plan import Asked, Plan
+from stampede.planning.plan import Plan
 from stampede.planning.planner import Wanted, make_plan
 from stampede.planning.terminal import comparison_text, plan_text
 from stampede.prepare.run_check import unknown_names
@@ -68,10 +67,9 @@ def _json(document: Any) -> str:
 def plan_of(arguments: argparse.Namespace) -> Plan:
     """The plan that the arguments ask for. Raises BadInput, and ReportError for results that cannot be read."""
     extra = extra_variables(arguments.extra_vars)
-    asked = next(Asked(name, value) for name in ASKED if (value := getattr(arguments, name)) is not None)
     calibration = calibrate(arguments.results, project(), in_spite_of_bottleneck=arguments.in_spite_of_bottleneck)
     wanted = Wanted(
-        asked,
+        arguments.asked,
         extra,
         duration=arguments.duration,
         percentile=arguments.percentile,

@@ -17,10 +17,12 @@ UTILISATION = 0.6
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked for: ``what`` is holders, rate (rounds per second) or arrivals (holders per second)."""
+    """What was asked for: ``what`` is holders, rate (rounds per second), arrivals (holders per second), or target:
+    requests per second at the service ``of``, or steps of that name."""
 
     what: str
     value: float
+    of: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,12 @@ class PercentilePlan:
 
 @dataclass(frozen=True)
 class Price:
-    """Of all hosts for the run, in the currency of ``per_host_hour``."""
+    """Of all hosts for the run, in the currency of ``per_host_hour``: of the time that they are needed for, and of
+    the hours that have begun in it."""
 
     per_host_hour: float
     total: float
+    by_started_hours: float = 0.0
 
 
 @dataclass(frozen=True)

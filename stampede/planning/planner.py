@@ -56,6 +56,7 @@ class Wanted:
     memory: float | None = None
     utilisation: float = UTILISATION
     price: float | None = None
+    """Of a host for an hour; that of the settings when it is None."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +118,12 @@ class _Planner:
     ) -> None:
         self._calibration, self._wanted, self._work = calibration, wanted, work
         self._settings = settings
+        self._asked = _load_for(wanted.asked, work, scripts_of(settings))
         self._iterations = float(_read(settings, "stampede_iterations")) if work.has_rounds else 0.0
         self._round = self._seconds(work.round)
         self._visit = self._seconds(work.arrival) + self._iterations * self._round
         self._steady = self._rates()
-        self._is_open = wanted.asked.what == "arrivals"
+        self._is_open = self._asked.what == "arrivals"
         self._ramp_up = float(_read(settings, "stampede_ramp_up")) or math.ceil(self._round or self._visit)
         self._duration = self._how_long(self._percentile(self._steady.of(work)))
         self._shared_out_over(1)
@@ -174,7 +176,7 @@ class _Planner:
 
     def _rates(self) -> Rates:
         """Arrivals and rounds in the steady phase, by Little's law."""
-        what, value = self._wanted.asked.what, self._wanted.asked.value
+        what, value = self._asked.what, self._asked.value
         if what == "arrivals":
             return Rates(value, value * self._iterations)
         if not self._work.has_rounds:
@@ -188,7 +190,7 @@ class _Planner:
 
     def _how_many(self, hosts: int) -> int:
         """Holders of which none is lacking at any time; the check of a run finds their number in the same way."""
-        what, value = self._wanted.asked.what, self._wanted.asked.value
+        what, value = self._asked.what, self._asked.value
         if what == "holders":
             return int(value)
         profile = Profile.rising(value, 0.0, self._duration)
@@ -303,8 +305,9 @@ class _Planner:
         return float(math.ceil(self._ramp_up + max(ROUNDS * (self._round or self._visit), enough)))
 
     def _price(self, hosts: HostsPlan, duration: float) -> Price | None:
-        price = self._wanted.price
-        return None if price is None else Price(price, price * hosts.number * duration / 3600)
+        price = self._wanted.price or float(_read(self._settings, "stampede_price"))
+        hours = duration / 3600
+        return Price(price, price * hosts.number * hours, price * hosts.number * math.ceil(hours)) if price else None
 
     def _measured(self) -> list[str]:
         calibration = self._calibration
@@ -350,6 +353,24 @@ class _Planner:
             sentences.append(f"The calibration was made with Stampede {version}.")
         sentences.append("Results that are polled for (stampede_services.*.result) are there at the first request.")
         return sentences
+
+
+def _load_for(asked: Asked, work: ScriptWork, script: str) -> Asked:
+    """The rate of rounds, or of arrivals where a script has no rounds, at which a target is met; anything else as it
+    is. Raises BadInput when the target is none of what the script does over and over."""
+    if asked.what != "target":
+        return asked
+    part, what = (work.round, "rate") if work.has_rounds else (work.arrival, "arrivals")
+    requests, steps = ({name: each for name, each in of.items() if each} for of in (part.requests, part.counts()))
+    each = requests.get(asked.of) or steps.get(asked.of)
+    if not each:
+        whose = f"{'a round' if what == 'rate' else 'a holder'} of {script}"
+        services = f"a service ({', '.join(sorted(requests))}), or " if requests else ""
+        raise BadInput(
+            f"--target is about {asked.of!r}, which is neither a service with requests in {whose}, nor a step of it; "
+            f"it must be {services}a step ({', '.join(sorted(steps))})"
+        )
+    return Asked(what, asked.value / each)
 
 
 def _by_service(work: ScriptWork, rates: Rates) -> dict[str, float]:

@@ -160,7 +160,9 @@ def _duration(plan: Plan) -> Text:
             )
         )
     if plan.price:
-        rows.append(("price", f"{plan.price.total:,.2f} at {plan.price.per_host_hour:g} for a host and hour"))
+        price = plan.price
+        charged = f"; {price.by_started_hours:,.2f} where each hour that has begun is charged"
+        rows.append(("price", f"{price.total:,.2f} at {price.per_host_hour:g} for a host and hour{charged}"))
     return _table(rows)
 
 

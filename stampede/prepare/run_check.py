@@ -50,7 +50,7 @@ OF_A_HOST = frozenset(
     for name in (
         *("host_name", "weight", "seed", "python", "user", "home", "install_dir", "host_python", "secrets"),
         *("agents", "agent_args", "agent_port", "agent_host", "agent_bind", "postgresql_url", "postgresql_port"),
-        *("memory_max", "open_files", "postgresql_buffers", "expires"),
+        *("memory_max", "open_files", "postgresql_buffers", "expires", "price"),
     )
 )
 """The variables that are a host's own affair."""

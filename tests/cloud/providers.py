@@ -97,6 +97,7 @@ class Aws:
             "cloud_subnet": subnet,
             "cloud_image": self._ec2.describe_images()["Images"][0]["ImageId"],
             "cloud_address": "private",
+            "cloud_price": 0.0595,
         }
 
     def _await_server(self) -> None:

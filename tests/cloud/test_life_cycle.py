@@ -136,6 +136,7 @@ def test_a_fleet_lives_and_leaves_nothing(cloud: Cloud, tmp_path: Path) -> None:
         played = run.end()
     results = Path(cloud.services["stampede_results_dir"], "r1")
     summary = json.loads((results / "summary.json").read_text())
+    assert json.loads((results / "run.json").read_text())["settings"]["stampede_price"] == 0.0595
     assert not any(step["failed"] for step in summary["steps"].values()), played.output
     assert summary["steps"]["present_proof"]["ok"] >= HOLDERS / 2, played.output
     assert played.code != 0 and "load-002" in played.output, played.output

@@ -109,6 +109,9 @@ def test_wrong_variables_are_refused(text: str) -> None:
         ["--rate", "0/s"],
         ["--arrivals", "2/day"],
         ["--holders", "5", "--rate", "1/s"],
+        ["--target", "5/s"],
+        ["--target", "verifier=0/s"],
+        ["--target", "verifier=5/s", "--holders", "5"],
         ["--holders", "5", "--percentile", "100"],
         ["--holders", "5", "--utilisation", "1.5"],
         ["--holders", "5", "--memory-per-host", "lots"],
@@ -169,10 +172,33 @@ def test_a_plan_of_whole_results(results: Path, capsys: pytest.CaptureFixture[st
     many = planned(capsys, str(results), "--holders", "8000", "--price-per-host-hour", "0.5", "--duration", "2h")
     assert many["hosts"]["number"] > 5
     assert many["price"]["total"] == pytest.approx(many["hosts"]["number"])
+    assert many["price"]["by_started_hours"] == pytest.approx(many["hosts"]["number"])
+    assert planned(capsys, str(results), "--holders", "80")["price"] is None
+    known = planned(capsys, str(results), "--holders", "80", "-e", "stampede_price=0.2", "--duration", "90m")
+    of_hosts, hosts = known["price"], known["hosts"]["number"]
+    assert of_hosts["total"] == pytest.approx(0.2 * 1.5 * hosts)
+    assert of_hosts["by_started_hours"] == pytest.approx(0.2 * 2 * hosts)
     visit = planned(capsys, str(results), "--arrivals", "2/s")
     assert 2 * visit["visit"] < visit["holders"] <= 1.25 * 2 * visit["visit"]
     at_random = planned(capsys, str(results), "--arrivals", "2/s", "-e", "stampede_arrivals=poisson")
     assert at_random["holders"] > visit["holders"]
+
+
+def test_a_plan_for_what_a_service_is_to_bear(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    by_rate = planned(capsys, str(results), "--rate", "2/s")
+    requests, steps = by_rate["services"]["verifier"]["requests"], by_rate["steps"]["present_proof"]["per_second"]
+    for target in (f"verifier={requests}/s", f"present_proof={steps}/s"):
+        found = planned(capsys, str(results), "--target", target)
+        assert found["rounds_per_second"] == pytest.approx(2)
+        assert found["holders"] == by_rate["holders"]
+
+
+def test_a_target_that_the_script_does_not_have_is_refused(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(results), "--target", "verifer=5/s"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "--target is about 'verifer'" in said
+    assert "a service (issuer, verifier), or a step (" in said and "present_proof" in said
+    assert main(["plan", str(results), "--target", "connect_to_mediator=5/s"]) == 2, "once, when a holder arrives"
 
 
 @pytest.mark.parametrize(("pickup", "each"), [("websocket", 1), ("http", 0), ("none", 0)])

@@ -121,6 +121,7 @@ VARIABLES: dict[str, Shape] = {
     "stampede_postgresql_url": Text(),
     "stampede_presentations_max": WholeNumber(minimum=0, at_most=10000),
     "stampede_presentations_min": WholeNumber(minimum=0, at_most=10000),
+    "stampede_price": Number(minimum=0, at_most=1000000),
     "stampede_python": Text(may_be_empty=False),
     "stampede_ramp_up": Duration(),
     "stampede_rate": Text(may_be_empty=False),
@@ -329,6 +330,9 @@ class ControlNodeVariables:
     expires: float
     """When the load host ends itself, in seconds since 1970; 0 for never. A run that would not have ended before
     is refused. The inventories of clouds set it."""
+    price: float
+    """What the load host costs in an hour, in any currency; 0 if that is not known. ``stampede plan`` counts with
+    it. The inventories of clouds set it."""
     max_clock_offset: float
     """How far a load host's clock may be off the control node's; a host beyond it is left out."""
     remove_from_hosts: bool
