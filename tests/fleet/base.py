@@ -9,8 +9,17 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from .commands import FleetError, run
+from .commands import FleetError, install_missing, run
 
+NEEDED = {
+    "debootstrap": "debootstrap",
+    "systemd-nspawn": "systemd-container",
+    "ip": "iproute2",
+    "nft": "nftables",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+}
+"""Commands of this machine with which the tree is made and hosts are booted from it, and their packages."""
 RELEASE = "trixie"
 PACKAGES = (
     "acl,ca-certificates,dbus,iproute2,libfaketime,openssh-server,procps,python3,python3-apt,python3-venv,"
@@ -30,12 +39,14 @@ def cache_folder() -> Path:
 
 
 def base_tree(tell: Callable[[str], None]) -> Path:
-    """The path of the base tree, which is made when it is not there. Raises FleetError."""
+    """The path of the base tree, which is made when it is not there, as is what this machine needs to boot hosts from
+    it. Raises FleetError."""
     recipe = hashlib.sha256(f"{RELEASE} {PACKAGES} {Path(__file__).read_text()}".encode()).hexdigest()[:12]
     tree = cache_folder() / f"debian-{RELEASE}-{recipe}"
     cache_folder().mkdir(parents=True, exist_ok=True)
     with (cache_folder() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        install_missing(NEEDED)
         if not tree.exists():
             for stale in cache_folder().glob(f"debian-{RELEASE}-*"):
                 if not in_use(stale):

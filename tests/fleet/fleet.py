@@ -17,17 +17,9 @@ from pathlib import Path
 import yaml
 
 from .base import ADMIN, base_tree, cache_folder
-from .commands import FleetError, install_missing, run
+from .commands import FleetError, run
 from .host import CGROUPS, Host, subnet
 
-NEEDED = {
-    "debootstrap": "debootstrap",
-    "systemd-nspawn": "systemd-container",
-    "ip": "iproute2",
-    "nft": "nftables",
-    "ssh": "openssh-client",
-    "ssh-keygen": "openssh-client",
-}
 BOOT_LIMIT = 90.0
 """Seconds that all hosts may take to boot."""
 
@@ -89,8 +81,6 @@ class Fleet:
         """Bring up all hosts anew and return the inventory's path. Raises FleetError, and leaves nothing then."""
         if reason := why_not_here():
             raise FleetError(reason[0].upper() + reason[1:])
-        with one_at_a_time():
-            install_missing(NEEDED)
         base = base_tree(self._tell)
         down(self.name)
         try:
