@@ -118,6 +118,10 @@ def test_a_fleet_lives_and_leaves_nothing(cloud: Cloud, tmp_path: Path) -> None:
     nothing_new = user.play("cloud-up", recap=True)
     assert nothing_new.code == 0 and set(nothing_new.changed.values()) == {0}, nothing_new.output
 
+    # cloud-init's own schema has nothing against its user data, and says of nothing that it is going out of use.
+    judged = cloud.ssh("load-001", "sudo cloud-init schema --system 2>&1")
+    assert "Valid schema user-data" in judged and "deprecat" not in judged.lower(), judged
+
     # A host knows when its time is over.
     assert "stampede-time-is-over.timer" in cloud.ssh(
         "load-001", "systemctl list-timers --no-legend --all 'stampede-*'"
