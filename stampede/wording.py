@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 
 from stampede.schema import plain_numbers
+from stampede.schema.plain_numbers import number as number
 
 NONE = "–"  # noqa: RUF001  an en dash, for a figure that does not exist
 
@@ -91,11 +92,6 @@ def signed(value: float | None) -> str:
     if value is None:
         return NONE
     return ("−" if value < 0 else "+") + seconds(abs(value))  # noqa: RUF001
-
-
-def number(value: int, one: str, many: str = "") -> str:
-    """A count with its noun: "1 host", "2 hosts"."""
-    return f"{value:,} {one if value == 1 else many or one + 's'}"
 
 
 def listed(names: list[str], most: int = 4) -> str:

@@ -38,6 +38,7 @@ from controller.run.run import Run
 from controller.services.client import HttpServices
 from stampede.load_models.interface import Order
 from stampede.machine.files import read_json, write_json
+from stampede.schema import plain_numbers
 from stampede.schema.data_rows import Row, Table, no_row
 from stampede.schema.errors import BadInput, StepError, StepTimeout
 from stampede.schema.json_form import to_json
@@ -141,7 +142,9 @@ class HostRun:
                 wallets=pool,
                 journal=journal,
                 on_phase=self._enter,
-                on_level=lambda holders: self._announce(EventKind.LEVEL, f"{holders} holders", holders),
+                on_level=lambda holders: self._announce(
+                    EventKind.LEVEL, plain_numbers.number(holders, "holder"), holders
+                ),
                 mask=self._mask,
                 row_of=self._row_of,
                 shared=self._shared,

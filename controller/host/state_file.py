@@ -15,7 +15,7 @@ from controller.metrics.monitor import AgentUsage, Sample
 from controller.metrics.push_process import PushProcess
 from controller.run.run import Run
 from stampede.machine.files import write_json_anyway
-from stampede.schema import state
+from stampede.schema import plain_numbers, state
 from stampede.schema.json_form import to_json
 from stampede.schema.phases import ENDED, Phase
 from stampede.schema.records import Outcome
@@ -159,13 +159,18 @@ class StateFile:
             return self.journal.problem
         losses = self._losses()
         if losses.records:
-            return f"{losses.records} records were lost while the disk was full"
+            return f"{_were(losses.records, 'record')} lost while the disk was full"
         if losses.messages:
-            limit = self._settings.inbox_limit
-            return f"{losses.messages} messages to holders were dropped; stampede_inbox_limit is {limit}"
+            dropped = _were(losses.messages, "message to holders", "messages to holders")
+            return f"{dropped} dropped; stampede_inbox_limit is {self._settings.inbox_limit}"
         if self.run and self.run.dropped:
-            return f"{self.run.dropped} arrivals were dropped, because all holders that there may be were busy"
+            return f"{_were(self.run.dropped, 'arrival')} dropped, because all holders that there may be were busy"
         if self.run and self.run.rounds_dropped:
-            return f"{self.run.rounds_dropped} rounds were dropped, because no holder was free"
+            return f"{_were(self.run.rounds_dropped, 'round')} dropped, because no holder was free"
         pushes = [push for push in (self.push, self.push_otlp) if push and self.phase not in ENDED]
         return next(filter(None, (push.progress().error for push in pushes)), "")
+
+
+def _were(number: int, one: str, many: str = "") -> str:
+    """So many of a thing, and the verb: "1 round was", "2 rounds were"."""
+    return f"{plain_numbers.number(number, one, many)} {'was' if number == 1 else 'were'}"

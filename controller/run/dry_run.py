@@ -15,6 +15,7 @@ from controller.load.virtual_time import VirtualTimeLoop
 from controller.run.run import Mean, Run, is_being_cancelled
 from controller.run.simulated import SimulatedServices, SimulatedWallets
 from stampede.load_models.interface import EndOfRun
+from stampede.schema import plain_numbers
 from stampede.schema.data_rows import Row, no_row
 from stampede.schema.records import Observation, StepRecord
 from stampede.schema.settings import thresholds
@@ -92,11 +93,12 @@ class Forecast:
         """The forecast as text."""
         total = sum(self.steps.values())
         width = max((len(name) for name in self.steps), default=0)
-        does = f"A run of {self.holders:,} holders would take about {_duration(self.seconds)} and execute"
+        holders = plain_numbers.number(self.holders, "holder")
+        does = f"A run of {holders} would take about {_duration(self.seconds)} and execute"
         if not self.complete:
             does = (
                 f"Only the first {_duration(self.seconds)} of the run could be simulated in the time that there was. "
-                f"In them {self.holders:,} holders would execute"
+                f"In them {holders} would execute"
             )
         lines = [
             self.load,
@@ -105,8 +107,8 @@ class Forecast:
             "(simulated holders, assumed service times):",
             *(f"  {name:<{width}}  {count:>9,}" for name, count in self.steps.items()),
         ]
-        for script, (holders, steps) in self.by_script.items():
-            lines.append(f"{script}, {holders:,} holders:")
+        for script, (number, steps) in self.by_script.items():
+            lines.append(f"{script}, {plain_numbers.number(number, 'holder')}:")
             lines += [f"  {name:<{width}}  {count:>9,}" for name, count in steps.items()]
         if self.dropped:
             lines.append(f"{self.dropped:,} {self._why_dropped()}.")

@@ -181,10 +181,11 @@ def _in_words(fleet: CloudVariables, missing: int, price: float) -> str:
     hours = fleet.ttl / 3600
     if fleet.provider in BY_STARTED_HOURS:
         hours = math.ceil(hours)
+    most = f"{wording.number(fleet.hosts, 'host')} x {hours:.3g} h"
     cost = (
-        f"{fleet.hosts} hosts x {hours:.3g} h x {price:.4g} = {fleet.hosts * hours * price:.2f} at most"
+        f"{most} x {price:.4g} = {fleet.hosts * hours * price:.2f} at most"
         if price
-        else f"{fleet.hosts} hosts x {hours:.3g} h at most, at a price that is not known: cloud_price is not set"
+        else f"{most} at most, at a price that is not known: cloud_price is not set"
     )
     return (
         f"Fleet {fleet.name} at {PROVIDERS[fleet.provider]} in {fleet.region}: {fleet.hosts} of {fleet.type}, "

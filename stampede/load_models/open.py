@@ -28,6 +28,7 @@ from stampede.load_models.profile import (
     until_collected,
 )
 from stampede.load_models.shares import Deal, deals, read_deal, share_out
+from stampede.schema import plain_numbers
 
 AHEAD = 20.0
 """Seconds before an arrival at which its wallet is begun. Those of the first arrivals are made before the start."""
@@ -125,7 +126,7 @@ class Open(LoadModel):
     def describe(self) -> str:
         """See LoadModel."""
         comes = in_words(self.profile, self.arrivals, "arrivals")
-        return f"Open load model: {comes}; at most {self.most:,} holders at a time."
+        return f"Open load model: {comes}; at most {plain_numbers.number(self.most, 'holder')} at a time."
 
     def shares(self, weights: Mapping[str, float]) -> dict[str, dict[str, Any]]:
         """See LoadModel."""

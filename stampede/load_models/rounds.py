@@ -25,6 +25,7 @@ from stampede.load_models.profile import (
     until_collected,
 )
 from stampede.load_models.shares import Deal, deals, read_deal, share_out
+from stampede.schema import plain_numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,8 @@ class Rounds(LoadModel):
     def describe(self) -> str:
         """See LoadModel."""
         begin = in_words(self.profile, self.arrivals, "rounds")
-        return f"Rate of rounds: {begin}, by {self.number:,} holders, who start over {self.ramp_up:g} s before."
+        by = plain_numbers.number(self.number, "holder")
+        return f"Rate of rounds: {begin}, by {by}, started over {self.ramp_up:g} s before."
 
     def shares(self, weights: Mapping[str, float]) -> dict[str, dict[str, Any]]:
         """See LoadModel."""

@@ -16,6 +16,7 @@ from stampede.load_models.closed import Closed
 from stampede.load_models.interface import EndOfRun, LoadModel, Order, Plan, SettingReader, Stage
 from stampede.load_models.ladder import Ladder
 from stampede.load_models.shares import Deal, dealt_out, read_deal
+from stampede.schema import plain_numbers
 from stampede.schema.settings import thresholds
 from stampede.schema.settings.durations import number, seconds
 
@@ -113,11 +114,10 @@ class Search(LoadModel):
 
     def describe(self) -> str:
         """See LoadModel."""
-        pace = self.pace
+        pace, most = self.pace, plain_numbers.number(self.most, "holder")
         return (
-            f"Search for the highest load that holds: from {pace.begin:,} to at most {self.most:,} holders, each "
-            f"level for {pace.settle:g} s and then {pace.hold:g} s that are judged; the result for "
-            f"{pace.confirm:g} s more."
+            f"Search for the highest load that holds: from {pace.begin:,} to at most {most}, each level for "
+            f"{pace.settle:g} s and then {pace.hold:g} s that are judged; the result for {pace.confirm:g} s more."
         )
 
     def why_no_phase(self, phase: str) -> str:

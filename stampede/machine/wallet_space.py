@@ -6,6 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from stampede.schema import plain_numbers
+
 TMPFS = Path("/dev/shm")  # noqa: S108  private folders are created in it
 
 
@@ -47,7 +49,7 @@ def lacking_space(storage: str, folder: Path, agents: int, holders: int) -> str:
         else ""
     )
     return (
-        f"{folder} has {free / 1e6:.1f} MB left, but the wallets of {holders} holders in {agents} "
-        f"agent{'s' if agents > 1 else ''} take about {needed / 1e6:.1f} MB; {advice}"
+        f"{folder} has {free / 1e6:.1f} MB left, but the wallets of {plain_numbers.number(holders, 'holder')} in "
+        f"{plain_numbers.number(agents, 'agent')} take about {needed / 1e6:.1f} MB; {advice}"
         "use fewer holders or more load hosts, or set stampede_wallet_storage to postgresql"
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from stampede.machine.data_file import read_data_file
 from stampede.machine.files import user_path
+from stampede.schema import plain_numbers
 from stampede.schema.data_rows import Table
 from stampede.schema.errors import BadInput
 from stampede.schema.known_values import right_name
@@ -55,9 +56,10 @@ def _unknown_columns(settings: Settings, table: Table) -> list[str]:
 def _too_few(settings: Settings, table: Table) -> list[str]:
     if table.settings.use != ONCE or len(table.rows) >= (total := settings.load.total):
         return []
+    rows, holders = plain_numbers.number(len(table.rows), "row"), plain_numbers.number(total, "holder")
     return [
-        f"{VARIABLE}.use is once, but {table.settings.file} has {len(table.rows):,} rows for {total:,} holders; it "
-        "must have a row for each, or use be circle or random"
+        f"{VARIABLE}.use is once, but {table.settings.file} has {rows} for {holders}; it must have a row for each, "
+        "or use be circle or random"
     ]
 
 

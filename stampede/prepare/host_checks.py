@@ -146,8 +146,9 @@ def taken_ports(variables: Variables, others: Collection[str], repository: Path)
     last = first + agents - 1
     ports = f"port is {last}" if last == first else f"ports are {first} to {last}"
     if last > HIGHEST_PORT:
+        most = HIGHEST_PORT - agents + 1
         return [
-            f"stampede_agent_port is {first}, but for {agents} agents it must be at most {HIGHEST_PORT - agents + 1}"
+            f"stampede_agent_port is {first}, but for {wording.number(agents, 'agent')} it must be at most {most}"
         ]
     for variable, port in (*_own_ports(variables, others, repository), *_loopback_ports(variables)):
         if first <= port <= last:

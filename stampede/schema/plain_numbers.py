@@ -1,4 +1,4 @@
-"""Numbers without a unit as people read them."""
+"""Numbers without a unit, and counts of things, as people read them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,15 @@ def plain(value: float, digits: int = 4) -> str:
         return f"{value:.{digits}g}"
     text = f"{value:,.{max(decimals, 0)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def number(value: int, one: str, many: str = "") -> str:
+    """A count with its noun.
+
+    >>> number(1, "host"), number(2_000, "host"), number(0, "reply", "replies")
+    ('1 host', '2,000 hosts', '0 replies')
+    """
+    return f"{value:,} {one if value == 1 else many or one + 's'}"
 
 
 def exact(value: float) -> str:
