@@ -114,7 +114,10 @@ def build_parser() -> argparse.ArgumentParser:
         "PORT:127.0.0.1:PORT). The page outlasts the run by an hour; Ctrl-C ends the page, and leaves the run alone.",
     )
     watch.add_argument(
-        *("-i", "--inventory"), action="append", required=True, metavar="INVENTORY", help="such as inventory/local"
+        *("-i", "--inventory"),
+        action="append",
+        metavar="INVENTORY",
+        help=f"the run's inventory (default: {playbooks.INVENTORY})",
     )
     watch.add_argument("--run", default="", metavar="RUN", help="ID of the run, such as 2026-11-22T18-03-12Z")
     shown = watch.add_mutually_exclusive_group()
@@ -230,12 +233,16 @@ def _refused(command: str, error: Exception) -> int:
 def _watch(arguments: argparse.Namespace) -> int:
     from stampede.fleet.watch import show, watch
 
+    try:
+        sources = arguments.inventory or playbooks.default_inventory().split(",")
+    except BadInput as error:
+        return _refused("watch", error)
     if arguments.web:
         from stampede.live.web import serve
 
-        return watch(arguments.inventory, arguments.run, partial(serve, port=arguments.port or 0))
+        return watch(sources, arguments.run, partial(serve, port=arguments.port or 0))
     display = partial(show, interval=arguments.interval, as_json=arguments.json, once=arguments.once)
-    return watch(arguments.inventory, arguments.run, display)
+    return watch(sources, arguments.run, display)
 
 
 def _port(text: str) -> int:

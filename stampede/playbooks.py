@@ -81,15 +81,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def play(playbook: Playbook, arguments: Sequence[str]) -> NoReturn:
     """Become ansible-playbook, in the current folder. Raises BadInput when there is no inventory."""
     words = [sys.executable, "-P", "-m", "ansible", "playbook", str(HOME / "playbooks" / playbook.file)]
-    surroundings = environment()
-    inventory = Path(surroundings["ANSIBLE_INVENTORY"])
-    if "ANSIBLE_INVENTORY" not in os.environ and not inventory.is_dir() and not _names_inventory(arguments):
+    if not _names_inventory(arguments):
+        default_inventory()
+    sys.stdout.flush()
+    os.execve(sys.executable, [*words, *arguments], os.environ | environment())  # noqa: S606  no shell is meant
+
+
+def default_inventory() -> str:
+    """The inventory, or inventories, of a command that is given none. Raises BadInput when there is none."""
+    inventory = environment()["ANSIBLE_INVENTORY"]
+    if "ANSIBLE_INVENTORY" not in os.environ and not Path(inventory).is_dir():
         raise BadInput(
-            f"{inventory.parents[1]} has no folder {INVENTORY}; name an inventory (-i INVENTORY), or go to the "
+            f"{Path(inventory).parents[1]} has no folder {INVENTORY}; name an inventory (-i INVENTORY), or go to the "
             "folder of your project, which stampede init makes"
         )
-    sys.stdout.flush()
-    os.execve(sys.executable, [*words, *arguments], os.environ | surroundings)  # noqa: S606  no shell is meant
+    return inventory
 
 
 def environment() -> dict[str, str]:

@@ -55,7 +55,7 @@ class InventoryModule(BaseInventoryPlugin):
             name = (loader.load_from_file(path, cache="none") or {}).get("plugin")
             plugin = inventory_loader.get(name) if name else None
             if plugin is None:
-                raise AnsibleError(f"{path}: its plugin {name} was not found in configured collections")
+                raise AnsibleError(f"its plugin {name} was not found in configured collections")
             plugin.parse(inventory, loader, path, cache=cache)
         except Exception as error:  # a provider's plugin lets those of its HTTP client through
             fault = f"The hosts of {path} could not be listed: {explain(str(error))}"

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from stampede.machine.home import HOME
+
 LONGEST = 300
 """Characters of what a provider says that are passed on."""
 
@@ -42,7 +44,7 @@ ADVICE = (
     (r"api_token|unauthorized|forbidden|Invalid Hetzner Cloud API Token", _HETZNER_KEY),
     (r"Connection refused|Max retries exceeded|Failed to establish|timed out|service not known", _NOT_REACHED),
     (r"Could not (load|resolve)|couldn't resolve module|was not found in configured",
-     "install its collection: ansible-galaxy collection install -r requirements.yml"),
+     f"install its collection: ansible-galaxy collection install -r {HOME / 'requirements.yml'}"),
     (r"(boto3|botocore|dateutil).*(required|import)|Failed to import", "install what requirements.txt names"),
 )  # fmt: skip
 """What to do, by a pattern of what the provider, or Ansible's module, says. The first that is found is taken."""

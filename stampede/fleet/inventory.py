@@ -72,6 +72,8 @@ def load_hosts(sources: list[str]) -> list[LoadHost]:
             inventory = InventoryManager(loader=loader, sources=sources)
         manager = VariableManager(loader=loader, inventory=inventory)
         HostVars(inventory=inventory, loader=loader, variable_manager=manager)
+        if fault := inventory.groups["all"].vars.get("cloud_fault"):
+            raise BadInput(fault)
         hosts = inventory.get_hosts("load_hosts") if "load_hosts" in inventory.groups else []
         if not hosts:
             raise BadInput(

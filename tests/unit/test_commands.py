@@ -93,8 +93,24 @@ def test_without_an_inventory_nothing_is_played(
 ) -> None:
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
-    assert main(["run"]) == 2
-    assert "has no folder inventory/local; name an inventory (-i INVENTORY)" in capsys.readouterr().err
+    for command in ("run", "watch"):
+        assert main([command]) == 2
+        assert "has no folder inventory/local; name an inventory (-i INVENTORY)" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("played")
+def test_what_is_watched_by_default_is_what_is_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["watch", "--once"]) == 2
+    said = capsys.readouterr().err
+    assert f"The inventory {tmp_path / 'inventory/local'} has no host in the group load_hosts" in said
+
+
+@pytest.mark.usefixtures("played")
+def test_a_cloud_that_cannot_be_asked_cannot_be_watched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As the plugin of its inventory leaves it."""
+    (tmp_path / "inventory/local/hosts.yml").write_text("all: {vars: {cloud_fault: The hosts could not be listed}}")
+    assert main(["watch", "--once"]) == 2
+    assert capsys.readouterr().err == "stampede watch: The hosts could not be listed\n"
 
 
 def test_exit_code_and_words_are_those_of_ansible_playbook(tmp_path: Path) -> None:
