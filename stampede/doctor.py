@@ -21,6 +21,7 @@ import psutil
 import yaml
 from packaging.requirements import Requirement
 
+from stampede.cloud.faults import install_collections
 from stampede.machine.home import HOME, project
 from stampede.machine.wallet_space import TMPFS
 from stampede.prepare.folder_checks import no_home, unwritable
@@ -241,7 +242,7 @@ def collections() -> Iterator[Finding]:
     if lacking:
         yield Finding(
             f"Ansible's collections {', '.join(lacking)} are not installed; clouds need them",
-            f"ansible-galaxy collection install -r {wanted}",
+            install_collections(wanted),
             needed=False,
         )
     elif names:

@@ -12,10 +12,10 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 from stampede.cloud import hosts, keys, plan
-from stampede.cloud.faults import explain
-from stampede.cloud.settings import PLUGINS, checked_fleet, checked_name, read_fleet
-from stampede.machine.home import HOME
+from stampede.cloud.faults import explain, install_collections
+from stampede.cloud.settings import FAULT, PLUGINS, checked_fleet, checked_name, read_fleet, unusable_credentials
 from stampede.prepare.host_checks import kept_seconds
+from stampede.prepare.run_check import run_id_by_time, unknown_names
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.variables import VARIABLES, CloudVariables
@@ -67,14 +67,22 @@ class ActionModule(ActionBase):
         return result
 
     def _check(self) -> dict[str, Any]:
-        self._find_collection()
-        checked_fleet(self._variables("cloud_"), self._sources(), self._run_seconds())
-        return {}
+        self._check_words()
+        seconds, unknown = self._run_seconds()
+        checked_fleet(self._variables("cloud_"), self._sources(), seconds)
+        return {"warnings": [unknown]} if unknown else {}
 
     def _check_name(self) -> dict[str, Any]:
-        self._find_collection()
+        self._check_words()
         checked_name(self._variables("cloud_"), self._sources())
         return {}
+
+    def _check_words(self) -> None:
+        """Raises BadInput for what there is no need to ask the provider about."""
+        given = {name for name in self._task_vars["hostvars"]["localhost"] if name.startswith("cloud_")}
+        if problems := [*unknown_names(given - {FAULT}), *unusable_credentials()]:
+            raise BadInput(*problems)
+        self._find_collection()
 
     def _find_collection(self) -> None:
         """Raises BadInput when the provider's is not installed."""
@@ -87,7 +95,7 @@ class ActionModule(ActionBase):
         except ImportError:
             raise BadInput(
                 f"Ansible's collection {name} is not installed, without which the cloud cannot be asked; install it: "
-                f"ansible-galaxy collection install -r {HOME / 'requirements.yml'}"
+                f"{install_collections()}"
             ) from None
 
     def _list(self) -> dict[str, Any]:
@@ -125,9 +133,10 @@ class ActionModule(ActionBase):
         return {"lines": plan.status(self._fleet(), self._hosts(), time.time())}
 
     def _remains(self) -> dict[str, Any]:
-        failure = self._arguments["failure"]
-        reason = failure if isinstance(failure, str) else explain(failure)
-        raise BadInput(plan.remains(self._fleet(), self._hosts(), reason, self._arguments["perhaps"]))
+        given = self._arguments["failure"]
+        failures = given if isinstance(given, list) else [given]
+        reasons = dict.fromkeys(each if isinstance(each, str) else explain(each) for each in failures)
+        raise BadInput(plan.remains(self._fleet(), self._hosts(), "; ".join(reasons), self._arguments["perhaps"]))
 
     def _explain(self) -> dict[str, Any]:
         raise BadInput(explain(self._arguments["failure"]))
@@ -148,12 +157,14 @@ class ActionModule(ActionBase):
     def _hosts(self) -> list[hosts.CloudHost]:
         return [hosts.from_mapping(host) for host in self._arguments["hosts"]]
 
-    def _run_seconds(self) -> float:
-        """How long the run of these settings keeps the hosts; 0 when that cannot be known yet."""
+    def _run_seconds(self) -> tuple[float, str]:
+        """How long the run of these settings keeps the hosts, 0 when it has no set end; and why that is not known."""
         try:
-            return kept_seconds(Settings.from_variables(self._variables("stampede_")))
-        except BadInput:
-            return 0.0
+            variables = self._variables("stampede_")
+            variables["stampede_run_id"] = variables.get("stampede_run_id") or run_id_by_time()
+            return kept_seconds(Settings.from_variables(variables)), ""
+        except BadInput as error:
+            return 0.0, f"It is not known whether cloud_ttl is enough for a run, whose settings are wrong: {error}"
 
     def _variables(self, prefix: str) -> dict[str, Any]:
         """The values of the variables that begin with a prefix. Raises BadInput."""

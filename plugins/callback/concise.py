@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ansible import constants as C
+from ansible.playbook.block import Block
 from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 
@@ -51,6 +52,8 @@ gc.freeze()
 
 _WRONG_TYPE = re.compile(r"argument '(stampede_\w+)' is of type (\w+) and we were unable to convert to")
 _VALUE = re.compile(r"The value ('.*') is not")
+TOLD = "cloud_told_by_rescue"
+"""Variable of a block whose rescue says in one sentence what is wrong, and what to do."""
 
 
 def short(action: str) -> str:
@@ -72,6 +75,16 @@ def where_it_happened(result: CallbackTaskResult) -> str:
     if not other or (other == "localhost" and host.vars.get("ansible_connection") == "local"):
         return str(host.get_name())
     return str(other)
+
+
+def told_by_rescue(task: Task) -> bool:
+    """Whether what is wrong is said by the rescue of a block that the task is in, as that block's vars say."""
+    inner, outer = task, task._parent
+    while outer is not None:
+        if isinstance(outer, Block) and outer.vars.get(TOLD) and inner._uuid in {each._uuid for each in outer.block}:
+            return True
+        inner, outer = outer, outer._parent
+    return False
 
 
 class CallbackModule(DefaultCallback):
@@ -152,7 +165,7 @@ class CallbackModule(DefaultCallback):
         if self._tells_all():
             super().v2_runner_on_failed(result, ignore_errors)
         elif not (result.task.loop and "results" in result.result):  # of a loop each item has told its own
-            self._tell_failure(result)
+            self._tell_failed(result)
 
     def v2_runner_on_unreachable(self, result: CallbackTaskResult) -> None:
         if self._tells_all():
@@ -168,6 +181,10 @@ class CallbackModule(DefaultCallback):
         if self._tells_all():
             super().v2_runner_item_on_failed(result)
         else:
+            self._tell_failed(result)
+
+    def _tell_failed(self, result: CallbackTaskResult) -> None:
+        if not told_by_rescue(result.task):
             self._tell_failure(result)
 
     def _tell_failure(self, result: CallbackTaskResult) -> None:

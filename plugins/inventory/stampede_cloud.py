@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ansible.errors import AnsibleError
@@ -9,9 +13,9 @@ from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.plugins.loader import inventory_loader
 from ansible.utils.display import Display
 
-from stampede.cloud.faults import explain
+from stampede.cloud.faults import NO_ANSWER, explain
 from stampede.cloud.hosts import by_number
-from stampede.cloud.settings import ENDINGS
+from stampede.cloud.settings import ENDINGS, FAULT, unusable_credentials
 
 DOCUMENTATION = """
 name: stampede_cloud
@@ -39,6 +43,34 @@ filters:
 """
 
 
+LONGEST = 60
+"""Seconds that a provider has to list its hosts. The client of Hetzner's would wait for ever, and that of AWS tries
+again for minutes."""
+
+
+class NoAnswer(BaseException):
+    """The provider has not answered. No Exception, which its client would take for a reason to try again."""
+
+
+@contextmanager
+def answered_in(seconds: int) -> Iterator[None]:
+    """Raises NoAnswer when what is done within takes longer; in the main thread, where Ansible reads inventories."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def give_up(*_: object) -> None:
+        raise NoAnswer(NO_ANSWER)
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
 class InventoryModule(BaseInventoryPlugin):
     """See DOCUMENTATION."""
 
@@ -56,10 +88,13 @@ class InventoryModule(BaseInventoryPlugin):
             plugin = inventory_loader.get(name) if name else None
             if plugin is None:
                 raise AnsibleError(f"its plugin {name} was not found in configured collections")
-            plugin.parse(inventory, loader, path, cache=cache)
-        except Exception as error:  # a provider's plugin lets those of its HTTP client through
+            if problems := unusable_credentials():
+                raise AnsibleError("; ".join(problems))
+            with answered_in(LONGEST):
+                plugin.parse(inventory, loader, path, cache=cache)
+        except (Exception, NoAnswer) as error:  # a provider's plugin lets those of its HTTP client through
             fault = f"The hosts of {path} could not be listed: {explain(str(error))}"
-            inventory.set_variable("all", "cloud_fault", fault)
+            inventory.set_variable("all", FAULT, fault)
             Display().vv(fault)
         for group in inventory.groups.values():
             group.hosts.sort(key=lambda host: by_number(host.name))

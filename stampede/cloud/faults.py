@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from stampede.cloud.settings import CREDENTIALS
 from stampede.machine.home import HOME
 
 LONGEST = 300
 """Characters of what a provider says that are passed on."""
+NO_ANSWER = "it did not answer in time"
+
+
+def install_collections(wanted: Path = HOME / "requirements.yml") -> str:
+    """The command for it, which needs no activated virtual environment."""
+    return f"{sys.executable} -m ansible galaxy collection install -r {wanted}"
+
 
 _AWS_KEYS = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, to keys that may use EC2"
 _HETZNER_KEY = "set HCLOUD_TOKEN to a token of the project that may read and write"
@@ -24,6 +35,7 @@ ADVICE = (
     (r"AuthFailure|InvalidClientTokenId|UnrecognizedClient|SignatureDoesNotMatch", _AWS_KEYS),
     (r"ExpiredToken|RequestExpired", _AWS_KEYS),
     (r"UnauthorizedOperation|AccessDenied", "allow it to these AWS credentials; the documentation has the policy"),
+    (NO_ANSWER, f"{_NOT_REACHED}, or play it again later"),
     (r"RequestLimitExceeded|Throttling", _LATER),
     (r"LimitExceeded|Insufficient\w*Capacity|MaxSpotInstanceCount", _QUOTA),
     (r"InsufficientFreeAddressesInSubnet", "choose a cloud_subnet with more addresses, or lower cloud_hosts"),
@@ -44,8 +56,9 @@ ADVICE = (
     (r"api_token|unauthorized|forbidden|Invalid Hetzner Cloud API Token", _HETZNER_KEY),
     (r"Connection refused|Max retries exceeded|Failed to establish|timed out|service not known", _NOT_REACHED),
     (r"Could not (load|resolve)|couldn't resolve module|was not found in configured",
-     f"install its collection: ansible-galaxy collection install -r {HOME / 'requirements.yml'}"),
-    (r"(boto3|botocore|dateutil).*(required|import)|Failed to import", "install what requirements.txt names"),
+     f"install its collection: {install_collections()}"),
+    (r"(boto3|botocore|dateutil).*(required|import)|Failed to import",
+     f"install what it needs: {sys.executable} -m pip install -r {HOME / 'requirements.txt'}"),
 )  # fmt: skip
 """What to do, by a pattern of what the provider, or Ansible's module, says. The first that is found is taken."""
 
@@ -53,9 +66,11 @@ ADVICE = (
 def explain(result: Mapping[str, Any] | str) -> str:
     """A failed task's result, or an exception's text, as a sentence without its full stop.
 
-    Secrets are not in what modules say, but all of it is shortened and printed in one line.
+    All of it is shortened and in one line, without the credentials of the environment.
     """
     said = result if isinstance(result, str) else _said(result)
+    for secret in filter(None, (os.environ.get(name, "").strip() for name in CREDENTIALS)):
+        said = said.replace(secret, "***")
     text = " ".join(said.split()).removeprefix("Task failed: ").removeprefix("Module failed: ")
     advice = next((advice for pattern, advice in ADVICE if re.search(pattern, text, re.IGNORECASE)), "")
     short = re.sub(r"An error occurred (\(\S+\)) when calling the (\S+) operation(?: \(reached max retries: \d+\))?",

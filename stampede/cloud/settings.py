@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,10 @@ PLUGINS = {"aws": "amazon.aws.aws_ec2", "hetzner": "hetzner.hcloud.hcloud"}
 ENDINGS = ("aws_ec2.yml", "aws_ec2.yaml", "hcloud.yml", "hcloud.yaml")
 """What the names of the inventory plugins' files end in."""
 
+FAULT = "cloud_fault"
+"""The variable by which an inventory says why its hosts could not be listed."""
+CREDENTIALS = ("HCLOUD_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+"""Environment variables."""
 PREPARED = 600
 """Seconds that a fleet's hosts may take until they are made and prepared, and a run can begin."""
 
@@ -59,6 +65,16 @@ def checked_name(variables: Mapping[str, Any], sources: Iterable[str]) -> CloudV
     if problems:
         raise BadInput(*problems)
     return fleet
+
+
+def unusable_credentials() -> list[str]:
+    """A sentence for each credential of the environment that no provider takes, and whose errors would show it."""
+    return [
+        f"{name} has a space, a line break or the like in it; it must be the {'token' if 'TOKEN' in name else 'key'} "
+        "alone"
+        for name in CREDENTIALS
+        if not re.fullmatch(r"[!-~]*", os.environ.get(name, ""))
+    ]
 
 
 def read_fleet(variables: Mapping[str, Any]) -> CloudVariables:

@@ -13,6 +13,8 @@ from typing import Any
 from stampede.machine.home import HOME
 from stampede.schema.errors import BadInput
 
+CLOUD_FAULT = "cloud_fault"
+"""Variable by which an inventory of a cloud says why its hosts could not be listed."""
 WORK_DIR = "/var/lib/stampede/runs"
 """Default of stampede_work_dir, as the role controller has it."""
 
@@ -72,7 +74,7 @@ def load_hosts(sources: list[str]) -> list[LoadHost]:
             inventory = InventoryManager(loader=loader, sources=sources)
         manager = VariableManager(loader=loader, inventory=inventory)
         HostVars(inventory=inventory, loader=loader, variable_manager=manager)
-        if fault := inventory.groups["all"].vars.get("cloud_fault"):
+        if fault := inventory.groups["all"].vars.get(CLOUD_FAULT):
             raise BadInput(fault)
         hosts = inventory.get_hosts("load_hosts") if "load_hosts" in inventory.groups else []
         if not hosts:

@@ -54,7 +54,7 @@ class Provider(Protocol):
 
     @contextmanager
     def strangers(self, fleet: str) -> Iterator[None]:
-        """There is what has names of a fleet, and is none of it."""
+        """There is what has names of a fleet, or its tag with another owner's, and is none of it."""
 
     def left(self) -> list[str]:
         """All that there is of anybody."""
@@ -127,9 +127,15 @@ class Aws:
 
     @contextmanager
     def strangers(self, fleet: str) -> Iterator[None]:
-        made = self._ec2.create_security_group(GroupName=f"stampede-{fleet}", Description="-", VpcId=self._vpc)
+        made = [
+            self._ec2.create_security_group(GroupName=name, Description="-", VpcId=self._vpc)["GroupId"]
+            for name in (f"stampede-{fleet}", "of-bert")
+        ]
+        tags = {"stampede_fleet": fleet, "stampede_owner": "bert"}
+        self._ec2.create_tags(Resources=made[1:], Tags=[{"Key": k, "Value": v} for k, v in tags.items()])
         yield
-        self._ec2.delete_security_group(GroupId=made["GroupId"])
+        for group in made:
+            self._ec2.delete_security_group(GroupId=group)
 
     def power_off(self) -> None:
         self._ec2.stop_instances(InstanceIds=[*self.instances()])
@@ -165,6 +171,11 @@ class Aws:
         found = self._ec2.describe_launch_template_versions(LaunchTemplateId=template["LaunchTemplateId"])
         options = found["LaunchTemplateVersions"][-1]["LaunchTemplateData"]["InstanceMarketOptions"]
         return str(options["MarketType"])
+
+    def ends_by_shutdown(self, id: str) -> bool:
+        """Whether an instance that shuts itself down is gone then, with what it costs."""
+        told = self._ec2.describe_instance_attribute(InstanceId=id, Attribute="instanceInitiatedShutdownBehavior")
+        return bool(told["InstanceInitiatedShutdownBehavior"]["Value"] == "terminate")
 
     def volumes(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._ec2.describe_volumes()["Volumes"]
@@ -243,6 +254,10 @@ class Hetzner:
         with self.api.lock:
             for kind, name in names.items():
                 assert self.api.answer("POST", f"/v1/{kind}", {"name": name, "public_key": ""})[0] == 201
+            for kind in ("firewalls", "ssh_keys"):
+                labels = {"stampede_fleet": fleet, "stampede_owner": "bert"}
+                told = {"name": "of-bert", "public_key": "", "labels": labels}
+                assert self.api.answer("POST", f"/v1/{kind}", told)[0] == 201
         yield
         with self.api.lock:
             for kind in names:

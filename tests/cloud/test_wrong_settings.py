@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -46,8 +47,8 @@ def error_of(played: Played) -> str:
     """The one sentence of a playbook that failed."""
     assert played.code != 0 and "Traceback" not in played.output, played.output
     found = re.findall(r"^\[ERROR\] \S+: (.*)$", without_secrets(played.output), re.MULTILINE)
-    assert found, played.output
-    return str(found[-1])
+    assert len(found) == 1, played.output
+    return str(found[0])
 
 
 @pytest.fixture
@@ -127,7 +128,7 @@ def test_wrong_credentials_and_none(user: User) -> None:
 def test_a_collection_that_is_not_installed(user: User, tmp_path: Path) -> None:
     said = error_of(replace(user, collections=tmp_path).play("cloud-status"))
     assert re.search(r"Ansible's collection (amazon.aws|hetzner.hcloud) is not installed", said)
-    assert "ansible-galaxy collection install -r " in said
+    assert "ansible galaxy collection install -r " in said
 
 
 def test_an_api_that_is_out_of_order(user: User) -> None:
@@ -142,6 +143,49 @@ def test_an_api_that_is_out_of_order(user: User) -> None:
         assert "check cloud_region and that this machine reaches" in error_of(user.play("cloud-up"))
     finally:
         provider.environment = right
+
+
+def test_an_api_that_does_not_answer(user: User) -> None:
+    """Hetzner's client would wait for ever; that of AWS gives up by itself, after minutes."""
+    provider = user.provider
+    if not isinstance(provider, Hetzner):
+        return
+    right = provider.environment
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        provider.environment = right | {"HCLOUD_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}/v1"}
+        try:
+            said = error_of(user.play("cloud-status"))
+        finally:
+            provider.environment = right
+    assert "could not be listed: it did not answer in time; check cloud_region and that this machine reaches" in said
+
+
+def test_a_credential_that_no_provider_takes(user: User) -> None:
+    """As from a file with the line ends of Windows. It is not shown."""
+    provider = user.provider
+    right = provider.environment
+    name = "HCLOUD_TOKEN" if isinstance(provider, Hetzner) else "AWS_SECRET_ACCESS_KEY"
+    provider.environment = right | {name: right[name] + "\r"}
+    try:
+        for playbook in ("cloud-status", "run-test"):
+            said = error_of(user.play(playbook))
+            assert f"{name} has a space, a line break or the like in it; it must be the" in said
+            assert right[name] not in said
+    finally:
+        provider.environment = right
+
+
+def test_limits_that_are_misspelt_or_too_short(user: User) -> None:
+    """They bound the cost, so that none is left out of account."""
+    for wrong, right in {"cloud_tll": "cloud_ttl", "cloud_max_host": "cloud_max_hosts"}.items():
+        said = error_of(user.play("cloud-up", "--check", **{wrong: "30m"}))
+        assert said == f"{wrong} is not a Stampede variable; did you mean {right}?"
+    said = error_of(user.play("cloud-up", "--check", cloud_ttl="5m"))
+    assert re.search("cloud_ttl is 5 min; it must be .* min or more, since a run of these settings", said)
+    assert error_of(user.play("cloud-up", "--check", stampede_duration="3h")).startswith("cloud_ttl is 3 h; it must")
+    unknown = user.play("cloud-up", "--check", stampede_holders="many")
+    assert unknown.code == 0 and "not known whether cloud_ttl is enough" in unknown.output, unknown.output
+    assert user.provider.left() == []
 
 
 def test_a_quota_that_is_full_half_way(user: User, user_of: Callable[..., User]) -> None:
@@ -227,7 +271,7 @@ def test_the_options_of_an_instance(provider: Provider, user_of: Callable[..., U
         up.until(r"\* Know the hosts by their keys", 300)
         (host,) = [each for each in provider.described() if each["State"]["Name"] == "running"]
         assert host["MetadataOptions"]["HttpTokens"] == "required"
-        assert provider.market() == "spot"
+        assert provider.market() == "spot" and provider.ends_by_shutdown(host["InstanceId"])
         assert all(volume["Encrypted"] for volume in provider.volumes())
         assert provider.open_to() == {22: ["192.0.2.1/32"], 8600: ["10.0.0.0/8"]}
     assert user.play("cloud-down", stampede_discard_runs=True).code == 0

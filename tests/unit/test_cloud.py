@@ -288,7 +288,7 @@ def test_the_status_of_a_fleet(settings: dict[str, Any]) -> None:
         ("Required config 'api_token' for 'hcloud' inventory plugin not provided.", "HCLOUD_TOKEN"),
         ("server limit exceeded (resource_limit_exceeded)", "lower cloud_hosts"),
         ("an internal error occurred (server_error)", "play it again later"),
-        ("couldn't resolve module/action 'amazon.aws.ec2_instance'", "ansible-galaxy collection install"),
+        ("couldn't resolve module/action 'amazon.aws.ec2_instance'", "ansible galaxy collection install"),
         ("An error occurred (RequestLimitExceeded) when calling the RunInstances operation: slow", "play it again"),
         ("An error occurred (VcpuLimitExceeded) when calling the RunInstances operation: x", "lower cloud_hosts"),
         ("server location disabled (resource_unavailable)", "choose another cloud_type or cloud_region"),
