@@ -249,7 +249,9 @@ def test_what_has_the_names_of_a_fleet_and_is_none_of_it(user: User) -> None:
     provider = user.provider
     with provider.strangers("mine"):
         there = provider.left()
-        assert "is there already, and is not tester's of fleet mine by its" in error_of(user.play("cloud-up"))
+        for words in ((), ("--check",)):
+            said = error_of(user.play("cloud-up", *words))
+            assert "is there already, and is not tester's of fleet mine by its" in said
         assert there and provider.left() == there
         assert user.play("cloud-down").code == 0 and provider.left() == there
 

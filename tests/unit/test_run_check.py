@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,15 @@ def test_no_more_hosts_can_be_asked_for_than_there_are(
     else:
         (sentence,) = refused(changed)
         assert sentence.startswith(f"stampede_min_hosts is {value!r}; it must be a whole number")
+
+
+def test_a_run_ends_before_its_hosts_do(run_variables: dict[str, Any]) -> None:
+    settings = run_variables | {"stampede_duration": "10m"}
+    check(settings | {"stampede_expires": time.time() + 3600})
+    (sentence,) = refused(settings | {"stampede_expires": time.time() + 615})
+    assert re.match(r"stampede_expires is [0-9]+: the host ends itself in 10 min 1[45] s, and the run needs", sentence)
+    (sentence,) = refused(settings | {"stampede_expires": 1000})
+    assert "the host ends itself now" in sentence
 
 
 def test_a_run_without_a_name_is_called_after_the_time(run_variables: dict[str, Any]) -> None:
