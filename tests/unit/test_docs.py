@@ -86,6 +86,14 @@ def test_all_references_of_a_page_resolve(page: Path) -> None:
     assert list(problems(page)) == []
 
 
+def test_each_question_of_the_architecture_has_one_row() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    table = page.partition("| question | file |")[2].partition("\n\n")[0]
+    files = re.findall(r"^\|[^|]+\| \[[^]]+\]\(([^)]+)\)", table, re.MULTILINE)
+    assert len(files) > 30
+    assert sorted(files) == sorted(set(files))
+
+
 def test_all_pages_are_checked() -> None:
     names = {str(page.relative_to(ROOT)) for page in PAGES}
     assert {"README.md", "docs/quick-start.md", "roles/run/README.md", "tests/fleet/README.md"} <= names
