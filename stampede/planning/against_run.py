@@ -11,6 +11,7 @@ import numpy as np
 from stampede import wording
 from stampede.analysis.collected_run import CollectedRun, read_run
 from stampede.analysis.load_window import SECOND, Window
+from stampede.analysis.next_stages import next_stages
 from stampede.load_models import catalog
 from stampede.planning.calibration import scripts_of
 from stampede.planning.plan import KIND, VERSION, Plan
@@ -93,7 +94,7 @@ def compare_plan(path: Path, results: Path) -> PlanComparison:
 def _steady(run: CollectedRun, window: Window | None, results: Path) -> tuple[float, float]:
     """From when to when the run was steady, in seconds from its start. Raises BadInput when it never was."""
     try:
-        planned = catalog.recorded_plan(run.results.settings)
+        planned = catalog.recorded_plan(run.results.settings, next_stages(run.journal))
     except (ValueError, BadInput) as error:
         raise BadInput(f"{results} cannot be compared with a plan: {error}") from None
     begin, end = planned.steady_after, planned.duration

@@ -230,8 +230,7 @@ def give_sockets(results: Path, base: int, each: int) -> None:
 def test_a_plan_beside_the_run_that_it_came_from(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = results.parent / "plan.json"
     planned(capsys, str(results), "--holders", "80", "--output", str(plan))
-    assert main(["compare", str(plan), str(results), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    found = compared(capsys, plan, results)
     by_name = {each["figure"]: each for each in found["figures"]}
     assert by_name["holders"]["ratio"] == 1
     steps, cpu = by_name["steps"], by_name["CPU of agents"]
@@ -246,11 +245,48 @@ def test_a_steady_phase_that_is_shorter_than_a_round_is_told(
 ) -> None:
     plan, waits = results.parent / "plan.json", "stampede_wait_min=60 stampede_wait_max=120"
     planned(capsys, str(results), "--holders", "80", "-e", waits, "--output", str(plan))
-    assert main(["compare", str(plan), str(results), "--json"]) == 0
-    warnings = json.loads(capsys.readouterr().out)["warnings"]
+    warnings = compared(capsys, plan, results)["warnings"]
     assert any(
         re.match(r"The steady phase lasted 2 min 40 s, and a round \d min.*: steps", each) for each in warnings
     )
+
+
+def test_a_run_that_went_on_to_its_next_stage_early_was_steady_from_then_on(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = results.parent / "plan.json"
+    planned(capsys, str(results), "--holders", "80", "--output", str(plan))
+    record = json.loads((results / "run.json").read_text())
+    record["settings"]["stampede_stages"] = [
+        {"holders": 70, "over": "40s"},
+        {"holders": 70, "for": "100s"},
+        {"holders": 80, "for": "100s"},
+    ]
+    (results / "run.json").write_text(json.dumps(record))
+    until_drained = pytest.approx(65, abs=0.1)
+    assert compared(capsys, plan, results)["seconds"] == until_drained, "from the planned 140 s on"
+    go_on(results, after=60)
+    assert compared(capsys, plan, results)["seconds"] == 100, "for as long as the stage lasts"
+
+
+def go_on(results: Path, *, after: float) -> None:
+    """Note in the journals that all hosts have gone on to the next stage, ``after`` seconds from the start."""
+    moment = samples.START + after
+    for host in samples.Sample().hosts:
+        head = samples.tags("event", host, kind="next_stage")
+        line = f'{head} text="stage 3",value={after} {moment * samples.SECOND}'
+        journal = results / host / "journal.lp.gz"
+        lines = gzip.decompress(journal.read_bytes()).decode().splitlines()
+        number = sum(int(each.rpartition(" ")[2]) < moment * samples.SECOND for each in lines)
+        journal.write_bytes(gzip.compress("\n".join([*lines[:number], line, *lines[number:], ""]).encode()))
+
+
+def compared(capsys: pytest.CaptureFixture[str], plan: Path, results: Path) -> dict[str, Any]:
+    code = main(["compare", str(plan), str(results), "--json"])
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    found: dict[str, Any] = json.loads(captured.out)
+    return found
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(results: Path) -> None:
