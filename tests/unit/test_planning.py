@@ -240,6 +240,31 @@ def test_a_plan_beside_the_run_that_it_came_from(results: Path, capsys: pytest.C
     assert found["warnings"] == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "figure", "per_second"),
+    [
+        (("--arrivals", "4/s"), "arrivals", 4),
+        (("--target", "present_proof=2/s"), "present_proof", 2),
+        (("--target", "verifier=2/s"), "", 0),
+        (("--rate", "2/s"), "rounds", 2),
+    ],
+)
+def test_what_was_asked_for_is_compared_where_journals_have_it(
+    asked: tuple[str, str], figure: str, per_second: float, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = results.parent / "plan.json"
+    planned(capsys, str(results), *asked, "--output", str(plan))
+    figures = {each["figure"]: each for each in compared(capsys, plan, results)["figures"]}
+    assert figures.keys() & {"arrivals", "present_proof"} == {figure} - {"rounds", ""}
+    if figure:
+        assert figures[figure]["planned"] == pytest.approx(per_second)
+    if figure == "arrivals":
+        assert figures[figure]["used"] == pytest.approx(2, rel=0.02), "each host's load records have one a second"
+    if figure == "present_proof":
+        of_verifier = figures["steps of verifier"]["used"]
+        assert 0 < figures[figure]["used"] <= 1.05 * of_verifier, "only they are about the verifier"
+
+
 def test_a_steady_phase_that_is_shorter_than_a_round_is_told(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
