@@ -201,6 +201,41 @@ def test_a_target_that_the_script_does_not_have_is_refused(results: Path, capsys
     assert main(["plan", str(results), "--target", "connect_to_mediator=5/s"]) == 2, "once, when a holder arrives"
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"stampede_load_model": "opne"}, "stampede_load_model is 'opne' by -e"),
+        ({"stampede_stages": [{"holders": 5}]}, "stampede_stages is [{'holders': 5}] by -e"),
+        ({"stampede_warm_up": "1m"}, "stampede_warm_up is '1m' by -e"),
+        ({"stampede_holders": 50}, "stampede_holders is 50 by -e"),
+        ({"stampede_rate": "5/s"}, "stampede_rate is '5/s' by -e"),
+    ],
+)
+def test_a_setting_that_a_plan_does_not_go_by_is_refused(
+    given: dict[str, Any], said: str, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", str(results), "--holders", "80", "-e", json.dumps(given)]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    way = "leave it out, and say the load by --holders, --rate, --arrivals or --target"
+    assert error == f"stampede plan: {said}, and a plan does not go by it; {way}"
+
+
+def test_a_duration_that_is_not_longer_than_the_ramp_up_is_refused(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for given in (["--duration", "40s"], ["-e", "stampede_duration=40s"], ["--rate", "1/s", "--duration", "5s"]):
+        asked = [] if "--rate" in given else ["--holders", "10"]
+        assert main(["plan", str(results), *asked, *given]) == 2
+        error = " ".join(capsys.readouterr().err.split())
+        assert re.fullmatch(
+            r"stampede plan: The duration is (40|5\.0) s; it must be longer than the ramp-up, 40 s: give a longer "
+            r"--duration, or a shorter -e stampede_ramp_up",
+            error,
+        )
+    assert planned(capsys, str(results), "--holders", "10", "--duration", "41s")["duration"] == 41
+    assert planned(capsys, str(results), "--arrivals", "1/s", "--duration", "5s")["duration"] == 5
+
+
 @pytest.mark.parametrize(("pickup", "each"), [("websocket", 1), ("http", 0), ("none", 0)])
 def test_sockets_of_a_few_holders_are_those_of_phones(
     pickup: str, each: int, results: Path, capsys: pytest.CaptureFixture[str]
