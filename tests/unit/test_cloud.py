@@ -315,3 +315,12 @@ def test_the_first_item_that_failed_speaks_for_a_loop() -> None:
     assert explain({"results": [{"failed": False}, {"failed": True, "msg": "no\n room"}]}) == "no room"
     assert explain({"msg": "x" * 1000}) == "x" * 300 + "..."
     assert explain({}) == "it failed and did not say why"
+
+
+def test_a_controller_cannot_reach_the_metadata_service() -> None:
+    """Where a host's user data can be read, with its private key in it; at AWS by IPv6, too."""
+    unit = (REPOSITORY / "roles/controller/templates/stampede-run@.service.j2").read_text()
+    service = unit.partition("[Service]\n")[2]
+    denied = [line.partition("=")[2] for line in service.splitlines() if line.startswith("IPAddressDeny=")]
+    assert {"169.254.169.254", "fd00:ec2::254"} <= set(" ".join(denied).split())
+    assert "" not in denied and "IPAddressAllow=" not in service, "either would take it back"
