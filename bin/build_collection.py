@@ -36,6 +36,9 @@ version where Ansible runs: `pip install stampede-vc=={VERSION}`.
 
     stampede init my-tests && cd my-tests
     ansible-playbook -i inventory/local {PREFIX}run_test
+
+Inventories of clouds, such as inventory/aws, are read by its plugin {PREFIX}stampede_cloud, which Ansible has to be
+told: `ANSIBLE_INVENTORY_ENABLED={PREFIX}stampede_cloud,yaml,ini`.
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib.metadata
 import importlib.util
+import json
 import locale
 import os
 import platform
@@ -236,17 +237,38 @@ def collections() -> Iterator[Finding]:
         return
     from ansible.constants import COLLECTIONS_PATHS
 
-    names = [entry["name"] for entry in yaml.safe_load(wanted.read_text(encoding="utf-8"))["collections"]]
+    asked_for = yaml.safe_load(wanted.read_text(encoding="utf-8"))["collections"]
+    versions = {entry["name"]: str(entry["version"]) for entry in asked_for}
     roots = [Path(root) / "ansible_collections" for root in (*COLLECTIONS_PATHS, *sys.path)]
-    lacking = [name for name in names if not any((root / name.replace(".", "/")).is_dir() for root in roots)]
+    there = {name: installed_version(name, roots) for name in versions}
+    lacking = [
+        f"{name} {version}{f' ({there[name]} is there)' if there[name] else ''}"
+        for name, version in versions.items()
+        if there[name] != version
+    ]
     if lacking:
         yield Finding(
             f"Ansible's collections {', '.join(lacking)} are not installed; clouds need them",
             install_collections(wanted),
             needed=False,
         )
-    elif names:
-        yield Finding(f"Ansible's collections for clouds: {', '.join(names)}")
+    elif versions:
+        named = ", ".join(f"{name} {version}" for name, version in versions.items())
+        yield Finding(f"Ansible's collections for clouds: {named}")
+
+
+def installed_version(collection: str, roots: Iterable[Path]) -> str:
+    """The version of the collection that Ansible takes, the first that is there, or words where that does not say it;
+    empty when there is none."""
+    folders = (root / collection.replace(".", "/") for root in roots)
+    folder = next((folder for folder in folders if folder.is_dir()), None)
+    if folder is None:
+        return ""
+    try:
+        manifest = json.loads((folder / "MANIFEST.json").read_text(encoding="utf-8"))
+        return str(manifest["collection_info"]["version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"one without a version, in {folder},"
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (

@@ -91,17 +91,18 @@ What a script is given; [Writing a scenario](../writing-a-scenario.md) is the gu
 
 
 def _commands() -> str:
-    top = help_of()
-    lines = ["# The command stampede", "", "What `--help` says.", "", *_block(top)]
-    for command in commands(top):
-        lines += ["", f"## stampede {command}", "", *_block(help_of(command))]
+    lines = ["# The command stampede", "", "What `--help` says.", "", *_block(help_of())]
+    for words in commands():
+        lines += ["", f"{'#' * (len(words) + 1)} stampede {' '.join(words)}", "", *_block(help_of(*words))]
     return "\n".join(lines) + "\n"
 
 
-def commands(text: str) -> list[str]:
-    """The subcommands that the help of ``stampede`` lists."""
-    listed = text.partition("\n  COMMAND\n")[2].partition("\n\n")[0]
-    return re.findall(r"^ {4}([a-z][a-z-]*)(?: |$)", listed, re.MULTILINE)
+def commands(*words: str) -> Iterator[tuple[str, ...]]:
+    """The words of each command that the help of ``stampede WORDS`` lists, each followed by its own commands."""
+    listed = help_of(*words).partition("\n  COMMAND\n")[2].partition("\n\n")[0]
+    for word in re.findall(r"^ {4}([a-z][a-z-]*)(?: |$)", listed, re.MULTILINE):
+        yield (*words, word)
+        yield from commands(*words, word)
 
 
 def help_of(*words: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from stampede import wording
 from stampede.analysis.collected_run import CollectedRun, read_run
 from stampede.analysis.load_window import SECOND, Window
+from stampede.analysis.next_stages import next_stages
 from stampede.load_models import catalog
 from stampede.planning.calibration import scripts_of
 from stampede.planning.plan import KIND, VERSION, Plan
@@ -93,7 +94,7 @@ def compare_plan(path: Path, results: Path) -> PlanComparison:
 def _steady(run: CollectedRun, window: Window | None, results: Path) -> tuple[float, float]:
     """From when to when the run was steady, in seconds from its start. Raises BadInput when it never was."""
     try:
-        planned = catalog.recorded_plan(run.results.settings)
+        planned = catalog.recorded_plan(run.results.settings, next_stages(run.journal))
     except (ValueError, BadInput) as error:
         raise BadInput(f"{results} cannot be compared with a plan: {error}") from None
     begin, end = planned.steady_after, planned.duration
@@ -114,12 +115,17 @@ def _figures(plan: Plan, run: CollectedRun, window: Window, steady: tuple[float,
     time = (np.asarray(journal.load.time) - window.start) / SECOND
     during = (time >= steady[0]) & (time <= steady[1])
     services = _services(run, window, steady)
+    arrivals, rounds = (
+        float(np.nansum(journal.load.column(name)[during])) / seconds for name in ("arrivals", "rounds")
+    )
+    arriving, target = plan.arrivals_per_second, _step_asked_for(plan)
+    of_target = plan.steps[target].per_second if target else 0.0
     return [
         _compared("holders", "", plan.holders, _most(run)),
-        _compared(
-            "rounds", "/s", plan.rounds_per_second, float(np.nansum(journal.load.column("rounds")[during])) / seconds
-        ),
+        *([_compared("arrivals", "/s", arriving, arrivals)] if arriving else []),
+        _compared("rounds", "/s", plan.rounds_per_second, rounds),
         _compared("steps", "/s", plan.steps_per_second, sum(steps.values())),
+        *([_compared(target, "/s", of_target, steps.get(target, 0.0))] if target else []),
         *(
             _compared(f"steps of {name}", "/s", each.steps, services.get(name, 0.0))
             for name, each in plan.services.items()
@@ -132,6 +138,13 @@ def _figures(plan: Plan, run: CollectedRun, window: Window, steady: tuple[float,
         _compared("TCP sockets", "", plan.sockets, _sockets(run, during)),
         _compared("hosts", "", plan.hosts.number, len(journal.hosts.list)),
     ]
+
+
+def _step_asked_for(plan: Plan) -> str:
+    """The step that ``--target`` named; empty when it was about a service's requests, which no journal has."""
+    of = plan.asked.of
+    requests = plan.services[of].requests if of in plan.services else 0.0
+    return of if of in plan.steps and not requests else ""
 
 
 def _compared(figure: str, unit: str, planned: float, used: float | None) -> Compared:

@@ -39,6 +39,18 @@ ROUNDS = 3
 MOST_HOSTS = 100_000
 MOST_DRAWN = 1000
 """Rounds of a visit whose times are drawn; those of a longer one differ as little."""
+OTHER_LOAD: Mapping[str, Any] = {
+    "stampede_load_model": "closed",
+    "stampede_stages": [],
+    "stampede_search": {},
+    "stampede_share": {},
+    "stampede_thresholds": [],
+    "stampede_warm_up": 0,
+    "stampede_cool_down": 0,
+}
+"""What a script is simulated with in place of settings that make sense with their own load model only."""
+IN_ARGUMENTS = ("stampede_holders", "stampede_rate")
+"""Settings that the command's arguments are in place of."""
 MEDIATOR = "mediator"
 """What the plan calls the service of steps that are about the mediator's DID."""
 
@@ -73,6 +85,7 @@ class Rates:
 
 def make_plan(calibration: Calibration, wanted: Wanted, project: Path) -> Plan:
     """The plan. Raises BadInput for what cannot be planned, and for wrong settings."""
+    _check_settings(wanted.settings)
     settings = {**calibration.settings, **wanted.settings}
     planned, ran = scripts_of(settings), scripts_of(calibration.settings)
     if planned != ran:
@@ -87,17 +100,19 @@ def make_plan(calibration: Calibration, wanted: Wanted, project: Path) -> Plan:
 
 def _for_simulation(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings without what makes sense with their own load model only."""
-    return {
-        **settings,
-        "stampede_load_model": "closed",
-        "stampede_stages": [],
-        "stampede_ramp_up": 0,
-        "stampede_search": {},
-        "stampede_share": {},
-        "stampede_thresholds": [],
-        "stampede_warm_up": 0,
-        "stampede_cool_down": 0,
-    }
+    return {**settings, **OTHER_LOAD, "stampede_ramp_up": 0}
+
+
+def _check_settings(wanted: Mapping[str, Any]) -> None:
+    """Raises BadInput with a sentence for each setting that would make no difference to the plan."""
+    if ignored := [name for name in wanted if name in OTHER_LOAD or name in IN_ARGUMENTS]:
+        raise BadInput(
+            *(
+                f"{name} is {wanted[name]!r} by -e, and a plan does not go by it; leave it out, and say the load by "
+                "--holders, --rate, --arrivals or --target"
+                for name in ignored
+            )
+        )
 
 
 def _check_steps(work: ScriptWork, calibration: Calibration) -> None:
@@ -126,6 +141,11 @@ class _Planner:
         self._is_open = self._asked.what == "arrivals"
         self._ramp_up = float(_read(settings, "stampede_ramp_up")) or math.ceil(self._round or self._visit)
         self._duration = self._how_long(self._percentile(self._steady.of(work)))
+        if self._duration <= self._ramp_up and not self._is_open:
+            raise BadInput(
+                f"The duration is {wording.duration(self._duration)}; it must be longer than the ramp-up, "
+                f"{wording.duration(self._ramp_up)}: give a longer --duration, or a shorter -e stampede_ramp_up"
+            )
         self._shared_out_over(1)
         if (hosts := self._hosts().number) > 1:
             self._shared_out_over(hosts)

@@ -10,7 +10,10 @@ import documentation_site
 import pytest
 from test_report import NARROW, WIDE
 
-PAGES = ("index.html", "quick-start.html", "roles/run.html", "reference/holder.html", "reference/journal.html")
+PAGES = (
+    *("index.html", "quick-start.html", "load-testing.html", "roles/run.html"),
+    *("reference/holder.html", "reference/journal.html"),
+)
 
 
 @pytest.fixture(scope="module")

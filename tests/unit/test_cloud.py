@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
+import os
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -116,6 +121,35 @@ def instance(number: int, owner: str = "anna", state: str = "running", **tags: s
         "private_ip_address": f"10.0.0.{number}",
         "tags": labels | {"stampede_expires": "1800003600"} | tags,
     }
+
+
+def test_the_inventory_plugin_of_the_collection_is_enabled_as_its_pages_say(tmp_path: Path) -> None:
+    """Only then is a cloud that cannot be asked one sentence: here by the lack of the provider's collection."""
+    collection = tmp_path / "ansible_collections/stampede/vc"
+    collection.mkdir(parents=True)
+    spec = importlib.util.spec_from_file_location("build_collection", REPOSITORY / "bin/build_collection.py")
+    assert spec and spec.loader
+    builder = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(builder)
+    builder.generate(collection)
+    pages = (REPOSITORY / "docs/installing.md", collection / "README.md")
+    [enabled] = {
+        words for page in pages for words in re.findall(r"`(ANSIBLE_INVENTORY_ENABLED=[^`]+)`", page.read_text())
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "ansible", "adhoc", "-i", AWS, "localhost", "-m", "debug", "-a", "var=cloud_fault"],
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "AWS_"))},
+            **dict([enabled.split("=", 1)]),
+            "ANSIBLE_COLLECTIONS_PATH": str(tmp_path),
+            "PYTHONPATH": str(REPOSITORY),
+        },
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"The hosts of {AWS / 'aws_ec2.yml'} could not be listed: " in done.stdout, done.stdout + done.stderr
 
 
 def test_hosts_are_in_the_order_of_their_numbers() -> None:
@@ -315,3 +349,12 @@ def test_the_first_item_that_failed_speaks_for_a_loop() -> None:
     assert explain({"results": [{"failed": False}, {"failed": True, "msg": "no\n room"}]}) == "no room"
     assert explain({"msg": "x" * 1000}) == "x" * 300 + "..."
     assert explain({}) == "it failed and did not say why"
+
+
+def test_a_controller_cannot_reach_the_metadata_service() -> None:
+    """Where a host's user data can be read, with its private key in it; at AWS by IPv6, too."""
+    unit = (REPOSITORY / "roles/controller/templates/stampede-run@.service.j2").read_text()
+    service = unit.partition("[Service]\n")[2]
+    denied = [line.partition("=")[2] for line in service.splitlines() if line.startswith("IPAddressDeny=")]
+    assert {"169.254.169.254", "fd00:ec2::254"} <= set(" ".join(denied).split())
+    assert "" not in denied and "IPAddressAllow=" not in service, "either would take it back"

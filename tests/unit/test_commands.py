@@ -100,6 +100,7 @@ def test_without_an_inventory_nothing_is_played(
 
 @pytest.mark.usefixtures("played")
 def test_what_is_watched_by_default_is_what_is_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "inventory/local/hosts.yml").write_text("all: {}")
     assert main(["watch", "--once"]) == 2
     said = capsys.readouterr().err
     assert f"The inventory {tmp_path / 'inventory/local'} has no host in the group load_hosts" in said

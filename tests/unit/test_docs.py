@@ -23,6 +23,8 @@ FENCE = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?<=\n\n)(?: {4}.*\n+)+")
 SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)$", re.MULTILINE)
+STRAY_ROW = re.compile(r"(?<=\n\n)\|.*\|$(?!\n\| ?:?-)", re.MULTILINE)
+"""A table's row that is none, because no table is above it and no line of dashes below."""
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 FOLDERS = "|".join(
     sorted(
@@ -72,6 +74,8 @@ def problems(page: Path, root: Path = ROOT) -> Iterator[str]:
                 yield f"path {path}"
         if (verb := re.match(r"make ([a-z][a-z-]*)", piece)) and verb.group(1) not in TARGETS:
             yield f"make {verb.group(1)}"
+    for row in STRAY_ROW.findall(prose):
+        yield f"row {row}"
     for playbook in re.findall(r"playbooks/[\w-]+\.yml", prose):
         if not (root / playbook).exists():
             yield f"path {playbook}"
@@ -80,6 +84,14 @@ def problems(page: Path, root: Path = ROOT) -> Iterator[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_all_references_of_a_page_resolve(page: Path) -> None:
     assert list(problems(page)) == []
+
+
+def test_each_question_of_the_architecture_has_one_row() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    table = page.partition("| question | file |")[2].partition("\n\n")[0]
+    files = re.findall(r"^\|[^|]+\| \[[^]]+\]\(([^)]+)\)", table, re.MULTILINE)
+    assert len(files) > 30
+    assert sorted(files) == sorted(set(files))
 
 
 def test_all_pages_are_checked() -> None:
@@ -100,6 +112,7 @@ def test_all_pages_are_checked() -> None:
         ("`make gone`", "make gone"),
         ("In `stampede/load_models/NAME.gone`.", "path stampede/load_models/NAME.gone"),
         ("The play playbooks/gone.yml.", "path playbooks/gone.yml"),
+        ("| a | b |\n| --- | --- |\n| 1 | 2 |\n\n| 3 | 4 |\n", "row | 3 | 4 |"),
     ],
 )
 def test_a_broken_reference_is_found(tmp_path: Path, text: str, problem: str) -> None:
@@ -113,6 +126,7 @@ def test_a_broken_reference_is_found(tmp_path: Path, text: str, problem: str) ->
     [
         "# Two *words*, here\n\n[There](#two-words-here), [web](https://example.org/gone)",
         "`apt-get install make git`, `~/.cache/stampede/gone`, `/opt/stampede/gone`, `inventory/mine/gone.yml`",
+        "| a | b |\n| --- | --- |\n| 1 | 2 |\n\nMore.\n\n| a |\n| :-- |\n| 3 |\n",
         "`make run` with `controller/*.py` and `stampede/`\n\n    make fleet ARGS='--hosts 2'\n",
     ],
 )

@@ -19,6 +19,7 @@ from markdown_it import MarkdownIt
 
 from controller.holder.step import declared_steps
 from stampede.engine import Holder
+from stampede.playbooks import PLAYBOOKS
 from stampede.schema.records import RECORDS, layout
 from website.pages import REPOSITORY, markdown_outside, page_of, with_site_links
 from website.reference import commands, help_of, journal_schema, summary_schema
@@ -141,11 +142,12 @@ def test_the_page_of_the_holder_has_every_public_step(site: Path) -> None:
 
 def test_the_page_of_the_command_has_all_subcommands_with_their_options(site: Path) -> None:
     text = html.fromstring((site / "reference/commands.html").read_bytes()).text_content()
-    found = commands(help_of())
-    assert {"report", "compare", "plan", "watch", "replay"} <= set(found)
-    for command in found:
-        assert f"usage: stampede {command}" in text
-        for option in re.findall(r"--[a-z][a-z-]+", help_of(command)):
+    found = {" ".join(words): help_of(*words) for words in commands()}
+    assert {"report", "compare", "plan", "watch", "replay", "cloud"} <= found.keys()
+    assert {playbook.command for playbook in PLAYBOOKS} <= found.keys()
+    for command, help_ in found.items():
+        assert f"usage: stampede {command} [-h]" in text
+        for option in re.findall(r"--[a-z][a-z-]+", help_):
             assert option in text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import json
 import locale
 import re
 import resource
@@ -183,3 +184,39 @@ def test_collections_that_clouds_need(monkeypatch: pytest.MonkeyPatch, tmp_path:
     (tmp_path / "requirements.yml").write_text("collections:\n  - {name: no.such, version: 1.0.0}\n")
     ((sign, text, mend),) = texts(doctor.collections())
     assert sign == "to mend" and "no.such" in text and mend.endswith(f"install -r {tmp_path}/requirements.yml")
+
+
+def test_collections_of_other_versions_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(doctor, "HOME", tmp_path)
+    (tmp_path / "requirements.yml").write_text(
+        "collections:\n  - {name: my.cloud, version: 2.1.0}\n  - {name: my.other, version: 1.0.0}\n"
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "first"), str(tmp_path / "second")])
+
+    def install(root: str, name: str, manifest: str) -> Path:
+        folder = tmp_path / root / "ansible_collections" / "my" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "MANIFEST.json").write_text(manifest)
+        return folder
+
+    def of(version: str) -> str:
+        return json.dumps({"collection_info": {"version": version}})
+
+    install("second", "cloud", of("2.1.0"))
+    install("second", "other", of("1.0.0"))
+    both = "Ansible's collections for clouds: my.cloud 2.1.0, my.other 1.0.0"
+    assert texts(doctor.collections()) == [("ok", both, "")]
+    install("first", "cloud", of("1.9.0"))
+    ((sign, text, mend),) = texts(doctor.collections())
+    assert sign == "to mend"
+    assert text == "Ansible's collections my.cloud 2.1.0 (1.9.0 is there) are not installed; clouds need them"
+    assert "ansible-galaxy collection install" in mend
+    for broken in ("", "[]", "{}", '{"collection_info": []}'):
+        folder = install("first", "cloud", broken)
+        ((sign, text, _),) = texts(doctor.collections())
+        assert f" my.cloud 2.1.0 (one without a version, in {folder}, is there) are" in text
+    shutil.rmtree(tmp_path / "first")
+    shutil.rmtree(tmp_path / "second/ansible_collections/my/other")
+    assert [text for _, text, _ in texts(doctor.collections())] == [
+        "Ansible's collections my.other 1.0.0 are not installed; clouds need them"
+    ]

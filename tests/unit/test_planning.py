@@ -201,6 +201,41 @@ def test_a_target_that_the_script_does_not_have_is_refused(results: Path, capsys
     assert main(["plan", str(results), "--target", "connect_to_mediator=5/s"]) == 2, "once, when a holder arrives"
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"stampede_load_model": "opne"}, "stampede_load_model is 'opne' by -e"),
+        ({"stampede_stages": [{"holders": 5}]}, "stampede_stages is [{'holders': 5}] by -e"),
+        ({"stampede_warm_up": "1m"}, "stampede_warm_up is '1m' by -e"),
+        ({"stampede_holders": 50}, "stampede_holders is 50 by -e"),
+        ({"stampede_rate": "5/s"}, "stampede_rate is '5/s' by -e"),
+    ],
+)
+def test_a_setting_that_a_plan_does_not_go_by_is_refused(
+    given: dict[str, Any], said: str, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", str(results), "--holders", "80", "-e", json.dumps(given)]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    way = "leave it out, and say the load by --holders, --rate, --arrivals or --target"
+    assert error == f"stampede plan: {said}, and a plan does not go by it; {way}"
+
+
+def test_a_duration_that_is_not_longer_than_the_ramp_up_is_refused(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for given in (["--duration", "40s"], ["-e", "stampede_duration=40s"], ["--rate", "1/s", "--duration", "5s"]):
+        asked = [] if "--rate" in given else ["--holders", "10"]
+        assert main(["plan", str(results), *asked, *given]) == 2
+        error = " ".join(capsys.readouterr().err.split())
+        assert re.fullmatch(
+            r"stampede plan: The duration is (40|5\.0) s; it must be longer than the ramp-up, 40 s: give a longer "
+            r"--duration, or a shorter -e stampede_ramp_up",
+            error,
+        )
+    assert planned(capsys, str(results), "--holders", "10", "--duration", "41s")["duration"] == 41
+    assert planned(capsys, str(results), "--arrivals", "1/s", "--duration", "5s")["duration"] == 5
+
+
 @pytest.mark.parametrize(("pickup", "each"), [("websocket", 1), ("http", 0), ("none", 0)])
 def test_sockets_of_a_few_holders_are_those_of_phones(
     pickup: str, each: int, results: Path, capsys: pytest.CaptureFixture[str]
@@ -230,8 +265,7 @@ def give_sockets(results: Path, base: int, each: int) -> None:
 def test_a_plan_beside_the_run_that_it_came_from(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = results.parent / "plan.json"
     planned(capsys, str(results), "--holders", "80", "--output", str(plan))
-    assert main(["compare", str(plan), str(results), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    found = compared(capsys, plan, results)
     by_name = {each["figure"]: each for each in found["figures"]}
     assert by_name["holders"]["ratio"] == 1
     steps, cpu = by_name["steps"], by_name["CPU of agents"]
@@ -241,16 +275,78 @@ def test_a_plan_beside_the_run_that_it_came_from(results: Path, capsys: pytest.C
     assert found["warnings"] == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "figure", "per_second"),
+    [
+        (("--arrivals", "4/s"), "arrivals", 4),
+        (("--target", "present_proof=2/s"), "present_proof", 2),
+        (("--target", "verifier=2/s"), "", 0),
+        (("--rate", "2/s"), "rounds", 2),
+    ],
+)
+def test_what_was_asked_for_is_compared_where_journals_have_it(
+    asked: tuple[str, str], figure: str, per_second: float, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = results.parent / "plan.json"
+    planned(capsys, str(results), *asked, "--output", str(plan))
+    figures = {each["figure"]: each for each in compared(capsys, plan, results)["figures"]}
+    assert figures.keys() & {"arrivals", "present_proof"} == {figure} - {"rounds", ""}
+    if figure:
+        assert figures[figure]["planned"] == pytest.approx(per_second)
+    if figure == "arrivals":
+        assert figures[figure]["used"] == pytest.approx(2, rel=0.02), "each host's load records have one a second"
+    if figure == "present_proof":
+        of_verifier = figures["steps of verifier"]["used"]
+        assert 0 < figures[figure]["used"] <= 1.05 * of_verifier, "only they are about the verifier"
+
+
 def test_a_steady_phase_that_is_shorter_than_a_round_is_told(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan, waits = results.parent / "plan.json", "stampede_wait_min=60 stampede_wait_max=120"
     planned(capsys, str(results), "--holders", "80", "-e", waits, "--output", str(plan))
-    assert main(["compare", str(plan), str(results), "--json"]) == 0
-    warnings = json.loads(capsys.readouterr().out)["warnings"]
+    warnings = compared(capsys, plan, results)["warnings"]
     assert any(
         re.match(r"The steady phase lasted 2 min 40 s, and a round \d min.*: steps", each) for each in warnings
     )
+
+
+def test_a_run_that_went_on_to_its_next_stage_early_was_steady_from_then_on(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = results.parent / "plan.json"
+    planned(capsys, str(results), "--holders", "80", "--output", str(plan))
+    record = json.loads((results / "run.json").read_text())
+    record["settings"]["stampede_stages"] = [
+        {"holders": 70, "over": "40s"},
+        {"holders": 70, "for": "100s"},
+        {"holders": 80, "for": "100s"},
+    ]
+    (results / "run.json").write_text(json.dumps(record))
+    until_drained = pytest.approx(65, abs=0.1)
+    assert compared(capsys, plan, results)["seconds"] == until_drained, "from the planned 140 s on"
+    go_on(results, after=60)
+    assert compared(capsys, plan, results)["seconds"] == 100, "for as long as the stage lasts"
+
+
+def go_on(results: Path, *, after: float) -> None:
+    """Note in the journals that all hosts have gone on to the next stage, ``after`` seconds from the start."""
+    moment = samples.START + after
+    for host in samples.Sample().hosts:
+        head = samples.tags("event", host, kind="next_stage")
+        line = f'{head} text="stage 3",value={after} {moment * samples.SECOND}'
+        journal = results / host / "journal.lp.gz"
+        lines = gzip.decompress(journal.read_bytes()).decode().splitlines()
+        number = sum(int(each.rpartition(" ")[2]) < moment * samples.SECOND for each in lines)
+        journal.write_bytes(gzip.compress("\n".join([*lines[:number], line, *lines[number:], ""]).encode()))
+
+
+def compared(capsys: pytest.CaptureFixture[str], plan: Path, results: Path) -> dict[str, Any]:
+    code = main(["compare", str(plan), str(results), "--json"])
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    found: dict[str, Any] = json.loads(captured.out)
+    return found
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(results: Path) -> None:

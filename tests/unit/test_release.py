@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow
 
 WHEEL, SDIST, SBOM = (f"stampede_vc-{VERSION}{end}" for end in ("-py3-none-any.whl", ".tar.gz", ".cdx.json"))
 COLLECTION = f"stampede-vc-{VERSION}.tar.gz"
+CONSTRAINTS = "constraints.txt"
 
 
 def release(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -48,8 +49,22 @@ def documented(beginning: str) -> str:
     return block.text
 
 
-def test_it_makes_the_five_files(dist: Path) -> None:
-    assert {file.name for file in dist.iterdir()} == {WHEEL, SDIST, COLLECTION, SBOM, "SHA256SUMS"}
+def test_it_makes_the_six_files_that_are_documented(dist: Path) -> None:
+    made = {file.name for file in dist.iterdir()}
+    assert made == {WHEEL, SDIST, COLLECTION, CONSTRAINTS, SBOM, "SHA256SUMS"}
+    table = (REPOSITORY / "docs/releasing.md").read_text().partition("| file | is |")[2].partition("\n\n")[0]
+    named = {name for row in table.splitlines() for name in re.findall(r"`([^`]+)`", row.rpartition(" | ")[0])}
+    assert {name.replace("VERSION", VERSION) for name in named} == made
+
+
+def test_the_constraints_are_those_of_the_lock(dist: Path) -> None:
+    given = re.findall(r"^[^\s#]\S*==\S+", (dist / CONSTRAINTS).read_text(), re.M)
+    locked = re.findall(r"^[^\s#]\S*==[^\s;]+", (REPOSITORY / "requirements.lock").read_text(), re.M)
+    assert set(locked) <= set(given)
+
+
+def test_the_documented_commands_name_no_version() -> None:
+    assert re.findall(r"\d+\.\d+\.\d+", documented("git tag")) == []
 
 
 def test_the_wheel_has_the_command_and_what_is_not_python(dist: Path) -> None:
@@ -111,7 +126,7 @@ def test_the_sums_can_be_verified_as_documented(signed: Path) -> None:
     done = verify(signed)
     assert done.returncode == 0, done.stderr
     assert 'Good "stampede-release" signature for releases@example.org' in done.stdout
-    assert all(f"{name}: OK" in done.stdout for name in (WHEEL, SDIST, COLLECTION, SBOM))
+    assert all(f"{name}: OK" in done.stdout for name in (WHEEL, SDIST, COLLECTION, CONSTRAINTS, SBOM))
 
 
 @pytest.mark.parametrize("name", [WHEEL, SBOM, "SHA256SUMS"])

@@ -306,6 +306,20 @@ def test_schedule_lag_counts_only_steps_that_had_a_moment_to_begin_at(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("lags", "is_bottleneck", "late"),
+    [
+        ([0.001] * 300 + [0.2], False, "More than 100 ms late were 1 of 300 think times."),
+        ([0.2] * 50, True, "More than 100 ms late were 1 of 1 arrival and 49 of 49 think times."),
+    ],
+)
+def test_what_was_late_is_told_whether_or_not_the_generator_was_the_bottleneck(tmp_path, lags, is_bottleneck, late):
+    summary = samples.report(write_load(tmp_path, lags))
+    assert summary["generator"]["bottleneck"] is is_bottleneck
+    [said] = [finding["text"] for finding in summary["run"]["findings"] if finding["about"] == "generator"]
+    assert said.endswith(f" {late}")
+
+
+@pytest.mark.parametrize(
     ("lags", "fields", "reason"),
     [
         ([0.2] * 50, {}, "Steps started late: 1 in 100 started more than 200 ms after it was due (limit 100 ms)."),

@@ -6,6 +6,7 @@ import copy
 import importlib.resources
 import importlib.util
 import json
+import subprocess
 import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -92,6 +93,7 @@ def test_one_entry_is_all_that_a_setting_needs(tmp_path: Path) -> None:
         ("stampede_x: {type: str, default: a, description: X, format: colour}", "no shape is known for"),
         ("stampede_x: {type: int, default: 1, description: X, read_by: nobody}", "read_by is 'nobody'"),
         ("stampede_x: {type: int, default: 1}", "stampede_x has no description"),
+        ("stampede_x: {type: int, default: 1, description: As C(a(b) + 1)}", r"C\(a\(b\) ends too early in its"),
         ("stampede_x: {type: dict, default: {a: 1, b: [1]}, description: X, minimum: 1}", "no shape is known for"),
     ],
 )
@@ -99,6 +101,21 @@ def test_entries_that_are_not_understood(tmp_path: Path, option: str, problem: s
     role_with(tmp_path, option)
     with pytest.raises(generator.WrongSpec, match=problem):
         generator.generated(tmp_path)
+
+
+def test_a_recipe_with_parentheses_is_whole_wherever_it_is_read() -> None:
+    recipe = "{{ lookup('ansible.builtin.file', '/path/to/think-times.txt').split() }}"
+    about = "stampede_observed_think_times"
+    files = generator.generated(REPOSITORY)
+    [row] = [line for line in files[REPOSITORY / "roles/run/README.md"].splitlines() if f"| `{about}` |" in line]
+    assert f" are `{recipe}`. |" in row
+    schema = json.loads(files[REPOSITORY / "inventory/variables.schema.json"])
+    assert schema["properties"][about]["description"].endswith(f" are {recipe}.")
+    module = " ".join(files[REPOSITORY / "stampede/schema/settings/variables.py"].split())
+    assert f" are ``{recipe}``." in module
+    words = ("doc", "--type", "role", "--roles-path", REPOSITORY / "roles", "run")
+    done = subprocess.run([sys.executable, "-m", "ansible", *words], capture_output=True, text=True, check=True)
+    assert f" are `{recipe}'." in " ".join(done.stdout.split())
 
 
 def test_a_setting_belongs_to_one_role(tmp_path: Path) -> None:

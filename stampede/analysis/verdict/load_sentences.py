@@ -137,19 +137,20 @@ def generator_sentence(summary: Summary) -> str:
             "Whether the load generator was the bottleneck is not known: "
             "it recorded nothing about itself during the load."
         )
-    if generator.bottleneck:
-        shared = summary.run.settings.get("stampede_reference_services") is True
-        reasons = [*generator.reasons, *(["The reference services shared its CPUs."] if shared else [])]
-        return " ".join(["The load generator was the bottleneck.", *reasons])
     late = [
         f"{due.late:,} of {wording.number(due.number, kind.replace('_', ' ').removesuffix('s'))}"
         for kind, due in generator.schedule_lag.by_kind.items()
         if due.late
     ]
-    kept = f" More than {wording.seconds(LATE)} late were {wording.listed(late)}." if late else ""
+    kept = [f"More than {wording.seconds(LATE)} late were {wording.listed(late)}."] if late else []
+    if generator.bottleneck:
+        shared = summary.run.settings.get("stampede_reference_services") is True
+        reasons = [*generator.reasons, *(["The reference services shared its CPUs."] if shared else [])]
+        return " ".join(["The load generator was the bottleneck.", *reasons, *kept])
     mean, peak = (wording.percent(share) for share in (generator.host_cpu_share.mean, generator.host_cpu_share.max))
-    return (
+    sentence = (
         "The load generator was not the bottleneck: 99 % of steps started within "
         f"{wording.seconds(generator.schedule_lag.p99)} of when they were due, "
-        f"and its hosts' CPUs were {mean} busy on average, {peak} at most.{kept}"
+        f"and its hosts' CPUs were {mean} busy on average, {peak} at most."
     )
+    return " ".join([sentence, *kept])

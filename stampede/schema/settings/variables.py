@@ -219,7 +219,7 @@ class LoadHostVariables:
     ``observed`` they are drawn from ``stampede_observed_think_times``."""
     observed_think_times: tuple[float, ...]
     """Think times in seconds that were observed, for ``stampede_think_times`` ``observed``. Those of a file with
-    one in each line are ``{{ lookup('ansible.builtin.file', '/path/to/think-times.txt'``.split() }})."""
+    one in each line are ``{{ lookup('ansible.builtin.file', '/path/to/think-times.txt').split() }}``."""
     think_time_scale: float
     """What think times are multiplied by. With 0 there are none."""
     presentations_min: int
