@@ -76,6 +76,8 @@ class Holder:
         """Begin with a fresh wallet: no connections, no credentials, and no step that is due."""
         self.wallet = wallet
         self.due: float | None = None
+        self._late = 0.0
+        """By how many seconds it was late when it was told that a step is due."""
         self.connections: dict[str, Connection] = {}
         self._to_connect: set[str] = set()
         """The names under which connections were to be kept, whether they came about or not."""
@@ -84,6 +86,10 @@ class Holder:
         self._menus: dict[str, Menu] = {}
         """Received and not chosen from, by the id of the connection."""
         self._has_asked_mediator = False
+
+    def be_due(self, due: float) -> None:
+        """Have the next step be due at a moment of the clock, which has come."""
+        self.due, self._late = due, self.context.clock.now() - due
 
     @functools.cached_property
     def mask(self) -> Mask:
@@ -521,11 +527,13 @@ class Holder:
         """Think time: wait a random time from ``least`` to ``most`` seconds (exactly ``least`` without).
 
         ``stampede_think_times`` says how it is distributed, and ``stampede_think_time_scale`` by what it is
-        multiplied.
+        multiplied. A holder that came to it late, because its arrival, its round or the wait before ended late, waits
+        for as much less, and its next step is due when it would have been.
         """
-        due = self.context.clock.now() + self.context.think_times.draw(self.random, least, most)
+        late = 0.0 if self.due is None else self._late
+        due = self.context.clock.now() - late + self.context.think_times.draw(self.random, least, most)
         await self.context.pacer.until(due, self.number)
-        self.due = due
+        self.be_due(due)
 
     async def repeat(self, least: int, most: int | None = None) -> AsyncIterator[int]:
         """Go round a random number of times from ``least`` to ``most``: ``async for _ in holder.repeat(1, 10)``."""
@@ -539,7 +547,8 @@ class Holder:
         """
         while self.context.another_round(self.number, self.rounds):
             due = await self.context.turn(self.number)
-            self.due = self.due if due is None else due
+            if due is not None:
+                self.be_due(due)
             self.rounds += 1
             yield self.rounds
             await asyncio.sleep(0)

@@ -326,7 +326,7 @@ class Run:
         try:
             script, context = self._plays[self.settings.script_of(number, self.stage_at(due))]
             holder = Holder(context, number, await self._wallet(number))
-            holder.due = due
+            holder.be_due(due)
             await self._script_until_it_ends(script, holder)
         except EndOfRun:
             self.finished += 1
