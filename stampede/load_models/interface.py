@@ -132,8 +132,8 @@ class LoadModel(ABC):
     """What think times are multiplied by, besides ``stampede_think_time_scale``."""
 
     needs_room: ClassVar[bool] = False
-    """Whether it depends on the holders' time how many of them there are at once: see ``for_room``, ``due`` and
-    ``too_few_holders``, which such a model has."""
+    """Whether it depends on the holders' time how many of them there are at once: see ``for_room``, ``due``,
+    ``too_few_holders`` and ``drops``, which such a model has."""
 
     rounds_are_due: ClassVar[bool] = False
     """Whether rounds begin at a rate, so that rounds are dropped, and not arrivals, when no holder is free."""
@@ -237,6 +237,10 @@ class LoadModel(ABC):
         """A sentence when there may be fewer holders on all ``hosts`` together than are needed, where a visit or a
         round takes ``stay`` seconds on average; else ''."""
         return ""
+
+    def drops(self, dropped: str) -> str:
+        """A sentence about so many arrivals or rounds, such as ``3``, which a dry run of this load drops."""
+        raise NotImplementedError
 
     @abstractmethod
     def another_round(self, rounds: int, of_all: int) -> bool:

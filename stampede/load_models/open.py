@@ -164,6 +164,13 @@ class Open(LoadModel):
             f"least {needed:,}, or arrivals are dropped"
         )
 
+    def drops(self, dropped: str) -> str:
+        """See LoadModel."""
+        return (
+            f"stampede_holders is {self.most:,}, but a dry run of this load drops {dropped} of its arrivals, for "
+            "which as many holders are there already; it must be more"
+        )
+
     def another_round(self, rounds: int, of_all: int) -> bool:
         """See LoadModel."""
         return rounds < self.iterations
