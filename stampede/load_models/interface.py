@@ -140,6 +140,11 @@ class LoadModel(ABC):
     all_come: ClassVar[bool] = True
     """Whether all the holders of ``total`` come, unless the run ends before that."""
 
+    holders_stay: ClassVar[bool] = False
+    """Whether its duration is that of holders who stay, so that it is over before when all have left."""
+    is_for_those_who_stay: ClassVar[bool] = False
+    """Whether it makes no sense with holders who do not stay."""
+
     has_levels: ClassVar[bool] = False
     """Whether it goes through levels of load, each of which is judged by itself."""
 

@@ -84,6 +84,8 @@ class Tried:
         self._path = self._found[0].path
         """Of the script that is being tried."""
         self._is_rendered = False
+        self._notices: list[str] = []
+        """What the run does otherwise than its user may expect."""
 
     def text(self) -> str:
         """The answer to the question. Raises BadInput for what is wrong with a script."""
@@ -107,7 +109,7 @@ class Tried:
             load = Closed(WORK_HOLDERS, first_holder=0, ramp_up=0.0, duration=0.0, iterations=WORK_ROUNDS)
             return work_of(self._dry_run(scripts, self._of(settings, load), within=WORK_WITHIN), self._path)
         self._try(scripts, settings, sources)
-        return ""
+        return "\n".join(self._notices)
 
     def too_long(self, seconds: float) -> str:
         """A sentence about where the script is after so many seconds."""
@@ -136,6 +138,7 @@ class Tried:
             for part in CUTS:
                 self._dry_run([script], short, cut_at=part * trial.seconds)
             said |= _said(trial, name)
+            self._look_for_the_end(trial, settings)
         if settings.load.needs_room:
             self._look_for_room(alone, settings)
             self._look_for_drops(scripts, settings)
@@ -150,6 +153,20 @@ class Tried:
                 said |= _said(longer, name)
                 is_complete = is_complete and (is_reduced or longer.complete)
         thresholds.check_subjects(settings.thresholds, said if is_complete else said | set(awaited.values()))
+
+    def _look_for_the_end(self, trial: Forecast, settings: Settings) -> None:
+        """Note, or raise BadInput, when all holders of a script come to its end long before the load's duration."""
+        load = settings.load
+        if not load.plan.duration or not load.holders_stay or sum(trial.left.values()) < trial.holders:
+            return
+        lasts = f"is to last {load.plan.duration:g} s"
+        ends = f"a holder is through with {self._path} after about {trial.visit:.3g} s and leaves"
+        loop = "'async for _ in holder.until_end_of_run()'"
+        if load.is_for_those_who_stay:
+            raise BadInput(
+                f"stampede_load_model is flat_out and {lasts}, but {ends}; it must go round in {loop} until then"
+            )
+        self._notices.append(f"The run {lasts}, but {ends}; it would go round until then in {loop}.")
 
     def _look_for_room(self, alone: Sequence[tuple[str, Script, Settings]], settings: Settings) -> None:
         """Raise BadInput when the load needs more holders than there may be, by how long each script takes."""

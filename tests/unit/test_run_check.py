@@ -37,6 +37,15 @@ def refused(variables: dict[str, Any]) -> list[str]:
     return caught.value.sentences
 
 
+def test_what_is_noticed_of_the_script_is_told_once(run_variables: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("async def script(holder):\n    await holder.connect('issuer')\n")
+    run = run_variables | {"stampede_script": str(tmp_path / "own.py"), "stampede_duration": "5m"}
+    fleet = {"load-1": run, "load-2": run | {"stampede_step_timeout": "50s"}}
+    (notice,) = check_run(run, run.keys(), 2, REPOSITORY, fleet).notices
+    assert notice.startswith("The run is to last 300 s, but a holder is through with ")
+    assert check(run_variables).notices == []
+
+
 def test_a_run_that_may_begin(run_variables: dict[str, Any], tmp_path: Path) -> None:
     run = check(run_variables)
     assert (run.id, run.dir) == ("test-run", str(tmp_path / "runs/test-run"))
