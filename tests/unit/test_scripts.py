@@ -111,7 +111,29 @@ def test_what_is_wrong_has_one_sentence(variables: dict[str, Any], entries: list
 def test_a_script_beside_scripts_is_refused(variables: dict[str, Any]) -> None:
     both = variables | {"stampede_script": "conversation", "stampede_scripts": TWO}
     (found,) = check_variables(both)
-    assert found.startswith("stampede_script is 'conversation', but stampede_scripts names scripts as well")
+    assert found == (
+        "stampede_script is 'conversation', but stampede_scripts names scripts as well; leave one of the two out, or "
+        "give it as empty on the command line: -e stampede_script= or -e '{\"stampede_scripts\": []}'"
+    )
+
+
+def test_an_empty_script_leaves_it_to_the_scripts(variables: dict[str, Any]) -> None:
+    """As with ``-e stampede_script=`` in a project that has one."""
+    for empty in ("", None):
+        settings = Settings.from_variables(variables | {"stampede_script": empty, "stampede_scripts": TWO})
+        assert [name for name, _ in settings.of_scripts] == ["wallets", "several_services"]
+        assert [own.script for _, own in settings.of_scripts] == ["issue_present_revoke", "several_services"]
+    found = find_scripts(variables | {"stampede_script": "", "stampede_scripts": TWO}, TEMPLATES)
+    assert [script.path.name for script in found] == ["issue_present_revoke.py.j2", "several_services.py.j2"]
+
+
+@pytest.mark.parametrize("none", [{}, {"stampede_scripts": []}])
+def test_an_empty_script_without_scripts_has_one_sentence(variables: dict[str, Any], none: dict[str, Any]) -> None:
+    (found,) = check_variables(variables | {"stampede_script": ""} | none)
+    assert found == (
+        "stampede_script is '', and stampede_scripts names none; it must be the name of a template in "
+        "templates/scenarios, or the path of a .py.j2 or .py file"
+    )
 
 
 # ----------------------------------------------------------------- rendering

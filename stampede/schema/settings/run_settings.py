@@ -318,7 +318,8 @@ def _own_settings(scripts: tuple[ScriptShare, ...], variables: Mapping[str, Any]
     found, problems = [], []
     for place, share in enumerate(scripts):
         try:
-            own = Settings.from_variables({**variables, **names_no_script, **share.variables})
+            of_it = {"stampede_script": share.script, **share.variables}
+            own = Settings.from_variables({**variables, **names_no_script, **of_it})
         except BadInput as error:
             problems += [f"{SCRIPTS}[{place}].settings: {sentence}" for sentence in error.sentences]
         else:
