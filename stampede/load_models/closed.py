@@ -10,7 +10,7 @@ import asyncio
 import dataclasses
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -123,6 +123,10 @@ class Closed(LoadModel):
                 place = present.pop(rank)
                 stays[place] = stays[place]._replace(end=moment)
         return stays
+
+    def comings(self) -> Iterator[tuple[int, float]]:
+        """See LoadModel."""
+        return ((number, stay.begin) for number, stay in zip(self.wallets, self.stays(), strict=True))
 
     def describe(self) -> str:
         """See LoadModel."""

@@ -184,6 +184,11 @@ class LoadModel(ABC):
         """The numbers of the holders of ``total``."""
         return self.wallets
 
+    def comings(self) -> Iterator[tuple[int, float]]:
+        """The holders of ``total`` in the order of their numbers, each with the seconds from the start at which it
+        comes, as far as that decides its stage."""
+        return ((number, 0.0) for number in self.numbers)
+
     def row_number(self, number: int) -> int:
         """Whose row of ``stampede_data`` a holder has: its own, or that of the one of ``numbers`` whose place it
         takes."""

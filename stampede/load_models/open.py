@@ -123,6 +123,10 @@ class Open(LoadModel):
         moments = enumerate(self.profile.moments(amounts(self.arrivals, self.seed)), self.first_holder)
         return (Arrival(number, moment) for number, moment in self.deal.mine(moments))
 
+    def comings(self) -> Iterator[tuple[int, float]]:
+        """See LoadModel."""
+        return self.schedule()
+
     def describe(self) -> str:
         """See LoadModel."""
         comes = in_words(self.profile, self.arrivals, "arrivals")

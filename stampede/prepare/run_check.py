@@ -116,6 +116,7 @@ def check_run(
     problems += nothing_to_compare_with(control.compare_with, project)
     settings = None if problems else Settings.from_variables(variables)
     problems += data_problems(settings) if settings else []
+    problems += settings.scripts_without_holders() if settings else []
     if settings:
         needed, now = kept_seconds(settings), time.time()
         problems += of_all(all_hosts, lambda of_host: ends_too_soon(of_host, needed, now))

@@ -76,6 +76,15 @@ def test_runs_that_must_not_begin(run_variables: dict[str, Any], change: dict[st
     assert found.startswith(sentence)
 
 
+def test_a_script_that_gets_no_holder_is_refused(run_variables: dict[str, Any]) -> None:
+    scripts = [{"script": "conversation"}, {"script": "issue_present_revoke", "weight": 500}]
+    change = {"scripts": scripts, "holders": 2, "thresholds": ["ping p95 of conversation < 3 s"]}
+    assert refused(run_variables | {f"stampede_{name}": value for name, value in change.items()}) == [
+        "stampede_scripts[0].weight is 1, by which none of the run's 2 holders takes conversation; it must be more, "
+        "or the run must have more holders"
+    ]
+
+
 def test_all_problems_of_a_run_are_told_at_once(run_variables: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "runs/test-run").mkdir(parents=True)
     wrong = {"stampede_holders": "x", "stampede_local": "x", "stampede_min_hosts": 4, "stampede_nothing": 1}

@@ -136,6 +136,42 @@ def test_an_empty_script_without_scripts_has_one_sentence(variables: dict[str, A
     )
 
 
+FIVE_HUNDRED = [{"script": "conversation"}, {"script": "several_services", "weight": 500}]
+LATE = {"load_model": "open", "stages": [{"rate": "1/s", "for": "9s"}, {"rate": 1, "for": 9, "scripts": {"a": 1}}]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "places"),
+    [
+        ({"scripts": FIVE_HUNDRED, "holders": 2}, [0]),
+        ({"scripts": FIVE_HUNDRED, "holders": 600}, []),
+        ({"scripts": FIVE_HUNDRED, "load_model": "rounds", "rate": 1, "duration": "1h", "holders": 2}, [0]),
+        ({"scripts": FIVE_HUNDRED, "load_model": "open", "rate": 1, "duration": "10s", "holders": 600}, [0]),
+        ({"scripts": FIVE_HUNDRED, "load_model": "open", "rate": 1, "duration": "1h", "holders": 9}, []),
+        ({"scripts": TWO, "holders": 1}, [1]),
+        ({"scripts": [{"script": "a.py", "weight": 1e-3}, {"script": "b.py"}], **LATE}, []),
+        (
+            {
+                "scripts": [{"script": "a.py", "weight": 1e-3}, {"script": "b.py"}],
+                **LATE,
+                "stages": LATE["stages"][:1],
+            },
+            [0],
+        ),
+        ({"scripts": [{"script": "a.py"}], "holders": 1}, []),
+        ({"holders": 1}, []),
+    ],
+)
+def test_a_script_that_no_holder_takes_is_told(
+    variables: dict[str, Any], changes: dict[str, Any], places: list[int]
+) -> None:
+    run = Settings.from_variables(variables | {f"stampede_{name}": value for name, value in changes.items()})
+    found = run.scripts_without_holders()
+    assert [sentence.split(".weight is ")[0] for sentence in found] == [
+        f"stampede_scripts[{place}]" for place in places
+    ]
+
+
 # ----------------------------------------------------------------- rendering
 
 
