@@ -86,7 +86,7 @@ What a script is given; [Writing a scenario](../writing-a-scenario.md) is the gu
     options:
       show_root_heading: false
       show_root_toc_entry: false
-      filters: ["!^_", "!^start_over$", "!^mask$", "!^context$", "!^wallet$"]
+      filters: ["!^_", "!^start_over$", "!^be_due$", "!^mask$", "!^context$", "!^wallet$"]
 """
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -81,6 +81,8 @@ class Forecast:
     """Seconds of each."""
     rounds_took: Sequence[float] = ()
     """Seconds of each round that is over."""
+    left: Mapping[str, int] = field(default_factory=dict)
+    """How many holders came to the end of each script before the run did, where any did."""
     complete: bool = True
     """Whether it covers the whole run, or only as much of it as could be simulated in the time that there was."""
 
@@ -156,8 +158,9 @@ async def _dry_run(
     failures: list[BaseException] = []
     before_rounds, in_rounds = Work(), Work()
     complete = True
+    left: Counter[str] = Counter()
 
-    def watched(script: Script) -> Script:
+    def watched(script: Script, name: str) -> Script:
         async def until_it_fails(holder: Holder) -> None:
             _ASKING.set(holder)
             try:
@@ -170,6 +173,8 @@ async def _dry_run(
                 failures.append(error)
                 run.abort()
                 raise EndOfRun from None
+            if not run.pacer.ended and not run.pacer.is_retired(holder.number):
+                left[name] += 1
 
         return until_it_fails
 
@@ -194,9 +199,10 @@ async def _dry_run(
         kind, name = thresholds.observed(record)
         said.add(Said(kind, name, record.script, record.group))
 
+    scripts = script if isinstance(script, Sequence) else [script]
     run = Run(
         settings,
-        [watched(each) for each in (script if isinstance(script, Sequence) else [script])],
+        [watched(each, name) for each, (name, _) in zip(scripts, settings.of_scripts, strict=True)],
         services=SimulatedServices(settings.services, count_request),
         wallets=SimulatedWallets(settings.seed),
         listeners=[count],
@@ -229,6 +235,7 @@ async def _dry_run(
         in_rounds,
         visits.seconds,
         round_times.seconds,
+        dict(left),
         complete,
     )
 

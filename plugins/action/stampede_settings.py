@@ -92,7 +92,9 @@ class ActionModule(ActionBase):
             for host, found in load_hosts.items()
         }
         checked = check_run(variables, names, len(every), project(), load_hosts, ports)
-        return dataclasses.asdict(checked) | {"warnings": notices(variables, os.environ)}
+        found = dataclasses.asdict(checked)
+        of_scripts = found.pop("notices")
+        return found | {"warnings": [*notices(variables, os.environ), *of_scripts]}
 
     def _probe(self, variables: dict[str, Any]) -> dict[str, Any]:
         made = plain(self._templar.template(self._task_vars["run_generated_secrets"]))

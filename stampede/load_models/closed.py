@@ -10,9 +10,9 @@ import asyncio
 import dataclasses
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from stampede.load_models.interface import EndOfRun, LoadModel, Plan, SettingReader, Stage, StageNow
 from stampede.load_models.profile import (
@@ -57,6 +57,8 @@ class Closed(LoadModel):
     """Whether so many iterations are those of all holders together."""
     stages: Profile | None = None
     deal: Deal = field(default_factory=Deal)
+
+    holders_stay: ClassVar[bool] = True
 
     @classmethod
     def read(cls, reader: SettingReader) -> Self:
@@ -121,6 +123,10 @@ class Closed(LoadModel):
                 place = present.pop(rank)
                 stays[place] = stays[place]._replace(end=moment)
         return stays
+
+    def comings(self) -> Iterator[tuple[int, float]]:
+        """See LoadModel."""
+        return ((number, stay.begin) for number, stay in zip(self.wallets, self.stays(), strict=True))
 
     def describe(self) -> str:
         """See LoadModel."""

@@ -16,6 +16,7 @@ class FlatOut(Closed):
     """As the closed model, at its fastest."""
 
     think_time_scale: ClassVar[float] = 0.0
+    is_for_those_who_stay: ClassVar[bool] = True
 
     def describe(self) -> str:
         """See LoadModel."""

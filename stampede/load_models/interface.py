@@ -132,13 +132,18 @@ class LoadModel(ABC):
     """What think times are multiplied by, besides ``stampede_think_time_scale``."""
 
     needs_room: ClassVar[bool] = False
-    """Whether it depends on the holders' time how many of them there are at once: see ``for_room``, ``due`` and
-    ``too_few_holders``, which such a model has."""
+    """Whether it depends on the holders' time how many of them there are at once: see ``for_room``, ``due``,
+    ``too_few_holders`` and ``drops``, which such a model has."""
 
     rounds_are_due: ClassVar[bool] = False
     """Whether rounds begin at a rate, so that rounds are dropped, and not arrivals, when no holder is free."""
     all_come: ClassVar[bool] = True
     """Whether all the holders of ``total`` come, unless the run ends before that."""
+
+    holders_stay: ClassVar[bool] = False
+    """Whether its duration is that of holders who stay, so that it is over before when all have left."""
+    is_for_those_who_stay: ClassVar[bool] = False
+    """Whether it makes no sense with holders who do not stay."""
 
     has_levels: ClassVar[bool] = False
     """Whether it goes through levels of load, each of which is judged by itself."""
@@ -178,6 +183,11 @@ class LoadModel(ABC):
     def numbers(self) -> Sequence[int]:
         """The numbers of the holders of ``total``."""
         return self.wallets
+
+    def comings(self) -> Iterator[tuple[int, float]]:
+        """The holders of ``total`` in the order of their numbers, each with the seconds from the start at which it
+        comes, as far as that decides its stage."""
+        return ((number, 0.0) for number in self.numbers)
 
     def row_number(self, number: int) -> int:
         """Whose row of ``stampede_data`` a holder has: its own, or that of the one of ``numbers`` whose place it
@@ -237,6 +247,10 @@ class LoadModel(ABC):
         """A sentence when there may be fewer holders on all ``hosts`` together than are needed, where a visit or a
         round takes ``stay`` seconds on average; else ''."""
         return ""
+
+    def drops(self, dropped: str) -> str:
+        """A sentence about so many arrivals or rounds, such as ``3``, which a dry run of this load drops."""
+        raise NotImplementedError
 
     @abstractmethod
     def another_round(self, rounds: int, of_all: int) -> bool:

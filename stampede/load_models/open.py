@@ -123,6 +123,10 @@ class Open(LoadModel):
         moments = enumerate(self.profile.moments(amounts(self.arrivals, self.seed)), self.first_holder)
         return (Arrival(number, moment) for number, moment in self.deal.mine(moments))
 
+    def comings(self) -> Iterator[tuple[int, float]]:
+        """See LoadModel."""
+        return self.schedule()
+
     def describe(self) -> str:
         """See LoadModel."""
         comes = in_words(self.profile, self.arrivals, "arrivals")
@@ -162,6 +166,13 @@ class Open(LoadModel):
             f"stampede_holders is {self.most:,}, but holders who stay for about {stay:.3g} s arrive at up to "
             f"{self.profile.highest:g}/s, so that up to {needed:,} must have room at a time{shared}; it must be at "
             f"least {needed:,}, or arrivals are dropped"
+        )
+
+    def drops(self, dropped: str) -> str:
+        """See LoadModel."""
+        return (
+            f"stampede_holders is {self.most:,}, but a dry run of this load drops {dropped} of its arrivals, for "
+            "which as many holders are there already; it must be more"
         )
 
     def another_round(self, rounds: int, of_all: int) -> bool:

@@ -285,10 +285,10 @@ def _read_stage(stage: Mapping[str, Any], key: str, *, whole: bool) -> tuple[flo
     if not time:
         raise ValueError(f"has {time_key}: {stage[time_key]!r}, which is no duration of more than 0")
     try:
-        level = float(int(stage[key])) if whole and not isinstance(stage[key], float) else rate(stage[key])
+        level = number(stage[key]) if whole else rate(stage[key])
         if whole and not level.is_integer():
             raise ValueError
-    except (ValueError, TypeError, OverflowError):
+    except ValueError:
         raise ValueError(f"has {key}: {stage[key]!r}, which is no {'whole number' if whole else 'rate'}") from None
     if level < 0:
         raise ValueError(f"has {key}: {stage[key]!r}, which is less than 0")

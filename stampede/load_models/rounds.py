@@ -120,7 +120,7 @@ class Rounds(LoadModel):
 
     def for_room(self, holders: int) -> Self:
         """See LoadModel. All connect, then each begins a round within a second, and has the run's time for it."""
-        long = self.profile.seconds
+        long = self.plan.duration
         pieces = Piece(long, 0.0, 0.0), Piece(1.0, holders, holders), Piece(long, 0.0, 0.0)
         return dataclasses.replace(
             self, number=holders, profile=Profile(pieces), arrivals="constant", ramp_up=0.0, deal=Deal()
@@ -139,6 +139,13 @@ class Rounds(LoadModel):
             f"stampede_holders is {self.number:,}, but rounds of about {stay:.3g} s each begin at up to "
             f"{self.profile.highest:g}/s, so that up to {needed:,} are under way at a time{shared}; it must be at "
             f"least {needed:,}, or rounds are dropped"
+        )
+
+    def drops(self, dropped: str) -> str:
+        """See LoadModel."""
+        return (
+            f"stampede_holders is {self.number:,} and stampede_ramp_up is {self.ramp_up:g} s, but a dry run of this "
+            f"load drops {dropped} of its rounds, for which no holder is free; one of the two must be more"
         )
 
     def another_round(self, rounds: int, of_all: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -73,6 +73,8 @@ class CheckedRun:
     """Of the packages that matter for the results."""
     settings: Mapping[str, Any]
     """All variables but the secrets."""
+    notices: Sequence[str] = ()
+    """What its script does otherwise than its user may expect."""
 
 
 def check_run(
@@ -114,6 +116,7 @@ def check_run(
     problems += nothing_to_compare_with(control.compare_with, project)
     settings = None if problems else Settings.from_variables(variables)
     problems += data_problems(settings) if settings else []
+    problems += settings.scripts_without_holders() if settings else []
     if settings:
         needed, now = kept_seconds(settings), time.time()
         problems += of_all(all_hosts, lambda of_host: ends_too_soon(of_host, needed, now))
@@ -122,7 +125,12 @@ def check_run(
     if problems or not settings:
         raise BadInput(*problems)
     templates = HOME / "templates"
-    if refused := of_all(all_hosts, lambda of_host: refusals(of_host, templates, project, hosts), what_scripts_use):
+    told: list[str] = []
+
+    def refused_of(of_host: Mapping[str, Any]) -> list[str]:
+        return refusals(of_host, templates, project, hosts, told)
+
+    if refused := of_all(all_hosts, refused_of, what_scripts_use):
         raise BadInput(*refused)
     return CheckedRun(
         id=run_id,
@@ -132,6 +140,7 @@ def check_run(
         stop_timeout=settings.drain + settings.influxdb_flush + STOP_MARGIN,
         versions={name: version(name) for name in ("stampede-vc", "ansible-core")},
         settings={name: value for name, value in sorted(variables.items()) if name != "stampede_secrets"},
+        notices=list(dict.fromkeys(told)),
     )
 
 
@@ -171,10 +180,11 @@ def problems_of(variables: Mapping[str, Any]) -> list[str]:
     return problems + missing_python(variables)
 
 
-def refusals(variables: Mapping[str, Any], templates: Path, project: Path, hosts: int) -> list[str]:
-    """What the trial of the script with one load host's variables has to say; ``hosts`` share the run."""
+def refusals(variables: Mapping[str, Any], templates: Path, project: Path, hosts: int, told: list[str]) -> list[str]:
+    """What the trial of the script with one load host's variables has to say against it; ``hosts`` share the run.
+    What it notices besides is added to ``told``."""
     try:
-        try_script(variables, templates, project, hosts)
+        told += try_script(variables, templates, project, hosts)
     except BadInput as error:
         return error.sentences
     return []

@@ -24,13 +24,14 @@ MARGIN = 1.0
 
 def try_script(
     variables: Mapping[str, Any], templates_dir: Path, base_dir: Path | None = None, hosts: int = 1
-) -> None:
-    """Run the script on virtual time with simulated holders. ``hosts``: how many load hosts share the run.
+) -> list[str]:
+    """Run the script on virtual time with simulated holders. ``hosts``: how many load hosts share the run. Returns a
+    sentence for each thing that the run does otherwise than its user may expect.
 
     Raises BadInput, naming file and line, when it does not render, has no ``async def script(holder)``, asks for a
     service that is not configured, raises anything, does not end, or never does a step that a threshold is about.
     """
-    _ask(TRIAL, variables, templates_dir, base_dir or Path.cwd(), TRIAL_SECONDS, hosts)
+    return _ask(TRIAL, variables, templates_dir, base_dir or Path.cwd(), TRIAL_SECONDS, hosts).splitlines()
 
 
 def forecast(variables: Mapping[str, Any], project: Path) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import random
 import sys
 import threading
 import traceback
@@ -22,7 +23,7 @@ from stampede.load_models.interface import LoadModel
 from stampede.machine.data_file import read_data_file
 from stampede.machine.processes import die_with_parent
 from stampede.prepare.rendering import find_scripts, render_scenario, render_script
-from stampede.prepare.room import holders_needed
+from stampede.prepare.room import room_of_kinds
 from stampede.prepare.scenario import Scenario, place_reached
 from stampede.prepare.script_errors import said_by, told
 from stampede.prepare.script_work import work_of
@@ -33,7 +34,7 @@ from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.thresholds import Said, Threshold
 
 TRIAL, FORECAST, WORK = "trial", "forecast", "work"
-TRIAL_SECONDS = 5.0
+TRIAL_SECONDS = 6.0
 """After which the trial of a script is ended, and the script refused."""
 LONG_SECONDS = 1.0
 """That each further, longer look for the steps that thresholds name may take."""
@@ -83,6 +84,8 @@ class Tried:
         self._path = self._found[0].path
         """Of the script that is being tried."""
         self._is_rendered = False
+        self._notices: list[str] = []
+        """What the run does otherwise than its user may expect."""
 
     def text(self) -> str:
         """The answer to the question. Raises BadInput for what is wrong with a script."""
@@ -106,7 +109,7 @@ class Tried:
             load = Closed(WORK_HOLDERS, first_holder=0, ramp_up=0.0, duration=0.0, iterations=WORK_ROUNDS)
             return work_of(self._dry_run(scripts, self._of(settings, load), within=WORK_WITHIN), self._path)
         self._try(scripts, settings, sources)
-        return ""
+        return "\n".join(self._notices)
 
     def too_long(self, seconds: float) -> str:
         """A sentence about where the script is after so many seconds."""
@@ -135,7 +138,10 @@ class Tried:
             for part in CUTS:
                 self._dry_run([script], short, cut_at=part * trial.seconds)
             said |= _said(trial, name)
-        self._look_for_room(scripts, settings)
+            self._look_for_the_end(trial, settings)
+        if settings.load.needs_room:
+            self._look_for_room(alone, settings)
+            self._look_for_drops(scripts, settings)
         awaited = _awaited(settings.thresholds, sources)
         is_complete = True
         for is_reduced in (True, False):  # a step may come late, or from few holders
@@ -148,24 +154,58 @@ class Tried:
                 is_complete = is_complete and (is_reduced or longer.complete)
         thresholds.check_subjects(settings.thresholds, said if is_complete else said | set(awaited.values()))
 
-    def _look_for_room(self, scripts: Sequence[Script], settings: Settings) -> None:
-        """Raise BadInput when the load needs more holders than there may be."""
-        if not settings.load.needs_room:
+    def _look_for_the_end(self, trial: Forecast, settings: Settings) -> None:
+        """Note, or raise BadInput, when all holders of a script come to its end long before the load's duration."""
+        load = settings.load
+        if not load.plan.duration or not load.holders_stay or sum(trial.left.values()) < trial.holders:
             return
-        seen = self._dry_run(scripts, self._of(settings, settings.load.for_room(ROOM_HOLDERS)), within=LONG_SECONDS)
-        if settings.load.rounds_are_due and seen.complete and not seen.rounds:
+        lasts = f"is to last {load.plan.duration:g} s"
+        ends = f"a holder is through with {self._path} after about {trial.visit:.3g} s and leaves"
+        loop = "'async for _ in holder.until_end_of_run()'"
+        if load.is_for_those_who_stay:
             raise BadInput(
-                f"stampede_load_model is rounds, but no holder of {self._names()} begins a round; it must have "
-                "'async for _ in holder.until_end_of_run()' and come to it, for a round is what that loop does"
+                f"stampede_load_model is flat_out and {lasts}, but {ends}; it must go round in {loop} until then"
             )
-        hosts, stays = self._question.hosts, seen.rounds_took if settings.load.rounds_are_due else seen.visits
-        if stays:
-            needed = holders_needed(settings.load.due, stays, hosts, settings.seed)
-            if sentence := settings.load.too_few_holders(needed, sum(stays) / len(stays), hosts):
-                raise BadInput(sentence)
+        self._notices.append(f"The run {lasts}, but {ends}; it would go round until then in {loop}.")
 
-    def _names(self) -> str:
-        return " and ".join(str(found.path) for found in self._found)
+    def _look_for_room(self, alone: Sequence[tuple[str, Script, Settings]], settings: Settings) -> None:
+        """Raise BadInput when the load needs more holders than there may be, by how long each script takes."""
+        load, hosts = settings.load, self._question.hosts
+        stays = []
+        for (_, script, own), found in zip(alone, self._found, strict=True):
+            self._path = found.path
+            seen = self._dry_run([script], self._of(own, load.for_room(ROOM_HOLDERS)), within=LONG_SECONDS)
+            if load.rounds_are_due and seen.complete and not seen.rounds:
+                raise BadInput(
+                    f"stampede_load_model is rounds, but no holder of {found.path} begins a round; it must have "
+                    "'async for _ in holder.until_end_of_run()' and come to it, for a round is what that loop does"
+                )
+            stays.append(seen.rounds_took if load.rounds_are_due else seen.visits)
+        if not all(stays):
+            return
+        script_at = _script_of_round(settings, stays) if load.rounds_are_due else _script_of_arrival(settings)
+        needed, stay = room_of_kinds(load.due, stays, script_at, hosts, settings.seed)
+        if sentence := load.too_few_holders(needed, stay, hosts):
+            raise BadInput(sentence)
+
+    def _look_for_drops(self, scripts: Sequence[Script], settings: Settings) -> None:
+        """Raise BadInput when the load, as far as it can be simulated soon, drops any of what is due."""
+        seen = self._dry_run(scripts, settings, within=LONG_SECONDS)
+        if not seen.dropped:
+            return
+        dropped = f"{seen.dropped:,}" if seen.complete else f"at least {seen.dropped:,}"
+        if settings.load.rounds_are_due and seen.left:
+            paths = [
+                str(found.path)
+                for found, (name, _) in zip(self._found, settings.of_scripts, strict=True)
+                if name in seen.left
+            ]
+            raise BadInput(
+                f"stampede_load_model is rounds, but holders of {' and '.join(paths)} are through with the script "
+                f"before the run is over, so that a dry run of this load drops {dropped} of its rounds; its loop of "
+                "until_end_of_run() must go on until that ends"
+            )
+        raise BadInput(settings.load.drops(dropped))
 
     @staticmethod
     def _of(settings: Settings, load: LoadModel) -> Settings:
@@ -184,6 +224,19 @@ class Tried:
         files = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
         path = next((found.path for found in self._found if str(found.path) in files), self._path)
         return BadInput(told(path, error))
+
+
+def _script_of_arrival(settings: Settings) -> Callable[[int, float], int]:
+    """Which script the first, second ... takes who arrives at a moment."""
+    return lambda place, moment: settings.script_of(place, settings.load.stage_at(moment))
+
+
+def _script_of_round(settings: Settings, stays: Sequence[Sequence[float]]) -> Callable[[int, float], int]:
+    """Of which script the rounds are: who is through with one sooner begins more of them."""
+    weights = [share.weight for share in settings.scripts] or [1.0]
+    often = [weight * len(took) / sum(took) for weight, took in zip(weights, stays, strict=True)]
+    chance = random.Random(settings.seed)
+    return lambda place, moment: chance.choices(range(len(often)), often)[0]
 
 
 def _said(forecast: Forecast, script: str) -> set[Said]:

@@ -58,8 +58,10 @@ class Table:
     """On a load host: the place of a holder's row by the holder's number; None where all rows are there."""
 
     def place(self, holder: int) -> int:
-        """Where a holder's row is, by its number; the same on however many hosts."""
-        if self.places is not None:
+        """Where a holder's row is, by its number; the same on however many hosts. A run that goes on to a next stage
+        before its time may have more arrivals than were planned: a load host gives these its own rows again, unless
+        each is to be used once."""
+        if self.places is not None and (holder in self.places or self.settings.use == ONCE or not self.rows):
             return self.places.get(holder, len(self.rows))
         if self.settings.use == RANDOM:
             return random.Random(f"{self.seed}:{holder}:data").randrange(len(self.rows))

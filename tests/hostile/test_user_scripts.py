@@ -248,7 +248,7 @@ def test_a_forecast_of_too_much_is_of_the_first_part(
 
 
 def test_rounds_of_a_script_without_a_loop(tell: Callable[..., str]) -> None:
-    of_rounds = {"load_model": "rounds", "rate": "1/s", "ramp_up": "5s", "duration": "60s", "holders": 20}
+    of_rounds = {"load_model": "rounds", "rate": "1/s", "ramp_up": "40s", "duration": "60s", "holders": 20}
     late = """
         async def script(holder):
             await holder.wait(30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -228,6 +229,49 @@ def test_a_holder_without_a_row_ends_the_run(
     assert run.bad_input.sentences == [
         "stampede_data has no row for holder 1; there must be one for each, or use be circle"
     ]
+
+
+FALLING = [{"rate": "10/s", "for": "5s"}, {"rate": 0, "over": "10s"}, {"rate": 0, "over": "60s"}]
+"""A cut while the rate falls has the last stage begin at the rate of that moment, instead of 0."""
+
+
+@pytest.mark.parametrize("use", ["circle", "random"])
+def test_arrivals_beyond_those_planned_have_rows_of_their_host(
+    play: Callable[..., Run], with_file: Callable[..., dict[str, Any]], use: str
+) -> None:
+    falling = {"stampede_load_model": "open", "stampede_stages": FALLING, "stampede_holders": 99}
+    found = with_file(use=use) | falling
+    whole, load = table_of(found), Settings.from_variables(found).load
+    more = sorted(set(load.cut(6).numbers) - set(load.numbers))
+    assert len(more) > 100
+    for share in load.shares({"a": 1, "b": 2}).values():
+        dealt = Table.taken(whole.settings, json.loads(json.dumps(rows_of_host(found, share))))
+        assert all(dealt.row(number)["email"] for number in more)
+        assert len({dealt.row(number)["email"] for number in more}) == len(dealt.rows)
+
+    seen = set()
+
+    async def script(holder: Holder) -> None:
+        seen.add(holder.data["email"])
+        await holder.wait(1)
+
+    def prepare(run: Run) -> None:
+        asyncio.get_running_loop().call_later(6, run.go_on, 6)
+
+    run = play(script, prepare=prepare, row_of=dealt.row, load_model="open", stages=FALLING, holders=99, drain=0)
+    assert run.bad_input is None and run.started == load.cut(6).total
+    assert len(seen) == len(dealt.rows)
+
+
+def test_a_row_that_is_used_once_is_not_used_again_for_arrivals_beyond_those_planned() -> None:
+    given = {"columns": ["a"], "rows": [["1"]], "places": [[0, 0]]}
+    with pytest.raises(BadInput, match="stampede_data has no row for holder 1; there must be one for each"):
+        Table.taken(DataSettings("x.csv"), given).row(1)
+
+
+def test_a_host_without_any_row_has_none_for_arrivals_beyond_those_planned() -> None:
+    with pytest.raises(BadInput, match="stampede_data has no row for holder 1"):
+        Table.taken(DataSettings("x.csv", "circle"), {"columns": ["a"], "rows": [], "places": []}).row(1)
 
 
 @pytest.mark.parametrize("given", [None, {}, {"columns": ["a"], "rows": [["1"]], "places": [["x", 0]]}, "x"])

@@ -135,7 +135,7 @@ def test_the_page_of_the_holder_has_every_public_step(site: Path) -> None:
     page = html.fromstring((site / "reference/holder.html").read_bytes())
     shown = {name.rpartition(".")[2] for name in page.xpath("//h2/@id")}
     public = {name for name in vars(Holder) if not name.startswith("_")}
-    assert public - shown == {"start_over", "mask"}
+    assert public - shown == {"start_over", "be_due", "mask"}
     assert {"data", "number", "random", "shared"} <= shown
     assert len(declared_steps(Holder)) > 10
 

@@ -271,6 +271,109 @@ def test_response_time_counts_from_when_a_step_was_due(play: Play, tmp_path: Pat
     assert float(ping["response_time"]) - float(ping["service_time"]) == pytest.approx(3)
 
 
+def stall(seconds: float) -> None:
+    """The event loop is busy for so long."""
+    asyncio.get_running_loop()._skipping.skipped += seconds  # type: ignore[attr-defined]
+
+
+def lags(folder: Path, name: str) -> list[float]:
+    """How late the steps of a name began, by the journal."""
+    return [
+        float(each["response_time"]) - float(each["service_time"]) for each in steps(folder) if each["step"] == name
+    ]
+
+
+@pytest.mark.parametrize("wait", [None, 0, 0.02])
+@pytest.mark.parametrize(
+    "model", [{"load_model": "rounds", "ramp_up": "1s"}, {"load_model": "open", "ramp_up": 0, "iterations": 1}]
+)
+def test_a_wait_does_not_hide_how_late_a_round_or_an_arrival_was(
+    play: Play, tmp_path: Path, model: dict[str, Any], wait: float | None
+) -> None:
+    """A generator that stalls for a second begins ten late, whatever the script does first."""
+
+    async def script(holder: Holder) -> None:
+        async for _ in holder.until_end_of_run():
+            if wait is not None:
+                await holder.wait(wait)
+            async with holder.step("ask"):
+                await asyncio.sleep(0.01)
+
+    def prepare(run: Run) -> None:
+        asyncio.get_running_loop().call_later(2.55, stall, 1.0)
+
+    run = play(script, prepare=prepare, **model, rate="10/s", duration="5s", holders=40, drain="1s")
+    assert run.dropped == run.rounds_dropped == 0
+    late = sorted(lag for lag in lags(tmp_path, "ask") if lag > 0.001)
+    assert late == pytest.approx([0.05 + number / 10 - (wait or 0) for number in range(10)])
+
+
+def test_a_wait_after_a_wait_does_not_hide_that_it_ended_late(play: Play, tmp_path: Path) -> None:
+    async def script(holder: Holder) -> None:
+        asyncio.get_running_loop().call_later(0.5, stall, 3.0)
+        await holder.wait(1)
+        await holder.wait(1)
+        async with holder.step("ask"):
+            pass
+
+    play(script, holders=1)
+    assert lags(tmp_path, "ask") == pytest.approx([1.5])
+
+
+def test_what_a_script_does_between_two_waits_shortens_neither(play: Play) -> None:
+    """Who was late once waits for less once, and makes up for nothing else."""
+    moments: list[float] = []
+
+    async def script(holder: Holder) -> None:
+        async for _ in holder.until_end_of_run():
+            await holder.wait(2)
+            moments.append(asyncio.get_running_loop().time())
+            await asyncio.sleep(5)  # a request of its own, which is no step
+            if len(moments) == 2:
+                asyncio.get_running_loop().call_later(1.5, stall, 1.0)
+
+    play(script, holders=1, iterations=4)
+    assert moments == pytest.approx([2, 9, 16.5, 23])
+
+
+def test_a_think_time_after_a_late_step_is_waited_for_in_full(play: Play, tmp_path: Path) -> None:
+    moments: list[float] = []
+
+    async def script(holder: Holder) -> None:
+        async for _ in holder.until_end_of_run():
+            await holder.wait(2)
+            async with holder.step("ask"):
+                moments.append(asyncio.get_running_loop().time())
+                await asyncio.sleep(1)
+
+    def prepare(run: Run) -> None:
+        asyncio.get_running_loop().call_later(1, stall, 10.0)
+
+    play(script, prepare=prepare, holders=1, iterations=3)
+    assert moments == pytest.approx([11, 14, 17])
+    assert lags(tmp_path, "ask") == pytest.approx([9, 0, 0])
+
+
+def test_tasks_of_a_holder_wait_from_the_same_late_moment(play: Play, tmp_path: Path) -> None:
+    async def script(holder: Holder) -> None:
+        async def ask(seconds: int) -> None:
+            await holder.wait(seconds)
+            async with holder.step(f"ask_{seconds}"):
+                await asyncio.sleep(0.1)
+
+        async with asyncio.TaskGroup() as group:
+            for seconds in (1, 2, 5):
+                group.create_task(ask(seconds))
+
+    def prepare(run: Run) -> None:
+        asyncio.get_running_loop().call_later(9, stall, 4.0)  # the arrival of the second is due at 10
+
+    play(script, prepare=prepare, load_model="open", rate="6/min", iterations=1, duration="20s", ramp_up=0, holders=9)
+    assert lags(tmp_path, "ask_1") == pytest.approx([0, 2])
+    assert lags(tmp_path, "ask_2") == pytest.approx([0, 1])
+    assert lags(tmp_path, "ask_5") == pytest.approx([0, 0])
+
+
 def test_the_pause_after_a_failure_is_no_response_time(play: Play, tmp_path: Path) -> None:
     async def script(holder: Holder) -> None:
         if holder.attempt == 1:

@@ -39,6 +39,15 @@ def refused(variables: dict[str, Any]) -> list[str]:
     return caught.value.sentences
 
 
+def test_what_is_noticed_of_the_script_is_told_once(run_variables: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("async def script(holder):\n    await holder.connect('issuer')\n")
+    run = run_variables | {"stampede_script": str(tmp_path / "own.py"), "stampede_duration": "5m"}
+    fleet = {"load-1": run, "load-2": run | {"stampede_step_timeout": "50s"}}
+    (notice,) = check_run(run, run.keys(), 2, REPOSITORY, fleet).notices
+    assert notice.startswith("The run is to last 300 s, but a holder is through with ")
+    assert check(run_variables).notices == []
+
+
 def test_a_run_that_may_begin(run_variables: dict[str, Any], tmp_path: Path) -> None:
     run = check(run_variables)
     assert (run.id, run.dir) == ("test-run", str(tmp_path / "runs/test-run"))
@@ -69,6 +78,15 @@ def test_runs_that_must_not_begin(run_variables: dict[str, Any], change: dict[st
     assert found.startswith(sentence)
 
 
+def test_a_script_that_gets_no_holder_is_refused(run_variables: dict[str, Any]) -> None:
+    scripts = [{"script": "conversation"}, {"script": "issue_present_revoke", "weight": 500}]
+    change = {"scripts": scripts, "holders": 2, "thresholds": ["ping p95 of conversation < 3 s"]}
+    assert refused(run_variables | {f"stampede_{name}": value for name, value in change.items()}) == [
+        "stampede_scripts[0].weight is 1, by which none of the run's 2 holders takes conversation; it must be more, "
+        "or the run must have more holders"
+    ]
+
+
 def test_all_problems_of_a_run_are_told_at_once(run_variables: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "runs/test-run").mkdir(parents=True)
     wrong = {"stampede_holders": "x", "stampede_local": "x", "stampede_min_hosts": 4, "stampede_nothing": 1}
@@ -97,7 +115,7 @@ def test_a_run_ends_before_its_hosts_do(run_variables: dict[str, Any]) -> None:
     settings = run_variables | {"stampede_duration": "10m"}
     check(settings | {"stampede_expires": time.time() + 3600})
     (sentence,) = refused(settings | {"stampede_expires": time.time() + 615})
-    assert re.match(r"stampede_expires is [0-9]+: the host ends itself in 10 min 1[45] s, and the run needs", sentence)
+    assert re.match("stampede_expires is [0-9]+: the host ends itself in 10 min 1[45] s, and the run", sentence)
     (sentence,) = refused(settings | {"stampede_expires": 1000})
     assert "the host ends itself now" in sentence
 

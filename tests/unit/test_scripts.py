@@ -111,7 +111,65 @@ def test_what_is_wrong_has_one_sentence(variables: dict[str, Any], entries: list
 def test_a_script_beside_scripts_is_refused(variables: dict[str, Any]) -> None:
     both = variables | {"stampede_script": "conversation", "stampede_scripts": TWO}
     (found,) = check_variables(both)
-    assert found.startswith("stampede_script is 'conversation', but stampede_scripts names scripts as well")
+    assert found == (
+        "stampede_script is 'conversation', but stampede_scripts names scripts as well; leave one of the two out, or "
+        "give it as empty on the command line: -e stampede_script= or -e '{\"stampede_scripts\": []}'"
+    )
+
+
+def test_an_empty_script_leaves_it_to_the_scripts(variables: dict[str, Any]) -> None:
+    """As with ``-e stampede_script=`` in a project that has one."""
+    for empty in ("", None):
+        settings = Settings.from_variables(variables | {"stampede_script": empty, "stampede_scripts": TWO})
+        assert [name for name, _ in settings.of_scripts] == ["wallets", "several_services"]
+        assert [own.script for _, own in settings.of_scripts] == ["issue_present_revoke", "several_services"]
+    found = find_scripts(variables | {"stampede_script": "", "stampede_scripts": TWO}, TEMPLATES)
+    assert [script.path.name for script in found] == ["issue_present_revoke.py.j2", "several_services.py.j2"]
+
+
+@pytest.mark.parametrize("none", [{}, {"stampede_scripts": []}])
+def test_an_empty_script_without_scripts_has_one_sentence(variables: dict[str, Any], none: dict[str, Any]) -> None:
+    (found,) = check_variables(variables | {"stampede_script": ""} | none)
+    assert found == (
+        "stampede_script is '', and stampede_scripts names none; it must be the name of a template in "
+        "templates/scenarios, or the path of a .py.j2 or .py file"
+    )
+
+
+FIVE_HUNDRED = [{"script": "conversation"}, {"script": "several_services", "weight": 500}]
+LATE = {"load_model": "open", "stages": [{"rate": "1/s", "for": "9s"}, {"rate": 1, "for": 9, "scripts": {"a": 1}}]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "places"),
+    [
+        ({"scripts": FIVE_HUNDRED, "holders": 2}, [0]),
+        ({"scripts": FIVE_HUNDRED, "holders": 600}, []),
+        ({"scripts": FIVE_HUNDRED, "load_model": "rounds", "rate": 1, "duration": "1h", "holders": 2}, [0]),
+        ({"scripts": FIVE_HUNDRED, "load_model": "open", "rate": 1, "duration": "10s", "holders": 600}, [0]),
+        ({"scripts": FIVE_HUNDRED, "load_model": "open", "rate": 1, "duration": "1h", "holders": 9}, []),
+        ({"scripts": TWO, "holders": 1}, [1]),
+        ({"scripts": [{"script": "a.py", "weight": 1e-3}, {"script": "b.py"}], **LATE}, []),
+        (
+            {
+                "scripts": [{"script": "a.py", "weight": 1e-3}, {"script": "b.py"}],
+                **LATE,
+                "stages": LATE["stages"][:1],
+            },
+            [0],
+        ),
+        ({"scripts": [{"script": "a.py"}], "holders": 1}, []),
+        ({"holders": 1}, []),
+    ],
+)
+def test_a_script_that_no_holder_takes_is_told(
+    variables: dict[str, Any], changes: dict[str, Any], places: list[int]
+) -> None:
+    run = Settings.from_variables(variables | {f"stampede_{name}": value for name, value in changes.items()})
+    found = run.scripts_without_holders()
+    assert [sentence.split(".weight is ")[0] for sentence in found] == [
+        f"stampede_scripts[{place}]" for place in places
+    ]
 
 
 # ----------------------------------------------------------------- rendering

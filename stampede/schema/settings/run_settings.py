@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 
 from stampede.load_models import catalog
 from stampede.load_models.interface import LoadModel, StageNow
+from stampede.schema import plain_numbers
 from stampede.schema.errors import BadInput
 from stampede.schema.margins import Margins
 from stampede.schema.settings import thresholds
@@ -44,6 +46,8 @@ from stampede.schema.settings.web_address import is_reached_at, web_address
 
 LOAD = ("load_model", "stages", "ramp_up", "duration", "holders", "search")
 """The variables that a run's plan is read from in its results."""
+MOST_LOOKED_AT = 1_000_000
+"""Holders among whom one is looked for who takes a script."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +107,22 @@ class Settings(LoadHostVariables):
             return 0
         in_stage = self.stage_weights[stage.number - 1] if stage and self.stage_weights else None
         return script_of(holder, in_stage or [share.weight for share in self.scripts])
+
+    def scripts_without_holders(self) -> list[str]:
+        """A sentence for each of several scripts that none of the load's holders takes."""
+        missing = dict(enumerate(self.scripts))
+        for number, moment in itertools.islice(self.load.comings(), MOST_LOOKED_AT):
+            missing.pop(self.script_of(number, self.load.stage_at(moment)), None)
+            if not missing:
+                return []
+        if (holders := self.load.total) > MOST_LOOKED_AT:
+            return []
+        return [
+            f"{SCRIPTS}[{place}].weight is {share.weight:g}, by which none of the run's "
+            f"{plain_numbers.number(holders, 'holder')} takes {share.name}; it must be more, or the run must have "
+            "more holders"
+            for place, share in missing.items()
+        ]
 
     @property
     def margins(self) -> Margins:
@@ -318,7 +338,8 @@ def _own_settings(scripts: tuple[ScriptShare, ...], variables: Mapping[str, Any]
     found, problems = [], []
     for place, share in enumerate(scripts):
         try:
-            own = Settings.from_variables({**variables, **names_no_script, **share.variables})
+            of_it = {"stampede_script": share.script, **share.variables}
+            own = Settings.from_variables({**variables, **names_no_script, **of_it})
         except BadInput as error:
             problems += [f"{SCRIPTS}[{place}].settings: {sentence}" for sentence in error.sentences]
         else:

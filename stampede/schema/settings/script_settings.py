@@ -31,6 +31,7 @@ SHUFFLED = 8
 """Holders among whom the scripts come in no order."""
 LONGEST_NAME = 64
 DEFAULT_SCRIPT = "issue_present_revoke"
+RIGHT = "the name of a template in templates/scenarios, or the path of a .py.j2 or .py file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +50,14 @@ def read_scripts(reader: VariableReader) -> tuple[ScriptShare, ...]:
     """The scripts; empty when ``stampede_script`` is the only one. What is wrong is left with the reader."""
     entries = reader.read("scripts")
     if not entries:
+        if reader.is_right("script") and not reader.read("script"):
+            reader.complain(f"stampede_script is '', and {VARIABLE} names none; it must be {RIGHT}")
         return ()
-    if reader.read("script") != DEFAULT_SCRIPT:
+    if reader.read("script") not in (DEFAULT_SCRIPT, ""):
         reader.complain(
             f"stampede_script is {shown(reader.read('script'))}, but {VARIABLE} names scripts as well; leave one of "
-            "the two out"
+            "the two out, or give it as empty on the command line: -e stampede_script= or "
+            "-e '{\"stampede_scripts\": []}'"
         )
     if len(entries) > MOST:
         reader.complain(f"{VARIABLE} has {len(entries)} scripts; it must have at most {MOST}")
@@ -125,10 +129,7 @@ def _read(reader: VariableReader, where: str, entry: Mapping[str, Any]) -> Scrip
     check_keys(reader, where, entry, {"script", "name", "weight", "settings"})
     script = entry.get("script")
     if not isinstance(script, str) or not script:
-        reader.complain(
-            f"{where}.script is {shown(script)}; it must be the name of a template in templates/scenarios, or the "
-            "path of a .py.j2 or .py file"
-        )
+        reader.complain(f"{where}.script is {shown(script)}; it must be {RIGHT}")
         script = DEFAULT_SCRIPT
     name = entry.get("name", bare_name(script))
     if not isinstance(name, str) or not re.fullmatch(rf"[A-Za-z0-9._-]{{1,{LONGEST_NAME}}}", name):

@@ -134,7 +134,7 @@ VARIABLES: dict[str, Shape] = {
     "stampede_results_dir": Text(),
     "stampede_run_dir": Text(),
     "stampede_run_id": Pattern(name="name"),
-    "stampede_script": Text(may_be_empty=False),
+    "stampede_script": Text(),
     "stampede_scripts": Mappings(),
     "stampede_search": Mapped(),
     "stampede_secrets": Mapped(),
@@ -201,8 +201,8 @@ class LoadHostVariables:
     run_id: str
     """Name of the run; empty stands for the time, such as 2026-11-22T18-03-12Z."""
     script: str
-    """What each holder does: the name of a template in templates/scenarios, or the path of a .py.j2 or .py
-    file."""
+    """What each holder does: the name of a template in templates/scenarios, or the path of a .py.j2 or .py file.
+    Empty where ``stampede_scripts`` has the scripts."""
     warm_up: float
     """How much of the run, from its start, is kept out of its figures and of thresholds without ``during``. What
     fails in it still counts, unless a threshold on errors says otherwise."""
