@@ -61,7 +61,7 @@ def read_json(path: Path) -> Any:
 def user_path(variable: str, path: str, folder: Path) -> Path:
     """The path that a user gave in ``variable``: absolute, relative to ``folder``, or below the home folder (``~``).
 
-    Raises BadInput when there is no such home folder, or a name in it is too long.
+    Raises BadInput when there is no such home folder, a name in it is too long, or no file can have it.
     """
     check_names(variable, path)
     try:
@@ -70,6 +70,8 @@ def user_path(variable: str, path: str, folder: Path) -> Path:
         raise BadInput(
             f"{variable} is {path!r}, but no home folder is known for it; it must be a path without ~, or HOME be set"
         ) from None
+    except ValueError:  # NUL in the name of a user
+        raise BadInput(f"{variable} is {path!r}, which no file can be called; it must be a path") from None
 
 
 def check_names(variable: str, path: str) -> None:

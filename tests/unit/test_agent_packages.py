@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stampede.prepare import agent_packages
@@ -97,6 +97,7 @@ class TestEntries:
 
     @pytest.mark.fuzz
     @given(st.one_of(st.text(), st.from_regex(r"[a-z]{1,3}( ?@ ?|[=<>]=|\[|;)?(git\+)?(https://)?[a-z@:/.]{0,9}")))
+    @example("~\x00")
     def test_any_text_is_a_package_or_not(self, entry: str) -> None:
         assert all(sentence.isprintable() for sentence in problems(entry))
 
