@@ -46,7 +46,7 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
 def error_of(played: Played) -> str:
     """The one sentence of a playbook that failed."""
     assert played.code != 0 and "Traceback" not in played.output, played.output
-    found = re.findall(r"^\[ERROR\] \S+: (.*)$", without_secrets(played.output), re.MULTILINE)
+    found = re.findall(r"^\[ERROR\] localhost: (.*)$", without_secrets(played.output), re.MULTILINE)
     assert len(found) == 1, played.output
     return str(found[0])
 
