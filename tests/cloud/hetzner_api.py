@@ -258,9 +258,13 @@ def selected(row: dict[str, Any], query: dict[str, list[str]]) -> bool:
         return False
     labels: dict[str, str] = row.get("labels", {})
     selector = query.get("label_selector", [""])[0]
-    if among := re.fullmatch(r"(\S+) in \((.*)\)", selector):
+    return all(_has(labels, each) for each in re.split(r",(?![^(]*\))", selector))
+
+
+def _has(labels: dict[str, str], condition: str) -> bool:
+    if among := re.fullmatch(r"(\S+) in \((.*)\)", condition):
         return labels.get(among[1]) in among[2].split(",")
-    key, _, value = selector.partition("=")
+    key, _, value = condition.partition("=")
     return not key or (key in labels and (not value or labels[key] == value))
 
 

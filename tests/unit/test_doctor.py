@@ -210,7 +210,7 @@ def test_collections_of_other_versions_are_named(monkeypatch: pytest.MonkeyPatch
     ((sign, text, mend),) = texts(doctor.collections())
     assert sign == "to mend"
     assert text == "Ansible's collections my.cloud 2.1.0 (1.9.0 is there) are not installed; clouds need them"
-    assert "ansible-galaxy collection install" in mend
+    assert "ansible galaxy collection install" in mend
     for broken in ("", "[]", "{}", '{"collection_info": []}'):
         folder = install("first", "cloud", broken)
         ((sign, text, _),) = texts(doctor.collections())
