@@ -30,12 +30,13 @@ class Pacer:
         return self.end_reached.is_set()
 
     async def until(self, due: float, holder: int | None = None) -> None:
-        """Wait until the clock shows ``due``. Raises EndOfRun when the run ends before that, or ``holder``, whose
-        wait it is, is retired."""
+        """Wait until the clock shows ``due``, or a little more. Raises EndOfRun when the run ends before that, or
+        ``holder``, whose wait it is, is retired."""
         if self.ended or holder in self._retired:
             raise EndOfRun
         sleeper = self._loop.create_future()
-        timer = self._loop.call_at(due, _wake, sleeper)
+        # never early: a step that is over before it is due has a response time below 0
+        timer = self._loop.call_at(due + self._clock.timer_error, _wake, sleeper)
         self._sleepers.add(sleeper)
         if holder is not None:
             self._of_holders.setdefault(holder, set()).add(sleeper)

@@ -146,8 +146,16 @@ def test_folders_of_services_that_run_no_more_are_removed_and_those_in_use_are_n
         os.utime(tmp_path / name, (time.time() - 60, time.time() - 60))
     os.utime(tmp_path / "just-made")
     (tmp_path / "elsewhere").symlink_to("just-made")
-    words = [sys.executable, "-c", "import time; time.sleep(60)", "--dir", str(tmp_path / "in-use")]
-    with subprocess.Popen(words) as services:
+    words = [
+        sys.executable,
+        "-c",
+        "import time; print(flush=True); time.sleep(60)",
+        "--dir",
+        str(tmp_path / "in-use"),
+    ]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as services:
+        assert services.stdout is not None
+        services.stdout.readline()  # until then the process may have no command line
         removed = remove_services(tmp_path)
         services.kill()
     assert removed == [tmp_path / "over"]
