@@ -226,6 +226,14 @@ def agents() -> list[Json]:
             interval=AGENT_SAMPLES,
         ),
         chart(
+            "Waiting for a core",
+            "Threads of each agent that were ready to run and had no core, on average. Where they are more than the "
+            "cores that it uses, others use its cores, or a quota limits it.",
+            [query(of_agents('mean("cpu_wait")'), name)],
+            unit="short",
+            interval=AGENT_SAMPLES,
+        ),
+        chart(
             "Memory",
             "Memory of each agent (resident set); none while it is down.",
             [query(of_agents('max("rss")'), name)],

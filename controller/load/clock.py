@@ -17,7 +17,7 @@ class Clock:
         # uvloop's own time() has whole milliseconds of the same monotonic clock
         self._now = loop.time if virtual else time.monotonic
         self.timer_error = 0.0 if virtual else 0.0005
-        """Seconds by which a timer of the loop may end early: those of uvloop end at the nearest whole millisecond."""
+        """Seconds by which a timer of the loop may end early: uvloop's end at the nearest whole millisecond."""
         self._epoch = time.time() - self._now()
 
     def now(self) -> float:

@@ -1,13 +1,16 @@
 """What the kernel says of this machine: time stolen by its hypervisor, tasks that want a core, sockets, and segments
-of TCP that had to be sent again. Whatever it does not say is None."""
+of TCP that had to be sent again; and of a process: how long it waited for a core. What it does not say is None."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
+NANOSECONDS = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +84,35 @@ class Machine:
             return (self._proc / file).read_text(encoding="ascii").splitlines()
         except (OSError, ValueError):
             return []
+
+
+class CpuWait:
+    """How long a process's threads were ready to run and had no core: all are busy, those that it may use are, or the
+    quota of its cgroup is used up.
+
+    https://docs.kernel.org/scheduler/sched-stats.html#proc-pid-schedstat
+    """
+
+    def __init__(self, pid: int, proc: Path = PROC) -> None:
+        self._threads = proc / str(pid) / "task"
+        self._before: dict[str, float] = {}
+        self._at = time.monotonic()
+        self.sample()
+
+    def sample(self) -> float | None:
+        """Since the sample before, in cores: how many threads waited, on average."""
+        at, now = time.monotonic(), self._waited()
+        since, self._at = at - self._at, at
+        before, self._before = self._before, now
+        if not now or since <= 0:
+            return None
+        return sum(max(0.0, waited - before.get(thread, 0.0)) for thread, waited in now.items()) / since
+
+    def _waited(self) -> dict[str, float]:
+        """Seconds, by thread."""
+        found = {}
+        with contextlib.suppress(OSError):
+            for thread in self._threads.iterdir():
+                with contextlib.suppress(OSError, IndexError, ValueError):
+                    found[thread.name] = int((thread / "schedstat").read_bytes().split()[1]) / NANOSECONDS
+        return found

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import psutil
 
 from controller.metrics.live_figures import quantile
-from controller.metrics.machine import Machine, MachineSample
+from controller.metrics.machine import CpuWait, Machine, MachineSample
 from stampede.schema.records import LoadRecord
 
 PROBE = 0.05
@@ -24,6 +24,8 @@ class AgentUsage:
     pid: int = 0
     cpu: float = 0.0
     rss: int = 0
+    cpu_wait: float | None = None
+    """Cores that its threads were ready to use and did not get; None where the kernel does not say."""
 
 
 @dataclass(slots=True)
@@ -54,7 +56,7 @@ class Monitor:
         self._take_lags = take_lags
         self._agents = agents
         self._own = psutil.Process()
-        self._known: dict[int, psutil.Process] = {}
+        self._known: dict[int, tuple[psutil.Process, CpuWait]] = {}
         self._loop_lag = 0.0
         self._machine = Machine()
         psutil.cpu_percent()
@@ -90,9 +92,11 @@ class Monitor:
 
     def _usage(self, process: psutil.Process | None) -> AgentUsage:
         if process is not None:
-            known = self._known.setdefault(process.pid, process)
+            if process.pid not in self._known:
+                self._known[process.pid] = process, CpuWait(process.pid)
+            known, wait = self._known[process.pid]
             with contextlib.suppress(psutil.Error):
-                return AgentUsage(known.pid, known.cpu_percent() / 100, known.memory_info().rss)
+                return AgentUsage(known.pid, known.cpu_percent() / 100, known.memory_info().rss, wait.sample())
         return AgentUsage()
 
 

@@ -14,8 +14,10 @@ from stampede.results.journal_columns import JournalColumns, Samples
 from stampede.schema.host_summary import AgentUsage, Due, GeneratorSummary, HostUsage, MeanAndMax, ScheduleLag
 
 AGENT_LATE = 0.2  # seconds; an empty request to an agent
+WANTING = 0.5  # cores that an agent wanted and did not get, if they are also more than it got
 BUSY = 0.9  # of a core (controller, agent) or of all cores (host)
 BUSY_TIME = 0.2  # of the samples; shorter bursts are tolerated
+STOLEN = 0.1  # of a host's cores, by its hypervisor
 LATE = 0.1  # seconds; schedule lag, 99th percentile
 FULL = 0.9  # of the host's memory
 
@@ -103,7 +105,9 @@ class _Samples:
         )
         self.columns = {name: samples.column(name) for name in samples.columns}
         if "host_cpu" in self.columns:
-            self.columns["host_cpu_share"] = self.columns["host_cpu"] / np.maximum(self.columns["host_cores"], 1)
+            cores = np.maximum(self.columns["host_cores"], 1)
+            self.columns["host_cpu_share"] = self.columns["host_cpu"] / cores
+            self.columns["stolen"] = self.columns["steal"] / cores
 
 
 def _host_usage(journal: JournalColumns, number: int, load: _Samples, agent: _Samples) -> HostUsage:
@@ -121,6 +125,7 @@ def _host_usage(journal: JournalColumns, number: int, load: _Samples, agent: _Sa
             restarts=int(_largest(agent.columns["restarts"][samples]) or 0),
             late_share=_share_above(agent.columns["loop_lag"][samples & agent.during], AGENT_LATE),
             queue_max=_largest(agent.columns["queue"][samples & agent.during]),
+            wanting_share=_wanting_share(cpu, agent.columns["cpu_wait"][samples & agent.during]),
         )
     return HostUsage(
         controller_cpu=_mean_and_max(controller_cpu),
@@ -128,6 +133,7 @@ def _host_usage(journal: JournalColumns, number: int, load: _Samples, agent: _Sa
         controller_rss_max=_largest(load.columns["rss"][here]),
         cpu_share=_mean_and_max(cpu_share),
         cpu_busy_share=_busy_share(cpu_share),
+        stolen_share=_share_above(load.columns["stolen"][here], STOLEN),
         memory_share_max=_largest(load.columns["host_memory_used"][here]),
         agents=agents,
     )
@@ -144,6 +150,18 @@ def _mean_and_max(values: Floats) -> MeanAndMax:
 def _largest(values: Floats) -> float | None:
     """The largest of the values that are numbers; None when there are none."""
     return _mean_and_max(values).max
+
+
+def is_wanting(cpu: Floats, cpu_wait: Floats) -> Truths:
+    """Whether an agent was kept from its work for want of CPU: all cores that it may use are busy, or few, or its
+    quota is used up. What it used itself may be little then."""
+    return (cpu_wait > WANTING) & (cpu_wait > cpu)
+
+
+def _wanting_share(cpu: Floats, cpu_wait: Floats) -> float | None:
+    """The share of samples in which an agent was wanting CPU; None where it was not recorded."""
+    known = np.isfinite(cpu_wait)
+    return float(is_wanting(cpu, cpu_wait)[known].mean()) if known.any() else None
 
 
 def _busy_share(cpu: Floats) -> float | None:
@@ -171,9 +189,19 @@ def _reasons(hosts: dict[str, HostUsage], late: float | None) -> list[str]:
     controllers = {f"the controller on host {host}": usage.controller_busy_share for host, usage in hosts.items()}
     machines = {f"host {host}": usage.cpu_busy_share for host, usage in hosts.items()}
     reasons += _busy_reason({name: agent.busy_share for name, agent in agents.items()}, "agents", "a core")
-    reasons += _late_reason({name: agent.late_share for name, agent in agents.items()})
+    reasons += _for_too_long(
+        {name: agent.late_share for name, agent in agents.items()},
+        f"took more than {wording.seconds(AGENT_LATE)} to answer an empty request",
+    )
+    reasons += _for_too_long(
+        {name: agent.wanting_share for name, agent in agents.items()}, "waited longer for a core than it had one"
+    )
     reasons += _busy_reason(controllers, "controllers", "a core")
     reasons += _busy_reason(machines, "hosts", "all cores")
+    reasons += _for_too_long(
+        {f"the hypervisor of host {host}": usage.stolen_share for host, usage in hosts.items()},
+        f"gave more than {wording.percent(STOLEN)} of its cores to others",
+    )
     for host, usage in hosts.items():
         used = usage.memory_share_max
         if used is not None and used > FULL:
@@ -181,17 +209,14 @@ def _reasons(hosts: dict[str, HostUsage], late: float | None) -> list[str]:
     return reasons
 
 
-def _late_reason(shares: dict[str, float | None]) -> list[str]:
-    """One sentence about the agents that answered late for too long, naming the worst."""
-    late = {name: share for name, share in shares.items() if share is not None and share > BUSY_TIME}
-    if not late:
+def _for_too_long(shares: dict[str, float | None], did: str) -> list[str]:
+    """One sentence about those of whom something is true for too long, naming the worst."""
+    beyond = {name: share for name, share in shares.items() if share is not None and share > BUSY_TIME}
+    if not beyond:
         return []
-    worst = max(late, key=lambda name: late[name])
-    others = f", and so did {wording.number(len(late) - 1, 'other')}" if len(late) > 1 else ""
-    return [
-        f"{worst[0].upper()}{worst[1:]} took more than {wording.seconds(AGENT_LATE)} to answer an empty request for "
-        f"{wording.percent(late[worst])} of the time{others}."
-    ]
+    worst = max(beyond, key=lambda name: beyond[name])
+    others = f", and so did {wording.number(len(beyond) - 1, 'other')}" if len(beyond) > 1 else ""
+    return [f"{worst[0].upper()}{worst[1:]} {did} for {wording.percent(beyond[worst])} of the time{others}."]
 
 
 def _busy_reason(shares: dict[str, float | None], plural: str, capacity: str) -> list[str]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stampede import wording
-from stampede.analysis.generator import AGENT_LATE, BUSY, FULL, LATE
+from stampede.analysis.generator import AGENT_LATE, BUSY, FULL, LATE, STOLEN, is_wanting
 from stampede.analysis.load_window import SECOND, Window
 from stampede.results.journal_columns import FAILED, INTERRUPTED, OK, JournalColumns, Samples
 from stampede.schema.errors import StepTimeout
@@ -29,8 +29,6 @@ INTERVAL = 5.0
 LEAST_INTERVALS = 3
 MOST = 2 / 3
 """Share of the intervals from then on in which something has to be beyond its limit, the first included."""
-STOLEN = 0.1
-"""Share of a host's cores."""
 RESENT = 0.02
 """Share of TCP segments; losses of some percent slow TCP down markedly (Mathis et al. 1997)."""
 TIMED_OUT = 0.1
@@ -211,17 +209,22 @@ def _agents(journal: JournalColumns, grid: _Grid, number: int) -> Iterator[_Cand
     here, sources = np.asarray(agent.host) == number, np.asarray(agent.source)
     for which in np.unique(sources[here]):
         its, name = here & (sources == which), journal.agents.list[which]
-        cpu, lag = (grid.mean(agent, agent.column(column), its) for column in ("cpu", "loop_lag"))
-        beyond = (cpu > BUSY) | (lag > AGENT_LATE)
-        figures = f"it used {wording.percent(_typical(cpu, beyond))} of a core"
+        cpu, lag, wait = (grid.mean(agent, agent.column(column), its) for column in ("cpu", "loop_lag", "cpu_wait"))
+        wanting = is_wanting(cpu, wait)
+        beyond = (cpu > BUSY) | (lag > AGENT_LATE) | wanting
+        figures = [f"used {wording.percent(_typical(cpu, beyond))} of a core"]
+        if wanting.any():
+            figures.append(f"had {_typical(wait, wanting):.1f} threads waiting for one")
         if np.isfinite(lag[beyond]).all():
-            figures += f" and took {wording.seconds(_typical(lag, beyond))} to answer an empty request"
+            figures.append(f"took {wording.seconds(_typical(lag, beyond))} to answer an empty request")
         yield _Candidate(
             "agent",
             name,
             beyond,
-            f"{name} of host {journal.hosts.list[number]} could not keep up: {figures}",
-            "raise stampede_agents where cores are idle, else use more load hosts or fewer holders",
+            f"{name} of host {journal.hosts.list[number]} could not keep up: it {wording.listed(figures)}",
+            "look for a quota of CPU time and for what else uses its cores"
+            if wanting.any()
+            else "raise stampede_agents where cores are idle, else use more load hosts or fewer holders",
         )
 
 

@@ -120,7 +120,8 @@ class AgentUsage:
     """One ACA-Py process: CPU in cores, ``busy_share`` the share of samples above 90 % of a core, memory in bytes.
 
     ``late_share`` is the share of samples in which an empty request took more than 0.2 s, ``queue_max`` the most
-    requests of the controller that were unanswered at a time; both are None where they were not recorded.
+    requests of the controller that were unanswered at a time; ``wanting_share`` the share in which its threads waited
+    for a core longer than they had one, and for more than half a core. They are None where they were not recorded.
     """
 
     cpu: MeanAndMax
@@ -129,11 +130,16 @@ class AgentUsage:
     restarts: int
     late_share: float | None = None
     queue_max: float | None = None
+    wanting_share: float | None = None
 
 
 @dataclass(frozen=True)
 class HostUsage:
-    """One load host: its controller's CPU in cores and memory in bytes, the host's as shares of all it has."""
+    """One load host: its controller's CPU in cores and memory in bytes, the host's as shares of all it has.
+
+    ``stolen_share`` is the share of samples in which its hypervisor gave more than 10 % of its cores to others; None
+    where it was not recorded.
+    """
 
     controller_cpu: MeanAndMax
     controller_busy_share: float | None
@@ -142,6 +148,7 @@ class HostUsage:
     cpu_busy_share: float | None
     memory_share_max: float | None
     agents: dict[str, AgentUsage]
+    stolen_share: float | None = None
 
 
 @dataclass(frozen=True)

@@ -203,6 +203,8 @@ class AgentRecord:
     """How long an empty request to it took at worst; None in journals of version 0.1, as the next."""
     queue: int | None = None
     """The controller's requests that it had not answered, at most."""
+    cpu_wait: float | None = None
+    """Cores that its threads were ready to use and did not get, on average since the record before."""
 
 
 @dataclass(slots=True)

@@ -107,7 +107,7 @@ def write_journal(folder: Path, run: str, host: str) -> Path:
                 counts = {"active": 10, "ready": 10, "in_flight": 2, "arrivals": 1, "finished": 0}
                 journal.write(load_record(sample, **counts), clock.epoch_ns(clock.now()))
             if number % 50 == 0:
-                agent = AgentRecord("agent-0", 0.7, 190_000_000, number // 300, number != 300, 0.02, 3)
+                agent = AgentRecord("agent-0", 0.7, 190_000_000, number // 300, number != 300, 0.02, 3, 0.1)
                 phones = PhonesRecord("agent-0", 10, 9, 1, 1, 1, 0.4, 0.4, 1, 2, 3, 1, 1)
                 for record in (agent, phones):
                     journal.write(record, clock.epoch_ns(clock.now()))

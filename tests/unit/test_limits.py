@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import report_samples as samples
 
-from controller.metrics.machine import Machine
+from controller.metrics.machine import CpuWait, Machine
 
 SECONDS = 60.0
 HOST = "load-1"
@@ -175,6 +176,8 @@ GENERATOR: dict[str, tuple[str, dict[str, float], str]] = {
         {"cpu": 0.97},
         "agent",
     ),
+    "agent-0 of host load-1 could not keep up: it used 50 % of a core, had 2.5 threads waiting for one and "
+    "took 20 ms to answer an empty request": ("agent", {"cpu_wait": 2.5}, "agent"),
 }
 
 
@@ -194,6 +197,29 @@ def test_late_agents_make_the_generator_the_bottleneck(tmp_path: Path) -> None:
     assert found["generator"]["reasons"] == [
         "Agent-0 on host load-1 took more than 200 ms to answer an empty request for 100 % of the time."
     ]
+
+
+@pytest.mark.parametrize(("wait", "bottleneck"), [(0.6, True), (0.4, False)])
+def test_agents_that_wait_for_a_core_more_than_they_run_are_the_bottleneck(
+    tmp_path: Path, wait: float, bottleneck: bool
+) -> None:
+    found = journal(tmp_path, steady, agent=lambda at: {"cpu_wait": wait, "cpu": 0.1})
+    assert found["generator"]["bottleneck"] is bottleneck
+    expected = "Agent-0 on host load-1 waited longer for a core than it had one for 100 % of the time."
+    assert found["generator"]["reasons"] == ([expected] if bottleneck else [])
+
+
+def test_a_host_whose_cores_are_stolen_is_the_bottleneck(tmp_path: Path) -> None:
+    found = journal(tmp_path, steady, load=lambda at: {"steal": 0.9} if at >= 30 else {"steal": 0.1})
+    assert found["generator"]["bottleneck"] is True
+    assert found["generator"]["reasons"] == [
+        "The hypervisor of host load-1 gave more than 10 % of its cores to others for 50 % of the time."
+    ]
+
+
+def test_agents_that_run_more_than_they_wait_are_not(tmp_path: Path) -> None:
+    found = journal(tmp_path, steady, agent=lambda at: {"cpu_wait": 0.6, "cpu": 0.7})
+    assert found["generator"]["bottleneck"] is False and found["limits"] == []
 
 
 def test_a_service_that_gave_way_before_the_generator_is_told_first(tmp_path: Path) -> None:
@@ -229,3 +255,21 @@ def test_what_the_kernel_says(tmp_path: Path) -> None:
 def test_a_kernel_that_says_nothing(tmp_path: Path) -> None:
     sample = Machine(tmp_path).sample()
     assert (sample.steal, sample.running, sample.sockets, sample.resent) == (None, None, None, None)
+
+
+def test_how_long_a_process_waits_for_a_core(tmp_path: Path) -> None:
+    def write(**waited: float) -> None:
+        for thread, seconds in waited.items():
+            (tmp_path / "7" / "task" / thread).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "7" / "task" / thread / "schedstat").write_text(f"9000000000 {int(seconds * 1e9)} 12\n")
+
+    write(main=1, worker=2)
+    wait = CpuWait(7, tmp_path)
+    began = time.monotonic()
+    time.sleep(0.1)
+    write(main=3, worker=2, new=1)
+    found = wait.sample()
+    assert found is not None and 3 / (time.monotonic() - began) <= found <= 3 / 0.1
+    time.sleep(0.01)
+    assert wait.sample() == 0
+    assert CpuWait(8, tmp_path).sample() is None
