@@ -13,10 +13,11 @@ from ansible.plugins.action import ActionBase
 
 from stampede.cloud import hosts, keys, plan
 from stampede.cloud.faults import explain, install_collections
-from stampede.cloud.settings import FAULT, PLUGINS, checked_fleet, checked_name, read_fleet, unusable_credentials
+from stampede.cloud.settings import PLUGINS, checked_fleet, checked_name, read_fleet, unusable_credentials
 from stampede.prepare.host_checks import kept_seconds
 from stampede.prepare.run_check import run_id_by_time, unknown_names
 from stampede.schema.errors import BadInput
+from stampede.schema.faults import CLOUD_FAULT
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.variables import VARIABLES, CloudVariables
 
@@ -80,7 +81,7 @@ class ActionModule(ActionBase):
     def _check_words(self) -> None:
         """Raises BadInput for what there is no need to ask the provider about."""
         given = {name for name in self._task_vars["hostvars"]["localhost"] if name.startswith("cloud_")}
-        if problems := [*unknown_names(given - {FAULT}), *unusable_credentials()]:
+        if problems := [*unknown_names(given - {CLOUD_FAULT}), *unusable_credentials()]:
             raise BadInput(*problems)
         self._find_collection()
 

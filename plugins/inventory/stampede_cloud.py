@@ -15,7 +15,8 @@ from ansible.utils.display import Display
 
 from stampede.cloud.faults import NO_ANSWER, explain
 from stampede.cloud.hosts import by_number
-from stampede.cloud.settings import ENDINGS, FAULT, unusable_credentials
+from stampede.cloud.settings import ENDINGS, unusable_credentials
+from stampede.schema.faults import CLOUD_FAULT
 
 DOCUMENTATION = """
 name: stampede_cloud
@@ -94,7 +95,7 @@ class InventoryModule(BaseInventoryPlugin):
                 plugin.parse(inventory, loader, path, cache=cache)
         except (Exception, NoAnswer) as error:  # a provider's plugin lets those of its HTTP client through
             fault = f"The hosts of {path} could not be listed: {explain(str(error))}"
-            inventory.set_variable("all", FAULT, fault)
+            inventory.set_variable("all", CLOUD_FAULT, fault)
             Display().vv(fault)
         for group in inventory.groups.values():
             group.hosts.sort(key=lambda host: by_number(host.name))

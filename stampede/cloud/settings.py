@@ -31,8 +31,6 @@ PLUGINS = {"aws": "amazon.aws.aws_ec2", "hetzner": "hetzner.hcloud.hcloud"}
 ENDINGS = ("aws_ec2.yml", "aws_ec2.yaml", "hcloud.yml", "hcloud.yaml")
 """What the names of the inventory plugins' files end in."""
 
-FAULT = "cloud_fault"
-"""The variable by which an inventory says why its hosts could not be listed."""
 CREDENTIALS = ("HCLOUD_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 """Environment variables."""
 PREPARED = 600

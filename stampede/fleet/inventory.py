@@ -12,9 +12,8 @@ from typing import Any
 
 from stampede.machine.home import HOME
 from stampede.schema.errors import BadInput
+from stampede.schema.faults import CLOUD_FAULT
 
-CLOUD_FAULT = "cloud_fault"
-"""Variable by which an inventory of a cloud says why its hosts could not be listed."""
 WORK_DIR = "/var/lib/stampede/runs"
 """Default of stampede_work_dir, as the role controller has it."""
 

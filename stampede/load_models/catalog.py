@@ -11,9 +11,12 @@ from typing import Any
 
 from stampede.load_models.interface import LoadModel, Plan
 from stampede.schema.errors import BadInput
+from stampede.schema.settings.variables import VARIABLES
 
 DEFAULT = "closed"
 VARIABLE = "stampede_load_model"
+OF_EVERY_RUN = frozenset({"holders", "first_holder", "seed", "share", "thresholds"})
+"""Settings that a load model may read, but that are not its own."""
 
 
 def load_models() -> dict[str, type[LoadModel]]:
@@ -36,6 +39,39 @@ def load_model(name: str) -> type[LoadModel]:
     nearest = difflib.get_close_matches(name, models, n=1)
     hint = f"; did you mean {nearest[0]}?" if nearest else ""
     raise BadInput(f"stampede_load_model is {name!r}; it must be one of {', '.join(sorted(models))}{hint}")
+
+
+def own_settings() -> dict[str, frozenset[str]]:
+    """The names of the settings that each load model goes by, beside those of every run, without ``stampede_``."""
+    found = {}
+    for name, model in load_models().items():
+        reader = _Noting()
+        model.read(reader)
+        found[name] = frozenset(reader.read_names - OF_EVERY_RUN)
+    return found
+
+
+class _Noting:
+    """Reads the fallback of each variable, and notes its name."""
+
+    def __init__(self) -> None:
+        self.read_names: set[str] = set()
+
+    def read(self, name: str) -> Any:
+        """See SettingReader."""
+        self.read_names.add(name)
+        return VARIABLES[f"stampede_{name}"].fallback
+
+    def integer(self, name: str) -> int:
+        """See SettingReader."""
+        return int(self.read(name))
+
+    def duration(self, name: str) -> float:
+        """See SettingReader."""
+        return float(self.read(name))
+
+    def complain(self, sentence: str) -> None:
+        """See SettingReader. What stands in for a value may be wrong."""
 
 
 def recorded_plan(settings: Mapping[str, Any], cuts: Sequence[float] = ()) -> Plan:

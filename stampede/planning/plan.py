@@ -75,6 +75,16 @@ class HostsPlan:
     memory: float
     sockets: float
 
+    @property
+    def usable_cores(self) -> int:
+        """See ``usable_cores``."""
+        return usable_cores(self.cores, self.agents)
+
+
+def usable_cores(cores: int, agents: int) -> int:
+    """How many of a host's cores its agents and its controller can use: a core each, as they are single-threaded."""
+    return min(cores, agents + 1)
+
 
 @dataclass(frozen=True)
 class PercentilePlan:

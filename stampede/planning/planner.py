@@ -24,6 +24,7 @@ from stampede.planning.plan import (
     Price,
     ServicePlan,
     StepPlan,
+    usable_cores,
 )
 from stampede.planning.step_costs import Costs
 from stampede.prepare.room import holders_needed
@@ -276,7 +277,7 @@ class _Planner:
         work = calibration.agents.of(most, 0)
         steering = calibration.controller.of(most, 0)
         idle = agents * calibration.agents.idle + calibration.controller.idle
-        room = min(cores, agents + 1) * wanted.utilisation
+        room = usable_cores(cores, agents) * wanted.utilisation
         base_memory = agents * calibration.agent_memory + calibration.controller_memory
         sockets = calibration.sockets
         known = "stampede_open_files" in self._settings

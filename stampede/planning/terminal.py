@@ -97,11 +97,12 @@ def _load(plan: Plan) -> Text:
 def _hosts(plan: Plan) -> Text:
     hosts = plan.hosts
     share = wording.percent(hosts.cpu / hosts.cores)
-    usable = min(hosts.cores, hosts.agents + 1)
-    of_which = f"; {wording.number(hosts.agents, 'agent')} and the controller can use {usable} of {hosts.cores}"
+    of_which = (
+        f"; {wording.number(hosts.agents, 'agent')} and the controller can use {hosts.usable_cores} of {hosts.cores}"
+    )
     at_most = f"used at {wording.percent(hosts.utilisation)} at most"
     limits = {
-        "cpu": f"cores, {at_most}{of_which if usable < hosts.cores else ''}",
+        "cpu": f"cores, {at_most}{of_which if hosts.usable_cores < hosts.cores else ''}",
         "controller": f"the controller, one process, which may use {wording.percent(hosts.utilisation)} of a core",
         "memory": "memory",
         "sockets": "open files (stampede_open_files)",

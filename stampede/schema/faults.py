@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from stampede.schema.records import EventKind
 
+CLOUD_FAULT = "cloud_fault"
+"""The variable by which an inventory of a cloud says why its hosts could not be listed."""
 NOTED = (EventKind.LEFT_OUT, EventKind.UNREACHABLE, EventKind.LOST, EventKind.DIED, EventKind.NOT_COLLECTED)
 """The kinds that run.json may hold."""
 FINAL = (EventKind.LOST, EventKind.DIED)
