@@ -31,6 +31,12 @@ async def script(holder):
         await holder.present_proof("verifier")
         await holder.wait(0.5, 1)
 """
+VISIT = """
+async def script(holder):
+    await holder.connect_to_mediator()
+    if hasattr(holder.wallet, "_get"):  # the trial and the dry run, which have no agents, know nothing of that
+        await holder.wait(15)
+"""
 
 
 class Due:
@@ -72,6 +78,28 @@ def test_arrivals_interleave(fleet: Fleet, services: dict[str, Any], tmp_path: P
     due = Due(played(fleet, tmp_path, "open", services, **visit)).first
     asked = Profile((Piece(5, 0, 4), Piece(10, 2, 2), Piece(5, 0, 0))).moments(at_random(SEED))
     assert due == pytest.approx(dict(enumerate(asked)), abs=0.01)
+
+
+def test_arrivals_that_find_no_room_are_dropped_and_told(
+    fleet: Fleet, services: dict[str, Any], tmp_path: Path
+) -> None:
+    """Holders stay for longer than the check could know: of 20 who come in ten seconds there is room for twelve."""
+    script = tmp_path / "visit.py"
+    script.write_text(VISIT)
+    visit = {"load_model": "open", "rate": "2/s", "holders": 12, "ramp_up": 0, "duration": "10s", "iterations": 1}
+    settings = {"script": str(script), "results_dir": str(tmp_path), **services, **visit}
+    done = play(fleet, "run-test", run_id="dropped", **settings)
+    assert done.code == 2, done.output
+    assert "8 arrivals were dropped" in " ".join(done.output.split())
+    run = read_run(tmp_path / "dropped")
+    assert run.summary.run.outcome == "incomplete" and not run.summary.losses
+    load = run.journal.load
+    counted = {
+        host: [int(load.column(name)[np.asarray(load.host) == number].sum()) for name in ("arrivals", "dropped")]
+        for number, host in enumerate(run.journal.hosts.list)
+    }
+    assert sorted(counted.values()) == [[4, 2], [4, 3], [4, 3]]
+    assert run.summary.steps["connect_to_mediator"].ok == 12
 
 
 def test_rounds_begin_at_their_rate(fleet: Fleet, services: dict[str, Any], tmp_path: Path) -> None:

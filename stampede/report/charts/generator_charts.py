@@ -8,7 +8,7 @@ from stampede.report.charts.intervals import interval_maxima, interval_means, in
 from stampede.results.journal_columns import JournalColumns
 
 WORST = "all hosts"
-OPTIONAL = frozenset({"stolen", "agents_late", "running", "waiting", "sockets"})  # not in every journal
+OPTIONAL = frozenset({"stolen", "agents_late", "running", "wanting", "waiting", "sockets"})  # not in every journal
 
 type Floats = NDArray[np.float64]
 type Integers = NDArray[np.int64]
@@ -40,7 +40,11 @@ def build_generator_charts(journal: JournalColumns, edges: Integers) -> dict[str
         "running": load.column("running"),
         "sockets": load.column("sockets"),
     }
-    of_agents = {"agents_late": agent.column("loop_lag"), "waiting": agent.column("queue")}
+    of_agents = {
+        "agents_late": agent.column("loop_lag"),
+        "wanting": agent.column("cpu_wait"),
+        "waiting": agent.column("queue"),
+    }
 
     figures: dict[str, dict[str, Floats]] = {}
     agents: dict[str, dict[str, Floats]] = {}
