@@ -2,10 +2,11 @@
 """What docs/load-testing.md is about, seen in runs against the reference services on this machine, with pictures.
 
 Realistic delays and none; arrivals below and above what the machine bears; a verifier that stands still for ten
-seconds, under a closed load and under rounds at a rate; and whether two searches find the same, a run just below that
-passes and one above it fails (`ceilings`). `--only` plays some of them, in the order in which they are named. The
-figures are printed; with `--pictures` charts of the reports are drawn, too (needs Chromium). All of them take about
-half an hour, on a machine that does nothing else.
+seconds, under a closed load and under rounds at a rate; more and more phones that idle at a mediator (`soak`), or
+all that come back at once (`rush`), and what the mediator takes for that; and whether two searches find the same, a
+run just below that passes and one above it fails (`ceilings`). `--only` plays some of them, in the order in which
+they are named. The figures are printed; with `--pictures` charts of the reports are drawn, too (needs Chromium). All
+of them take about three quarters of an hour, on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -54,6 +55,23 @@ RUNS: dict[str, dict[str, Any]] = {
         "wait_max": 0,
         **STALLED,
     },
+    "soak": {
+        "script": "mediator_soak",
+        "mediator_pickup": "websocket",
+        "holders": 300,
+        "ramp_up": "5m",  # as long as the run: its charts over time are over the number of sockets
+        "duration": "5m",
+        "wait_min": 20,
+        "wait_max": 40,
+    },
+    "rush": {
+        "script": "mediator_rush",
+        "mediator_pickup": "websocket",
+        "holders": 200,
+        "ramp_up": "60s",
+        "iterations": 1,
+        "wait_max": 60,
+    },
 }
 CEILING = {
     "script": PRESENT,
@@ -80,6 +98,9 @@ PICTURES = {
     "open_above": ("connect_to_mediator", ["holders"]),
     "stall_closed": ("present_proof", ["bands"]),
     "stall_rounds": ("present_proof", ["bands"]),
+    "soak": ("ping", ["bands", "sockets"]),
+    "rush": ("reconnect", ["bands", "throughput"]),
+    "search_1": ("present_proof", ["levels"]),
 }
 """The step that is looked at, and the charts."""
 
@@ -90,6 +111,7 @@ class Runs:
     def __init__(self, folder: Path, services: dict[str, Any]) -> None:
         self._folder = folder
         self._services = services
+        self.played: list[str] = []
 
     def play(self, name: str, settings: dict[str, Any]) -> dict[str, Any]:
         """Play one; returns its summary.json. Raises MeasurementFailed when there is none."""
@@ -104,6 +126,8 @@ class Runs:
             **{key: self._services[key] for key in given},
             **settings,
         }
+        mediator = self._service("mediator")
+        before = _usage(mediator)
         log = self._folder / f"{name}.log"
         with log.open("w") as output:
             process = subprocess.Popen(
@@ -133,7 +157,14 @@ class Runs:
         if not summary.exists():
             raise MeasurementFailed(f"{name} left no results; see {log}")
         found: dict[str, Any] = json.loads(summary.read_text())
+        self.played.append(name)
         _tell(found)
+        print(f"  mediator: {before} when the run was started, {_usage(mediator)} when it had ended", flush=True)
+        return found
+
+    def _service(self, name: str) -> psutil.Process:
+        services = psutil.Process(self._services["pid"]).children(recursive=True)
+        (found,) = (each for each in services if f"Stampede reference {name}" in each.cmdline())
         return found
 
     def _stall(self, name: str, over: threading.Event) -> None:
@@ -148,11 +179,15 @@ class Runs:
                     break
         else:
             return
-        services = psutil.Process(self._services["pid"]).children(recursive=True)
-        (verifier,) = (each for each in services if "Stampede reference verifier" in each.cmdline())
+        verifier = self._service("verifier")
         verifier.send_signal(signal.SIGSTOP)
         over.wait(STALL)
         verifier.send_signal(signal.SIGCONT)
+
+
+def _usage(process: psutil.Process) -> str:
+    times = process.cpu_times()
+    return f"{process.memory_info().rss / 1e6:.0f} MB, {times.user + times.system:.1f} s of CPU"
 
 
 def _tell(summary: dict[str, Any]) -> None:
@@ -193,13 +228,15 @@ def draw(folder: Path, names: Sequence[str], pictures: Path) -> None:
         browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 900, "height": 1200}, device_scale_factor=1.5)
         for name in names:
+            if name not in PICTURES:
+                continue
             page.goto((folder / name / "report.html").as_uri())
             step, charts = PICTURES[name]
             page.locator("#detail-step").select_option(label=step)
             page.locator("figure[data-chart=bands] label", has_text="response").click()
             for chart in charts:
                 path = pictures / f"{name}-{chart}.png".replace("_", "-")
-                page.locator(f"figure[data-chart={chart}]").screenshot(path=path)
+                page.locator(f"figure[data-chart={chart}], figure.{chart}").screenshot(path=path)
                 print(f"  {path}")
         browser.close()
 
@@ -218,7 +255,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
             else:
                 runs.play(name, RUNS[name])
     if arguments.pictures:
-        draw(results, [name for name in names if name in PICTURES], arguments.pictures)
+        draw(results, runs.played, arguments.pictures)
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
