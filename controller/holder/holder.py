@@ -465,7 +465,7 @@ class Holder:
         InfluxDB, so do not put numbers into it), and fails like any other step, when a StepError is raised in it or
         after ``stampede_step_timeout``. Steps within it are timed as well.
         """
-        check_name("step", name)
+        self._check_name("step", name)
         return TimedStep(self, name, service)
 
     # ----------------------------------------------------------- observations
@@ -476,7 +476,7 @@ class Holder:
         Failed checks fail the run only where a threshold says so: ``check NAME passed >= 99 %``. Every distinct name
         is a series in InfluxDB.
         """
-        check_name("check", name)
+        self._check_name("check", name)
         passed = bool(condition)
         outcome = Outcome.OK if passed else Outcome.FAILED
         self.context.recorder.observe(CheckRecord(name, outcome, *self._place()))
@@ -488,10 +488,14 @@ class Holder:
         Report and thresholds (``measure NAME p95 < 3``) have its figures over all holders. Raises ValueError when it
         is no finite number. Every distinct name is a series in InfluxDB.
         """
-        check_name("measure", name)
+        self._check_name("measure", name)
         check_measured(name, value)
         in_journal = float(line_protocol.field(float(value)))  # with the digits that a journal has
         self.context.recorder.observe(MeasureRecord(name, in_journal, *self._place()))
+
+    def _check_name(self, kind: str, name: str) -> None:
+        check_name(kind, name)
+        self.context.recorder.take_name(kind, name)
 
     def _place(self) -> tuple[int, int, int, str, str]:
         """What tells a record's place: holder, iteration, attempt, script and group."""
@@ -504,7 +508,7 @@ class Holder:
         Report, thresholds (``p95 in login < 2 s``) and InfluxDB tell them apart by it. Groups do not nest. Every
         distinct name is a series in InfluxDB.
         """
-        check_name("group", name)
+        self._check_name("group", name)
         if outer := GROUP.get():
             raise BadInput(f"holder.group({name!r}) is within holder.group({outer!r}); groups do not nest")
         token = GROUP.set(name)

@@ -82,11 +82,11 @@ def check_dict(method: str, name: str, value: Any, right: str, *, of_texts: bool
 
 def check_name(method: str, name: Any) -> None:
     """Raise BadInput when what a script gives as the name of a series cannot be one."""
-    if not isinstance(name, str) or not name.isprintable() or not 0 < len(name.strip()) <= LONGEST_NAME:
-        said = repr(name)[:200]
-        raise BadInput(
-            f"holder.{method} was given the name {said}; it must have 1 to {LONGEST_NAME} printable characters"
-        )
+    said = f"holder.{method} was given the name {repr(name)[:200]}; it must"
+    if not isinstance(name, str) or not name.isprintable() or not name.strip() or len(name) > LONGEST_NAME:
+        raise BadInput(f"{said} have 1 to {LONGEST_NAME} printable characters")
+    if name.endswith("\\"):  # which line protocol cannot express
+        raise BadInput(f"{said} not end in a backslash")
 
 
 def check_measured(name: str, value: Any) -> None:

@@ -68,7 +68,7 @@ class Journal:
         last = self._last.get(series, 0)
         timestamp = timestamp if timestamp > last else last + 1
         self._last[series] = timestamp
-        self._held.append(line_protocol.encode(series, fields, timestamp).encode())
+        self._held.append(line_protocol.encode(series, fields, timestamp).encode(errors="replace"))
         if self._trouble:
             if len(self._held) > MAX_HELD:
                 self._held.popleft()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from controller.metrics.journal import Journal
-from stampede.schema.records import Observation, Outcome, StepRecord
+from stampede.schema.errors import BadInput
+from stampede.schema.records import MOST_OWN_NAMES, Observation, Outcome, StepRecord
 
 MOST_DETAIL = 500
 """Characters of a step's detail that are recorded."""
@@ -35,9 +37,21 @@ class Recorder:
     def __init__(self, clock: Clock, *listeners: StepListener, observers: Sequence[ObservationListener] = ()) -> None:
         """``listeners`` hear of each step in this order, ``observers`` of what scripts observe."""
         self.in_flight = 0
+        self._names: defaultdict[str, set[str]] = defaultdict(set)
         self._clock = clock
         self._listeners = listeners
         self._observers = observers
+
+    def take_name(self, kind: str, name: str) -> None:
+        """Take a name that a script gives to a step, group, check or measure. Raises BadInput for one too many."""
+        known = self._names[kind]
+        if name not in known:
+            if len(known) == MOST_OWN_NAMES:
+                raise BadInput(
+                    f"holder.{kind} was given {name!r} after {MOST_OWN_NAMES} other names; each is a series in "
+                    "report and InfluxDB, so that names must be few, without numbers of holders or rounds in them"
+                )
+            known.add(name)
 
     def step(
         self,

@@ -114,6 +114,11 @@ LARGEST_MEASURE = 1e15
 """What a script measures lies between this and its negative."""
 
 
+MOST_OWN_NAMES = 250
+"""Names that scripts may give, on each host, to steps, to groups, to checks and to measures. Each is a series, and
+the report has room for 300 of a kind, the steps of the Holder included."""
+
+
 @dataclass(slots=True)
 class CheckRecord:
     """What a script has checked."""

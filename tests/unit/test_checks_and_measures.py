@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.holder.holder import Holder
+from controller.holder.requests import check_name
+from controller.metrics.journal import Journal
 from controller.run.run import Run
 from stampede.analysis.threshold_verdicts import Records, figure_of
 from stampede.comparison.runs import compare_runs
@@ -27,6 +31,7 @@ from stampede.results.journal_reader import read
 from stampede.schema.errors import BadInput
 from stampede.schema.json_form import from_json, to_json
 from stampede.schema.plain_numbers import exact, plain
+from stampede.schema.records import MOST_OWN_NAMES, CheckRecord, MeasureRecord, Outcome, StepRecord
 from stampede.schema.settings.run_settings import check_variables
 from stampede.schema.settings.thresholds import Said, check_subjects, parse
 from stampede.schema.state import TallyState, read_state
@@ -81,12 +86,65 @@ def test_what_is_no_finite_number_is_an_error_of_the_script(
     assert "must be a finite number" in (tmp_path / "journal.lp").read_text()
 
 
-@pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 65, 7])
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 65, "x" + " " * 64, 7])
 def test_what_cannot_be_a_name(variables: dict[str, Any], tmp_path: Path, name: object) -> None:
     script = tmp_path / "script.py"
     script.write_text(f"async def script(holder):\n    holder.check({name!r}, True)\n")
     with pytest.raises(BadInput, match=r"script.py line 2: holder.check was given the name .*; it must have 1 to 64"):
         try_script(variables | {"stampede_script": str(script)}, REPOSITORY / "templates")
+
+
+def test_a_name_that_line_protocol_cannot_express(play: Callable[..., Run]) -> None:
+    async def script(holder: Holder) -> None:
+        holder.check("\\", True)
+
+    assert str(play(script, holders=1).bad_input) == (
+        r"holder.check was given the name '\\'; it must not end in a backslash"
+    )
+
+
+@given(st.lists(st.text(min_size=1, max_size=64), max_size=20))
+def test_whatever_may_be_a_name_is_read_back(names: list[str]) -> None:
+    journal = JournalColumns()
+    allowed = []
+    for name in names:
+        with suppress(BadInput):
+            check_name("check", name)
+            allowed.append(name)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "journal.lp"
+        with Journal(file, {"run": "r", "host": "h", "scenario": "s"}) as written:
+            for number, name in enumerate(allowed):
+                written.write(CheckRecord(name, Outcome.OK, 0, 0, 1, group=name), 10**18 + number)
+                written.write(MeasureRecord(name, 1.5, 0, 0, 1), 10**18 + number)
+                written.write(StepRecord(name, Outcome.OK, 0, 0, 1, name, 0.0, 0.0, group=name), 10**18 + number)
+        read(journal, file, "h")
+    assert journal.readings["h"].not_understood == 0
+    for found in (journal.check_names, journal.measure_names, journal.step_names):
+        assert sorted(found.list) == sorted(set(allowed))
+
+
+@pytest.mark.parametrize("kind", ["check", "measure", "step", "group"])
+def test_a_name_for_each_holder_is_refused(play: Callable[..., Run], kind: str) -> None:
+    async def script(holder: Holder) -> None:
+        name = f"of {holder.number}"
+        match kind:
+            case "check":
+                holder.check(name, True)
+            case "measure":
+                holder.measure(name, 1)
+            case "step":
+                async with holder.step(name):
+                    pass
+            case _:
+                with holder.group(name):
+                    pass
+
+    assert play(script, holders=MOST_OWN_NAMES).bad_input is None
+    assert str(play(script, holders=MOST_OWN_NAMES + 1).bad_input) == (
+        f"holder.{kind} was given 'of 250' after 250 other names; each is a series in report and InfluxDB, so that "
+        "names must be few, without numbers of holders or rounds in them"
+    )
 
 
 # ---------------------------------------------------------------- thresholds
