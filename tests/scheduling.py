@@ -6,6 +6,7 @@ import os
 import time
 from typing import Any
 
+import psutil
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
@@ -46,6 +47,8 @@ WITHOUT_AGENTS = (
 FIRST = ("tests/cloud/", "tests/local/test_installed.py")
 """They come next: without them no release is made."""
 ORDER = tuple(dict.fromkeys((*WITHOUT_AGENTS, *FIRST, *SHARED, *APART)))
+LONGEST_TEST = 300
+"""Seconds; pytest-timeout counts them, too."""
 DEADLINE = "STAMPEDE_TEST_DEADLINE"
 """Environment variable: seconds since 1970 after which no test with real agents is begun. They are skipped then, with
 a reason for each module. Without it all tests are run."""
@@ -99,9 +102,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.nodeid.startswith(LAST))
 
 
+def other_workers() -> list[psutil.Process]:
+    """The other workers of this run of pytest, if any."""
+    own = psutil.Process()
+    beside = own.parent().children() if own.parent() and "PYTEST_XDIST_WORKER" in os.environ else []
+    return [each for each in beside if each != own and each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Begin nothing long when the time is over."""
+    """Begin nothing long when the time is over, and what has to be alone when the others are done."""
+    if lot_of(item.nodeid) in ALONE:
+        deadline = time.monotonic() + LONGEST_TEST
+        while other_workers() and time.monotonic() < deadline:
+            time.sleep(1)
     deadline = float(os.environ.get(DEADLINE, "inf"))
     if time.time() > deadline and item.nodeid.startswith(SHARED):
         pytest.skip(f"this machine was too slow to come to {item.nodeid.split('::', 1)[0]} in time")

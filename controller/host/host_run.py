@@ -45,7 +45,7 @@ from stampede.schema.json_form import to_json
 from stampede.schema.masking import Mask
 from stampede.schema.orders import LEVEL, read_level_order
 from stampede.schema.phases import Phase
-from stampede.schema.records import RUN_TAGS, EventKind, EventRecord
+from stampede.schema.records import RUN_TAGS, EventKind, EventRecord, Record
 from stampede.schema.run_record import HOST_FILE
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.secret_settings import read_secrets
@@ -158,7 +158,7 @@ class HostRun:
                 asyncio.create_task(reporter.report()),
                 asyncio.create_task(self._watch_for_stop()),
             ]
-            phones = PhoneWatch(pool.agents, journal, self._announce) if settings.has_phones else None
+            phones = PhoneWatch(pool.agents, self._write, self._announce) if settings.has_phones else None
             if phones:
                 tasks.append(asyncio.create_task(phones.watch()))
             try:
@@ -321,8 +321,13 @@ class HostRun:
 
     def _announce(self, kind: EventKind, text: str, value: float = 0.0) -> None:
         LOGGER.info("%s: %s", kind, text)
+        self._write(EventRecord(kind, self._mask(text), value))
+
+    def _write(self, record: Record) -> None:
+        """By the run's clock, as steps are, which does not follow when the host's is set."""
         if self._journal:
-            self._journal.write(EventRecord(kind, self._mask(text), value), time.time_ns())
+            clock = self._run.clock if self._run else None
+            self._journal.write(record, clock.epoch_ns(clock.now()) if clock else time.time_ns())
 
     def _on_journal_problem(self, problem: str) -> None:
         LOGGER.error("%s", problem)

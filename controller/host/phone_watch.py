@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any
 
 from controller.agents.process import AgentProcess
-from controller.metrics.journal import Journal
 from stampede.schema.errors import StepError
 from stampede.schema.records import EventKind, PhonesRecord, layout
 
@@ -24,10 +22,14 @@ class PhoneWatch:
     """Of all agents of this host; to be used where holders are phones."""
 
     def __init__(
-        self, agents: list[AgentProcess], journal: Journal, announce: Callable[[EventKind, str, float], None]
+        self,
+        agents: list[AgentProcess],
+        write: Callable[[PhonesRecord], None],
+        announce: Callable[[EventKind, str, float], None],
     ) -> None:
+        """``write`` journals a record as one of this moment."""
         self._agents = agents
-        self._journal = journal
+        self._write = write
         self._announce = announce
         self._before: dict[str, tuple[int, dict[str, float]]] = {}
 
@@ -54,7 +56,7 @@ class PhoneWatch:
         for agent, state in zip(self._agents, found, strict=True):
             if state is not None:
                 states.append(state)
-                self._journal.write(self._record(agent, state), time.time_ns())
+                self._write(self._record(agent, state))
         return states
 
     async def _state_of(self, agent: AgentProcess) -> dict[str, Any] | None:

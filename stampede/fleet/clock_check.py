@@ -39,11 +39,11 @@ def read_clock(ask: Callable[[], str]) -> ClockReading:
     the middle of the round trip. ``ask`` returns COMMAND's output. Raises ValueError for any other answer."""
     readings = []
     for _ in range(ATTEMPTS):
-        before = time.time()
+        before, began = time.time(), time.monotonic()
         said = ask()
-        after = time.time()
+        lasted = time.monotonic() - began  # also where this machine's clock is set meanwhile
         answer = re.fullmatch(r"\s*(\d{1,12}\.?\d{0,9})\s+(\d{1,4})\s*", said, re.ASCII)
         if not answer or int(answer[2]) == 0:
             raise ValueError(f"it said {ascii(said)[:100]}")
-        readings.append(ClockReading(float(answer[1]) - (before + after) / 2, (after - before) / 2, int(answer[2])))
+        readings.append(ClockReading(float(answer[1]) - before - lasted / 2, lasted / 2, int(answer[2])))
     return min(readings, key=lambda reading: reading.uncertainty)

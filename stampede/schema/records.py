@@ -308,10 +308,10 @@ def tags(record: Record) -> dict[str, str]:
 
 
 def field_values(record: Record) -> dict[str, FieldValue]:
-    """The record's fields, without those that are None."""
+    """The record's fields, without those that are None. A field has one type in all points, as InfluxDB wants it."""
     found = {}
-    for name in layout(type(record)).fields:
+    for name, kind in layout(type(record)).fields.items():
         value = getattr(record, name)
         if value is not None:
-            found[name] = value
+            found[name] = kind(value)
     return found

@@ -52,7 +52,7 @@ class Hypervisor:
         for id_ in set(self.hosts) - set(there):
             self.hosts.pop(id_).remove()
         for id_, host in self.hosts.items():
-            if not host.managers():
+            if host.has_ended():
                 self._provider.end(id_)  # what EC2 does with one that shuts down
         for id_, instance in there.items():
             if id_ not in self.hosts:

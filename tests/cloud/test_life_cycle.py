@@ -91,7 +91,7 @@ def cloud(
     assert traces(name) == []
 
 
-def until(condition: Callable[[], object], limit: float = 120) -> None:
+def until(condition: Callable[[], object], limit: float = 400) -> None:
     deadline = time.monotonic() + limit
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"

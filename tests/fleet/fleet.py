@@ -150,7 +150,7 @@ class Fleet:
         for host in self.hosts:
             while not (self.answers(host) and self._is_up(host)):
                 console = host.folder / "console.log"
-                if not host.managers():
+                if host.has_ended():
                     raise FleetError(f"{host.name} ended at boot: {last_line(console)}")
                 if time.monotonic() > deadline:
                     raise FleetError(f"{host.name} was not up after {BOOT_LIMIT:g} s: {last_line(console)}")

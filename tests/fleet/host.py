@@ -101,6 +101,7 @@ class Host:
             *(f"--network-namespace-path=/run/netns/{self.machine}", "--resolv-conf=off", "--timezone=off"),
             *(("-E", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1") if legacy else ()),
             "--boot",
+            "systemd.mask=dpkg-db-backup.timer",  # which writes files of its own at midnight
             *(("systemd.unified_cgroup_hierarchy=0",) if legacy else ()),
         ]
         with (self.folder / "console.log").open("ab") as console:
@@ -183,6 +184,13 @@ class Host:
                 if word in (entry / "cmdline").read_bytes().split(b"\0"):
                     found.append(int(entry.name))
         return found
+
+    def has_ended(self) -> bool:
+        """Whether it runs no more. It is looked at twice: a process has no command line while it executes another."""
+        if self.managers():
+            return False
+        time.sleep(0.2)
+        return not self.managers()
 
     def processes(self) -> list[int]:
         """All processes of the host, and its managers."""

@@ -23,6 +23,8 @@ from .base import base_tree
 from .fleet import why_not_here
 from .playbooks import REPOSITORY
 
+pytestmark = pytest.mark.timeout(1500)  # the first to need the base tree makes it
+
 FILE = REPOSITORY / "Containerfile"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """That of an image."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,23 +44,24 @@ def nothing_left(fleet: Fleet, provisioned: None) -> Iterator[None]:
 
 def begin(fleet: Fleet, run: str, results: Path, *words: str, **variables: Any) -> Playing:
     """A run of some seconds, in which holders wait for the most part: other tests want the processors too."""
-    usual = {"duration": 25, "ramp_up": 2, "drain": 5, "watch_interval": 2, "step_timeout": 15}
+    usual = {"duration": 25, "ramp_up": 2, "drain": 5, "watch_interval": 2, "step_timeout": 45}
     usual |= {"wait_min": 2, "wait_max": 4, "start_delay": 4}
     return Playing(fleet, "run-test", *words, **{"run_id": run, "results_dir": str(results)} | usual | variables)
 
 
 def until_ended(fleet: Fleet) -> None:
     """Return when no controller runs on any host."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 180
     while any("controller_script.py" in line for line in left_running(fleet)):
         assert time.monotonic() < deadline
         time.sleep(1)
 
 
-def until_journaled(journal: Path, steps: int) -> None:
+def until_journaled(fleet: Fleet, name: str, run: str, steps: int) -> None:
     """Return when a host's journal holds so many steps, however slow this machine is."""
+    count = f"sudo grep -c ^step, /var/lib/stampede/runs/{run}/journal.lp || true"
     deadline = time.monotonic() + 40
-    while journal.read_text().count("\nstep,") < steps:
+    while int(fleet.ssh(fleet[name], count).stdout or 0) < steps:
         assert time.monotonic() < deadline
         time.sleep(0.5)
 
@@ -114,7 +116,7 @@ def cut(
     folder = tmp_path_factory.mktemp("cut")
     with begin(fleet, "cut", folder, *PROVISIONED, duration=50, **services) as going:
         going.until(f"load-3 +{RUNNING}")
-        until_journaled(fleet["load-3"].root / "var/lib/stampede/runs/cut/journal.lp", steps=15)
+        until_journaled(fleet, "load-3", "cut", steps=15)
         at = time.time()
         fleet["load-2"].cut_network()
         fleet["load-3"].cut_power()
@@ -148,7 +150,7 @@ def test_a_host_whose_network_is_cut_for_a_while_finishes_too(cut: Faulty) -> No
     assert results.hosts["load-2"]["finished"] and results.steps("load-2") > 10
     fault = results.fault("load-2")
     assert fault["kind"] == "unreachable"
-    assert abs(fault["since"] - cut.at) < 5 and 18 < fault["until"] - cut.at < 40
+    assert abs(fault["since"] - cut.at) < 5 and 18 < fault["until"] - cut.at < 60
     assert fault["text"] in results.findings and fault["text"] in results.page
 
 
@@ -163,13 +165,14 @@ def broken(
     folder, runs, full = tmp_path_factory.mktemp("broken"), "/var/lib/stampede/runs", fleet["load-2"]
     fleet.ssh(full, f"sudo mount -t tmpfs -o size=8m,uid=stampede,gid=stampede,mode=750 tmpfs {runs}")
     try:
-        with begin(fleet, "broken", folder, *PROVISIONED, duration=30, **services) as going:
+        with begin(fleet, "broken", folder, *PROVISIONED, duration=60, **services) as going:
             going.until(f"load-2 +{RUNNING}")
-            time.sleep(6)
+            for name in ("load-1", "load-2"):
+                until_journaled(fleet, name, "broken", steps=6)
             fleet.ssh(full, f"sudo head -c 20M /dev/zero | sudo tee {runs}/filled >/dev/null")
             at = time.time()
             fleet.ssh(fleet["load-1"], "sudo pkill -KILL -u stampede -f controller_script.py")
-            going.until("The controller on load-1 .* died while running", 10)
+            going.until("The controller on load-1 .* died while running", 60)
             return Faulty(at, folder / "broken", going.end())
     finally:
         fleet.ssh(full, f"sudo umount {runs}")
@@ -198,7 +201,7 @@ def test_a_disk_that_is_full(broken: Faulty) -> None:
 
 
 def test_the_control_node_is_lost_and_the_run_is_collected_later(fleet: Fleet, tmp_path: Path) -> None:
-    with begin(fleet, "orphan", tmp_path, *PROVISIONED) as going:
+    with begin(fleet, "orphan", tmp_path, *PROVISIONED, duration=60) as going:
         going.until(f"load-3 +{RUNNING}")
     refused = play(fleet, "collect", run_id="orphan", results_dir=str(tmp_path))
     assert refused.code != 0 and "Run orphan is still active on load-1" in refused.output
@@ -289,7 +292,8 @@ def test_a_wrong_clock_and_a_wrong_python(
     with host_variables(fleet, "load-1", host_python="/usr/bin/python2"):
         played = begin(fleet, "odd", tmp_path, **FEW, **services).end()
     assert played.code == 0, played.output
-    assert f"The clock of {wrong_clock} is 5.0" in played.output and "stampede_max_clock_offset" in played.output
+    assert re.search(rf"The clock of {wrong_clock} is (4\.[89]|5\.[01])\d s ahead of", played.output), played.output
+    assert "stampede_max_clock_offset" in played.output
     assert "load-1: stampede_host_python is /usr/bin/python2, which on load-1 is no Python" in played.output
     results = Results(tmp_path / "odd")
     assert results.finished() == ["load-3"] and results.hosts["load-3"]["holders"] == 5

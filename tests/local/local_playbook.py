@@ -106,8 +106,15 @@ class Playbook:
                 if line.startswith(f"{measurement},") and line.endswith("\n")
             ]
 
-    def left_running(self) -> list[str]:
-        """Command lines of processes that belong to this run."""
+    def left_running(self, within: float = 10) -> list[str]:
+        """Command lines of processes that belong to this run, and have not ended ``within`` so many seconds: Ansible
+        ends a little before its own."""
+        end = time.monotonic() + within
+        while (found := self._running()) and time.monotonic() < end:
+            time.sleep(0.1)
+        return found
+
+    def _running(self) -> list[str]:
         found = []
         for process in psutil.process_iter(["cmdline"]):
             words = process.info["cmdline"] or []

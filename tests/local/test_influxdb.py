@@ -138,6 +138,7 @@ async def test_down_to_the_end_it_is_replayed_and_no_point_made_twice(writer: Wr
     with writer.journal:
         async with writer.push(at(influxd), flush=0.5) as push:
             writer.steps(6000)
+            await writer.until(lambda said: said["error"])
             await push.finish()
     assert not writer.said()["complete"] and writer.said()["behind"] == (writer.folder / "journal.lp").stat().st_size
     with (writer.folder / "journal.lp").open("a") as journal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -85,7 +86,8 @@ def confined(find: Callable[[], list[int]]) -> Iterator[None]:
 def test_agents_that_get_a_fraction_of_a_core_are_the_bottleneck(playbook: Playbook) -> None:
     def agents() -> list[int]:
         state = playbook.state()
-        return [agent["pid"] for agent in state["agents"]] if state.get("phase") == "running" else []
+        running = state["agents"] if state.get("phase") == "running" else []
+        return [agent["pid"] for agent in running if agent["pid"]]
 
     with confined(agents):
         _, output = playbook.run(**LOAD)
@@ -94,8 +96,9 @@ def test_agents_that_get_a_fraction_of_a_core_are_the_bottleneck(playbook: Playb
     assert [limit["name"] for limit in summary["limits"]][:1] == ["agent-0"], summary["limits"]
     assert not any(limit["kind"] == "service" for limit in summary["limits"])
     said = " ".join(output.split())
-    assert "Agent-0 of host local could not keep up: it used 12 % of a core, had" in said
-    assert "threads waiting for one" in said
+    assert re.search(
+        r"Agent-0 of host local could not keep up: it used 1\d % of a core, had [\d.]+ threads wait", said
+    )
 
 
 def test_a_verifier_that_cannot_keep_up_is_named(playbook: Playbook, reference: ReferenceServices) -> None:
@@ -103,7 +106,7 @@ def test_a_verifier_that_cannot_keep_up_is_named(playbook: Playbook, reference: 
     (verifier,) = (process.pid for process in services if "Stampede reference verifier" in process.cmdline())
 
     with confined(lambda: [verifier] if playbook.state().get("phase") in ("running", "draining") else []):
-        _, output = playbook.run(**LOAD | {"holders": 20})
+        _, output = playbook.run(**LOAD | {"holders": 20, "ramp_up": "20s", "duration": "45s"})
     summary = playbook.summary()
     names = [(limit["kind"], limit["name"]) for limit in summary["limits"]]
     assert names[:1] == [("service", "verifier")], (names, output)

@@ -187,8 +187,9 @@ async def test_a_mediator_and_an_agent_that_are_killed_come_back(tmp_path: Path,
             os.kill(agent.pid, signal.SIGKILL)
             await until(lambda: mediator.sockets() == 2)
             await until(lambda: mediator.sockets() == 3 and agent.is_up)
-            await asyncio.sleep(1)
-            state = await agent.admin.call("GET", "/pickup")
+            async with asyncio.timeout(60):
+                while (state := await agent.admin.call("GET", "/pickup"))["open"] < 1:
+                    await asyncio.sleep(0.1)
             assert (state["wanted"], state["reconnected"]) == (1, 1), "who was away stays away"
             await asyncio.wait_for(wallets[2].reconnect(), 60)
             assert mediator.sockets() == 4
@@ -197,8 +198,10 @@ async def test_a_mediator_and_an_agent_that_are_killed_come_back(tmp_path: Path,
             await until(lambda: mediator.sockets() == 3)
             mediator.kill()
             lost = Lost()
-            await asyncio.sleep(1)
-            await PhoneWatch(pool.agents, lost, lost.announce).finish()  # type: ignore[arg-type]
+            async with asyncio.timeout(60):
+                while (await agent.admin.call("GET", "/pickup"))["open"]:
+                    await asyncio.sleep(0.1)
+            await PhoneWatch(pool.agents, lost.write, lost.announce).finish()
             assert lost.text.startswith("3 of 3 phones had lost their mediator and not got it back at the end: ")
 
 
@@ -207,7 +210,7 @@ class Lost:
 
     text = ""
 
-    def write(self, record: object, time: int) -> None:
+    def write(self, record: object) -> None:
         """See Journal."""
 
     def announce(self, kind: EventKind, text: str, value: float) -> None:

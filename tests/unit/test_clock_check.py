@@ -11,8 +11,10 @@ from stampede.fleet.clock_check import ClockReading, read_clock
 
 
 def test_a_clock_is_compared_by_the_answer_that_came_soonest(monkeypatch: pytest.MonkeyPatch) -> None:
-    moments = iter([100.0, 101.0, 200.0, 200.2, 300.0, 309.0, 400.0, 404.0, 500.0, 503.0])
-    monkeypatch.setattr(clock_check, "time", SimpleNamespace(time=lambda: next(moments)))
+    moments = iter([100.0, 200.0, 300.0, 400.0, 500.0])
+    passed = iter([0.0, 1.0, 10.0, 10.2, 20.0, 29.0, 30.0, 34.0, 40.0, 43.0])
+    clock = SimpleNamespace(time=lambda: next(moments), monotonic=lambda: next(passed))
+    monkeypatch.setattr(clock_check, "time", clock)
     answers = iter(f"{105.0 + middle} 4" for middle in (100.5, 200.1, 304.5, 402.0, 501.5))
     reading = read_clock(lambda: next(answers))
     assert (round(reading.offset, 6), round(reading.uncertainty, 6), reading.cores) == (105.0, 0.1, 4)

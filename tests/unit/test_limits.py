@@ -264,8 +264,8 @@ def test_how_long_a_process_waits_for_a_core(tmp_path: Path) -> None:
             (tmp_path / "7" / "task" / thread / "schedstat").write_text(f"9000000000 {int(seconds * 1e9)} 12\n")
 
     write(main=1, worker=2)
-    wait = CpuWait(7, tmp_path)
     began = time.monotonic()
+    wait = CpuWait(7, tmp_path)
     time.sleep(0.1)
     write(main=3, worker=2, new=1)
     found = wait.sample()

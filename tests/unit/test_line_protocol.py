@@ -177,6 +177,10 @@ def test_what_is_not_line_protocol_is_refused(line: str) -> None:
             EventRecord(EventKind.PHASE, "running"),
             'event,run=r,host=h,scenario=s,kind=phase text="running",value=0 9\n',
         ),
+        (  # a number of the type that all events have: InfluxDB takes no other
+            EventRecord(EventKind.LEVEL, "4 holders", 4),
+            'event,run=r,host=h,scenario=s,kind=level text="4 holders",value=4 9\n',
+        ),
     ],
 )
 def test_records_are_written_as_in_earlier_versions(record: Record, line: str) -> None:

@@ -41,7 +41,7 @@ class Told:
         self.records: list[PhonesRecord] = []
         self.events: list[tuple[EventKind, str, float]] = []
 
-    def write(self, record: PhonesRecord, time: int) -> None:
+    def write(self, record: PhonesRecord) -> None:
         self.records.append(record)
 
     def announce(self, kind: EventKind, text: str, value: float = 0.0) -> None:
@@ -56,7 +56,7 @@ async def test_records_hold_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None
         {"wanted": 5, "open": 3, "opened": 5, "waited": 1, "problem": "refused"},
     )
     told = Told()
-    watch = PhoneWatch([agent], told, told.announce)  # type: ignore[arg-type, list-item]
+    watch = PhoneWatch([agent], told.write, told.announce)  # type: ignore[list-item]
     for _ in range(3):
         await watch.take()
     agent.restarts += 1  # from zero
@@ -70,7 +70,7 @@ async def test_records_hold_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None
 
 async def test_links_that_are_all_up_need_no_event() -> None:
     told = Told()
-    await PhoneWatch([WatchedAgent({"wanted": 5, "open": 5})], told, told.announce).finish()  # type: ignore[arg-type, list-item]
+    await PhoneWatch([WatchedAgent({"wanted": 5, "open": 5})], told.write, told.announce).finish()  # type: ignore[list-item]
     assert told.events == []
 
 

@@ -120,7 +120,7 @@ def with_phone() -> AcapyWallet:
 
 async def test_what_a_phone_waits_for_is_told_when_time_is_over() -> None:
     with pytest.raises(TimeoutError) as expired:
-        async with asyncio.timeout(0.1):
+        async with asyncio.timeout(1):
             await with_phone().reconnect()
     assert noted(expired.value) == "waited for the mediator to answer: Connection refused"
 
