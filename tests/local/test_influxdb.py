@@ -133,6 +133,16 @@ async def test_influxdb_goes_away_in_mid_run_and_comes_back(writer: Writer, infl
     has_all_of(influxd, writer.folder / "journal.lp")
 
 
+async def test_events_have_numbers_of_one_type(writer: Writer, influxd: Influxd) -> None:
+    with writer.journal:
+        async with writer.push(at(influxd)) as push:
+            for kind, value in ((EventKind.PHASE, 0.0), (EventKind.LEVEL, 4), (EventKind.NEXT_STAGE, 2.5)):
+                writer.journal.write(EventRecord(kind, "text", value), time.time_ns())
+            await push.finish()
+    assert writer.said()["complete"] and writer.said()["points"] == 3, writer.said()
+    has_all_of(influxd, writer.folder / "journal.lp")
+
+
 async def test_down_to_the_end_it_is_replayed_and_no_point_made_twice(writer: Writer, influxd: Influxd) -> None:
     influxd.stop()
     with writer.journal:
