@@ -50,7 +50,8 @@ class Piece:
         """Seconds from its beginning until so much, at most ``amount``, has come together."""
         slope = (self.end - self.begin) / self.seconds
         root = math.sqrt(max(0.0, self.begin**2 + 2 * slope * amount))
-        return 2 * amount / (self.begin + root) if amount else 0.0
+        levels = self.begin + root
+        return 2 * amount / levels if levels else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from controller.holder.holder import Holder, Script
@@ -43,6 +43,7 @@ class TestProfile:
         assert all(0 <= moment <= profile.seconds * (1 + 1e-9) for moment in moments)
 
     @given(profiles, st.floats(min_value=0.01, max_value=0.99))
+    @example(Profile((Piece(1, 0, 1e-309),)), 0.5)  # whose square is none
     def test_until_each_moment_so_much_has_come_together(self, profile: Profile, part: float) -> None:
         amount = part * profile.amount
         for moment in profile.moments([amount]):
