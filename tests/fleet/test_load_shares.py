@@ -16,6 +16,7 @@ from page_client import WatchedPage
 from stampede.analysis.collected_run import CollectedRun, read_run
 from stampede.load_models.profile import Piece, Profile, at_random, evenly
 from stampede.schema.records import EventKind
+from stampede.schema.summary import LossKind
 
 from .fleet import Fleet
 from .playbooks import REPOSITORY, Playing, play
@@ -92,7 +93,9 @@ def test_arrivals_that_find_no_room_are_dropped_and_told(
     assert done.code == 2, done.output
     assert "8 arrivals were dropped" in " ".join(done.output.split())
     run = read_run(tmp_path / "dropped")
-    assert run.summary.run.outcome == "incomplete" and not run.summary.losses
+    assert run.summary.run.outcome == "incomplete"
+    assert {loss.kind for loss in run.summary.losses} == {LossKind.ARRIVALS}
+    assert sum(loss.number for loss in run.summary.losses) == 8
     load = run.journal.load
     counted = {
         host: [int(load.column(name)[np.asarray(load.host) == number].sum()) for name in ("arrivals", "dropped")]
