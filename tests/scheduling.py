@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -102,20 +103,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.nodeid.startswith(LAST))
 
 
-def other_workers() -> list[psutil.Process]:
-    """The other workers of this run of pytest, if any."""
+def pytest_testnodedown(node: WorkerController) -> None:
+    """End a worker's process with its tests; it would stay until all workers are done."""
+    node.gateway.exit()
+
+
+def is_alone() -> bool:
+    """Whether no other worker of this run of pytest is at work."""
     own = psutil.Process()
-    beside = own.parent().children() if own.parent() and "PYTEST_XDIST_WORKER" in os.environ else []
-    return [each for each in beside if each != own and each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+    if "PYTEST_XDIST_WORKER" not in os.environ or (pytest_itself := own.parent()) is None:
+        return True
+    for other in pytest_itself.children():
+        with suppress(psutil.NoSuchProcess):
+            if other != own and other.status() != psutil.STATUS_ZOMBIE:
+                return False
+    return True
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin nothing long when the time is over, and what has to be alone when the others are done."""
-    if lot_of(item.nodeid) in ALONE:
-        deadline = time.monotonic() + LONGEST_TEST
-        while other_workers() and time.monotonic() < deadline:
-            time.sleep(1)
     deadline = float(os.environ.get(DEADLINE, "inf"))
     if time.time() > deadline and item.nodeid.startswith(SHARED):
         pytest.skip(f"this machine was too slow to come to {item.nodeid.split('::', 1)[0]} in time")
+    if lot_of(item.nodeid) in ALONE:
+        end = time.monotonic() + LONGEST_TEST
+        while not is_alone() and time.monotonic() < end:
+            time.sleep(1)

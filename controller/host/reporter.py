@@ -13,7 +13,7 @@ import psutil
 from controller.agents.pool import AgentPool
 from controller.host.state_file import StateFile
 from controller.metrics.journal import Journal
-from controller.metrics.monitor import AgentUsage, Monitor, Sample, load_record
+from controller.metrics.monitor import Monitor, Sample, load_record
 from controller.run.run import Run
 from stampede.schema.records import AgentRecord, EventKind
 
@@ -46,8 +46,8 @@ class Reporter:
         self._state_file = state_file
         self._announce = announce
         self._counted = _Counted()
-        self._agents_used: dict[str, list[AgentUsage]] = defaultdict(list)
-        """In each second since the last records of the agents."""
+        self._agents_cpu: dict[str, list[float]] = defaultdict(list)
+        """Cores in each second since the last records of the agents."""
         self._monitor = Monitor(run.pacer.take_lags, self._agent_processes)
         self.watch_loop = self._monitor.watch_loop
 
@@ -65,9 +65,10 @@ class Reporter:
             self._retry_journal()
             self._journal_load(sample)
             for name, usage in sample.agents.items():
-                self._agents_used[name].append(usage)
+                self._agents_cpu[name].append(usage.cpu)
             if second % AGENT_SAMPLES == 0:
-                self._journal_agents()
+                waits = await asyncio.to_thread(self._monitor.cpu_waits)
+                self._journal_agents(sample, waits)
                 await asyncio.to_thread(self._journal.sync)  # a slow disk must not make holders late
             self._state_file.write(sample)
 
@@ -101,19 +102,18 @@ class Reporter:
         )
         self._journal.write(record, run.clock.epoch_ns(run.clock.now()))
 
-    def _journal_agents(self) -> None:
+    def _journal_agents(self, sample: Sample, waits: dict[str, float | None]) -> None:
         clock = self._run.clock
         for agent in self._pool.agents:
-            used = self._agents_used.pop(agent.name)
-            waits = [usage.cpu_wait for usage in used if usage.cpu_wait is not None]
+            usage = sample.agents[agent.name]
             record = AgentRecord(
                 agent.name,
-                fmean(usage.cpu for usage in used),
-                used[-1].rss,
+                fmean(self._agents_cpu.pop(agent.name)),
+                usage.rss,
                 agent.restarts,
                 agent.is_up,
                 agent.take_loop_lag(),
                 agent.admin.take_queue(),
-                fmean(waits) if waits else None,
+                waits[agent.name],
             )
             self._journal.write(record, clock.epoch_ns(clock.now()))

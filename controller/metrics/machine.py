@@ -95,24 +95,25 @@ class CpuWait:
 
     def __init__(self, pid: int, proc: Path = PROC) -> None:
         self._threads = proc / str(pid) / "task"
-        self._before: dict[str, float] = {}
-        self._at = time.monotonic()
-        self.sample()
+        self._before: dict[str, float] | None = None
+        self._at = 0.0
 
     def sample(self) -> float | None:
-        """Since the sample before, in cores: how many threads waited, on average."""
+        """Since the sample before, in cores: how many threads waited, on average. None for the first."""
         at, now = time.monotonic(), self._waited()
-        since, self._at = at - self._at, at
         before, self._before = self._before, now
-        if not now or since <= 0:
+        since, self._at = at - self._at, at
+        if before is None or not now or since <= 0:
             return None
         return sum(max(0.0, waited - before.get(thread, 0.0)) for thread, waited in now.items()) / since
 
     def _waited(self) -> dict[str, float]:
-        """Seconds, by thread."""
+        """Seconds, by thread; of those that have run, for a kernel that does not count says 0 of all."""
         found = {}
         with contextlib.suppress(OSError):
             for thread in self._threads.iterdir():
                 with contextlib.suppress(OSError, IndexError, ValueError):
-                    found[thread.name] = int((thread / "schedstat").read_bytes().split()[1]) / NANOSECONDS
+                    ran, waited, *_ = map(int, (thread / "schedstat").read_bytes().split())
+                    if ran:
+                        found[thread.name] = waited / NANOSECONDS
         return found

@@ -24,8 +24,6 @@ class AgentUsage:
     pid: int = 0
     cpu: float = 0.0
     rss: int = 0
-    cpu_wait: float | None = None
-    """Cores that its threads were ready to use and did not get; None where the kernel does not say."""
 
 
 @dataclass(slots=True)
@@ -56,7 +54,8 @@ class Monitor:
         self._take_lags = take_lags
         self._agents = agents
         self._own = psutil.Process()
-        self._known: dict[int, tuple[psutil.Process, CpuWait]] = {}
+        self._known: dict[int, psutil.Process] = {}
+        self._waits: dict[int, CpuWait] = {}
         self._loop_lag = 0.0
         self._machine = Machine()
         psutil.cpu_percent()
@@ -90,13 +89,19 @@ class Monitor:
         self._loop_lag = 0.0
         return sample
 
+    def cpu_waits(self) -> dict[str, float | None]:
+        """By agent, how many of its threads waited for a core since the last call, on average; None where that is not
+        known. It reads a file of each thread."""
+        return {name: self._cpu_wait(process.pid) if process else None for name, process in self._agents().items()}
+
+    def _cpu_wait(self, pid: int) -> float | None:
+        return self._waits.setdefault(pid, CpuWait(pid)).sample()
+
     def _usage(self, process: psutil.Process | None) -> AgentUsage:
         if process is not None:
-            if process.pid not in self._known:
-                self._known[process.pid] = process, CpuWait(process.pid)
-            known, wait = self._known[process.pid]
+            known = self._known.setdefault(process.pid, process)
             with contextlib.suppress(psutil.Error):
-                return AgentUsage(known.pid, known.cpu_percent() / 100, known.memory_info().rss, wait.sample())
+                return AgentUsage(known.pid, known.cpu_percent() / 100, known.memory_info().rss)
         return AgentUsage()
 
 

@@ -48,8 +48,8 @@ class Recorder:
         if name not in known:
             if len(known) == MOST_OWN_NAMES:
                 raise BadInput(
-                    f"holder.{kind} was given {name!r} after {MOST_OWN_NAMES} other names; each is a series in "
-                    "report and InfluxDB, so that names must be few, without numbers of holders or rounds in them"
+                    f"holder.{kind} was given {name!r} after {MOST_OWN_NAMES} other names; each name is a series in "
+                    "the report and in InfluxDB, so use few names, without numbers of holders or rounds"
                 )
             known.add(name)
 

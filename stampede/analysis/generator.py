@@ -14,7 +14,7 @@ from stampede.results.journal_columns import JournalColumns, Samples
 from stampede.schema.host_summary import AgentUsage, Due, GeneratorSummary, HostUsage, MeanAndMax, ScheduleLag
 
 AGENT_LATE = 0.2  # seconds; an empty request to an agent
-WANTING = 0.5  # cores that an agent wanted and did not get, if they are also more than it got
+STARVED = 0.5  # cores that an agent wanted and did not get, if they are also more than it got
 BUSY = 0.9  # of a core (controller, agent) or of all cores (host)
 BUSY_TIME = 0.2  # of the samples; shorter bursts are tolerated
 STOLEN = 0.1  # of a host's cores, by its hypervisor
@@ -125,7 +125,7 @@ def _host_usage(journal: JournalColumns, number: int, load: _Samples, agent: _Sa
             restarts=int(_largest(agent.columns["restarts"][samples]) or 0),
             late_share=_share_above(agent.columns["loop_lag"][samples & agent.during], AGENT_LATE),
             queue_max=_largest(agent.columns["queue"][samples & agent.during]),
-            wanting_share=_wanting_share(cpu, agent.columns["cpu_wait"][samples & agent.during]),
+            starved_share=_starved_share(cpu, agent.columns["cpu_wait"][samples & agent.during]),
         )
     return HostUsage(
         controller_cpu=_mean_and_max(controller_cpu),
@@ -152,16 +152,16 @@ def _largest(values: Floats) -> float | None:
     return _mean_and_max(values).max
 
 
-def is_wanting(cpu: Floats, cpu_wait: Floats) -> Truths:
+def is_starved(cpu: Floats, cpu_wait: Floats) -> Truths:
     """Whether an agent was kept from its work for want of CPU: all cores that it may use are busy, or few, or its
     quota is used up. What it used itself may be little then."""
-    return (cpu_wait > WANTING) & (cpu_wait > cpu)
+    return (cpu_wait > STARVED) & (cpu_wait > cpu)
 
 
-def _wanting_share(cpu: Floats, cpu_wait: Floats) -> float | None:
-    """The share of samples in which an agent was wanting CPU; None where it was not recorded."""
+def _starved_share(cpu: Floats, cpu_wait: Floats) -> float | None:
+    """The share of samples in which an agent was starved of CPU time; None where it was not recorded."""
     known = np.isfinite(cpu_wait)
-    return float(is_wanting(cpu, cpu_wait)[known].mean()) if known.any() else None
+    return float(is_starved(cpu, cpu_wait)[known].mean()) if known.any() else None
 
 
 def _busy_share(cpu: Floats) -> float | None:
@@ -194,13 +194,14 @@ def _reasons(hosts: dict[str, HostUsage], late: float | None) -> list[str]:
         f"took more than {wording.seconds(AGENT_LATE)} to answer an empty request",
     )
     reasons += _for_too_long(
-        {name: agent.wanting_share for name, agent in agents.items()}, "waited longer for a core than it had one"
+        {name: agent.starved_share for name, agent in agents.items()},
+        "spent more time waiting for a core than running",
     )
     reasons += _busy_reason(controllers, "controllers", "a core")
     reasons += _busy_reason(machines, "hosts", "all cores")
     reasons += _for_too_long(
         {f"the hypervisor of host {host}": usage.stolen_share for host, usage in hosts.items()},
-        f"gave more than {wording.percent(STOLEN)} of its cores to others",
+        f"gave more than {wording.percent(STOLEN)} of the host's cores to other machines",
     )
     for host, usage in hosts.items():
         used = usage.memory_share_max

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stampede import wording
-from stampede.analysis.generator import AGENT_LATE, BUSY, FULL, LATE, STOLEN, is_wanting
+from stampede.analysis.generator import AGENT_LATE, BUSY, FULL, LATE, STOLEN, is_starved
 from stampede.analysis.load_window import SECOND, Window
 from stampede.results.journal_columns import FAILED, INTERRUPTED, OK, JournalColumns, Samples
 from stampede.schema.errors import StepTimeout
@@ -210,11 +210,11 @@ def _agents(journal: JournalColumns, grid: _Grid, number: int) -> Iterator[_Cand
     for which in np.unique(sources[here]):
         its, name = here & (sources == which), journal.agents.list[which]
         cpu, lag, wait = (grid.mean(agent, agent.column(column), its) for column in ("cpu", "loop_lag", "cpu_wait"))
-        wanting = is_wanting(cpu, wait)
-        beyond = (cpu > BUSY) | (lag > AGENT_LATE) | wanting
+        starved = is_starved(cpu, wait)
+        beyond = (cpu > BUSY) | (lag > AGENT_LATE) | starved
         figures = [f"used {wording.percent(_typical(cpu, beyond))} of a core"]
-        if wanting.any():
-            figures.append(f"had {_typical(wait, wanting):.1f} threads waiting for one")
+        if starved.any():
+            figures.append(f"had {_typical(wait, starved):.1f} threads waiting for one")
         if np.isfinite(lag[beyond]).all():
             figures.append(f"took {wording.seconds(_typical(lag, beyond))} to answer an empty request")
         yield _Candidate(
@@ -222,8 +222,8 @@ def _agents(journal: JournalColumns, grid: _Grid, number: int) -> Iterator[_Cand
             name,
             beyond,
             f"{name} of host {journal.hosts.list[number]} could not keep up: it {wording.listed(figures)}",
-            "look for a quota of CPU time and for what else uses its cores"
-            if wanting.any()
+            "look for a quota of CPU time and for what else uses the cores, or use more load hosts or fewer holders"
+            if (starved & beyond & (cpu <= BUSY)).sum() > beyond.sum() / 2
             else "raise stampede_agents where cores are idle, else use more load hosts or fewer holders",
         )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from stampede.load_models.interface import LoadModel, Plan
 from stampede.schema.errors import BadInput
-from stampede.schema.settings.variables import VARIABLES
+from stampede.schema.settings.variable_reader import VariableReader
 
 DEFAULT = "closed"
 VARIABLE = "stampede_load_model"
@@ -51,27 +51,17 @@ def own_settings() -> dict[str, frozenset[str]]:
     return found
 
 
-class _Noting:
-    """Reads the fallback of each variable, and notes its name."""
+class _Noting(VariableReader):
+    """Reads what stands in for each variable, and notes its name."""
 
     def __init__(self) -> None:
+        super().__init__({})
         self.read_names: set[str] = set()
 
     def read(self, name: str) -> Any:
-        """See SettingReader."""
+        """See VariableReader."""
         self.read_names.add(name)
-        return VARIABLES[f"stampede_{name}"].fallback
-
-    def integer(self, name: str) -> int:
-        """See SettingReader."""
-        return int(self.read(name))
-
-    def duration(self, name: str) -> float:
-        """See SettingReader."""
-        return float(self.read(name))
-
-    def complain(self, sentence: str) -> None:
-        """See SettingReader. What stands in for a value may be wrong."""
+        return super().read(name)
 
 
 def recorded_plan(settings: Mapping[str, Any], cuts: Sequence[float] = ()) -> Plan:

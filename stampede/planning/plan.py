@@ -77,7 +77,7 @@ class HostsPlan:
 
     @property
     def usable_cores(self) -> int:
-        """See ``usable_cores``."""
+        """See the function of this name."""
         return usable_cores(self.cores, self.agents)
 
 

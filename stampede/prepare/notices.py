@@ -32,7 +32,7 @@ def notices(variables: Mapping[str, Any], environment: Mapping[str, str]) -> lis
 
 
 def unused(variables: Mapping[str, Any]) -> list[str]:
-    """A sentence for each setting that has another value than its default, and that the run does not go by."""
+    """A sentence for each setting that has another value than its default, and that the run ignores."""
     own, model = own_settings(), variables.get(VARIABLE, DEFAULT)
     defaults = yaml.safe_load(DEFAULTS.read_text(encoding="utf-8"))
     found = []
@@ -41,7 +41,10 @@ def unused(variables: Mapping[str, Any]) -> list[str]:
         read, default = VARIABLES[variable].read, defaults[variable]
         if read(variables.get(variable, default)) != read(default):
             others = wording.listed(sorted(other for other, names in own.items() if name in names))
-            found.append(f"{variable} is set, but the load model {model} does not go by it; {others} would")
-    if variables.get("stampede_observed_think_times") and variables.get("stampede_think_times") != "observed":
+            found.append(f"{variable} is set, but the load model {model} ignores it; it is for {others}")
+    of_scripts = [script.get("settings") or {} for script in variables.get("stampede_scripts") or ()] or [{}]
+    if variables.get("stampede_observed_think_times") and not any(
+        {**variables, **own}.get("stampede_think_times") == "observed" for own in of_scripts
+    ):
         found.append("stampede_observed_think_times is set, but stampede_think_times is not observed")
     return found

@@ -120,7 +120,7 @@ class AgentUsage:
     """One ACA-Py process: CPU in cores, ``busy_share`` the share of samples above 90 % of a core, memory in bytes.
 
     ``late_share`` is the share of samples in which an empty request took more than 0.2 s, ``queue_max`` the most
-    requests of the controller that were unanswered at a time; ``wanting_share`` the share in which its threads waited
+    requests of the controller that were unanswered at a time; ``starved_share`` the share in which its threads waited
     for a core longer than they had one, and for more than half a core. They are None where they were not recorded.
     """
 
@@ -130,7 +130,7 @@ class AgentUsage:
     restarts: int
     late_share: float | None = None
     queue_max: float | None = None
-    wanting_share: float | None = None
+    starved_share: float | None = None
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,8 @@ class AgentRecord:
     queue: int | None = None
     """The controller's requests that it had not answered, at most."""
     cpu_wait: float | None = None
-    """Cores that its threads were ready to use and did not get, on average since the record before."""
+    """How many of its threads were ready to run and had no core, on average since the record before; None in the
+    first record of a process, where the kernel does not count, and in journals of version 0.2."""
 
 
 @dataclass(slots=True)
@@ -313,5 +314,5 @@ def field_values(record: Record) -> dict[str, FieldValue]:
     for name, kind in layout(type(record)).fields.items():
         value = getattr(record, name)
         if value is not None:
-            found[name] = kind(value)
+            found[name] = float(value) if kind is float else value
     return found

@@ -32,7 +32,7 @@ def provisioned(fleet: Fleet) -> None:
 def nothing_left(fleet: Fleet, provisioned: None) -> Iterator[None]:
     yield
     for host in fleet.hosts:
-        if not host.managers():  # its power was cut
+        if host.has_ended():  # its power was cut
             host.boot()
     fleet.wait_until_booted()
     left = left_running(fleet)
@@ -60,7 +60,7 @@ def until_ended(fleet: Fleet) -> None:
 def until_journaled(fleet: Fleet, name: str, run: str, steps: int) -> None:
     """Return when a host's journal holds so many steps, however slow this machine is."""
     count = f"sudo grep -c ^step, /var/lib/stampede/runs/{run}/journal.lp || true"
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 60
     while int(fleet.ssh(fleet[name], count).stdout or 0) < steps:
         assert time.monotonic() < deadline
         time.sleep(0.5)

@@ -35,7 +35,7 @@ async def script(holder):
 VISIT = """
 async def script(holder):
     await holder.connect_to_mediator()
-    if hasattr(holder.wallet, "_get"):  # the trial and the dry run, which have no agents, know nothing of that
+    if type(holder.wallet).__name__ == "AcapyWallet":  # the trial and the dry run have no agents
         await holder.wait(15)
 """
 

@@ -200,7 +200,7 @@ def test_teardown_is_called_after_an_interruption(
     playbook.end()
     wait_for(lambda: portal.paths("/close"), 60)
     wait_for(lambda: json.loads((playbook.results / "teardown.json").read_text()) == {"failure": ""}, 30)
-    wait_for(lambda: not playbook.left_running(), 60)
+    assert playbook.left_running(60) == []
 
 
 def test_the_shipped_scenario(playbook: Playbook, tmp_path: Path) -> None:

@@ -45,6 +45,8 @@ def quota() -> Iterator[Path]:
             (group / "cpu.cfs_period_us").write_text(str(PERIOD))
             (group / "cpu.cfs_quota_us").write_text(str(limit))
     except OSError as error:
+        with suppress(OSError):
+            group.rmdir()
         if os.environ.get("STAMPEDE_REQUIRE_FLEET") == "1":
             raise
         pytest.skip(f"processes cannot be given a quota of CPU time: {error}")

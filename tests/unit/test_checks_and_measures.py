@@ -142,8 +142,8 @@ def test_a_name_for_each_holder_is_refused(play: Callable[..., Run], kind: str) 
 
     assert play(script, holders=MOST_OWN_NAMES).bad_input is None
     assert str(play(script, holders=MOST_OWN_NAMES + 1).bad_input) == (
-        f"holder.{kind} was given 'of 250' after 250 other names; each is a series in report and InfluxDB, so that "
-        "names must be few, without numbers of holders or rounds in them"
+        f"holder.{kind} was given 'of 250' after 250 other names; each name is a series in the report and in "
+        "InfluxDB, so use few names, without numbers of holders or rounds"
     )
 
 

@@ -162,6 +162,24 @@ def test_folders_of_services_that_run_no_more_are_removed_and_those_in_use_are_n
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "in-use", "just-made"]
 
 
+async def test_what_happens_has_the_clock_of_the_steps(
+    host_run: HostRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the host's clock is set back by a day meanwhile."""
+    now = time.time_ns
+    (tmp_path / "go.json").write_text(json.dumps({"start_at": time.time()}))
+    going = asyncio.create_task(host_run.go_through())
+    async with asyncio.timeout(30):
+        while not (tmp_path / "state.json").exists() or state(tmp_path)["phase"] != "running":
+            await asyncio.sleep(0.05)
+    monkeypatch.setattr(time, "time_ns", lambda: now() - 86_400 * 10**9)
+    host_run.stop()
+    assert await going == 0
+    lines = (tmp_path / "journal.lp").read_text().splitlines()
+    moments = [int(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(("event,", "load,"))]
+    assert len(moments) > 4 and max(moments) - min(moments) < 60 * 10**9
+
+
 async def test_a_host_that_an_agent_was_kept_from_ends_the_run(host_run: HostRun, tmp_path: Path) -> None:
     (tmp_path / REFUSED).write_text("A holder agent tried to send a request, but no.\n")
     assert await host_run.go_through() == 2

@@ -90,3 +90,9 @@ def test_a_really_full_device(tmp_path: Path) -> None:
     journal = Journal(Path("/dev/full"), TAGS)
     journal.append(journal.series("a"), {"n": 1}, 1)
     assert "No space left on device" in journal.problem
+
+
+def test_half_a_character_in_a_text_is_replaced(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j", TAGS) as journal:
+        journal.append(journal.series("a"), {"text": "half \ud800 of one"}, 1)
+    assert 'text="half ? of one"' in (tmp_path / "j").read_text()

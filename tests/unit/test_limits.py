@@ -205,7 +205,7 @@ def test_agents_that_wait_for_a_core_more_than_they_run_are_the_bottleneck(
 ) -> None:
     found = journal(tmp_path, steady, agent=lambda at: {"cpu_wait": wait, "cpu": 0.1})
     assert found["generator"]["bottleneck"] is bottleneck
-    expected = "Agent-0 on host load-1 waited longer for a core than it had one for 100 % of the time."
+    expected = "Agent-0 on host load-1 spent more time waiting for a core than running for 100 % of the time."
     assert found["generator"]["reasons"] == ([expected] if bottleneck else [])
 
 
@@ -213,7 +213,8 @@ def test_a_host_whose_cores_are_stolen_is_the_bottleneck(tmp_path: Path) -> None
     found = journal(tmp_path, steady, load=lambda at: {"steal": 0.9} if at >= 30 else {"steal": 0.1})
     assert found["generator"]["bottleneck"] is True
     assert found["generator"]["reasons"] == [
-        "The hypervisor of host load-1 gave more than 10 % of its cores to others for 50 % of the time."
+        "The hypervisor of host load-1 gave more than 10 % of the host's cores to other machines for 50 % of the "
+        "time."
     ]
 
 
@@ -266,10 +267,17 @@ def test_how_long_a_process_waits_for_a_core(tmp_path: Path) -> None:
     write(main=1, worker=2)
     began = time.monotonic()
     wait = CpuWait(7, tmp_path)
+    assert wait.sample() is None
     time.sleep(0.1)
     write(main=3, worker=2, new=1)
     found = wait.sample()
     assert found is not None and 3 / (time.monotonic() - began) <= found <= 3 / 0.1
     time.sleep(0.01)
     assert wait.sample() == 0
-    assert CpuWait(8, tmp_path).sample() is None
+
+
+def test_a_kernel_that_does_not_count_how_long_a_process_waits(tmp_path: Path) -> None:
+    gone, uncounted = CpuWait(8, tmp_path), CpuWait(7, tmp_path)
+    (tmp_path / "7" / "task" / "main").mkdir(parents=True)
+    (tmp_path / "7" / "task" / "main" / "schedstat").write_text("0 0 0\n")
+    assert [gone.sample(), gone.sample(), uncounted.sample(), uncounted.sample()] == [None] * 4

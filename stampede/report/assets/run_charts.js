@@ -95,7 +95,7 @@ function runCharts(data, view) {
       const host = data.hosts[view.host];
       const series = host && [
         { name: "tasks that want a core", colour: colour("c0"), values: host.running },
-        { name: "threads of an agent that wait for one", colour: colour("c1"), values: host.wanting },
+        { name: "threads of an agent waiting for a core", colour: colour("c1"), values: host.starved },
         { name: "requests to the busiest agent", colour: colour("c5"), values: host.waiting },
       ].filter((one) => one.values.length);
       return series && series.length ? { height: 170, keyed: true, words: words.count, series } : null;

@@ -55,7 +55,7 @@ class GeneratorChart:
 
     The others are the maxima of an interval: the share of the host's cores that its hypervisor gave to others
     (`stolen`), the longest that an agent took to answer an empty request (`agents_late`), the tasks that had a core
-    or waited for one (`running`), the threads of an agent that waited for one (`wanting`), the requests that an agent
+    or waited for one (`running`), the threads of an agent that waited for one (`starved`), the requests that an agent
     had not answered (`waiting`), and the `sockets` of TCP.
     They are empty in a run in progress, and where they were not recorded, as in version 0.1.
     """
@@ -69,7 +69,7 @@ class GeneratorChart:
     stolen: Series = field(default_factory=list)
     agents_late: Series = field(default_factory=list)
     running: Series = field(default_factory=list)
-    wanting: Series = field(default_factory=list)
+    starved: Series = field(default_factory=list)
     waiting: Series = field(default_factory=list)
     sockets: Series = field(default_factory=list)
 

@@ -8,7 +8,7 @@ from stampede.report.charts.intervals import interval_maxima, interval_means, in
 from stampede.results.journal_columns import JournalColumns
 
 WORST = "all hosts"
-OPTIONAL = frozenset({"stolen", "agents_late", "running", "wanting", "waiting", "sockets"})  # not in every journal
+OPTIONAL = frozenset({"stolen", "agents_late", "running", "starved", "waiting", "sockets"})  # not in every journal
 
 type Floats = NDArray[np.float64]
 type Integers = NDArray[np.int64]
@@ -42,7 +42,7 @@ def build_generator_charts(journal: JournalColumns, edges: Integers) -> dict[str
     }
     of_agents = {
         "agents_late": agent.column("loop_lag"),
-        "wanting": agent.column("cpu_wait"),
+        "starved": agent.column("cpu_wait"),
         "waiting": agent.column("queue"),
     }
 

@@ -84,7 +84,7 @@ def empty_or_revealed(variables: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-@functools.cache
+@functools.lru_cache(maxsize=64)
 def _mask_of(secret: str) -> Mask:
     """Made once, for all hosts: that of a long one takes a second."""
     return Mask([secret], decoded=False)
