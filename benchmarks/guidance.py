@@ -99,7 +99,7 @@ PICTURES = {
     "stall_closed": ("present_proof", ["bands"]),
     "stall_rounds": ("present_proof", ["bands"]),
     "soak": ("ping", ["bands", "sockets"]),
-    "rush": ("reconnect", ["bands", "throughput"]),
+    "rush": ("reconnect", ["throughput"]),
     "search_1": ("present_proof", ["levels"]),
 }
 """The step that is looked at, and the charts."""
