@@ -13,6 +13,7 @@ import pytest
 import yaml
 from scheduling import pytest_collection_modifyitems as pytest_collection_modifyitems
 from scheduling import pytest_runtest_setup as pytest_runtest_setup
+from scheduling import pytest_testnodedown as pytest_testnodedown
 from scheduling import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 
 from controller.holder.holder import Script

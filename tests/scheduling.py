@@ -48,7 +48,7 @@ WITHOUT_AGENTS = (
 FIRST = ("tests/cloud/", "tests/local/test_installed.py")
 """They come next: without them no release is made."""
 ORDER = tuple(dict.fromkeys((*WITHOUT_AGENTS, *FIRST, *SHARED, *APART)))
-LONGEST_TEST = 300
+LONGEST_TEST = 180
 """Seconds; pytest-timeout counts them, too."""
 DEADLINE = "STAMPEDE_TEST_DEADLINE"
 """Environment variable: seconds since 1970 after which no test with real agents is begun. They are skipped then, with
