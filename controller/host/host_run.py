@@ -326,8 +326,7 @@ class HostRun:
     def _write(self, record: Record) -> None:
         """By the run's clock, as steps are, which does not follow when the host's is set."""
         if self._journal:
-            clock = self._run.clock if self._run else None
-            self._journal.write(record, clock.epoch_ns(clock.now()) if clock else time.time_ns())
+            self._journal.write(record, self._run.clock.now_ns() if self._run else time.time_ns())
 
     def _on_journal_problem(self, problem: str) -> None:
         LOGGER.error("%s", problem)

@@ -100,10 +100,9 @@ class Reporter:
             rounds=counted.rounds - before.rounds,
             dropped=counted.dropped - before.dropped,
         )
-        self._journal.write(record, run.clock.epoch_ns(run.clock.now()))
+        self._journal.write(record, run.clock.now_ns())
 
     def _journal_agents(self, sample: Sample, waits: dict[str, float | None]) -> None:
-        clock = self._run.clock
         for agent in self._pool.agents:
             usage = sample.agents[agent.name]
             record = AgentRecord(
@@ -116,4 +115,4 @@ class Reporter:
                 agent.admin.take_queue(),
                 waits[agent.name],
             )
-            self._journal.write(record, clock.epoch_ns(clock.now()))
+            self._journal.write(record, self._run.clock.now_ns())

@@ -24,6 +24,10 @@ class Clock:
         """Seconds on the clock."""
         return self._now()
 
+    def now_ns(self) -> int:
+        """This moment as nanoseconds since 1970."""
+        return self.epoch_ns(self.now())
+
     def epoch_ns(self, moment: float) -> int:
         """A moment of the clock as nanoseconds since 1970."""
         return int((self._epoch + moment) * 1e9)

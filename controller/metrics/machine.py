@@ -112,7 +112,7 @@ class CpuWait:
         found = {}
         with contextlib.suppress(OSError):
             for thread in self._threads.iterdir():
-                with contextlib.suppress(OSError, IndexError, ValueError):
+                with contextlib.suppress(OSError, ValueError):
                     ran, waited, *_ = map(int, (thread / "schedstat").read_bytes().split())
                     if ran:
                         found[thread.name] = waited / NANOSECONDS

@@ -223,7 +223,7 @@ def _agents(journal: JournalColumns, grid: _Grid, number: int) -> Iterator[_Cand
             beyond,
             f"{name} of host {journal.hosts.list[number]} could not keep up: it {wording.listed(figures)}",
             "look for a quota of CPU time and for what else uses the cores, or use more load hosts or fewer holders"
-            if (starved & beyond & (cpu <= BUSY)).sum() > beyond.sum() / 2
+            if (starved & (cpu <= BUSY)).sum() > beyond.sum() / 2
             else "raise stampede_agents where cores are idle, else use more load hosts or fewer holders",
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -150,7 +149,7 @@ def test_a_host_whose_network_is_cut_for_a_while_finishes_too(cut: Faulty) -> No
     assert results.hosts["load-2"]["finished"] and results.steps("load-2") > 10
     fault = results.fault("load-2")
     assert fault["kind"] == "unreachable"
-    assert abs(fault["since"] - cut.at) < 5 and 18 < fault["until"] - cut.at < 60
+    assert abs(fault["since"] - cut.at) < 5 and 18 < fault["until"] - cut.at < 40
     assert fault["text"] in results.findings and fault["text"] in results.page
 
 
@@ -292,8 +291,7 @@ def test_a_wrong_clock_and_a_wrong_python(
     with host_variables(fleet, "load-1", host_python="/usr/bin/python2"):
         played = begin(fleet, "odd", tmp_path, **FEW, **services).end()
     assert played.code == 0, played.output
-    assert re.search(rf"The clock of {wrong_clock} is (4\.[89]|5\.[01])\d s ahead of", played.output), played.output
-    assert "stampede_max_clock_offset" in played.output
+    assert f"The clock of {wrong_clock} is 5.0" in played.output and "stampede_max_clock_offset" in played.output
     assert "load-1: stampede_host_python is /usr/bin/python2, which on load-1 is no Python" in played.output
     results = Results(tmp_path / "odd")
     assert results.finished() == ["load-3"] and results.hosts["load-3"]["holders"] == 5
