@@ -59,6 +59,11 @@ async def travel(folder: Path, variables: dict[str, Any]) -> list[dict[str, Any]
     return [json.loads(line) for line in (folder / "noted").read_text().splitlines()]
 
 
+def registries(notes: list[dict[str, Any]]) -> set[str]:
+    """The revocation registries that an agent asked for."""
+    return {note["url"] for note in notes if note["kind"] == "request" and "/revRegDef/" in note["url"]}
+
+
 class Names:
     """Gives what is made up anew in each journey (keys, DIDs, ids, numbers of a proof, times) a name by the order in
     which it is seen, so that what refers to what stays visible."""
@@ -139,11 +144,16 @@ async def test_all_patches_and_none(
     own["agent_port"] = free_ports(1)
     noted = {}
     for switch in (True, False):
-        folder = tmp_path / str(switch)
-        monkeypatch.setenv("WITNESS", str(folder / "noted"))
         switched = {"agent_patches": {"all": switch}}
         changed = {f"stampede_{name}": value for name, value in (own | switched).items()}
-        noted[switch] = in_order(await travel(folder, variables | changed))
+        for attempt in ("first", "second"):
+            folder = tmp_path / f"{switch}-{attempt}"
+            monkeypatch.setenv("WITNESS", str(folder / "noted"))
+            notes = await travel(folder, variables | changed)
+            if len(registries(notes)) == 1:
+                break  # otherwise it was full after the first credential, and its successor has room for both
+        assert len(registries(notes)) == 1
+        noted[switch] = in_order(notes)
 
     kinds = {
         note["message"]["@type"].removeprefix("https://didcomm.org/") for note in noted[True] if "message" in note

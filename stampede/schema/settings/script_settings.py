@@ -28,7 +28,7 @@ MOST = 50
 LONGEST_STRETCH = 10_000
 """Holders after which the deal begins again."""
 SHUFFLED = 8
-"""Holders among whom the scripts come in no order."""
+"""Most holders among whom the scripts come in no order."""
 LONGEST_NAME = 64
 DEFAULT_SCRIPT = "issue_present_revoke"
 RIGHT = "the name of a template in templates/scenarios, or the path of a .py.j2 or .py file"
@@ -164,22 +164,27 @@ def bare_name(script: str) -> str:
 
 
 def script_of(holder: int, weights: Sequence[float]) -> int:
-    """Which script a holder takes, by its number. The first so many holders have their share of each, within a few,
-    and exactly within one after each SHUFFLED of them; the number of hosts does not matter.
+    """Which script a holder takes, by its number; the number of hosts does not matter. The first so many holders have
+    their share of each, within a few, within one after each SHUFFLED of them, and exactly as soon as whole numbers
+    allow it: after each four by weights of 2, 1 and 1.
 
     Among so many holders the scripts come in no order, since load hosts are dealt holders in turns, too: of two hosts
-    and two scripts by turns, each host would do one script.
+    and two scripts by turns, each host would do one script. Where one holder stands in one deal, another script has
+    its turn in the next, until each has stood there.
     """
     stretch = _stretch(tuple(weights))
-    part, place = divmod(holder, SHUFFLED)
-    return stretch[(part * SHUFFLED + _shuffled(part)[place]) % len(stretch)]
+    deal, place = divmod(holder, len(stretch))
+    start = place - place % SHUFFLED
+    number = min(SHUFFLED, len(stretch) - start)
+    order, shifts = _shuffled(f"scripts:{start}:{deal // number}", number)
+    return stretch[start + order[(place - start + shifts[deal % number]) % number]]
 
 
 @functools.lru_cache(maxsize=64)
-def _shuffled(part: int) -> tuple[int, ...]:
-    order = list(range(SHUFFLED))
-    random.Random(f"scripts:{part}").shuffle(order)
-    return tuple(order)
+def _shuffled(seed: str, number: int) -> tuple[list[int], list[int]]:
+    """Two orders of so many numbers."""
+    chance = random.Random(seed)
+    return chance.sample(range(number), number), chance.sample(range(number), number)
 
 
 @functools.cache
