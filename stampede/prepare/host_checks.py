@@ -96,7 +96,7 @@ def ends_too_soon(variables: Variables, needed: float, now: float) -> list[str]:
     return [
         f"stampede_expires is {expires:.0f}: the host ends itself "
         f"{f'in {wording.duration(left)}' if left > 0 else 'now'}, and the run needs "
-        f"{wording.duration(needed) if needed else 'some time'}; make new hosts, or shorten stampede_duration"
+        f"{wording.duration(needed) if needed else 'some time'}; make new hosts, or shorten the run"
     ]
 
 

@@ -26,6 +26,7 @@ from stampede.prepare.folder_checks import (
 )
 from stampede.prepare.genesis import genesis_file_problems
 from stampede.prepare.host_checks import (
+    BESIDE_THE_RUN,
     different,
     ends_too_soon,
     kept_seconds,
@@ -34,7 +35,7 @@ from stampede.prepare.host_checks import (
     taken_ports,
     together,
 )
-from stampede.prepare.trial import try_script
+from stampede.prepare.trial import least_seconds, try_script
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.run_settings import Settings, check_variables
 from stampede.schema.settings.secret_settings import empty_or_revealed, not_sendable
@@ -117,9 +118,8 @@ def check_run(
     settings = None if problems else Settings.from_variables(variables)
     problems += data_problems(settings) if settings else []
     problems += settings.scripts_without_holders() if settings else []
-    if settings:
-        needed, now = kept_seconds(settings), time.time()
-        problems += of_all(all_hosts, lambda of_host: ends_too_soon(of_host, needed, now))
+    needed, now = kept_seconds(settings) if settings else 0.0, time.time()
+    problems += of_all(all_hosts, lambda of_host: ends_too_soon(of_host, needed, now)) if settings else []
     if settings and control.local:
         problems += no_space_for_wallets(settings)
     if problems or not settings:
@@ -132,6 +132,10 @@ def check_run(
 
     if refused := of_all(all_hosts, refused_of, what_scripts_use):
         raise BadInput(*refused)
+    if not needed and any(VariableReader(of_host).read("expires") for of_host in all_hosts.values()):
+        least = least_seconds(variables, project) + BESIDE_THE_RUN
+        if problems := of_all(all_hosts, lambda of_host: ends_too_soon(of_host, least, now)):
+            raise BadInput(*problems)
     return CheckedRun(
         id=run_id,
         dir=str(folder),

@@ -15,7 +15,7 @@ from stampede.machine.bounded_process import NoAnswer, answer_of
 from stampede.machine.home import HOME
 from stampede.prepare.rendering import find_scripts, without_secrets
 from stampede.prepare.script_work import ScriptWork, read_work
-from stampede.prepare.trial_process import FORECAST, FORECAST_SECONDS, TRIAL, TRIAL_SECONDS, WORK
+from stampede.prepare.trial_process import FORECAST, FORECAST_SECONDS, LENGTH, TRIAL, TRIAL_SECONDS, WORK
 from stampede.schema.errors import BadInput
 
 MARGIN = 1.0
@@ -42,6 +42,12 @@ def forecast(variables: Mapping[str, Any], project: Path) -> str:
 def script_work(variables: Mapping[str, Any], project: Path) -> ScriptWork:
     """What a holder of the run does before its first round and in a round, on average. Raises BadInput."""
     return read_work(_ask(WORK, variables, HOME / "templates", project, FORECAST_SECONDS))
+
+
+def least_seconds(variables: Mapping[str, Any], project: Path) -> float:
+    """How long simulated holders take for all of the run, or for as much of it as can be simulated in some seconds.
+    Raises BadInput."""
+    return float(_ask(LENGTH, variables, HOME / "templates", project, FORECAST_SECONDS))
 
 
 def _ask(

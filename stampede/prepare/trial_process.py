@@ -33,7 +33,7 @@ from stampede.schema.settings import thresholds
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.settings.thresholds import Said, Threshold
 
-TRIAL, FORECAST, WORK = "trial", "forecast", "work"
+TRIAL, FORECAST, WORK, LENGTH = "trial", "forecast", "work", "length"
 TRIAL_SECONDS = 6.0
 """After which the trial of a script is ended, and the script refused."""
 LONG_SECONDS = 1.0
@@ -43,6 +43,8 @@ FORECAST_WITHIN = 180.0
 """Seconds after which a forecast is about the first part of the run only."""
 WORK_WITHIN = 120.0
 """Seconds that the look for what a holder does may take."""
+LENGTH_WITHIN = 10.0
+"""Seconds that the look for how long a run takes may take."""
 WORK_HOLDERS = 100
 WORK_ROUNDS = 20
 """By which it is averaged: two thousand rounds, so that the mean of a random number of steps is known within 2 %."""
@@ -63,7 +65,7 @@ BUSY = (
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """What is asked: ``verb`` is TRIAL or FORECAST."""
+    """What is asked: ``verb`` is one of the above."""
 
     verb: str
     variables: dict[str, Any]
@@ -108,6 +110,8 @@ class Tried:
         if self._question.verb == WORK:
             load = Closed(WORK_HOLDERS, first_holder=0, ramp_up=0.0, duration=0.0, iterations=WORK_ROUNDS)
             return work_of(self._dry_run(scripts, self._of(settings, load), within=WORK_WITHIN), self._path)
+        if self._question.verb == LENGTH:
+            return str(self._dry_run(scripts, settings, within=LENGTH_WITHIN).seconds)
         self._try(scripts, settings, sources)
         return "\n".join(self._notices)
 

@@ -120,6 +120,22 @@ def test_a_run_ends_before_its_hosts_do(run_variables: dict[str, Any]) -> None:
     assert "the host ends itself now" in sentence
 
 
+def test_a_run_without_a_set_end_does_as_far_as_simulated_holders_tell(run_variables: dict[str, Any]) -> None:
+    settings = run_variables | {
+        "stampede_duration": 0,
+        "stampede_ramp_up": 0,
+        "stampede_iterations": 10,
+        "stampede_warm_up": 0,
+        "stampede_wait_min": 60,
+        "stampede_wait_max": 60,
+        "stampede_presentations_min": 1,
+        "stampede_presentations_max": 1,
+    }
+    check(settings | {"stampede_expires": time.time() + 3600})
+    (sentence,) = refused(settings | {"stampede_expires": time.time() + 900})
+    assert re.search("in 1[45] min.*, and the run needs 2[5-7] min.*; make new hosts, or shorten", sentence)
+
+
 def test_a_run_without_a_name_is_called_after_the_time(run_variables: dict[str, Any]) -> None:
     run_id = run_id_by_time()
     assert check(run_variables | {"stampede_run_id": run_id}).id == run_id

@@ -329,7 +329,7 @@ class ControlNodeVariables:
     them. With 0 all hosts must be armed."""
     expires: float
     """When the load host ends itself, in seconds since 1970; 0 for never. A run that would not have ended before
-    is refused. The inventories of clouds set it."""
+    is refused; simulated holders tell how long one without a set end takes. The inventories of clouds set it."""
     price: float
     """What the load host costs in an hour, in any currency; 0 if that is not known. ``stampede plan`` counts with
     it. The inventories of clouds set it."""
