@@ -85,15 +85,18 @@ def others(fleet: CloudVariables, hosts: Iterable[CloudHost]) -> list[str]:
 def taken(fleet: CloudVariables, things: Iterable[Mapping[str, Any]]) -> list[str]:
     """A sentence for each thing that has a name of the fleet's, but not its tags, and would be adopted by its name.
 
-    ``things``: what modules list, each with an id, and a name or a group_name.
+    ``things``: what modules list.
     """
     problems = []
     for thing in things:
         tags = thing.get("labels") or thing.get("tags") or {}
         if (tags.get(FLEET), tags.get(OWNER)) != (fleet.name, fleet.owner):
-            name, id_ = thing.get("name") or thing.get("group_name"), thing.get("id") or thing.get("group_id")
+            called, known = (
+                next((thing[kind + of] for kind in ("", "group_", "launch_template_") if kind + of in thing), None)
+                for of in ("name", "id")
+            )
             problems.append(
-                f"{name} ({id_}) is there already, and is not {fleet.owner}'s of fleet {fleet.name} by its "
+                f"{called} ({known}) is there already, and is not {fleet.owner}'s of fleet {fleet.name} by its "
                 f"{FLEET} and {OWNER}; choose another cloud_name, or rename or remove it in the provider's console"
             )
     return problems

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from stampede import wording
+from stampede.cloud.keys import folder_of
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.variable_reader import VariableReader, shown
 from stampede.schema.settings.variables import CloudVariables
@@ -33,6 +34,8 @@ ENDINGS = ("aws_ec2.yml", "aws_ec2.yaml", "hcloud.yml", "hcloud.yaml")
 
 CREDENTIALS = ("HCLOUD_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 """Environment variables."""
+FOLDER = r"""/[^\s"'%$\\]*"""
+"""Paths that ssh takes as they are."""
 PREPARED = 600
 """Seconds that a fleet's hosts may take until they are made and prepared, and a run can begin."""
 
@@ -58,7 +61,8 @@ def checked_fleet(variables: Mapping[str, Any], sources: Iterable[str], run_seco
 def checked_name(variables: Mapping[str, Any], sources: Iterable[str]) -> CloudVariables:
     """The settings by which a fleet is found again. Raises BadInput."""
     fleet, problems = _read(variables)
-    problems += [] if fleet.region else [_not_set("region", EXAMPLES[fleet.provider]["region"])]
+    if not fleet.region and fleet.provider in EXAMPLES:
+        problems.append(_not_set("region", EXAMPLES[fleet.provider]["region"]))
     problems += [] if problems else _other_fleet_in_inventory(fleet, sources)
     if problems:
         raise BadInput(*problems)
@@ -85,7 +89,14 @@ def read_fleet(variables: Mapping[str, Any]) -> CloudVariables:
 
 def _read(variables: Mapping[str, Any]) -> tuple[CloudVariables, list[str]]:
     reader = VariableReader(variables, PREFIX)
-    return CloudVariables(**reader.fields(CloudVariables)), reader.problems
+    fleet = CloudVariables(**reader.fields(CloudVariables))
+    folder = str(folder_of(fleet))
+    if fleet.keys_dir and not re.fullmatch(FOLDER, folder):
+        reader.complain(
+            f"cloud_keys_dir is {shown(folder)}; it must be an absolute path, or one that begins with ~/, without "
+            "blanks, quotes, % and $, for which ssh has meanings of its own"
+        )
+    return fleet, reader.problems
 
 
 def _missing(fleet: CloudVariables) -> list[str]:
@@ -149,9 +160,10 @@ def _wrong_networks(fleet: CloudVariables) -> list[str]:
 def _network(text: str) -> ipaddress.IPv4Network | None:
     """The hosts of a fleet have no IPv6 addresses."""
     try:
-        return ipaddress.IPv4Network(text) if "/" in text else None
+        network = ipaddress.IPv4Network(text)
     except ValueError:
         return None
+    return network if str(network) == text else None
 
 
 def _other_fleet_in_inventory(fleet: CloudVariables, sources: Iterable[str]) -> list[str]:

@@ -133,7 +133,10 @@ class Aws:
         ]
         tags = {"stampede_fleet": fleet, "stampede_owner": "bert"}
         self._ec2.create_tags(Resources=made[1:], Tags=[{"Key": k, "Value": v} for k, v in tags.items()])
+        template = {"LaunchTemplateName": f"stampede-{fleet}", "LaunchTemplateData": {"InstanceType": "t3.nano"}}
+        self._ec2.create_launch_template(**template)
         yield
+        self._ec2.delete_launch_template(LaunchTemplateName=f"stampede-{fleet}")
         for group in made:
             self._ec2.delete_security_group(GroupId=group)
 

@@ -252,8 +252,16 @@ def test_what_has_the_names_of_a_fleet_and_is_none_of_it(user: User) -> None:
         for words in ((), ("--check",)):
             said = error_of(user.play("cloud-up", *words))
             assert "is there already, and is not tester's of fleet mine by its" in said
+            assert "stampede-mine (lt-" in said or not isinstance(provider, Aws)
         assert there and provider.left() == there
         assert user.play("cloud-down").code == 0 and provider.left() == there
+
+
+@pytest.mark.parametrize("words", [("--limit", "localhost"), ("--tags", "provision")])
+def test_a_part_of_a_fleet(user: User, words: tuple[str, str]) -> None:
+    for playbook in ("cloud-up", "cloud-status", "cloud-down"):
+        said = error_of(user.play(playbook, *words))
+        assert said.startswith(f"{words[0]} is {words[1]}; it must be left out, since the settings say which fleet")
 
 
 def test_what_it_would_cost(user: User) -> None:

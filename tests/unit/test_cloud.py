@@ -80,11 +80,40 @@ def test_the_shipped_inventories_are_of_the_default_fleets(settings: dict[str, A
         ({"subnet": ""}, "cloud_subnet is not set; it must be the id of a subnet"),
         ({"provider": "hetzner"}, "is for amazon.aws.aws_ec2; cloud_provider is hetzner"),
         ({"provider": "gcp"}, "cloud_provider is 'gcp'; it must be one of aws, hetzner"),
+        ({"ssh_from": ["203.0.113.0/0.0.0.255"]}, "cloud_ssh_from[0] is '203.0.113.0/0.0.0.255'; it must be an IPv4"),
+        ({"ssh_from": ["10.0.0.0/08"]}, "cloud_ssh_from[0] is '10.0.0.0/08'; it must be an IPv4 network"),
+        ({"keys_dir": "keys"}, "cloud_keys_dir is 'keys'; it must be an absolute path, or one that begins with ~/"),
+        (
+            {"keys_dir": "/home/anna b/keys"},
+            "it must be an absolute path, or one that begins with ~/, without blanks",
+        ),
+        ({"keys_dir": "~nobody-here/keys"}, "cloud_keys_dir is '~nobody-here/keys'; it must be an absolute path"),
+        ({"keys_dir": ""}, "cloud_keys_dir is ''; it must"),
     ],
 )
 def test_a_wrong_setting(settings: dict[str, Any], wrong: dict[str, Any], sentence: str) -> None:
     said = sentences(settings | {f"cloud_{name}": value for name, value in wrong.items()})
     assert len(said) == 1 and sentence in said[0], said
+
+
+def test_no_region_of_no_provider(settings: dict[str, Any]) -> None:
+    with pytest.raises(BadInput) as raised:
+        checked_name(settings | {"cloud_provider": "gcp", "cloud_region": ""}, [str(AWS)])
+    assert raised.value.sentences == ["cloud_provider is 'gcp'; it must be one of aws, hetzner"]
+
+
+def test_a_user_may_be_called_as_yaml_calls_truths(settings: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "hosts").mkdir()
+    for name in ("hosts/load-001", "hosts/load-001.pub", "id_ed25519.pub"):
+        (tmp_path / name).write_text("a key")
+    names = {"cloud_keys": str(tmp_path), "cloud_host": "load-001", "cloud_expires": NOW, "cloud_grace": 900}
+    told = f"src={REPOSITORY}/roles/cloud/templates/user-data.yml.j2 dest={tmp_path}/user-data"
+    variables = json.dumps(settings | names | {"cloud_user": "no"})
+    subprocess.run(
+        [sys.executable, "-m", "ansible", "adhoc", "localhost", "-m", "template", "-a", told, "-e", variables],
+        check=True,
+    )
+    assert yaml.safe_load((tmp_path / "user-data").read_text())["users"][0]["name"] == "no"
 
 
 def test_a_private_address_needs_a_network(settings: dict[str, Any]) -> None:

@@ -359,8 +359,9 @@ class CloudVariables:
     """Whose fleet it is. A fleet of somebody else's is neither added to nor ended. Must be set where the
     environment has neither USER nor LOGNAME, as in a container."""
     keys_dir: str
-    """Folder on the control node for the keys of the fleet, the hosts' as well as the one to reach them. cloud-
-    down.yml removes what cloud-up.yml made in it."""
+    """Folder on the control node for the keys of the fleet, the hosts' as well as the one to reach them. An
+    absolute path, or one that begins with ~/, without blanks. cloud-down.yml removes what cloud-up.yml made in
+    it."""
     hosts: int
     """How many load hosts there shall be."""
     max_hosts: int
