@@ -83,6 +83,8 @@ class Forecast:
     """Seconds of each round that is over."""
     left: Mapping[str, int] = field(default_factory=dict)
     """How many holders came to the end of each script before the run did, where any did."""
+    has_levels: bool = False
+    """Whether the load goes through levels, of which each held."""
     complete: bool = True
     """Whether it covers the whole run, or only as much of it as could be simulated in the time that there was."""
 
@@ -96,6 +98,8 @@ class Forecast:
         total = sum(self.steps.values())
         width = max((len(name) for name in self.steps), default=0)
         holders = plain_numbers.number(self.holders, "holder")
+        if self.has_levels:
+            holders += ", in which every level holds,"
         does = f"A run of {holders} would take about {_duration(self.seconds)} and execute"
         if not self.complete:
             does = (
@@ -212,6 +216,8 @@ async def _dry_run(
     )
     run.visits, run.round_times = visits, round_times = _Kept(), _Kept()
     start = run.clock.now()
+    for order in settings.load.orders_if_all_hold(start):
+        asyncio.get_running_loop().call_later(order.due - start, run.orders.put_nowait, order)
     if cut_at is not None:
         asyncio.get_running_loop().call_later(cut_at, run.abort)
     with _after(within, give_up):
@@ -236,6 +242,7 @@ async def _dry_run(
         visits.seconds,
         round_times.seconds,
         dict(left),
+        settings.load.has_levels,
         complete,
     )
 

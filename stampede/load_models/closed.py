@@ -94,6 +94,11 @@ class Closed(LoadModel):
         return Plan(self.ramp_up, self.duration)
 
     @property
+    def is_shared_out(self) -> bool:
+        """See LoadModel."""
+        return not self.stages
+
+    @property
     def wallets(self) -> range:
         """See LoadModel."""
         return range(self.first_holder, self.first_holder + len(self.stays()))

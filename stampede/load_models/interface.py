@@ -175,6 +175,11 @@ class LoadModel(ABC):
         return len(self.wallets)
 
     @property
+    def is_shared_out(self) -> bool:
+        """Whether each load host has to have a share of ``stampede_holders``; otherwise holders are dealt out."""
+        return True
+
+    @property
     def total(self) -> int:
         """How many holders there are in all, at the same time or one after the other, those that are dropped too."""
         return len(self.wallets)
@@ -188,6 +193,10 @@ class LoadModel(ABC):
         """The holders of ``total`` in the order of their numbers, each with the seconds from the start at which it
         comes, as far as that decides its stage."""
         return ((number, 0.0) for number in self.numbers)
+
+    def orders_if_all_hold(self, start: float) -> Iterator[Order]:
+        """Which orders come, and when, if every level holds; the last has no holders, and ends the run."""
+        return iter(())
 
     def row_number(self, number: int) -> int:
         """Whose row of ``stampede_data`` a holder has: its own, or that of the one of ``numbers`` whose place it

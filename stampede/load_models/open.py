@@ -129,7 +129,7 @@ class Open(LoadModel):
 
     def describe(self) -> str:
         """See LoadModel."""
-        comes = in_words(self.profile, self.arrivals, "arrivals")
+        comes = in_words(self.profile, self.arrivals, "arrival")
         return f"Open load model: {comes}; at most {plain_numbers.number(self.most, 'holder')} at a time."
 
     def shares(self, weights: Mapping[str, float]) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from stampede.load_models.interface import INSTANT, EndOfRun, SettingReader, Stage, StageNow
+from stampede.schema import plain_numbers
 from stampede.schema.settings.durations import number, seconds
+from stampede.schema.settings.shapes import LONGEST_DURATION, Duration, TooMuch
 
 VARIABLE = "stampede_stages"
 LOOK = 0.5
@@ -24,7 +26,7 @@ RIGHT = "{%s: 5, over: 2m} to get there evenly, or {%s: 5, for: 10m} to be there
 POISSON = "poisson"
 """``stampede_arrivals``, where it is not ``constant``."""
 MOST = 10_000_000
-"""Arrivals or rounds of a run: 100/s for a day."""
+"""Arrivals or rounds of a run, 100/s for a day, and of a second."""
 MOST_HOLDERS = 1_000_000
 """Who come by stages, each with a wallet of its own: as many as ``stampede_holders`` may be."""
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
@@ -79,6 +81,11 @@ class Profile:
         return math.fsum(piece.amount for piece in self.pieces)
 
     @property
+    def count(self) -> int:
+        """How many come one after the other, evenly, of which the first is there at once."""
+        return math.ceil(self.amount - _slack(self.amount))
+
+    @property
     def highest(self) -> float:
         """The highest level."""
         return max((max(piece.begin, piece.end) for piece in self.pieces), default=0.0)
@@ -127,7 +134,7 @@ class Profile:
         """The stage that is under way; None where there are none, and before the first and after the last."""
         passed = 0.0
         for place, piece in enumerate(self.pieces, 1):
-            if self.is_staged and 0 <= moment < passed + piece.seconds:
+            if self.is_staged and -INSTANT < moment < passed + piece.seconds - INSTANT:
                 return StageNow(place, len(self.pieces), passed + piece.seconds)
             passed += piece.seconds
         return None
@@ -160,12 +167,18 @@ class Profile:
         pieces = iter(self.pieces)
         piece = next(pieces, None)
         for amount in amounts:
-            while piece is not None and amount >= collected + piece.amount:
+            while piece is not None and amount >= collected + piece.amount - _slack(collected + piece.amount):
                 passed, collected = passed + piece.seconds, collected + piece.amount
                 piece = next(pieces, None)
             if piece is None:
                 return
-            yield passed + piece.moment_of(amount - collected)
+            yield passed + piece.moment_of(max(0.0, amount - collected))
+
+
+def _slack(amount: float) -> float:
+    """What makes no difference to an amount, for sums of products are rounded: 31/min for a minute is 31, not
+    31.000000000000004, of which the last would begin another one."""
+    return 1e-12 * max(1.0, amount)
 
 
 def read_profile(reader: SettingReader, key: str, *, whole: bool = False) -> Profile | None:
@@ -191,10 +204,12 @@ def read_rates(reader: SettingReader, *, begin: float = 0.0, over: float) -> Pro
         found = rate(written)
     except ValueError:
         found = 0.0
-    if not found:
+    if not 0 < found <= MOST:
         reader.complain(
-            f"stampede_rate is {written!r}; it must be a rate of more than 0, such as 5/s, 300/min or 1000/h"
+            f"stampede_rate is {written!r}; it must be a rate of more than 0, such as 5/s, 300/min or 1000/h, and at "
+            f"most {MOST:,}/s"
         )
+        return _ANY
     if duration <= begin:
         than = f"no longer than stampede_ramp_up, {begin:g} s" if duration else "0, but a rate has no end of its own"
         reader.complain(
@@ -202,7 +217,7 @@ def read_rates(reader: SettingReader, *, begin: float = 0.0, over: float) -> Pro
         )
     elif over > duration:
         too_long(reader, over, duration, "the rate would not be reached")
-    elif found:
+    else:
         return _countable(Profile.rising(found, over, duration - begin), reader)
     return _ANY
 
@@ -255,6 +270,8 @@ def profile_of(stages: Any, key: str, *, whole: bool = False) -> Profile | None:
     if whole and come > MOST_HOLDERS:
         raise ValueError(f"{VARIABLE} has {come:,.0f} {key} come in all; it must have at most {MOST_HOLDERS:,}")
     profile = Profile(tuple(pieces), is_staged=True)
+    if profile.seconds > LONGEST_DURATION:
+        raise ValueError(f"{VARIABLE} last {profile.seconds:g} s in all; they must last at most a year, 8784h")
     if pieces and not profile.highest:
         raise ValueError(f"{VARIABLE} goes nowhere: {key} is 0 in all of them; one must have more")
     return profile if pieces else None
@@ -280,11 +297,11 @@ def _read_stage(stage: Mapping[str, Any], key: str, *, whole: bool) -> tuple[flo
     is_even = "over" in stage
     time_key = "over" if is_even else "for"
     try:
-        time = seconds(stage[time_key])
+        time = Duration(above_zero=True).read(stage[time_key])
+    except TooMuch as error:
+        raise ValueError(f"has {time_key}: {stage[time_key]!r}, which must be {error}") from None
     except ValueError:
-        time = 0.0
-    if not time:
-        raise ValueError(f"has {time_key}: {stage[time_key]!r}, which is no duration of more than 0")
+        raise ValueError(f"has {time_key}: {stage[time_key]!r}, which is no duration of more than 0") from None
     try:
         level = number(stage[key]) if whole else rate(stage[key])
         if whole and not level.is_integer():
@@ -293,6 +310,8 @@ def _read_stage(stage: Mapping[str, Any], key: str, *, whole: bool) -> tuple[flo
         raise ValueError(f"has {key}: {stage[key]!r}, which is no {'whole number' if whole else 'rate'}") from None
     if level < 0:
         raise ValueError(f"has {key}: {stage[key]!r}, which is less than 0")
+    if not whole and level > MOST:
+        raise ValueError(f"has {key}: {stage[key]!r}, which is more than {MOST:,}/s")
     return level, time, is_even
 
 
@@ -366,11 +385,11 @@ def due_moments(profile: Profile, arrivals: str, seed: int, span: float, most: i
 
 
 def in_words(profile: Profile, arrivals: str, what: str) -> str:
-    """What comes by a profile of rates, such as ``50 arrivals, up to 5/s, evenly, in 10 s``."""
-    count, how = f"{math.ceil(profile.amount):,}", "evenly"
+    """What comes by a profile of rates, such as ``50 arrivals, up to 5/s, evenly, in 10 s``. ``what``: one."""
+    count, how = plain_numbers.number(profile.count, what), "evenly"
     if arrivals == POISSON:
         count, how = f"about {count}", "at random intervals (Poisson)"
-    return f"{count} {what}, up to {profile.highest:g}/s, {how}, in {profile.seconds:g} s"
+    return f"{count}, up to {profile.highest:g}/s, {how}, in {profile.seconds:g} s"
 
 
 def evenly() -> Iterator[float]:

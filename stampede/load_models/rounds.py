@@ -88,7 +88,7 @@ class Rounds(LoadModel):
 
     def describe(self) -> str:
         """See LoadModel."""
-        begin = in_words(self.profile, self.arrivals, "rounds")
+        begin = in_words(self.profile, self.arrivals, "round")
         by = plain_numbers.number(self.number, "holder")
         return f"Rate of rounds: {begin}, by {by}, started over {self.ramp_up:g} s before."
 

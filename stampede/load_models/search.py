@@ -14,11 +14,12 @@ from typing import Any, ClassVar, Self
 
 from stampede.load_models.closed import Closed
 from stampede.load_models.interface import EndOfRun, LoadModel, Order, Plan, SettingReader, Stage
-from stampede.load_models.ladder import Ladder
+from stampede.load_models.ladder import Ladder, Tried
 from stampede.load_models.shares import Deal, dealt_out, read_deal
 from stampede.schema import plain_numbers
 from stampede.schema.settings import thresholds
-from stampede.schema.settings.durations import number, seconds
+from stampede.schema.settings.durations import number
+from stampede.schema.settings.shapes import Duration, TooMuch
 
 PATIENCE = 120.0
 """Seconds beyond a level's own after which a host that gets no order ends the run."""
@@ -104,9 +105,24 @@ class Search(LoadModel):
         return list(self.deal.mine(range(self.most)))
 
     @property
+    def is_shared_out(self) -> bool:
+        """See LoadModel."""
+        return False
+
+    @property
     def wallets(self) -> range:
         """See LoadModel."""
         return range(self.first_holder, self.first_holder + len(self.ranks))
+
+    def orders_if_all_hold(self, start: float) -> Iterator[Order]:
+        """See LoadModel."""
+        tried: list[Tried] = []
+        while level := self.ladder.next(tried):
+            if tried:  # the first level needs no order
+                yield Order(len(tried), level.holders, start)
+            tried.append(Tried(level.holders, held=True, confirms=level.confirms))
+            start += self.pace.settle + self.pace.judged(confirms=level.confirms)
+        yield Order(len(tried), 0, start)
 
     def row_number(self, number: int) -> int:
         """See LoadModel. That of its rank's first."""
@@ -278,12 +294,11 @@ def _value(key: str, value: Any, most: int) -> Any:
     """Raises KeyError for an unknown key, ValueError with what is right."""
     if key in DURATIONS:
         try:
-            found = seconds(value)
+            return Duration(above_zero=True).read(value)
+        except TooMuch:
+            raise
         except ValueError:
-            found = 0.0
-        if not found:
-            raise ValueError("a duration of more than 0, such as 30s or 2m")
-        return found
+            raise ValueError("a duration of more than 0, such as 30s or 2m") from None
     if key not in KEYS:
         raise KeyError(key)
     try:

@@ -289,7 +289,12 @@ class _Planner:
             "sockets": _divided(self._holders * sockets.holder, open_files - sockets.base),
         }
         limit = max(needed, key=lambda name: needed[name])
-        if needed[limit] > MOST_HOSTS:
+        if MOST_HOSTS < needed[limit] < math.inf:
+            raise BadInput(
+                f"The load needs {needed[limit]:,.0f} load hosts, by {limit}; a plan has at most {MOST_HOSTS:,}: ask "
+                "for less, or plan larger hosts"
+            )
+        if math.isinf(needed[limit]):
             raise BadInput(
                 f"A host of {wording.number(cores, 'core')} and {wording.size(memory)} has no room for the load: its "
                 f"{wording.number(agents, 'agent')} and controller alone fill it by {limit}; plan larger hosts"

@@ -118,6 +118,7 @@ def check_run(
     settings = None if problems else Settings.from_variables(variables)
     problems += data_problems(settings) if settings else []
     problems += settings.scripts_without_holders() if settings else []
+    problems += without_a_share(settings, all_hosts, control.min_hosts) if settings else []
     needed, now = kept_seconds(settings) if settings else 0.0, time.time()
     problems += of_all(all_hosts, lambda of_host: ends_too_soon(of_host, needed, now)) if settings else []
     if settings and control.local:
@@ -168,6 +169,20 @@ def wrong_min_hosts(value: int, hosts: int) -> list[str]:
     if value <= hosts:
         return []
     return [f"stampede_min_hosts is {value!r}; it must be a whole number up to {hosts}, the load hosts, or 0 for all"]
+
+
+def without_a_share(settings: Settings, hosts: Mapping[str, Mapping[str, Any]], min_hosts: int) -> list[str]:
+    """A sentence when a host would get none of the holders, or of the iterations that are shared. Hosts whose cores
+    count, or of which not all have to take part, are taken for equal: with fewer than hosts, some get none."""
+    weights = {host: float(VariableReader(of_host).read("weight")) for host, of_host in hosts.items()}
+    if min_hosts or not all(weights.values()):
+        weights = dict.fromkeys(list(hosts)[: min_hosts or len(hosts)], 1.0)
+    try:
+        if settings.load.is_shared_out:
+            settings.load.shares(weights)
+    except BadInput as error:
+        return list(error.sentences)
+    return []
 
 
 def problems_of(variables: Mapping[str, Any]) -> list[str]:

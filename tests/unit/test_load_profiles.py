@@ -9,6 +9,7 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import pytest
@@ -52,6 +53,20 @@ class TestProfile:
     def test_a_rate_for_a_time(self) -> None:
         moments = list(Profile((Piece(10, 5, 5),)).moments(evenly()))
         assert moments == pytest.approx([number / 5 for number in range(50)])
+
+    @pytest.mark.parametrize(("unit", "seconds"), [("s", 1), ("min", 60), ("h", 3600)])
+    def test_what_comes_to_a_whole_number_is_no_more(self, unit: str, seconds: int) -> None:
+        for count, ramp, time in itertools.product(range(1, 200), (0, 10, 20, 90), (90, 100, 120, 300, 3600)):
+            exact = Fraction(count, seconds) * (time - Fraction(ramp, 2))
+            if exact > 500:
+                continue
+            profile = Profile.rising(rate(f"{count}/{unit}"), ramp, time)
+            assert profile.count == sum(1 for _ in profile.moments(evenly())) == math.ceil(exact)
+
+    def test_a_stage_begins_where_sums_of_seconds_are_rounded(self) -> None:
+        profile = Profile((Piece(1.1, 4, 4), Piece(10, 8, 8)), is_staged=True)
+        found = [profile.stage_at(moment) for moment in (-1e-8, 1.0, 1.1 - 1e-8, 1.1, 11.0, 11.1)]
+        assert [stage.number if stage else 0 for stage in found] == [1, 1, 2, 2, 2, 0]
 
     def test_a_spike(self) -> None:
         spike = Profile((Piece(10, 1, 1), Piece(1, 20, 20), Piece(10, 1, 1)))
@@ -186,6 +201,8 @@ class TestStages:
             ([{"holders": 2, "for": 1}, {"holders": -1, "for": 1}], "stampede_stages[1] has holders: -1, which"),
             ([{"holders": 0, "for": "1m"}], "stampede_stages goes nowhere: holders is 0 in all of them"),
             ([{"holders": "9" * 400, "for": 1}], "stampede_stages[0] has holders: '9999"),
+            ([{"holders": 5, "for": "9999h"}], "stampede_stages[0] has for: '9999h', which must be at most a year"),
+            ([{"holders": 5, "for": "5000h"}] * 2, "stampede_stages last 3.6e+07 s in all; they must last at most a"),
             (
                 [{"holders": 10_000_000, "over": "1m"}],
                 "stampede_stages has 10,000,000 holders come in all; it must have at most 1,000,000",
@@ -543,6 +560,16 @@ def test_stages_of_any_values_are_read_or_refused_in_a_sentence(
         (
             {"stages": [{"rate": "5000/s", "for": "1h"}]},
             "stampede_stages comes to 18,000,000 in all; it must come to at most 10,000,000",
+        ),
+        (
+            {"rate": "1e200/s"},
+            "stampede_rate is '1e200/s'; it must be a rate of more than 0, such as 5/s, 300/min or 1000/h, and at "
+            "most 10,000,000/s",
+        ),
+        (
+            {"stages": [{"rate": "1e300/s", "for": "1e-300"}]},
+            "stampede_stages[0] has rate: '1e300/s', which is more than 10,000,000/s; each stage must be such as "
+            "{rate: 5, over: 2m} to get there evenly, or {rate: 5, for: 10m} to be there at once and stay",
         ),
     ],
 )

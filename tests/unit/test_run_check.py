@@ -111,6 +111,37 @@ def test_no_more_hosts_can_be_asked_for_than_there_are(
         assert sentence.startswith(f"stampede_min_hosts is {value!r}; it must be a whole number")
 
 
+@pytest.mark.parametrize(
+    ("changes", "weights", "sentence"),
+    [
+        ({"holders": 2}, [4, 2, 1], "stampede_holders is 2, of which c would get none; let there be more of them"),
+        ({"holders": 4}, [2, 1, 1], ""),
+        ({"holders": 4}, [99, 1, 1], "stampede_holders is 4, of which b would get none"),
+        ({"holders": 4}, [99, 1, 0], ""),
+        ({"holders": 2}, [0, 0, 0], "stampede_holders is 2, of which c would get none"),
+        ({"holders": 2, "min_hosts": 2}, [4, 2, 1], ""),
+        (
+            {"iterations": 2, "iterations_per": "run"},
+            [4, 2, 1],
+            "stampede_iterations is 2, of which c would get none",
+        ),
+        ({"stages": [{"holders": 2, "for": "1m"}]}, [4, 2, 1], ""),
+    ],
+)
+def test_each_host_gets_some(
+    run_variables: dict[str, Any], changes: dict[str, Any], weights: list[float], sentence: str
+) -> None:
+    run = run_variables | {f"stampede_{name}": value for name, value in changes.items()}
+    hosts = {host: run | {"stampede_weight": weight} for host, weight in zip("abc", weights, strict=True)}
+    if not sentence:
+        check_run(hosts["a"], run.keys(), 3, REPOSITORY, hosts)
+        return
+    with pytest.raises(BadInput) as refused:
+        check_run(hosts["a"], run.keys(), 3, REPOSITORY, hosts)
+    (said,) = refused.value.sentences
+    assert said.startswith(sentence)
+
+
 def test_a_run_ends_before_its_hosts_do(run_variables: dict[str, Any]) -> None:
     settings = run_variables | {"stampede_duration": "10m"}
     check(settings | {"stampede_expires": time.time() + 3600})

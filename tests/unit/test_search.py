@@ -15,6 +15,7 @@ import report_samples as samples
 from controller.holder.holder import Holder, Script
 from controller.host.order_file import OrderFile
 from controller.load.virtual_time import VirtualTimeLoop
+from controller.run.dry_run import dry_run
 from controller.run.run import Run
 from controller.run.simulated import SimulatedServices, SimulatedWallets
 from stampede.analysis.verdict.failure_reasons import failure_reasons
@@ -180,6 +181,16 @@ def test_without_orders_it_ends_by_itself(variables: dict[str, Any]) -> None:
     assert levels == [(2, 0)] and run.clock.now() == pytest.approx(2.5 + 10 + 30 + 120, abs=1)
 
 
+def test_the_forecast_is_of_a_search_in_which_every_level_holds(variables: dict[str, Any]) -> None:
+    async def looking(holder: Holder) -> None:
+        async for _ in holder.until_end_of_run():
+            await holder.wait(1)
+
+    found = dry_run(looking, Settings.from_variables(variables | SEARCH))
+    assert found.seconds == pytest.approx(4 * 30 + 40, abs=2)  # of 2, 4, 8, 12, and of 12 once more
+    assert found.text().splitlines()[1].startswith("A run of 12 holders, in which every level holds, would take")
+
+
 def test_hosts_share_each_level_exactly(variables: dict[str, Any]) -> None:
     whole = Settings.from_variables(variables | SEARCH).load
     hosts = [
@@ -225,6 +236,7 @@ def test_hosts_share_each_level_exactly(variables: dict[str, Any]) -> None:
             "stampede_search has hold: 9 s, but stampede_thresholds has 'throughput > 2/s', and a throughput is",
         ),
         ({"search": {"hold": 0}}, "stampede_search has hold: 0; it must be a duration of more than 0"),
+        ({"search": {"hold": "1e15"}}, "stampede_search has hold: '1e15'; it must be at most a year, 8784h"),
         ({"search": {"within": "0%"}}, "stampede_search has within: '0%'; it must be a share from 1% to 100%"),
     ],
 )
