@@ -61,6 +61,7 @@ def test_right_settings_are_read(variables: dict[str, Any]) -> None:
         ({"services": {}}, "stampede_services is {}; it must map at least one service name"),
         ({"agent_port": 70000}, "stampede_agent_port is 70000; it must be a whole number from 1 to 65535"),
         ({"agent_plugins": "one"}, "stampede_agent_plugins is 'one'; it must be a list of texts"),
+        ({"agent_host": -5}, "stampede_agent_host is -5; it must be the host name or address"),
         ({"genesis_url": "ledger"}, "stampede_genesis_url is 'ledger'; it must be a URL"),
         ({"metrics": "some"}, "stampede_metrics is 'some'; it must be one of none, existing, install"),
         ({"wallet_storage": "postgresql"}, "stampede_postgresql_url is empty"),

@@ -6,8 +6,10 @@ import math
 import re
 
 _PART = r"([0-9]+(?:\.[0-9]+)?)"
-_DURATION = re.compile(f"(?:{_PART}h)?(?:{_PART}m)?(?:{_PART}s)?")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+DURATION = re.compile(f"(?:{_PART}h)?(?:{_PART}m)?(?:{_PART}s)?")
+"""The text of a duration with units, or the empty text."""
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+"""The text of a number. JSON Schemas use both, so they keep to what ECMAScript has, too."""
 
 
 def seconds(value: object) -> float:
@@ -20,7 +22,7 @@ def seconds(value: object) -> float:
     """
     if isinstance(value, str):
         text = value.strip()
-        match = _DURATION.fullmatch(text)
+        match = DURATION.fullmatch(text)
         if match and any(match.groups()):
             hours, minutes, secs = (float(part or 0) for part in match.groups())
             result = hours * 3600 + minutes * 60 + secs
@@ -35,7 +37,7 @@ def seconds(value: object) -> float:
 
 def number(value: object) -> float:
     """A finite number, or the text of one in ASCII. Raises ValueError for anything else."""
-    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+    if isinstance(value, str) and not NUMBER.fullmatch(value):
         raise ValueError(value)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(value)

@@ -344,6 +344,8 @@ class Host(Shape):
 
     def read(self, value: Any) -> str:
         """See Shape."""
+        if not isinstance(value, str):
+            raise TypeError(value)
         return bare_host(one_line(value))
 
 
