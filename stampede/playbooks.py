@@ -17,6 +17,8 @@ from stampede.schema.errors import BadInput
 
 INVENTORY = Path("inventory/local")
 """The inventory of a command that is given none, in the project's folder."""
+FLAGS = "-[CDJKbkv]*"
+"""How a word of one or more short options begins: with those of ansible-playbook that take no value."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def play(playbook: Playbook, arguments: Sequence[str]) -> NoReturn:
-    """Become ansible-playbook, in the current folder. Raises BadInput when there is no inventory."""
+    """Become ansible-playbook, in the current folder. Raises BadInput when there is no inventory,
+    FileNotFoundError when there is no current folder."""
+    Path.cwd()  # Ansible needs one
     words = [sys.executable, "-P", "-m", "ansible", "playbook", str(HOME / "playbooks" / playbook.file)]
     if not _names_inventory(arguments):
         default_inventory()
@@ -88,13 +92,18 @@ def play(playbook: Playbook, arguments: Sequence[str]) -> NoReturn:
 
 
 def default_inventory() -> str:
-    """The inventory, or inventories, of a command that is given none. Raises BadInput when there is none."""
+    """The inventory, or inventories with commas between them, of a command that is given none. Raises BadInput when
+    there is none, or Ansible would take its path for several."""
     inventory = environment()["ANSIBLE_INVENTORY"]
-    if "ANSIBLE_INVENTORY" not in os.environ and not Path(inventory).is_dir():
+    if os.environ.get("ANSIBLE_INVENTORY"):
+        return inventory
+    if not Path(inventory).is_dir():
         raise BadInput(
             f"{Path(inventory).parents[1]} has no folder {INVENTORY}; name an inventory (-i INVENTORY), or go to the "
             "folder of your project, which stampede init makes"
         )
+    if "," in inventory:
+        raise BadInput(f"{inventory} has a comma, at which Ansible divides it; rename the folder that has it")
     return inventory
 
 
@@ -113,4 +122,4 @@ def environment() -> dict[str, str]:
 
 
 def _names_inventory(arguments: Sequence[str]) -> bool:
-    return any(re.match(r"-[A-Za-z]*i|--inv", word) for word in arguments)
+    return any(re.match(rf"{FLAGS}i|--inv", word) for word in arguments)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stampede.machine.home import HOME
 from stampede.schema.errors import BadInput
+from stampede.schema.settings.shapes import CONTROL
 from stampede.version import VERSION
 
 FILES = Path(__file__).parent / "files"
@@ -83,8 +84,10 @@ CHANGES = {
 def make_project(folder: Path) -> list[Path]:
     """Write a new project's files, and return their paths in the order of reading.
 
-    Raises BadInput when one of them is there already, or one cannot be written; then nothing is left of the others.
+    Raises BadInput when one of them is there already, or one cannot be written, or runs would refuse the folder's
+    path; then nothing is left of the others.
     """
+    _check_path(folder.resolve())
     texts = {folder / place: text for place, text in _texts()}
     made: list[Path] = []
     try:
@@ -103,6 +106,15 @@ def make_project(folder: Path) -> list[Path]:
             f"{error.filename or file} cannot be written ({error.strerror}); name a folder that you may make"
         ) from None
     return list(texts)
+
+
+def _check_path(path: Path) -> None:
+    """Raises BadInput when Ansible would take the path for several, or settings cannot hold it."""
+    if "," in str(path) or CONTROL.search(str(path)):
+        raise BadInput(
+            f"{str(path)!r} has a comma, a control character or half a character, with which no run is possible; "
+            "name another folder"
+        )
 
 
 def _check_place(folder: Path, place: Path) -> None:
