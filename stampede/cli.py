@@ -174,7 +174,7 @@ def _add_playbooks(commands: Subparsers) -> None:
             parser = commands.add_parser(group, help=f"a fleet of hosts: {', '.join(playbooks.words_after(group))}")
             groups[group] = parser.add_subparsers(dest="second", required=True, metavar="COMMAND")
         command = groups.get(group, commands).add_parser(name, help=playbook.help, description=playbook.help)
-        playbooks.add_arguments(command)
+        playbooks.add_arguments(command, playbook)
 
 
 def _run(argv: Sequence[str] | None) -> int:

@@ -31,6 +31,12 @@ class Playbook:
     """Its name in playbooks/."""
     help: str
 
+    @property
+    def takes_a_part(self) -> bool:
+        """Whether it can be played for some of the hosts, or in part. Those of clouds have most of their plays on
+        localhost, which a limit leaves out, and no tags: nothing would be done, and called a success."""
+        return not self.command.startswith("cloud ")
+
 
 PLAYBOOKS = (
     Playbook("run", "run-test.yml", "load-test the services, from the check of the settings to the report"),
@@ -60,7 +66,7 @@ def words_after(group: str) -> list[str]:
     return [playbook.command.split()[1] for playbook in PLAYBOOKS if playbook.command.startswith(f"{group} ")]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser, playbook: Playbook) -> None:
     """What help and completion say of the options of ansible-playbook; it reads them itself."""
     parser.description = (
         f"{parser.description}. Everything that follows goes to ansible-playbook, whose exit code is the command's; "
@@ -73,17 +79,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-e", "--extra-vars", metavar="NAME=VALUE", help="a setting for this time, or @FILE with some"
     )
     parser.add_argument("-C", "--check", action="store_true", help="say what would be done, and do nothing")
-    parser.add_argument("-l", "--limit", metavar="HOSTS", help="only these hosts of the inventory")
-    parser.add_argument("-t", "--tags", metavar="TAGS", help="only these parts of the playbook")
+    if playbook.takes_a_part:
+        parser.add_argument("-l", "--limit", metavar="HOSTS", help="only these hosts of the inventory")
+        parser.add_argument("-t", "--tags", metavar="TAGS", help="only these parts of the playbook")
     parser.add_argument("--ask-vault-pass", action="store_true", help="ask for the password of Ansible Vault")
     parser.add_argument("-K", "--ask-become-pass", action="store_true", help="ask for the password of sudo")
     parser.add_argument("-v", "--verbose", action="store_true", help="Ansible's own output")
 
 
 def play(playbook: Playbook, arguments: Sequence[str]) -> NoReturn:
-    """Become ansible-playbook, in the current folder. Raises BadInput when there is no inventory,
-    FileNotFoundError when there is no current folder."""
+    """Become ansible-playbook, in the current folder. Raises BadInput when there is no inventory, or when a command
+    that is played as a whole is given a part; FileNotFoundError when there is no current folder."""
     Path.cwd()  # Ansible needs one
+    if not playbook.takes_a_part:
+        _check_whole(arguments)
     words = [sys.executable, "-P", "-m", "ansible", "playbook", str(HOME / "playbooks" / playbook.file)]
     if not _names_inventory(arguments):
         default_inventory()
@@ -119,6 +128,14 @@ def environment() -> dict[str, str]:
     found = {name: os.environ.get(name) or value for name, value in wanted.items()}
     # Ansible requires UTF-8.
     return found if locale.getencoding().upper() == "UTF-8" else found | {"LC_ALL": "C.UTF-8"}
+
+
+def _check_whole(arguments: Sequence[str]) -> None:
+    for word in arguments:
+        if re.match(rf"{FLAGS}[lt]|--lim|--ta", word):
+            raise BadInput(
+                f"{word} was given, but a fleet is made, described and ended as a whole; leave out --limit and --tags"
+            )
 
 
 def _names_inventory(arguments: Sequence[str]) -> bool:

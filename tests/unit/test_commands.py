@@ -151,6 +151,32 @@ def test_a_current_folder_that_is_no_longer_there_is_told(tmp_path: Path, words:
     assert done.stderr == "stampede: the current folder is no longer there; go to one that is\n"
 
 
+@pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda playbook: playbook.command)
+@pytest.mark.parametrize("part", ["-l x", "-lx", "-Cvl x", "--limit x", "--lim=x", "-t x", "-Dtx", "--tags=x"])
+def test_a_fleet_is_not_ended_in_part(
+    played: dict[str, Any], capsys: pytest.CaptureFixture[str], playbook: Playbook, part: str
+) -> None:
+    """Its plays are on localhost, which a limit leaves out: nothing would be done, and the exit code be 0."""
+    words = [*playbook.command.split(), *part.split()]
+    if playbook.command.startswith("cloud "):
+        assert main(words) == 2 and not played
+        assert f"stampede {playbook.command}: {part.split()[0]} was given, but a fleet" in capsys.readouterr().err
+    else:
+        with pytest.raises(Replaced):
+            main(words)
+
+
+def test_what_is_refused_is_not_offered(played: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    for words, offered in ((["cloud", "down", "--help"], False), (["stop", "--help"], True)):
+        with pytest.raises(SystemExit):
+            main(words)
+        said = capsys.readouterr().out
+        assert "--extra-vars" in said and ("--limit" in said) == ("--tags" in said) == offered
+    with pytest.raises(Replaced):
+        main(["cloud", "down", "-elimit=1", "-e", "tags=x", "--timeout", "9"])
+    assert played
+
+
 @pytest.mark.usefixtures("played")
 def test_what_is_watched_by_default_is_what_is_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "inventory/local/hosts.yml").write_text("all: {}")
