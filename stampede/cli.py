@@ -43,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _forget_output()
         return READER_GONE
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and _is_nowhere():
+            print("stampede: the current folder is no longer there; go to one that is", file=sys.stderr)
+            return 2
         if error.errno not in NO_ROOM:
             raise
         _forget_output()
@@ -53,6 +56,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _forget_output() -> None:
     """What is not written yet goes nowhere; else Python tries again at its end, and complains."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _is_nowhere() -> bool:
+    """Whether the current folder has been removed."""
+    try:
+        os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -66,7 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Makes a project of your own: inventories, a scenario, thresholds, and files for CI. `stampede "
         "run` in its folder is a practice run. Overwrites nothing.",
     )
-    init.add_argument("folder", type=Path, metavar="FOLDER", help="such as my-tests")
+    init.add_argument("folder", type=_folder, metavar="FOLDER", help="such as my-tests")
     _add_playbooks(commands)
     commands.add_parser(
         "doctor",
@@ -162,7 +174,7 @@ def _add_playbooks(commands: Subparsers) -> None:
             parser = commands.add_parser(group, help=f"a fleet of hosts: {', '.join(playbooks.words_after(group))}")
             groups[group] = parser.add_subparsers(dest="second", required=True, metavar="COMMAND")
         command = groups.get(group, commands).add_parser(name, help=playbook.help, description=playbook.help)
-        playbooks.add_arguments(command)
+        playbooks.add_arguments(command, playbook)
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -220,7 +232,8 @@ def _init(folder: Path) -> int:
         files = make_project(folder)
     except BadInput as error:
         return _refused("init", error)
-    print(*files, "", "A practice run:", f"  cd {shlex.quote(str(folder))} && stampede run", sep="\n")
+    there = f"./{folder}" if str(folder).startswith("-") else str(folder)
+    print(*files, "", "A practice run:", f"  cd {shlex.quote(there)} && stampede run", sep="\n")
     return 0
 
 
@@ -243,6 +256,12 @@ def _watch(arguments: argparse.Namespace) -> int:
         return watch(sources, arguments.run, partial(serve, port=arguments.port or 0))
     display = partial(show, interval=arguments.interval, as_json=arguments.json, once=arguments.once)
     return watch(sources, arguments.run, display)
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; name a folder, such as my-tests, or . for this one")
+    return Path(text)
 
 
 def _port(text: str) -> int:

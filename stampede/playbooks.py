@@ -17,6 +17,8 @@ from stampede.schema.errors import BadInput
 
 INVENTORY = Path("inventory/local")
 """The inventory of a command that is given none, in the project's folder."""
+FLAGS = "-[CDJKbkv]*"
+"""How a word of one or more short options begins: with those of ansible-playbook that take no value."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,12 @@ class Playbook:
     file: str
     """Its name in playbooks/."""
     help: str
+
+    @property
+    def takes_a_part(self) -> bool:
+        """Whether it can be played for some of the hosts, or in part. Those of clouds have most of their plays on
+        localhost, which a limit leaves out, and no tags: nothing would be done, and called a success."""
+        return not self.command.startswith("cloud ")
 
 
 PLAYBOOKS = (
@@ -58,7 +66,7 @@ def words_after(group: str) -> list[str]:
     return [playbook.command.split()[1] for playbook in PLAYBOOKS if playbook.command.startswith(f"{group} ")]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser, playbook: Playbook) -> None:
     """What help and completion say of the options of ansible-playbook; it reads them itself."""
     parser.description = (
         f"{parser.description}. Everything that follows goes to ansible-playbook, whose exit code is the command's; "
@@ -71,15 +79,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-e", "--extra-vars", metavar="NAME=VALUE", help="a setting for this time, or @FILE with some"
     )
     parser.add_argument("-C", "--check", action="store_true", help="say what would be done, and do nothing")
-    parser.add_argument("-l", "--limit", metavar="HOSTS", help="only these hosts of the inventory")
-    parser.add_argument("-t", "--tags", metavar="TAGS", help="only these parts of the playbook")
+    if playbook.takes_a_part:
+        parser.add_argument("-l", "--limit", metavar="HOSTS", help="only these hosts of the inventory")
+        parser.add_argument("-t", "--tags", metavar="TAGS", help="only these parts of the playbook")
     parser.add_argument("--ask-vault-pass", action="store_true", help="ask for the password of Ansible Vault")
     parser.add_argument("-K", "--ask-become-pass", action="store_true", help="ask for the password of sudo")
     parser.add_argument("-v", "--verbose", action="store_true", help="Ansible's own output")
 
 
 def play(playbook: Playbook, arguments: Sequence[str]) -> NoReturn:
-    """Become ansible-playbook, in the current folder. Raises BadInput when there is no inventory."""
+    """Become ansible-playbook, in the current folder. Raises BadInput when there is no inventory, or when a command
+    that is played as a whole is given a part; FileNotFoundError when there is no current folder."""
+    Path.cwd()  # Ansible needs one
+    if not playbook.takes_a_part:
+        _check_whole(arguments)
     words = [sys.executable, "-P", "-m", "ansible", "playbook", str(HOME / "playbooks" / playbook.file)]
     if not _names_inventory(arguments):
         default_inventory()
@@ -88,13 +101,18 @@ def play(playbook: Playbook, arguments: Sequence[str]) -> NoReturn:
 
 
 def default_inventory() -> str:
-    """The inventory, or inventories, of a command that is given none. Raises BadInput when there is none."""
+    """The inventory, or inventories with commas between them, of a command that is given none. Raises BadInput when
+    there is none, or Ansible would take its path for several."""
     inventory = environment()["ANSIBLE_INVENTORY"]
-    if "ANSIBLE_INVENTORY" not in os.environ and not Path(inventory).is_dir():
+    if os.environ.get("ANSIBLE_INVENTORY"):
+        return inventory
+    if not Path(inventory).is_dir():
         raise BadInput(
             f"{Path(inventory).parents[1]} has no folder {INVENTORY}; name an inventory (-i INVENTORY), or go to the "
             "folder of your project, which stampede init makes"
         )
+    if "," in inventory:
+        raise BadInput(f"{inventory} has a comma, at which Ansible divides it; rename the folder that has it")
     return inventory
 
 
@@ -112,5 +130,13 @@ def environment() -> dict[str, str]:
     return found if locale.getencoding().upper() == "UTF-8" else found | {"LC_ALL": "C.UTF-8"}
 
 
+def _check_whole(arguments: Sequence[str]) -> None:
+    for word in arguments:
+        if re.match(rf"{FLAGS}[lt]|--lim|--ta", word):
+            raise BadInput(
+                f"{word} was given, but a fleet is made, described and ended as a whole; leave out --limit and --tags"
+            )
+
+
 def _names_inventory(arguments: Sequence[str]) -> bool:
-    return any(re.match(r"-[A-Za-z]*i|--inv", word) for word in arguments)
+    return any(re.match(rf"{FLAGS}i|--inv", word) for word in arguments)

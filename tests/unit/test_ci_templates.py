@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
-from documentation_blocks import REPOSITORY, validator
+from documentation_blocks import REPOSITORY, blocks, validator
+
+from stampede.new_project.project import FILES
 
 ACTION = REPOSITORY / "action.yml"
 COMPONENT = REPOSITORY / "templates/load-test.yml"
@@ -28,14 +30,24 @@ def component() -> tuple[dict[str, Any], str]:
     return yaml.safe_load(head)["spec"]["inputs"], jobs
 
 
-def pipeline() -> dict[str, Any]:
-    """What GitLab makes of the component with its defaults."""
+def documented() -> dict[str, str]:
+    """The inputs of the example in docs/in-ci.md."""
+    found = blocks((REPOSITORY / "docs/in-ci.md").read_text())
+    [example] = [block.text for block in found if block.text.startswith("include:")]
+    inputs: dict[str, str] = yaml.safe_load(example)["include"][0]["inputs"]
+    return inputs
+
+
+def pipeline(**given: str) -> dict[str, Any]:
+    """What GitLab makes of the component: it checks the inputs and puts them into the text, which it reads then.
+    Raises ValueError when one does not fit."""
     inputs, jobs = component()
-
-    def value(match: re.Match[str]) -> str:
-        return str(inputs[match[1]].get("default", "https://git.example.org/stampede.git"))
-
-    found: dict[str, Any] = yaml.safe_load(re.sub(r"\$\[\[ inputs\.(\w+) \]\]", value, jobs))
+    values = {name: each.get("default") for name, each in inputs.items()}
+    for name, value in (values | documented() | given).items():
+        if not re.fullmatch(inputs[name]["regex"].removesuffix("$"), value):
+            raise ValueError(f"{name} does not fit")
+        jobs = jobs.replace(f"$[[ inputs.{name} ]]", value)
+    found: dict[str, Any] = yaml.safe_load(jobs)
     return found
 
 
@@ -61,6 +73,27 @@ def test_every_input_is_used_and_every_one_that_is_used_is_there() -> None:
     assert set(re.findall(r"inputs\.(\w+)", jobs)) == set(inputs)
 
 
+def test_the_documented_example_gives_the_job_what_it_says() -> None:
+    [(name, job)] = pipeline(job="load test: nightly", ref="1.10").items()
+    assert (name, job["stage"], job["image"]) == ("load test: nightly", "test", "debian:13")
+    assert job["variables"] == {
+        "STAMPEDE_CI_REPOSITORY": documented()["repository"],
+        "STAMPEDE_CI_REF": "1.10",
+        "STAMPEDE_CI_INVENTORY": "load-test/inventory",
+        "STAMPEDE_CI_SETTINGS_FILE": "load-test/settings.yml",
+        "STAMPEDE_CI_RESULTS": "$CI_PROJECT_DIR/stampede-results",
+    }
+
+
+@pytest.mark.parametrize("end", ['"', '"}\n  only: [x]', "\n", "\\n", "\u2028", "\x85", "\t"])
+def test_no_input_can_change_the_job_that_it_is_put_into(end: str) -> None:
+    for name in component()[0]:
+        with pytest.raises(ValueError, match=f"{name} does not fit"):
+            pipeline(**{name: f"a{end}b"})
+        with pytest.raises(ValueError, match=f"{name} does not fit"):
+            pipeline(**{name: f"a{end}"})
+
+
 def test_no_input_is_part_of_a_command() -> None:
     """It could end the command and begin another."""
     for step in action()["runs"]["steps"]:
@@ -80,8 +113,9 @@ def test_the_results_are_kept_of_a_run_that_failed_too() -> None:
 def test_both_give_the_script_what_it_reads() -> None:
     read = set(re.findall(r"STAMPEDE_CI_\w+", SCRIPT.read_text()))
     [run] = [step for step in action()["runs"]["steps"] if step.get("id") == "run"]
-    assert set(run["env"]) == read
-    assert read <= set(pipeline()["load-test"]["variables"])
+    given = {name for name in pipeline()["load-test"]["variables"] if name.startswith("STAMPEDE_CI_")}
+    assert read - set(run["env"]) == {"STAMPEDE_CI_SETTINGS_FILE"}
+    assert set(run["env"]) | given == read | {"STAMPEDE_CI_REPOSITORY", "STAMPEDE_CI_REF"}
 
 
 def run(folder: Path, **given: str) -> subprocess.CompletedProcess[str]:
@@ -106,6 +140,14 @@ def test_an_inventory_that_is_not_there_is_told(tmp_path: Path) -> None:
     )
 
 
+def test_a_settings_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    done = run(tmp_path, settings_file="load-test")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"The input 'settings_file' is 'load-test', but {tmp_path} has no such file; it must be settings as YAML.\n"
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "code", "said"),
@@ -119,17 +161,48 @@ def test_the_settings_are_those_of_the_run(tmp_path: Path, settings: str, code: 
     done = run(tmp_path, settings=settings)
     assert done.returncode == code, done.stderr
     assert said in done.stdout + done.stderr
+    (tmp_path / "settings.yml").write_text(settings)
+    assert run(tmp_path, settings_file="settings.yml").stdout == done.stdout
+
+
+def mine(folder: Path, settings: str) -> None:
+    """Write an inventory, the one of practice runs with these settings."""
+    for part in ("hosts.yml", "group_vars/all.yml"):
+        target = folder / "mine" / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text((REPOSITORY / "inventory/local" / part).read_text() + "\n")
+    with target.open("a") as file:
+        file.write(settings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", ["", "\n", "# stampede_holders: 3\n\n  # none\n", "--- # none\n"])
+def test_settings_without_any_are_none(tmp_path: Path, settings: str) -> None:
+    mine(tmp_path, "stampede_seed: wrong\n")
+    done = run(tmp_path, inventory="mine", settings=settings)
+    assert done.returncode == 2
+    assert "stampede_seed is 'wrong'" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_paths_are_relative_to_the_project(tmp_path: Path) -> None:
+    """And not to Stampede's own files."""
+    mine(tmp_path, "stampede_script: scenarios/first.py\nstampede_dry_run: true\n")
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "scenarios/first.py").write_text((FILES / "first_scenario.py").read_text())
+    settings = "stampede_compare_with: earlier\n"
+    done = run(tmp_path, inventory="mine", settings=settings)
+    assert done.returncode == 2 and f"{tmp_path / 'earlier'} holds no journal" in done.stdout + done.stderr
+    (tmp_path / "earlier/load-1").mkdir(parents=True)
+    (tmp_path / "earlier/load-1/journal.lp").touch()
+    done = run(tmp_path, inventory="mine", settings=settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "A run of 10 holders would take about" in done.stdout
 
 
 @pytest.mark.slow
 def test_an_inventory_of_the_project_is_used(tmp_path: Path) -> None:
-    (tmp_path / "mine").mkdir()
-    for part in ("hosts.yml", "group_vars/all.yml"):
-        target = tmp_path / "mine" / part
-        target.parent.mkdir(exist_ok=True)
-        target.write_text((REPOSITORY / "inventory/local" / part).read_text() + "\n")
-    with (tmp_path / "mine/group_vars/all.yml").open("a") as file:
-        file.write("stampede_dry_run: true\nstampede_seed: wrong\n")
+    mine(tmp_path, "stampede_dry_run: true\nstampede_seed: wrong\n")
     done = run(tmp_path, inventory="mine", settings="stampede_holders: 3")
     assert done.returncode == 2
     assert "stampede_seed is 'wrong'" in done.stdout + done.stderr

@@ -98,6 +98,85 @@ def test_without_an_inventory_nothing_is_played(
         assert "has no folder inventory/local; name an inventory (-i INVENTORY)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["run", "watch"])
+def test_an_inventory_that_ansible_would_divide_is_refused(
+    played: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+) -> None:
+    (tmp_path / "a,b/inventory/local").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a,b")
+    assert main([command]) == 2 and not played
+    assert capsys.readouterr().err == (
+        f"stampede {command}: {tmp_path}/a,b/inventory/local has a comma, at which Ansible divides it; rename the "
+        "folder that has it\n"
+    )
+
+
+def test_inventories_of_the_environment_may_be_several(
+    played: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).write_text("all: {}")
+    monkeypatch.setenv("ANSIBLE_INVENTORY", "one,two")
+    with pytest.raises(Replaced):
+        main(["run"])
+    assert played["environment"]["ANSIBLE_INVENTORY"] == "one,two"
+    assert main(["watch", "--once"]) == 2
+    assert "The inventory one, two has no host in the group load_hosts" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("played")
+def test_a_value_that_has_an_i_is_no_inventory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "inventory/local").rmdir()
+    assert main(["run", "-estampede_dry_run=true"]) == 2
+    assert "has no folder inventory/local" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["run", "run -i x", "cloud up -i x", "watch --once", "watch --once -i x", "doctor"])
+def test_a_current_folder_that_is_no_longer_there_is_told(tmp_path: Path, words: str) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = 'cd "$1"; rmdir "$1"; shift; exec "$@"'
+    done = subprocess.run(
+        ["bash", "-c", command, "bash", str(gone), sys.executable, "-P", "-m", "stampede.cli", *words.split()],
+        env=os.environ | {"PYTHONPATH": str(home.PACKAGES), home.VARIABLE: str(tmp_path) if "x" in words else ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "stampede: the current folder is no longer there; go to one that is\n"
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda playbook: playbook.command)
+@pytest.mark.parametrize("part", ["-l x", "-lx", "-Cvl x", "--limit x", "--lim=x", "-t x", "-Dtx", "--tags=x"])
+def test_a_fleet_is_not_ended_in_part(
+    played: dict[str, Any], capsys: pytest.CaptureFixture[str], playbook: Playbook, part: str
+) -> None:
+    """Its plays are on localhost, which a limit leaves out: nothing would be done, and the exit code be 0."""
+    words = [*playbook.command.split(), *part.split()]
+    if playbook.command.startswith("cloud "):
+        assert main(words) == 2 and not played
+        assert f"stampede {playbook.command}: {part.split()[0]} was given, but a fleet" in capsys.readouterr().err
+    else:
+        with pytest.raises(Replaced):
+            main(words)
+
+
+def test_what_is_refused_is_not_offered(played: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    for words, offered in ((["cloud", "down", "--help"], False), (["stop", "--help"], True)):
+        with pytest.raises(SystemExit):
+            main(words)
+        said = capsys.readouterr().out
+        assert "--extra-vars" in said and ("--limit" in said) == ("--tags" in said) == offered
+    with pytest.raises(Replaced):
+        main(["cloud", "down", "-elimit=1", "-e", "tags=x", "--timeout", "9"])
+    assert played
+
+
 @pytest.mark.usefixtures("played")
 def test_what_is_watched_by_default_is_what_is_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "inventory/local/hosts.yml").write_text("all: {}")

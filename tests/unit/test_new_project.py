@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def test_settings_are_known_and_lead_to_the_files_that_are_there(folder: Path) -
 
 def test_nothing_speaks_of_a_checkout(folder: Path) -> None:
     for file in folder.rglob("*"):
-        if file.is_file() and file.name != "variables.schema.json":
+        if file.is_file():
             assert not re.search(r"playbooks/|make run|docs/|roles/|playbook_dir|VERSION", file.read_text()), file
 
 
@@ -94,6 +95,44 @@ def test_a_link_to_nowhere_is_not_followed(tmp_path: Path, place: str, said: str
     with pytest.raises(BadInput, match=said):
         make_project(tmp_path / "mine")
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", place]
+
+
+@pytest.mark.parametrize("name", ["a,b", "a\nb", "a\x1bb", "a\udcffb"])
+def test_a_path_with_which_no_run_is_possible_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """By its resolved name, which is that of the current folder then."""
+    (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / name)
+    monkeypatch.chdir(tmp_path / name)
+    for folder in (".", str(tmp_path / name), str(tmp_path / name / "new"), str(tmp_path / "link")):
+        assert main(["init", folder]) == 2
+        said = capsys.readouterr().err
+        assert "has a comma, a control character or half a character" in said and said.count("\n") == 1
+    assert not list((tmp_path / name).iterdir())
+
+
+def test_the_empty_name_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        main(["init", ""])
+    assert "it is empty; name a folder, such as my-tests, or . for this one" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("-x", "cd ./-x"), ("-", "cd ./-"), ("~", "cd '~'"), ("a b", "cd 'a b'"), ("mine", "cd mine")]
+)
+def test_the_command_that_is_told_leads_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "--", name]) == 0
+    assert capsys.readouterr().out.endswith(f"\n  {told} && stampede run\n")
+    done = subprocess.run(["bash", "-c", f"{told} && pwd"], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == str(tmp_path / name)
 
 
 def test_a_folder_that_is_a_link_leads_nothing_outside(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -23,15 +24,22 @@ COLLECTION = f"stampede-vc-{VERSION}.tar.gz"
 CONSTRAINTS = "constraints.txt"
 
 
-def release(folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(REPOSITORY / "bin/release"), str(folder)]
+def release(folder: Path, repository: Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(repository / "bin/release"), str(folder)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("release") / "dist"
-    done = release(folder)
+    """Made in a clone in which somebody is at work: nothing of that is part of a release."""
+    folder, clone = tmp_path_factory.mktemp("release") / "dist", tmp_path_factory.mktemp("clone") / "stampede"
+    subprocess.run(["git", "clone", "-q", "--no-local", str(REPOSITORY), str(clone)], check=True)
+    with (clone / "requirements.lock").open("a") as lock:
+        lock.write("not-committed==1.0\n")
+    (clone / "stampede/version.py").write_text('VERSION = "99"\n')
+    with (clone / "stampede/report/assets/uPlot.iife.min.js").open("a") as script:
+        script.write("// not committed\n")
+    done = release(folder, clone)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -99,6 +107,13 @@ def test_each_package_of_the_sbom_has_its_hashes(sbom: dict[str, Any]) -> None:
             each for reference in component["externalReferences"] for each in reference.get("hashes", ())
         ]
         assert given, component["name"]
+
+
+def test_the_hash_of_the_javascript_is_that_of_the_file_in_the_wheel(dist: Path, sbom: dict[str, Any]) -> None:
+    [uplot] = [component for component in sbom["components"] if component["name"] == "uplot"]
+    with zipfile.ZipFile(dist / WHEEL) as wheel:
+        content = wheel.read("stampede/report/assets/uPlot.iife.min.js")
+    assert uplot["hashes"] == [{"alg": "SHA-256", "content": hashlib.sha256(content).hexdigest()}]
 
 
 @pytest.fixture
