@@ -132,7 +132,7 @@ def environment() -> dict[str, str]:
 
 def _check_whole(arguments: Sequence[str]) -> None:
     for word in arguments:
-        if re.match(rf"{FLAGS}[lt]|--lim|--ta", word):
+        if re.match(rf"{FLAGS}[lt]|--lim|--tag", word):
             raise BadInput(
                 f"{word} was given, but a fleet is made, described and ended as a whole; leave out --limit and --tags"
             )
