@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return READER_GONE
     except OSError as error:
         if isinstance(error, FileNotFoundError) and _is_nowhere():
-            print("stampede: the current folder is no longer there; go to one that is", file=sys.stderr)
+            print("stampede: the current folder no longer exists; change to one that does", file=sys.stderr)
             return 2
         if error.errno not in NO_ROOM:
             raise

@@ -112,7 +112,7 @@ def default_inventory() -> str:
             "folder of your project, which stampede init makes"
         )
     if "," in inventory:
-        raise BadInput(f"{inventory} has a comma, at which Ansible divides it; rename the folder that has it")
+        raise BadInput(f"{inventory} contains a comma, at which Ansible splits paths; rename that folder")
     return inventory
 
 
@@ -132,9 +132,10 @@ def environment() -> dict[str, str]:
 
 def _check_whole(arguments: Sequence[str]) -> None:
     for word in arguments:
-        if re.match(rf"{FLAGS}[lt]|--lim|--tag", word):
+        if re.match(rf"{FLAGS}[lt]|--lim|--tag|--sk|--start", word):
             raise BadInput(
-                f"{word} was given, but a fleet is made, described and ended as a whole; leave out --limit and --tags"
+                f"{word} was given, but a fleet is made, described and ended as a whole; leave out --limit, --tags, "
+                "--skip-tags and --start-at-task"
             )
 
 

@@ -98,13 +98,12 @@ class Forecast:
         total = sum(self.steps.values())
         width = max((len(name) for name in self.steps), default=0)
         holders = plain_numbers.number(self.holders, "holder")
-        if self.has_levels:
-            holders += ", in which every level holds,"
-        does = f"A run of {holders} would take about {_duration(self.seconds)} and execute"
+        which = ", in which every level holds," if self.has_levels else ""
+        does = f"A run of {holders}{which} would take about {_duration(self.seconds)} and execute"
         if not self.complete:
             does = (
-                f"Only the first {_duration(self.seconds)} of the run could be simulated in the time that there was. "
-                f"In them {holders} would execute"
+                f"Only the first {_duration(self.seconds)} of the run{which} could be simulated in the time that there "
+                f"was. In them {holders} would execute"
             )
         lines = [
             self.load,

@@ -94,7 +94,7 @@ def _read(variables: Mapping[str, Any]) -> tuple[CloudVariables, list[str]]:
     if fleet.keys_dir and not re.fullmatch(FOLDER, folder):
         reader.complain(
             f"cloud_keys_dir is {shown(folder)}; it must be an absolute path, or one that begins with ~/, without "
-            "blanks, quotes, % and $, for which ssh has meanings of its own"
+            "blanks, quotes, backslashes, % or $, which have a meaning for ssh"
         )
     return fleet, reader.problems
 

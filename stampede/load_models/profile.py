@@ -26,7 +26,7 @@ RIGHT = "{%s: 5, over: 2m} to get there evenly, or {%s: 5, for: 10m} to be there
 POISSON = "poisson"
 """``stampede_arrivals``, where it is not ``constant``."""
 MOST = 10_000_000
-"""Arrivals or rounds of a run, 100/s for a day, and of a second."""
+"""Most arrivals or rounds of a run (100/s for a day), and per second."""
 MOST_HOLDERS = 1_000_000
 """Who come by stages, each with a wallet of its own: as many as ``stampede_holders`` may be."""
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
@@ -209,7 +209,7 @@ def read_rates(reader: SettingReader, *, begin: float = 0.0, over: float) -> Pro
             f"stampede_rate is {written!r}; it must be a rate of more than 0, such as 5/s, 300/min or 1000/h, and at "
             f"most {MOST:,}/s"
         )
-        return _ANY
+        found = 0.0
     if duration <= begin:
         than = f"no longer than stampede_ramp_up, {begin:g} s" if duration else "0, but a rate has no end of its own"
         reader.complain(
@@ -217,7 +217,7 @@ def read_rates(reader: SettingReader, *, begin: float = 0.0, over: float) -> Pro
         )
     elif over > duration:
         too_long(reader, over, duration, "the rate would not be reached")
-    else:
+    elif found:
         return _countable(Profile.rising(found, over, duration - begin), reader)
     return _ANY
 
@@ -271,7 +271,8 @@ def profile_of(stages: Any, key: str, *, whole: bool = False) -> Profile | None:
         raise ValueError(f"{VARIABLE} has {come:,.0f} {key} come in all; it must have at most {MOST_HOLDERS:,}")
     profile = Profile(tuple(pieces), is_staged=True)
     if profile.seconds > LONGEST_DURATION:
-        raise ValueError(f"{VARIABLE} last {profile.seconds:g} s in all; they must last at most a year, 8784h")
+        hours = profile.seconds / 3600
+        raise ValueError(f"{VARIABLE} lasts {hours:,.1f} h in all; it must last at most a year, 8784h")
     if pieces and not profile.highest:
         raise ValueError(f"{VARIABLE} goes nowhere: {key} is 0 in all of them; one must have more")
     return profile if pieces else None

@@ -291,8 +291,8 @@ class _Planner:
         limit = max(needed, key=lambda name: needed[name])
         if MOST_HOSTS < needed[limit] < math.inf:
             raise BadInput(
-                f"The load needs {needed[limit]:,.0f} load hosts, by {limit}; a plan has at most {MOST_HOSTS:,}: ask "
-                "for less, or plan larger hosts"
+                f"The load needs {math.ceil(needed[limit]):,} load hosts (limited by {limit}), but a plan has at "
+                f"most {MOST_HOSTS:,}; plan a smaller load or larger hosts"
             )
         if math.isinf(needed[limit]):
             raise BadInput(

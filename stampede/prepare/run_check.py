@@ -35,7 +35,7 @@ from stampede.prepare.host_checks import (
     taken_ports,
     together,
 )
-from stampede.prepare.trial import least_seconds, try_script
+from stampede.prepare.trial import simulated_seconds, try_script
 from stampede.schema.errors import BadInput
 from stampede.schema.settings.run_settings import Settings, check_variables
 from stampede.schema.settings.secret_settings import empty_or_revealed, not_sendable
@@ -118,7 +118,7 @@ def check_run(
     settings = None if problems else Settings.from_variables(variables)
     problems += data_problems(settings) if settings else []
     problems += settings.scripts_without_holders() if settings else []
-    problems += without_a_share(settings, all_hosts, control.min_hosts) if settings else []
+    problems += without_a_share(settings, all_hosts) if settings else []
     needed, now = kept_seconds(settings) if settings else 0.0, time.time()
     problems += of_all(all_hosts, lambda of_host: ends_too_soon(of_host, needed, now)) if settings else []
     if settings and control.local:
@@ -134,7 +134,7 @@ def check_run(
     if refused := of_all(all_hosts, refused_of, what_scripts_use):
         raise BadInput(*refused)
     if not needed and any(VariableReader(of_host).read("expires") for of_host in all_hosts.values()):
-        least = least_seconds(variables, project) + BESIDE_THE_RUN
+        least = simulated_seconds(variables, project) + settings.influxdb_flush + BESIDE_THE_RUN
         if problems := of_all(all_hosts, lambda of_host: ends_too_soon(of_host, least, now)):
             raise BadInput(*problems)
     return CheckedRun(
@@ -171,12 +171,12 @@ def wrong_min_hosts(value: int, hosts: int) -> list[str]:
     return [f"stampede_min_hosts is {value!r}; it must be a whole number up to {hosts}, the load hosts, or 0 for all"]
 
 
-def without_a_share(settings: Settings, hosts: Mapping[str, Mapping[str, Any]], min_hosts: int) -> list[str]:
-    """A sentence when a host would get none of the holders, or of the iterations that are shared. Hosts whose cores
-    count, or of which not all have to take part, are taken for equal: with fewer than hosts, some get none."""
+def without_a_share(settings: Settings, hosts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A sentence when a host would get none of the holders, or of the iterations that are shared. Hosts are taken as
+    equal where weights come from their cores."""
     weights = {host: float(VariableReader(of_host).read("weight")) for host, of_host in hosts.items()}
-    if min_hosts or not all(weights.values()):
-        weights = dict.fromkeys(list(hosts)[: min_hosts or len(hosts)], 1.0)
+    if not all(weights.values()):
+        weights = dict.fromkeys(weights, 1.0)
     try:
         if settings.load.is_shared_out:
             settings.load.shares(weights)

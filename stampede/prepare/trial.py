@@ -44,9 +44,9 @@ def script_work(variables: Mapping[str, Any], project: Path) -> ScriptWork:
     return read_work(_ask(WORK, variables, HOME / "templates", project, FORECAST_SECONDS))
 
 
-def least_seconds(variables: Mapping[str, Any], project: Path) -> float:
-    """How long simulated holders take for all of the run, or for as much of it as can be simulated in some seconds.
-    Raises BadInput."""
+def simulated_seconds(variables: Mapping[str, Any], project: Path) -> float:
+    """How long simulated holders take for all of the run, or for as much of it as can be simulated in some seconds;
+    of a search in which every level holds. Raises BadInput."""
     return float(_ask(LENGTH, variables, HOME / "templates", project, FORECAST_SECONDS))
 
 

@@ -257,7 +257,7 @@ def test_what_has_the_names_of_a_fleet_and_is_none_of_it(user: User) -> None:
         assert user.play("cloud-down").code == 0 and provider.left() == there
 
 
-@pytest.mark.parametrize("words", [("--limit", "localhost"), ("--tags", "provision")])
+@pytest.mark.parametrize("words", [("--limit", "localhost"), ("--tags", "provision"), ("--skip-tags", "all")])
 def test_a_part_of_a_fleet(user: User, words: tuple[str, str]) -> None:
     for playbook in ("cloud-up", "cloud-status", "cloud-down"):
         said = error_of(user.play(playbook, *words))

@@ -110,8 +110,8 @@ def test_an_inventory_that_ansible_would_divide_is_refused(
     monkeypatch.chdir(tmp_path / "a,b")
     assert main([command]) == 2 and not played
     assert capsys.readouterr().err == (
-        f"stampede {command}: {tmp_path}/a,b/inventory/local has a comma, at which Ansible divides it; rename the "
-        "folder that has it\n"
+        f"stampede {command}: {tmp_path}/a,b/inventory/local contains a comma, at which Ansible splits paths; rename "
+        "that folder\n"
     )
 
 
@@ -148,7 +148,7 @@ def test_a_current_folder_that_is_no_longer_there_is_told(tmp_path: Path, words:
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "stampede: the current folder is no longer there; go to one that is\n"
+    assert done.stderr == "stampede: the current folder no longer exists; change to one that does\n"
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda playbook: playbook.command)

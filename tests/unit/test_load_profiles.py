@@ -202,7 +202,7 @@ class TestStages:
             ([{"holders": 0, "for": "1m"}], "stampede_stages goes nowhere: holders is 0 in all of them"),
             ([{"holders": "9" * 400, "for": 1}], "stampede_stages[0] has holders: '9999"),
             ([{"holders": 5, "for": "9999h"}], "stampede_stages[0] has for: '9999h', which must be at most a year"),
-            ([{"holders": 5, "for": "5000h"}] * 2, "stampede_stages last 3.6e+07 s in all; they must last at most a"),
+            ([{"holders": 5, "for": "5000h"}] * 2, "stampede_stages lasts 10,000.0 h in all; it must last at most a"),
             (
                 [{"holders": 10_000_000, "over": "1m"}],
                 "stampede_stages has 10,000,000 holders come in all; it must have at most 1,000,000",

@@ -108,7 +108,7 @@ def test_a_path_with_which_no_run_is_possible_is_refused(
     for folder in (".", str(tmp_path / name), str(tmp_path / name / "new"), str(tmp_path / "link")):
         assert main(["init", folder]) == 2
         said = capsys.readouterr().err
-        assert "has a comma, a control character or half a character" in said and said.count("\n") == 1
+        assert "contains a comma, a control character or bytes that are not UTF-8" in said and said.count("\n") == 1
     assert not list((tmp_path / name).iterdir())
 
 

@@ -197,7 +197,9 @@ def test_more_hosts_than_a_plan_has_and_a_host_without_room(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["plan", str(results), "--rate", "1e6/s", "--duration", "3m"]) == 2
-    assert re.search("The load needs [0-9]+,[0-9]{3},[0-9]{3} load hosts, by cpu; a plan", capsys.readouterr().err)
+    assert re.search(
+        "The load needs [0-9]+,[0-9]{3},[0-9]{3} load hosts .limited by cpu., but a", capsys.readouterr().err
+    )
     assert main(["plan", str(results), "--holders", "80", "--memory-per-host", "1MB"]) == 2
     assert "controller alone fill it by memory; plan larger hosts" in capsys.readouterr().err
 

@@ -119,7 +119,7 @@ def test_no_more_hosts_can_be_asked_for_than_there_are(
         ({"holders": 4}, [99, 1, 1], "stampede_holders is 4, of which b would get none"),
         ({"holders": 4}, [99, 1, 0], ""),
         ({"holders": 2}, [0, 0, 0], "stampede_holders is 2, of which c would get none"),
-        ({"holders": 2, "min_hosts": 2}, [4, 2, 1], ""),
+        ({"holders": 2, "min_hosts": 2}, [4, 2, 1], "stampede_holders is 2, of which c would get none"),
         (
             {"iterations": 2, "iterations_per": "run"},
             [4, 2, 1],

@@ -165,26 +165,25 @@ def bare_name(script: str) -> str:
 
 def script_of(holder: int, weights: Sequence[float]) -> int:
     """Which script a holder takes, by its number; the number of hosts does not matter. The first so many holders have
-    their share of each, within a few, within one after each SHUFFLED of them, and exactly as soon as whole numbers
-    allow it: after each four by weights of 2, 1 and 1.
+    their share of each script within a few, and exactly after each whole deal, which is as long as the sum of the
+    weights in the smallest whole numbers: after each four by weights of 2, 1 and 1.
 
-    Among so many holders the scripts come in no order, since load hosts are dealt holders in turns, too: of two hosts
-    and two scripts by turns, each host would do one script. Where one holder stands in one deal, another script has
-    its turn in the next, until each has stood there.
+    Among SHUFFLED holders the scripts come in no order, and each deal begins elsewhere, since load hosts are dealt
+    holders in turns, too: of two hosts and two scripts by turns, each host would do one script.
     """
     stretch = _stretch(tuple(weights))
-    deal, place = divmod(holder, len(stretch))
+    length = len(stretch)
+    deal, place = divmod(holder, length)
+    turn, number = divmod(deal, length)
     start = place - place % SHUFFLED
-    number = min(SHUFFLED, len(stretch) - start)
-    order, shifts = _shuffled(f"scripts:{start}:{deal // number}", number)
-    return stretch[start + order[(place - start + shifts[deal % number]) % number]]
+    within = _order(f"scripts:{turn}:{start}", min(SHUFFLED, length - start))[place - start]
+    begin = _order(f"scripts:{turn}", length)[number]
+    return stretch[(begin + start + within) % length]
 
 
 @functools.lru_cache(maxsize=64)
-def _shuffled(seed: str, number: int) -> tuple[list[int], list[int]]:
-    """Two orders of so many numbers."""
-    chance = random.Random(seed)
-    return chance.sample(range(number), number), chance.sample(range(number), number)
+def _order(seed: str, number: int) -> list[int]:
+    return random.Random(seed).sample(range(number), number)
 
 
 @functools.cache

@@ -328,8 +328,9 @@ class ControlNodeVariables:
     """How many load hosts must be armed for the run to start; the holders of the others are distributed among
     them. With 0 all hosts must be armed."""
     expires: float
-    """When the load host ends itself, in seconds since 1970; 0 for never. A run that would not have ended before
-    is refused; simulated holders tell how long one without a set end takes. The inventories of clouds set it."""
+    """When the load host ends itself, in seconds since 1970; 0 for never. A run that would not end before then is
+    refused; the length of a run without a set end is estimated with simulated holders. The inventories of clouds
+    set it."""
     price: float
     """What the load host costs in an hour, in any currency; 0 if that is not known. ``stampede plan`` counts with
     it. The inventories of clouds set it."""
@@ -360,8 +361,8 @@ class CloudVariables:
     environment has neither USER nor LOGNAME, as in a container."""
     keys_dir: str
     """Folder on the control node for the keys of the fleet, the hosts' as well as the one to reach them. An
-    absolute path, or one that begins with ~/, without blanks. cloud-down.yml removes what cloud-up.yml made in
-    it."""
+    absolute path, or one that begins with ~/, without blanks, quotes, backslashes, % or $. cloud-down.yml removes
+    what cloud-up.yml made in it."""
     hosts: int
     """How many load hosts there shall be."""
     max_hosts: int
