@@ -102,8 +102,8 @@ class Forecast:
         does = f"A run of {holders}{which} would take about {_duration(self.seconds)} and execute"
         if not self.complete:
             does = (
-                f"Only the first {_duration(self.seconds)} of the run{which} could be simulated in the time that there "
-                f"was. In them {holders} would execute"
+                f"Only the first {_duration(self.seconds)} of the run{which} could be simulated in the time that "
+                f"there was. In them {holders} would execute"
             )
         lines = [
             self.load,

@@ -15,16 +15,17 @@ def build_phones(journal: JournalColumns) -> PhonesSummary | None:
     records = journal.phones
     if not records.time:
         return None
-    wanted, is_open = records.column("wanted"), records.column("open")
+    lost = np.nan_to_num(records.column("wanted") - records.column("open"))
+    longest = np.nan_to_num(records.column("reconnect_longest"))
     reconnected = _total(journal, "reconnected")
     return PhonesSummary(
         most_open=_most_open(journal),
-        lost=int(sum(max(wanted[last] - is_open[last], 0) for last in _last_of_each_agent(journal))),
+        lost=int(sum(max(lost[last], 0) for last in _last_of_each_agent(journal))),
         opened=_total(journal, "opened"),
         dropped=_total(journal, "dropped"),
         reconnected=reconnected,
         reconnect_mean=float(np.nansum(records.column("reconnect_seconds"))) / reconnected if reconnected else None,
-        reconnect_longest=float(np.nanmax(records.column("reconnect_longest"))) if reconnected else None,
+        reconnect_longest=float(longest.max()) if reconnected else None,
         unanswered=_total(journal, "unanswered"),
         waited=_total(journal, "waited"),
         poked=_total(journal, "poked"),

@@ -170,6 +170,7 @@ class Watch:
             name: HostView(name, f"see {host.host.work_dir / run_id}/logs there", now, started=False)
             for name, host in hosts.items()
         }
+        self.taking_part = [view for name, view in self.views.items() if name not in without]
         for name in without:
             self.views[name].failure = f"{name} does not take part in run {run_id}."
         probes = {name: host.probe(run_id) for name, host in hosts.items() if name not in without}

@@ -191,7 +191,7 @@ class InfluxdbV2:
 def answer(status: int, body: bytes | str | None, headers: Mapping[str, str] | None) -> Response:
     """What a server answered."""
     text = body.decode(errors="replace") if isinstance(body, bytes) else body or ""
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         document: Any = json.loads(text)
         if isinstance(document, dict):
             text = str(document.get("error") or document.get("message") or text)

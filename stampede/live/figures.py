@@ -19,6 +19,7 @@ from stampede.live.history import History
 from stampede.live.stages import stage_of
 from stampede.schema import step_times
 from stampede.schema.phases import BEFORE_START, Phase
+from stampede.schema.settings.thresholds import ERRORS
 
 MOST_ROWS = 200
 MOST_NOTES = 10
@@ -87,6 +88,8 @@ def _headline(hosts: Sequence[HostView], found: Sequence[Standing], fleet: Mappi
         return "incomplete", f"{ended}: {_so_many(not_judged, found)} not judged"
     if ended == "Stopped":
         return "stopped", "Stopped before its time"
+    if (failed := fleet["steps"].get("failed")) and all(each.threshold.metric != ERRORS for each in found):
+        return "live", f"Ended: {wording.number(failed, 'step')} failed"
     if found:
         return "passed", f"Ended: {_so_many(len(found), found)} met"
     return "live", "Ended; the run had no thresholds"

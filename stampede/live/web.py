@@ -29,7 +29,7 @@ def serve(watched: Watch, port: int = 0) -> None:
 
 
 async def _serve(watched: Watch, port: int) -> None:
-    page = LivePage(watched.run_id, watched.hosts)
+    page = LivePage(watched.run_id, watched.taking_part)
 
     async def stop() -> str:
         """Ask all hosts to end the run."""
@@ -47,7 +47,7 @@ async def _serve(watched: Watch, port: int) -> None:
 
     async def go_on() -> str:
         """Send all hosts on to the next stage."""
-        order = next_stage(stage_of(watched.hosts), len(watched.controllers), watched.now())
+        order = next_stage(stage_of(watched.taking_part), len(watched.controllers), watched.now())
         if order is None or not page.may_go_on:
             return "There is no next stage that could begin now."
         page.next_at, text = order.at, as_text(order)

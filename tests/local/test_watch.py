@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from page_client import WatchedPage
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -122,6 +123,19 @@ def test_a_run_is_chosen_by_name_or_by_its_going_on(work_dir: Path, run: FakeRun
     done = watch(work_dir, "--run", "r3")
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr == f"stampede watch: --run is 'r3', which was not found in {work_dir}; there is r1, r2\n"
+
+
+def test_a_host_that_takes_no_part_is_none_of_the_page(work_dir: Path, run: FakeRun, tmp_path: Path) -> None:
+    another = {"ansible_connection": "local", "stampede_work_dir": str(tmp_path / "another")}
+    here = yaml.safe_load((work_dir.parent / "here.yml").read_text())
+    here["load_hosts"]["hosts"]["another"] = another
+    (work_dir.parent / "here.yml").write_text(json.dumps(here))
+    run.end(phase="done", steps={"ok": 1000, "failed": 0, "interrupted": 0, "per_s": 4})
+    with WatchedPage(words(work_dir)[2:], REPOSITORY) as page:
+        while not page.data()["over"]:
+            time.sleep(0.2)
+        found = page.data()
+        assert found["headline"] == "Ended; the run had no thresholds" and len(found["hosts"]) == 1
 
 
 def test_the_page_s_options_are_checked(work_dir: Path, run: FakeRun) -> None:

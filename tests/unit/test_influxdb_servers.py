@@ -107,6 +107,8 @@ def test_answers(influx: Influx, api: dict[str, str]) -> None:
     assert server.write(POINT) == Response(404, "bucket not found")
     influx.status, influx.words = 502, b"<html>bad\n gateway</html>"
     assert server.write(POINT) == Response(502, "<html>bad gateway</html>")
+    influx.words = b"[" * 100_000
+    assert server.write(POINT).status == 502
     before = len(influx.asked)
     influx.status, influx.headers = 307, {"Location": f"{influx.url}/elsewhere"}
     assert server.write(POINT).status == 307 and len(influx.asked) == before + 1, "no redirect is followed"

@@ -211,6 +211,7 @@ def said(*views: HostView, now: float = NOW) -> dict[str, Any]:
 
 
 KEPT = {"text": "connect max < 2 s", "ok": 40, "failed": 0, "total": 9.0, "most": 1.5, "buckets": []}
+NONE_FAILED = {"ok": 1000, "failed": 0, "interrupted": 0, "per_s": 4.2}
 
 
 class TestHeadline:
@@ -222,9 +223,16 @@ class TestHeadline:
             ({"ends_at": None}, "Running", "live"),
             ({"phase": "draining"}, "Ending: steps in flight get their time", "live"),
             ({"phase": "pushing"}, "Ended, still pushing", "live"),
-            ({"phase": "done"}, "Ended; the run had no thresholds", "live"),
+            ({"phase": "done", "steps": NONE_FAILED}, "Ended; the run had no thresholds", "live"),
+            ({"phase": "done"}, "Ended: 1 step failed", "live"),
             ({"phase": "stopped"}, "Stopped before its time", "stopped"),
-            ({"phase": "done", "thresholds": [KEPT]}, "Ended: the threshold is met", "passed"),
+            ({"phase": "done", "thresholds": [KEPT], "steps": NONE_FAILED}, "Ended: the threshold is met", "passed"),
+            ({"phase": "done", "thresholds": [KEPT]}, "Ended: 1 step failed", "live"),
+            (
+                {"phase": "done", "thresholds": [KEPT | {"text": "errors < 50 %"}]},
+                "Ended: the threshold is met",
+                "passed",
+            ),
             (
                 {"phase": "done", "thresholds": [KEPT | {"most": 3.0}]},
                 "Ended: the threshold is crossed",

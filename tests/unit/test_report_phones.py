@@ -127,6 +127,17 @@ def test_the_report_tells_of_links(tmp_path: Path) -> None:
     assert '"held_back": 2' in (folder / "summary.json").read_text()
 
 
+def test_records_that_lack_figures_say_nothing_of_them(tmp_path: Path) -> None:
+    folder = with_phones(tmp_path, [phones_record(wanted=10, open=9, opened=10)])
+    for journal in folder.glob("*/journal.lp.gz"):
+        series = f"phones,run={samples.RUN},host={journal.parent.name},scenario={samples.SCENARIO},agent=agent-9"
+        line = f"{series} reconnected=1i,opened=1i {(samples.START + 70) * samples.SECOND}\n"
+        journal.write_bytes(journal.read_bytes() + gzip.compress(line.encode()))
+    report(folder)
+    phones = read_run(folder).summary.phones
+    assert phones and (phones.lost, phones.most_open, phones.reconnected) == (1, 9, 1)
+
+
 def test_without_phones_nothing_is_said_of_them(tmp_path: Path) -> None:
     summary = read_run(with_phones(tmp_path)).summary
     assert summary.phones is None
