@@ -38,9 +38,12 @@ def rate(column: str) -> str:
     return f'count("{column}") * 1000 / $__interval_ms'
 
 
-def per_second(measurement: str, fields: Iterable[str], *conditions: str) -> str:
-    """The sum of fields that count since the record before, per second, of all that there are records of."""
+def per_second(measurement: str, fields: Iterable[str], *conditions: str, less: str = "") -> str:
+    """The sum of fields that count since the record before, ``less`` another one, per second, of all that there are
+    records of."""
     summed = " + ".join(f'sum("{field}") * 1000 / $__interval_ms' for field in fields)
+    if less:
+        summed += f' - sum("{less}") * 1000 / $__interval_ms'
     return f'SELECT {summed} FROM "{measurement}" {during(*conditions)} {BY_TIME} fill(none)'
 
 

@@ -72,17 +72,21 @@ def beside() -> list[Json]:
         *(
             chart(
                 title,
-                f"{title} per second that were due, and those that began. What is due and does not begin is dropped.",
+                f"{title} per second that were due, and those that began. What is due and does not begin is dropped. "
+                "Journals of version 0.2 do not say which were dropped, arrivals or rounds.",
                 [
-                    query(per_second("load", (field, "dropped"), *CHOSEN), "due"),
+                    query(per_second("load", [field, dropped], *CHOSEN, less=less), "due"),
                     query(per_second("load", [field], *CHOSEN), "begun"),
-                    query(per_second("load", ["dropped"], *CHOSEN), "dropped"),
+                    query(per_second("load", [dropped], *CHOSEN, less=less), "dropped"),
                 ],
                 unit="ops",
                 interval=SAMPLES,
                 size=HALF,
             )
-            for title, field in (("Arrivals", "arrivals"), ("Rounds", "rounds"))
+            for title, field, dropped, less in (
+                ("Arrivals", "arrivals", "dropped", "rounds_dropped"),
+                ("Rounds", "rounds", "rounds_dropped", ""),
+            )
         ),
     ]
 

@@ -27,6 +27,7 @@ class _Counted(NamedTuple):
     arrivals: int = 0
     rounds: int = 0
     dropped: int = 0
+    rounds_dropped: int = 0
 
 
 class Reporter:
@@ -89,7 +90,8 @@ class Reporter:
 
     def _journal_load(self, sample: Sample) -> None:
         run, before = self._run, self._counted
-        counted = self._counted = _Counted(run.started, run.rounds, run.dropped + run.rounds_dropped)
+        dropped = run.dropped + run.rounds_dropped
+        counted = self._counted = _Counted(run.started, run.rounds, dropped, run.rounds_dropped)
         record = load_record(
             sample,
             active=run.active,
@@ -99,6 +101,7 @@ class Reporter:
             finished=run.finished + run.stopped,
             rounds=counted.rounds - before.rounds,
             dropped=counted.dropped - before.dropped,
+            rounds_dropped=counted.rounds_dropped - before.rounds_dropped,
         )
         self._journal.write(record, run.clock.now_ns())
 

@@ -115,6 +115,7 @@ def load_record(
     finished: int,
     rounds: int = 0,
     dropped: int = 0,
+    rounds_dropped: int = 0,
 ) -> LoadRecord:
     """The record of a second."""
     return LoadRecord(
@@ -138,4 +139,5 @@ def load_record(
         running=sample.machine.running,
         sockets=sample.machine.sockets,
         resent=sample.machine.resent,
+        rounds_dropped=rounds_dropped,
     )

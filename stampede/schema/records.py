@@ -192,6 +192,8 @@ class LoadRecord:
     """The host's, of TCP."""
     resent: float | None = None
     """Share of the host's TCP segments that were sent again, 0 to 1."""
+    rounds_dropped: int | None = None
+    """How many of ``dropped`` were rounds; None in journals of version 0.2."""
 
 
 @dataclass(slots=True)

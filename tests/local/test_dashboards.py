@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from chromium import browser  # noqa: F401  a fixture
-from dashboard_view import DASHBOARDS, INTERVAL, View
+from dashboard_view import DASHBOARDS, INTERVAL, TAGS, View
 from grafana_drawn import DRAWN, MAJOR, Drawn, bundled, drawn
 from grafana_figures import MAJORS, Figures, grafana
 from grafana_figures import figures as figures_of
@@ -184,6 +184,46 @@ def test_the_figures_are_those_of_the_journal(influxd: Influxd) -> None:
     assert sum(row["count"] for row in throughput) * INTERVAL == pytest.approx(len(records))
     (holders,) = {row["active"] for row in rows("panel Holders, A active holders")}
     assert holders == 20
+
+
+def last_rows(server: Influxd, name: str, run: str, *panels: str) -> list[dict[str, Any]]:
+    """The last row of each of a dashboard's panels."""
+    view = View.of(name, server, run, run)
+    asked = dict(view.queries())
+    return [(server.query(asked[f"panel {panel}"]) or [{}])[-1] for panel in panels]
+
+
+def points(run: str, host: str, fields: str, *seconds: float, series: str = "load") -> list[str]:
+    return [f"{series},run={run},host={host} {fields} {int((START + at) * SECOND)}" for at in seconds]
+
+
+START = 1_795_370_590
+"""A multiple of INTERVAL."""
+
+
+@pytest.fixture(scope="module")
+def counted() -> Iterator[Influxd]:
+    """Runs whose figures are known."""
+    lines = [
+        *points("open", "a", "arrivals=1i,rounds=3i,dropped=5i,rounds_dropped=0i", *range(5)),
+        *points("rounds", "a", "arrivals=1i,rounds=3i,dropped=5i,rounds_dropped=5i", *range(5)),
+        *points("older", "a", "arrivals=1i,rounds=3i,dropped=5i", *range(5)),
+    ]
+    with running(Influxd) as server:
+        server.write("\n".join(lines).encode())
+        yield server
+
+
+def test_what_is_dropped_is_of_the_kind_that_was_due(counted: Influxd) -> None:
+    def rates(run: str) -> dict[str, list[float | None]]:
+        names = [f"{title}, {what}" for title in ("Arrivals", "Rounds") for what in ("A due", "B begun", "C dropped")]
+        found = last_rows(counted, "load", run, *names)
+        values = [next((value for name, value in row.items() if name not in TAGS), None) for row in found]
+        return {"arrivals": values[:3], "rounds": values[3:]}
+
+    assert rates("open") == {"arrivals": [6, 1, 5], "rounds": [3, 3, 0]}
+    assert rates("rounds") == {"arrivals": [1, 1, 0], "rounds": [8, 3, 5]}
+    assert rates("older") == {"arrivals": [None, 1, None], "rounds": [None, 3, None]}, "not known which they were"
 
 
 def test_the_baseline_is_as_far_away_as_it_is(influxd: Influxd) -> None:

@@ -101,6 +101,15 @@ def test_percentiles_are_of_raw_records(file: Path) -> None:
         raise AssertionError(found)
 
 
+def test_what_is_due_is_of_one_kind() -> None:
+    of_rounds = [each for each in all_queries() if 'sum("rounds")' in each]
+    assert [each for each in of_rounds if 'sum("dropped")' in each] == []
+
+
+def all_queries() -> list[str]:
+    return [target["query"] for file in DASHBOARDS for panel in panels(loaded(file)) for target in panel["targets"]]
+
+
 # So that models of panels and queries are those of their plugins.
 register_default_plugins()
 # What the models of Grafana 11 do not have: options of later versions and of plugins, and what the data source adds.

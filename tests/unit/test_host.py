@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -20,6 +21,8 @@ from controller.host import host_run as host
 from controller.host.host_run import HostRun
 from controller.host.leftovers import remove_leftovers, remove_services
 from controller.host.reporter import Reporter
+from controller.metrics.journal import Journal
+from stampede.schema.line_protocol import decode
 from stampede.schema.push_progress import PushProgress
 from stampede.schema.settings.influxdb_settings import Influxdb
 from stampede.schema.settings.run_settings import Settings
@@ -80,6 +83,18 @@ async def test_a_host_that_is_armed_says_so_before_it_is_measured_again(
     assert state(tmp_path)["phase"] == "armed"
     host_run.stop()
     assert await going == 0
+
+
+def test_the_journal_says_how_many_of_what_was_dropped_were_rounds(tmp_path: Path) -> None:
+    run = MagicMock(started=9, rounds=7, dropped=2, rounds_dropped=3, active=1, finished=8, stopped=0)
+    run.clock.now_ns, run.recorder.in_flight, run.pacer.take_lags = time.time_ns, 1, list
+    with Journal(tmp_path / "journal.lp", {"run": "r", "host": "h"}) as journal:
+        reporter = Reporter(run, MagicMock(agents=[], ready=9), journal, MagicMock(), MagicMock())
+        for dropped in (3, 7):
+            run.rounds_dropped = dropped
+            reporter.finish()
+    found = [decode(line).fields for line in (tmp_path / "journal.lp").read_text().splitlines()]
+    assert [(each["dropped"], each["rounds_dropped"]) for each in found] == [(5, 3), (4, 4)]
 
 
 class EndlessPush:
