@@ -52,6 +52,13 @@ def percentiles(column: str, *shares: int) -> str:
     return ", ".join(f'percentile("{column}", {share}) AS "p{share}"' for share in shares)
 
 
+def lags(*conditions: str) -> str:
+    """Where to select ``lag`` from: how late steps began that were due, as in the report. Others follow directly on a
+    step, have a lag of 0, and say nothing about lateness."""
+    lag = f'SELECT "response_time" - "service_time" AS "lag" FROM "step" {during(*conditions)}'
+    return f'FROM ({lag}) WHERE "lag" > 0 AND $timeFilter'
+
+
 def total(column: str, measurement: str, *conditions: str, each: str = '"host"') -> str:
     """The sum over hosts, or agents, of the maximum of each in an interval."""
     inner = f'SELECT max("{column}") AS "{column}" FROM "{measurement}" {during(*conditions)} {BY_TIME}, {each}'

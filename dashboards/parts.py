@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .grafana import Json, annotation, query, stat, variable
-from .influxql import during, percentiles, run
+from .influxql import during, lags, percentiles, run
 
 SECONDS: dict[str, Any] = {"unit": "s", "decimals": 3}
 COUNT: dict[str, Any] = {"unit": "short", "decimals": 0}
@@ -50,12 +50,12 @@ def events(*conditions: str) -> list[Json]:
 
 
 def schedule_lag(*conditions: str, **more: Any) -> Json:
-    """The number that says whether the generator kept up, of all steps that meet the conditions."""
-    lag = f'SELECT "response_time" - "service_time" AS "lag" FROM "step" {during(*conditions)}'
+    """The number that says whether the generator kept up, of all steps that meet the conditions and were due."""
     return stat(
         "Schedule lag, p99",
-        "How much later than due steps began. Above 0.1 s the generator was late: see Hosts.",
-        [query(f"SELECT {percentiles('lag', 99)} FROM ({lag})")],
+        "How much later than due steps began; those that follow directly on another are not counted. Above 0.1 s the "
+        "generator was late: see Hosts.",
+        [query(f"SELECT {percentiles('lag', 99)} {lags(*conditions)}")],
         unit="s",
         levels=(("green", None), ("red", LATE)),
         graph=False,

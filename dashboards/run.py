@@ -13,6 +13,7 @@ from .influxql import (
     STEPS,
     during,
     error_classes,
+    lags,
     per_second,
     percentiles,
     rate,
@@ -153,7 +154,7 @@ def load() -> list[Json]:
 def latency() -> list[Json]:
     steps_ok = f'FROM "step" {during(*CHOSEN, OK)}'
     both = 'percentile("service_time", 95) AS "service time", percentile("response_time", 95) AS "response time"'
-    lag = f'SELECT "response_time" - "service_time" AS "lag" FROM "step" {during(*CHOSEN)}'
+    lag = f'SELECT {percentiles("lag", 50, 99)}, max("lag") AS "max" {lags(*CHOSEN)} {BY_TIME} fill(none)'
     shown = {
         50: "the median: half of the steps took at most this long.",
         95: "95 of 100 steps took at most this long.",
@@ -180,13 +181,9 @@ def latency() -> list[Json]:
         ),
         chart(
             "Schedule lag",
-            "How much later than due steps began. Above 0.1 s the generator does not keep up.",
-            [
-                query(
-                    f'SELECT {percentiles("lag", 50, 99)}, max("lag") AS "max" FROM ({lag}) {during()} {BY_TIME}',
-                    "$col",
-                )
-            ],
+            "How much later than due steps began; those that follow directly on another are not counted. Above 0.1 s "
+            "the generator does not keep up.",
+            [query(lag, "$col")],
             unit="s",
             limit=LATE,
         ),

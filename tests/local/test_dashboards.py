@@ -208,7 +208,13 @@ def counted() -> Iterator[Influxd]:
         *points("open", "a", "arrivals=1i,rounds=3i,dropped=5i,rounds_dropped=0i", *range(5)),
         *points("rounds", "a", "arrivals=1i,rounds=3i,dropped=5i,rounds_dropped=5i", *range(5)),
         *points("older", "a", "arrivals=1i,rounds=3i,dropped=5i", *range(5)),
+        *points("late", "a", "active=1i", 0, 4),
     ]
+    for number in range(1000):
+        late = 0.5 if number % 100 < 3 else 0.002
+        for step, lag in enumerate((late, 0, 0, 0, 0, 0)):
+            fields = f"service_time=0.25,response_time={0.25 + lag}"
+            lines += points("late", "a", fields, (number * 6 + step) / 1500, series="step")
     with running(Influxd) as server:
         server.write("\n".join(lines).encode())
         yield server
@@ -224,6 +230,14 @@ def test_what_is_dropped_is_of_the_kind_that_was_due(counted: Influxd) -> None:
     assert rates("open") == {"arrivals": [6, 1, 5], "rounds": [3, 3, 0]}
     assert rates("rounds") == {"arrivals": [1, 1, 0], "rounds": [8, 3, 5]}
     assert rates("older") == {"arrivals": [None, 1, None], "rounds": [None, 3, None]}, "not known which they were"
+
+
+def test_the_schedule_lag_is_that_of_steps_that_were_due(counted: Influxd) -> None:
+    for name in ("run", "load"):
+        (number,) = last_rows(counted, name, "late", "Schedule lag, p99, A")
+        assert number["p99"] == pytest.approx(0.5), name
+    (chart,) = last_rows(counted, "run", "late", "Schedule lag, A $col")
+    assert [chart[column] for column in ("p50", "p99", "max")] == pytest.approx([0.002, 0.5, 0.5])
 
 
 def test_the_baseline_is_as_far_away_as_it_is(influxd: Influxd) -> None:

@@ -101,6 +101,13 @@ def test_percentiles_are_of_raw_records(file: Path) -> None:
         raise AssertionError(found)
 
 
+def test_the_schedule_lag_is_of_steps_that_were_due() -> None:
+    """Others have none by construction, and there are many of them."""
+    queries = [each for each in all_queries() if '"response_time" - "service_time"' in each]
+    assert len(queries) == 3
+    assert [each for each in queries if 'WHERE "lag" > 0' not in each] == []
+
+
 def test_what_is_due_is_of_one_kind() -> None:
     of_rounds = [each for each in all_queries() if 'sum("rounds")' in each]
     assert [each for each in of_rounds if 'sum("dropped")' in each] == []
