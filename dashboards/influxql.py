@@ -1,7 +1,7 @@
 """The dashboards' InfluxQL. Times are in seconds, as in the journal.
 
 A percentile is always computed from raw records of all selected hosts, never as a mean of percentiles.
-``$timeFilter``, ``$__interval`` and ``$__interval_ms`` are Grafana's.
+``$timeFilter``, ``$__interval``, ``$__interval_ms`` and ``${__to}`` are Grafana's.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ STEPS = '"step" =~ /^${step:regex}$/'
 OK = "\"outcome\" = 'ok'"
 FAILED = "\"outcome\" = 'failed'"
 COMPLETE = '"outcome" =~ /^(ok|failed)$/'
+RECENT = "time > ${__to}ms - 15s"
+"""The end of the time range: three samples of the agents, and time for them to come to InfluxDB."""
 BY_TIME = "GROUP BY time($__interval)"
 
 
@@ -63,6 +65,15 @@ def total(column: str, measurement: str, *conditions: str, each: str = '"host"')
     """The sum over hosts, or agents, of the maximum of each in an interval."""
     inner = f'SELECT max("{column}") AS "{column}" FROM "{measurement}" {during(*conditions)} {BY_TIME}, {each}'
     return f'SELECT sum("{column}") AS "{column}" FROM ({inner} fill(none)) {during()} {BY_TIME} fill(none)'
+
+
+def newest(column: str, measurement: str, *conditions: str, each: str = '"host"') -> str:
+    """The sum over hosts, or agents, of the newest value of each, at the end of the time range.
+
+    In the newest interval of a chart are only those that have reported since it began. Whoever has not reported for
+    ``RECENT`` is not there any more."""
+    inner = f'SELECT last("{column}") AS "{column}" FROM "{measurement}" {during(*conditions, RECENT)}'
+    return f'SELECT sum("{column}") AS "{column}" FROM ({inner} GROUP BY {each})'
 
 
 def offset() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .grafana import Json, chart, query, row, stat
 from .grafana import dashboard as grafana_dashboard
-from .influxql import BY_TIME, HOSTS, OK, during, per_second, percentiles, rate, run, total
+from .influxql import BY_TIME, HOSTS, OK, during, newest, per_second, percentiles, rate, run, total
 from .parts import LATE, events, host_variable, run_variable, schedule_lag
 from .run import SAMPLES
 
@@ -52,14 +52,14 @@ def overview() -> list[Json]:
             stat(
                 title,
                 meaning,
-                [query(total(field, "load", *CHOSEN))],
+                [query(newest(field, "load", *CHOSEN))],
                 unit="short",
-                interval=SAMPLES,
+                graph=False,
                 size=(4, 4),
             )
             for field, title, meaning in (
-                ("active", "Active holders", "Holders in their script."),
-                ("in_flight", "Steps in flight", "Steps under way."),
+                ("active", "Active holders", "Holders in their script, at the end of the time range."),
+                ("in_flight", "Steps in flight", "Steps under way, at the end of the time range."),
             )
         ),
         schedule_lag(*CHOSEN, size=(4, 4)),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from .grafana import Json, chart, row, stat
 from .grafana import dashboard as grafana_dashboard
 from .grafana import query as ask
-from .influxql import BY_TIME, HOSTS, OK, during, per_second, percentiles, run
+from .influxql import BY_TIME, HOSTS, OK, during, newest, per_second, percentiles, run
 from .influxql import total as of_all
 from .parts import events, host_variable, run_variable
 
 CHOSEN = (run(), HOSTS)
-SAMPLES = "5s"
-"""The interval at which agents, and the links of their holders, are sampled."""
+AGENTS = '"host", "agent"'
+SAMPLES = "10s"
+"""The links of agents' holders are sampled every 5 s, at different moments: ten seconds contain a sample of each."""
 OVER_LINKS = '"step" =~ /^(connect_to_mediator|reconnect|ping)$/'
 """Steps that are about the link alone."""
 
@@ -29,7 +30,7 @@ def dashboard() -> Json:
 
 def now(field: str) -> str:
     """The sum over all agents of a figure of the moment."""
-    return of_all(field, "phones", *CHOSEN, each='"host", "agent"')
+    return of_all(field, "phones", *CHOSEN, each=AGENTS)
 
 
 def rate(field: str) -> str:
@@ -58,7 +59,14 @@ def overview() -> list[Json]:
     longest = f'SELECT max("reconnect_longest") FROM "phones" {during(*CHOSEN)}'
     size = (4, 4)
     return [
-        stat("Links up", "Links over which the mediator answers.", [ask(now("open"))], unit="short", size=size),
+        stat(
+            "Links up",
+            "Links over which the mediator answers, at the end of the time range.",
+            [ask(newest("open", "phones", *CHOSEN, each=AGENTS))],
+            unit="short",
+            graph=False,
+            size=size,
+        ),
         stat(
             "Longest return",
             "The longest time from the loss of a link, or from an app's coming back, until the mediator answered.",

@@ -14,6 +14,7 @@ from .influxql import (
     during,
     error_classes,
     lags,
+    newest,
     per_second,
     percentiles,
     rate,
@@ -79,11 +80,11 @@ def figures() -> list[Json]:
         ),
         stat(
             "Active holders",
-            "Holders in their script now, on all selected hosts.",
-            [query(total("active", "load", *ON_HOSTS))],
+            "Holders in their script at the end of the time range, on all selected hosts.",
+            [query(newest("active", "load", *ON_HOSTS))],
             unit="short",
             decimals=0,
-            interval=SAMPLES,
+            graph=False,
         ),
         stat(
             "Response time, p95",

@@ -44,6 +44,7 @@ class View:
         time = f"time >= {self.begin - shift}ms and time <= {self.end - shift}ms"
         text = text.replace("$timeFilter", time).replace("$__interval_ms", str(INTERVAL * 1000))
         text = text.replace("$__interval", f"{INTERVAL}s")
+        text = text.replace("${__to}", str(self.end - shift))
         text = re.sub(r"\$\{(\w+):regex\}", lambda found: as_regex(self.values[found[1]]), text)
         return re.sub(r"\$\{(\w+)\}", lambda found: self.values[found[1]][0], text)
 

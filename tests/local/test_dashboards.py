@@ -186,9 +186,11 @@ def test_the_figures_are_those_of_the_journal(influxd: Influxd) -> None:
     assert holders == 20
 
 
-def last_rows(server: Influxd, name: str, run: str, *panels: str) -> list[dict[str, Any]]:
-    """The last row of each of a dashboard's panels."""
+def last_rows(server: Influxd, name: str, run: str, *panels: str, to: int | None = None) -> list[dict[str, Any]]:
+    """The last row of each of a dashboard's panels; ``to`` is the end of the time range, in seconds after START."""
     view = View.of(name, server, run, run)
+    if to is not None:
+        view.begin, view.end = START * 1000, (START + to) * 1000
     asked = dict(view.queries())
     return [(server.query(asked[f"panel {panel}"]) or [{}])[-1] for panel in panels]
 
@@ -215,6 +217,10 @@ def counted() -> Iterator[Influxd]:
         for step, lag in enumerate((late, 0, 0, 0, 0, 0)):
             fields = f"service_time=0.25,response_time={0.25 + lag}"
             lines += points("late", "a", fields, (number * 6 + step) / 1500, series="step")
+    for host, at in (("a", 0.2), ("b", 1.9), ("c", 3.6), ("died", -15)):
+        seconds = [at + 5 * number for number in range(4)]
+        lines += points("phones", host, "wanted=1000i,open=1000i", *seconds, series="phones,agent=agent-0")
+        lines += points("phones", host, "active=1000i,in_flight=10i", *seconds)
     with running(Influxd) as server:
         server.write("\n".join(lines).encode())
         yield server
@@ -238,6 +244,15 @@ def test_the_schedule_lag_is_that_of_steps_that_were_due(counted: Influxd) -> No
         assert number["p99"] == pytest.approx(0.5), name
     (chart,) = last_rows(counted, "run", "late", "Schedule lag, A $col")
     assert [chart[column] for column in ("p50", "p99", "max")] == pytest.approx([0.002, 0.5, 0.5])
+
+
+@pytest.mark.parametrize("to", range(15, 20))
+def test_numbers_of_the_moment_have_all_hosts(counted: Influxd, to: int) -> None:
+    """Whichever of them reported last, but not those that no longer do."""
+    (up,) = last_rows(counted, "phones", "phones", "Links up, A", to=to)
+    active, in_flight = last_rows(counted, "load", "phones", "Active holders, A", "Steps in flight, A", to=to)
+    (holders,) = last_rows(counted, "run", "phones", "Active holders, A", to=to)
+    assert (up["open"], active["active"], in_flight["in_flight"], holders["active"]) == (3000, 3000, 30, 3000)
 
 
 def test_the_baseline_is_as_far_away_as_it_is(influxd: Influxd) -> None:

@@ -88,7 +88,7 @@ def test_all_that_asks_asks_the_chosen_data_source(file: Path) -> None:
         asking += panel["targets"]
     assert {json.dumps(each["datasource"]) for each in asking} == {'{"type": "influxdb", "uid": "${datasource}"}'}
     used = set(re.findall(r"\$\{(\w+)(?::regex)?\}", json.dumps([each.get("query", "") for each in asking])))
-    assert used <= variables.keys()
+    assert used - {"__to"} <= variables.keys()
     assert {annotation["name"] for annotation in dashboard["annotations"]["list"]} == {"Phases", "Faults"}
 
 
@@ -111,6 +111,13 @@ def test_the_schedule_lag_is_of_steps_that_were_due() -> None:
 def test_what_is_due_is_of_one_kind() -> None:
     of_rounds = [each for each in all_queries() if 'sum("rounds")' in each]
     assert [each for each in of_rounds if 'sum("dropped")' in each] == []
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+def test_the_last_value_is_none_of_an_interval_that_some_hosts_have_not_reported_in(file: Path) -> None:
+    for panel in panels(loaded(file)):
+        if panel["type"] == "stat" and panel["options"]["reduceOptions"]["calcs"] == ["lastNotNull"]:
+            assert "GROUP BY time" not in panel["targets"][0]["query"], panel["title"]
 
 
 def all_queries() -> list[str]:
