@@ -20,6 +20,9 @@ from stampede.schema.records import Outcome
 
 GROUP: ContextVar[str] = ContextVar("group", default="")
 """The ``holder.group`` that the running task is in; tasks that it starts are in it too."""
+WITHIN_STEP: ContextVar[bool] = ContextVar("within_step", default=False)
+"""Whether the running task is in a step; tasks that it starts are in it too. While a step is recorded: whether that
+was within another."""
 FAILURE_PAUSE = 1.0
 """Seconds a holder pauses after a failed step, so that a failing service is not hammered."""
 
@@ -51,7 +54,7 @@ class TimedStep:
     """
 
     __slots__ = (
-        *("_done", "_due", "_group", "_holder", "_limit", "_name", "_service", "_start", "_timeout"),
+        *("_done", "_due", "_group", "_holder", "_limit", "_name", "_service", "_start", "_timeout", "_within"),
         *("awaited", "detail"),
     )
 
@@ -81,12 +84,15 @@ class TimedStep:
         context.recorder.in_flight += 1
         self._timeout = asyncio.timeout(self._limit)
         await self._timeout.__aenter__()
+        self._within = WITHIN_STEP.get()
+        WITHIN_STEP.set(True)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         context = self._holder.context
+        WITHIN_STEP.set(self._within)
         try:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError as expired:

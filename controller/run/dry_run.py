@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from controller.holder.holder import Holder, Script
+from controller.holder.step import WITHIN_STEP
 from controller.load.virtual_time import VirtualTimeLoop
 from controller.run.run import Mean, Run, is_being_cancelled
 from controller.run.simulated import SimulatedServices, SimulatedWallets
@@ -33,8 +34,10 @@ class Work:
 
     steps: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Steps that ended, by their name and their service."""
+    outermost: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Those of them that were within no other."""
     seconds: float = 0.0
-    """Of these steps together."""
+    """Of the outermost steps together: others take none of a holder's time beyond that."""
     requests: Counter[str] = field(default_factory=Counter)
     """HTTPS requests, by service."""
 
@@ -193,7 +196,9 @@ async def _dry_run(
         said.add(Said(thresholds.STEP, record.step, record.script, record.group))
         work = in_rounds if record.iteration else before_rounds
         work.steps[record.step, record.service] += 1
-        work.seconds += record.service_time
+        if not WITHIN_STEP.get():
+            work.outermost[record.step, record.service] += 1
+            work.seconds += record.service_time
 
     def count_request(service: str) -> None:
         (in_rounds if _ASKING.get().rounds else before_rounds).requests[service] += 1

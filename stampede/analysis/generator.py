@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stampede import wording
-from stampede.analysis.load_window import Window
+from stampede.analysis.load_window import SECOND, Window
 from stampede.analysis.percentiles import percentiles
 from stampede.results.journal_columns import JournalColumns, Samples
 from stampede.schema.host_summary import AgentUsage, Due, GeneratorSummary, HostUsage, MeanAndMax, ScheduleLag
@@ -77,10 +77,13 @@ def schedule_lag(
 
 
 def _due(journal: JournalColumns, lag: Floats, *, rounds_are_due: bool) -> dict[str, Due]:
-    """What had a due time of its own, by kind."""
+    """What had a due time of its own, by kind. Steps are told apart in the order in which they began: one that has
+    others in it ends after them, but it is the one that was due."""
     steps = journal.steps
     holder, iteration = np.asarray(steps.holder), np.asarray(steps.iteration)
-    order = np.lexsort((np.asarray(steps.end), holder))
+    end = np.asarray(steps.end)
+    begin = end - (np.asarray(steps.service_time) * SECOND).astype(np.int64)
+    order = np.lexsort((-end, begin, holder))
     arrival = np.zeros(lag.shape, dtype=bool)
     arrival[order] = np.diff(holder[order], prepend=-1) != 0
     first_of_round = np.zeros(lag.shape, dtype=bool)

@@ -191,9 +191,10 @@ class _Planner:
         )
 
     def _seconds(self, part: PartWork) -> float:
-        """How long a part of the script takes: its think times, and its steps as they were measured."""
-        steps = part.counts()
-        return part.between + sum(count * self._calibration.steps[step].service_time for step, count in steps.items())
+        """How long a part of the script takes: its think times, and its steps as they were measured. What is within a
+        step is in the time of that already."""
+        measured = self._calibration.steps
+        return part.between + sum(each.outermost * measured[each.step].service_time for each in part.steps)
 
     def _rates(self) -> Rates:
         """Arrivals and rounds in the steady phase, by Little's law."""

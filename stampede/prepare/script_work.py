@@ -17,11 +17,13 @@ MOST_SPREAD = 500
 
 @dataclass(frozen=True)
 class StepWork:
-    """How often a step is done, and of which service (empty when of none)."""
+    """How often a step is done, and of which service (empty when of none). ``outermost``: how often within no other
+    step, so that its time is not a part of another's."""
 
     step: str
     service: str
     count: float
+    outermost: float
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,10 @@ def _part(work: Work, seconds: float, number: int) -> PartWork:
     """The work of so many holders or rounds, which took so many seconds together, for one of them."""
     number = max(number, 1)
     return PartWork(
-        tuple(StepWork(step, service, count / number) for (step, service), count in work.steps.items()),
+        tuple(
+            StepWork(*which, count=count / number, outermost=work.outermost[which] / number)
+            for which, count in work.steps.items()
+        ),
         max(0.0, seconds - work.seconds) / number,
         {service: count / number for service, count in work.requests.items()},
     )

@@ -230,7 +230,8 @@ class FailedPart:
 
 @dataclass(frozen=True)
 class TimeInStep:
-    """The service time of all records of a step, however they ended, and its share of that of all steps."""
+    """The service time of all records of a step, however they ended, and its share of that of all steps. What lies
+    within another step of the same holder, one that ended later, is the other's."""
 
     seconds: float
     share: float

@@ -8,6 +8,7 @@ import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ import pytest
 import report_samples as samples
 
 from stampede.cli import READER_GONE, main
+from stampede.planning.calibration import calibrate
 from stampede.planning.command import extra_variables
 from stampede.planning.order_statistics import Ranks, interval, samples_needed
+from stampede.planning.plan import Asked
+from stampede.planning.planner import Wanted, make_plan
 from stampede.planning.step_costs import Observed, fit_costs
 from stampede.prepare.rendering import render_script
 from stampede.prepare.trial import script_work
@@ -82,6 +86,36 @@ def test_the_work_of_a_script_is_that_of_its_rounds(variables: dict[str, Any]) -
     assert work.arrival.counts()["connect"] == 1
     assert work.round.between == pytest.approx(3 * 15, rel=0.02)  # two presentations and a revocation
     assert work.round.requests["verifier"] >= 2
+
+
+NESTED = """
+from stampede import Holder
+
+async def script(holder: Holder) -> None:
+    await holder.connect_to_mediator()
+    issuer = await holder.connect("issuer")
+    async for _ in holder.until_end_of_run():
+        async with holder.step("present_proof"):
+            async with holder.step("request_revocation"):
+                await holder.receive_credential(issuer)
+        await holder.receive_credential(issuer)
+        await holder.wait(2)
+"""
+"""With names of which the calibration has times."""
+
+
+def test_the_time_of_a_step_within_a_step_is_in_that_of_the_outer_one(
+    variables: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "nested.py").write_text(NESTED)
+    work = script_work(variables | {"stampede_script": "nested.py"}, tmp_path)
+    assert work.round.between == pytest.approx(2)
+    assert {each.step: (each.count, each.outermost) for each in work.round.steps} == {
+        "present_proof": (1, 1),
+        "request_revocation": (1, 0),
+        "receive_credential": (2, 1),
+    }
+    assert all(each.outermost == each.count for each in work.arrival.steps)
 
 
 def test_variables_are_given_as_the_playbooks_take_them(tmp_path: Path) -> None:
@@ -182,6 +216,17 @@ def test_a_plan_of_whole_results(results: Path, capsys: pytest.CaptureFixture[st
     assert 2 * visit["visit"] < visit["holders"] <= 1.25 * 2 * visit["visit"]
     at_random = planned(capsys, str(results), "--arrivals", "2/s", "-e", "stampede_arrivals=poisson")
     assert at_random["holders"] > visit["holders"]
+
+
+def test_a_planned_round_has_the_time_of_a_step_within_a_step_once(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "nested.py").write_text(NESTED)
+    calibration = calibrate(results, REPOSITORY, in_spite_of_bottleneck=False)
+    calibration = replace(calibration, settings={**calibration.settings, "stampede_script": "nested.py"})
+    plan = make_plan(calibration, Wanted(Asked("holders", 10), {}), tmp_path)
+    took = {name: step.service_time for name, step in calibration.steps.items()}
+    assert plan.round == pytest.approx(took["present_proof"] + took["receive_credential"] + 2)
+    assert plan.think_time == pytest.approx(2)
+    assert plan.steps["receive_credential"].per_second == pytest.approx(2 * plan.rounds_per_second)
 
 
 def test_a_plan_for_what_a_service_is_to_bear(results: Path, capsys: pytest.CaptureFixture[str]) -> None:

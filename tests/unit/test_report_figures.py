@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from test_report_page import Page
 
 from stampede.analysis.collected_run import CollectedRun, read_run
+from stampede.analysis.time_spent import build_time_spent
 from stampede.analysis.verdict.load_sentences import time_spent_sentence
 from stampede.report.charts.chart_data import Distribution, Mark
 from stampede.report.charts.distribution import BINS_PER_DECADE, SHORTEST, build_distribution
 from stampede.report.charts.timeline import build_charts
 from stampede.report.template import with_unit
+from stampede.results.journal_columns import JournalColumns
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,42 @@ def test_time_is_spent_in_steps_in_waiting_and_in_beginning_late(tmp_path):
     [sentence] = [its["text"] for its in summary["run"]["findings"] if its["about"] == "time"]
     assert sentence.startswith("Of the time in steps, present_proof took 75 % and connect 25 %. Holders spent ")
     assert sentence.endswith(" of their time in steps and the rest waiting.")
+
+
+def test_the_time_of_a_step_within_a_step_is_that_of_the_outer_one(tmp_path):
+    lines = [samples.event("load-1", samples.START, "phase", "running")[1]]
+    lines += [active(second, 2) for second in range(1, 91)]
+    for end in range(9, 91, 9):
+        lines.append(samples.step_line("load-1", "inner", samples.START + end - 1, 3.0))
+        lines.append(samples.step_line("load-1", "inner", samples.START + end, 1.0))
+        lines.append(samples.step_line("load-1", "outer", samples.START + end, 4.0))
+        lines.append(samples.step_line("load-1", "ping", samples.START + end - 1, 1.0, holder=2))
+    summary = write(tmp_path, *lines)
+    spent = summary["time_spent"]
+    assert spent["in_steps"] == pytest.approx(50)
+    assert spent["steps"]["outer"] == {"seconds": pytest.approx(40), "share": pytest.approx(0.8)}
+    assert spent["steps"]["ping"]["seconds"] == pytest.approx(10)
+    assert spent["steps"]["inner"] == {"seconds": 0.0, "share": 0.0}
+    assert spent["waiting"] == pytest.approx(spent["active"] - 50)
+    [sentence] = [its["text"] for its in summary["run"]["findings"] if its["about"] == "time"]
+    assert sentence.startswith("Of the time in steps, outer took 80 % and ping 20 %.")
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 2), st.integers(0, 30), st.integers(0, 20)), max_size=25))
+def test_the_times_in_steps_are_together_those_in_which_holders_had_one(steps):
+    journal = JournalColumns()
+    records = journal.steps
+    for host, holder, end, took in steps:
+        journal.step_names.number(str(len(records)))
+        records.step.append(len(records))
+        records.host.append(host)
+        records.holder.append(holder)
+        records.end.append(samples.START * samples.SECOND + end * samples.SECOND)
+        records.service_time.append(took)
+        records.response_time.append(took)
+    spent = build_time_spent(journal, None)
+    seconds = {(host, holder, end - second) for host, holder, end, took in steps for second in range(took)}
+    assert spent.in_steps == pytest.approx(len(seconds))
 
 
 def test_without_samples_of_holders_only_the_steps_are_told(tmp_path):

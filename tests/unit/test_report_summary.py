@@ -305,6 +305,18 @@ def test_schedule_lag_counts_only_steps_that_had_a_moment_to_begin_at(tmp_path):
     assert generator["bottleneck"] is False
 
 
+def test_an_arrival_is_due_with_the_outer_of_two_steps(tmp_path):
+    folder = write_load(tmp_path, [0.0])
+    with (folder / "load-1" / "journal.lp").open("a") as journal:
+        for end, took, response_time in ((2.9, 0.8, 0.8), (3.0, 1.0, 1.05)):
+            line = samples.step_line(
+                "load-1", "connect", samples.START + end, took, response_time=response_time, holder=2
+            )
+            journal.write(line + "\n")
+    lag = samples.report(folder)["generator"]["schedule_lag"]
+    assert lag["by_kind"] == {"arrivals": {"number": 1, "late": 0}}
+
+
 @pytest.mark.parametrize(
     ("lags", "is_bottleneck", "late"),
     [
