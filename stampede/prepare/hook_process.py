@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,11 @@ from stampede.schema.errors import BadInput
 from stampede.schema.json_form import to_json
 from stampede.schema.masking import Mask
 from stampede.schema.settings.run_settings import Settings
-from stampede.schema.shared_values import Shared, with_more
+from stampede.schema.shared_values import Shared, check_shared, with_more
 from stampede.schema.teardown_file import TeardownRecord
+
+type _Call = tuple[Mapping[str, Any], Scenario, Mapping[str, Any]]
+"""The variables of a script, the script, and ``run.shared``."""
 
 LOOK_EVERY = 5.0
 """Seconds between two looks at whether the playbook is still there: few, since its CPU time is bounded."""
@@ -62,6 +65,8 @@ class Hooks:
         self._task = task
         self._mask = Mask(task.secrets.values())
         self._shared: dict[str, Any] = {}
+        self._done: list[_Call] = []
+        """The scenarios whose setup has returned, with what is there for their teardown."""
         self._settings = Settings.from_variables(task.variables | {"stampede_secrets": task.secrets})
         found = find_scripts(task.variables, Path(task.templates_dir), Path(task.base_dir))
         self._scenarios = [
@@ -82,23 +87,21 @@ class Hooks:
             if setup := scenario.setup:
                 self._path = scenario.path
                 try:
-                    self._shared = with_more(self._shared, self._called(setup, variables))
+                    returned = check_shared(self._called(setup, variables, self._shared))
+                    self._mask = self._mask.with_more(Shared(returned).hidden())
+                    self._done.append((variables, scenario, self._shared | returned))
+                    self._shared = with_more(self._shared, returned)
                 except BadInput as error:
                     raise BadInput(*(f"{self._path}: {sentence}" for sentence in error.sentences)) from None
-        self._mask = self._mask.with_more(Shared(self._shared).hidden())
         return self._shared
 
     def tear_down(self) -> str:
         """Why teardown failed, in a sentence; empty when it did not. Those of all scripts are called."""
-        failures = []
-        for variables, scenario in self._scenarios:
-            if teardown := scenario.teardown:
-                self._path = scenario.path
-                try:
-                    self._called(teardown, variables)
-                except _Failed as error:
-                    failures.append(str(error))
-        return f"teardown failed: {'; '.join(failures)}" if failures else ""
+        return self._torn_down([(variables, scenario, self._shared) for variables, scenario in self._scenarios])
+
+    def undo(self) -> str:
+        """The same, when a setup has failed: the teardown of the scripts whose setup was over before."""
+        return self._torn_down(self._done)
 
     def too_long(self, name: str) -> str:
         """A sentence about where a call is when its time is over."""
@@ -107,9 +110,20 @@ class Hooks:
             "end within stampede_setup_timeout"
         )
 
-    def _called(self, hook: Hook, variables: Mapping[str, Any]) -> Any:
+    def _torn_down(self, calls: Iterable[_Call]) -> str:
+        failures = []
+        for variables, scenario, shared in calls:
+            if teardown := scenario.teardown:
+                self._path = scenario.path
+                try:
+                    self._called(teardown, variables, shared)
+                except _Failed as error:
+                    failures.append(str(error))
+        return f"teardown failed: {'; '.join(failures)}" if failures else ""
+
+    def _called(self, hook: Hook, variables: Mapping[str, Any], shared: Mapping[str, Any]) -> Any:
         try:
-            return asyncio.run(call(hook, self._settings, variables, self._task.secrets, self._shared))
+            return asyncio.run(call(hook, self._settings, variables, self._task.secrets, shared))
         except BaseException as error:
             raise _Failed(self._mask(told(self._path, error))) from error
 
@@ -131,13 +145,23 @@ def main() -> None:
     task = Task(**json.load(sys.stdin))
     try:
         hooks = Hooks(task)
-        with _within(task.timeout, lambda: give(sentences=[hooks.too_long("setup")])):
-            shared = hooks.set_up()
     except BadInput as error:
         give(sentences=error.sentences)
         return
+
+    def fail(*why: str) -> None:
+        with _within(task.timeout, lambda: give(sentences=[*why, f"teardown failed: {hooks.too_long('teardown')}"])):
+            failure = hooks.undo()
+        give(sentences=[*why, failure] if failure else why)
+
+    try:
+        with _within(task.timeout, lambda: fail(hooks.too_long("setup"))):
+            shared = hooks.set_up()
+    except BadInput as error:
+        fail(*error.sentences)
+        return
     except _Failed as error:
-        give(sentences=[f"setup failed: {error}"])
+        fail(f"setup failed: {error}")
         return
     if not hooks.has_teardown:
         give(shared=shared)

@@ -60,8 +60,8 @@ def set_up(
     }
     program = [sys.executable, "-P", "-m", "stampede.prepare.hook_process"]
     try:
-        line = answer_of(
-            program, json.dumps(task, default=str), timeout + MARGIN, stays=lambda text: _pid_in(text) > 0
+        line = answer_of(  # after a setup that fails, the teardown of scripts before it has its own time
+            program, json.dumps(task, default=str), 2 * timeout + MARGIN, stays=lambda text: _pid_in(text) > 0
         )
         answer = json.loads(line)
     except NoAnswer as error:

@@ -176,6 +176,53 @@ def test_teardown_is_called_when_the_playbook_is_gone(scenario: Scenario) -> Non
     assert scenario.mark.exists() and scenario.record() == {"failure": ""}
 
 
+# -------------------------------------------------------------- several scripts
+
+
+@pytest.mark.parametrize(
+    ("second", "own", "why", "torn_down"),
+    [
+        ("raise RuntimeError(run.shared['token'])", "", ["setup failed: FILE line 4: RuntimeError: ***"], ["tok-1"]),
+        ("return {'token': 'tok-second'}", "", ["FILE: setup returned 'token', as that"], ["tok-1", "tok-second"]),
+        ("return 3", "", ["FILE: setup returned a number"], ["tok-1"]),
+        ("while True: pass", "", ["FILE line 4: setup was still here after 2 s"], ["tok-1"]),
+        (
+            "raise RuntimeError('no')",
+            "raise OSError(run.shared['token'])",
+            ["setup failed: FILE line 4: RuntimeError: no", "teardown failed: FIRST line 7: OSError: ***"],
+            ["tok-1"],
+        ),
+        (
+            "raise RuntimeError('no')",
+            "while True: pass",
+            ["setup failed: FILE line 4: RuntimeError: no", "teardown failed: FIRST line 7: teardown was still here"],
+            ["tok-1"],
+        ),
+    ],
+)
+def test_a_setup_that_fails_leaves_nothing_of_those_before_it(
+    scenario: Scenario, second: str, own: str, why: list[str], torn_down: list[str]
+) -> None:
+    note = "    MARK.open('a').write(run.shared['token'] + ' ')\n"
+    scenario.write(
+        f"async def setup(run):\n    return {{'token': 'tok-1-secret'}}\nasync def teardown(run):\n{note}    {own}\n"
+    )
+    first = scenario.file.rename(scenario.file.with_name("first.py"))
+    scenario.write(f"async def setup(run):\n    {second}\nasync def teardown(run):\n{note}")
+    with pytest.raises(BadInput) as refusal:
+        scenario.set_up(
+            script="",
+            scripts=[{"script": str(first), "weight": 1}, {"script": str(scenario.file), "weight": 1}],
+            setup_timeout="2s",
+        )
+    told = refusal.value.sentences
+    assert len(told) == len(why)
+    for sentence, expected in zip(told, why, strict=True):
+        assert sentence.startswith(expected.replace("FILE", str(scenario.file)).replace("FIRST", str(first)))
+    assert scenario.mark.read_text().replace("-secret", "").split() == torn_down
+    assert not (scenario.results / "teardown.json").exists()  # there was no run
+
+
 # ------------------------------------------------------------------- the trial
 
 
