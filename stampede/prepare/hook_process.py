@@ -1,8 +1,8 @@
 """The process that calls ``setup`` and ``teardown``: ``python -m stampede.prepare.hook_process DESCRIPTOR``.
 
 It is asked in JSON on its standard input, and answers with one line of JSON: ``sentences`` that say why setup failed,
-or what it returned. Then it waits for the end of the run, a signal or the end of the playbook, whichever is first,
-and calls teardown. So that is called even when the playbook is interrupted or killed.
+or what it returned. Then it waits for SIGTERM, by which the playbook says that the run is over, and calls teardown.
+That is called even when the playbook is interrupted or killed: then as soon as the load must have ended.
 """
 
 from __future__ import annotations
@@ -21,21 +21,25 @@ from pathlib import Path
 from typing import Any
 
 from stampede.engine import Hook, call
-from stampede.machine.files import write_json
+from stampede.machine.files import read_json, write_json
 from stampede.machine.processes import is_alive
+from stampede.prepare.hooks import HOSTS_ARE_STOPPED
 from stampede.prepare.rendering import find_scripts, render_scenario
 from stampede.prepare.scenario import Scenario, place_reached
 from stampede.prepare.script_errors import told
 from stampede.schema.errors import BadInput
 from stampede.schema.json_form import to_json
 from stampede.schema.masking import Mask
+from stampede.schema.run_record import RUN_FILE
 from stampede.schema.settings.run_settings import Settings
 from stampede.schema.shared_values import Shared, check_shared, with_more
-from stampede.schema.teardown_file import TeardownRecord
+from stampede.schema.teardown_file import NOT_RUN, TeardownRecord
 
 type _Call = tuple[Mapping[str, Any], Scenario, Mapping[str, Any]]
 """The variables of a script, the script, and ``run.shared``."""
 
+STOP_TAKES = 15.0
+"""Seconds after the end of an interrupted playbook in which HOSTS_ARE_STOPPED comes (``run_watch.STOP_LIMIT``)."""
 LOOK_EVERY = 5.0
 """Seconds between two looks at whether the playbook is still there: few, since its CPU time is bounded."""
 
@@ -51,9 +55,14 @@ class Task:
     timeout: float
     """Seconds that each of the two calls may take."""
     playbook: int
-    """The process with whose end the run ends."""
-    linger: float
-    """Seconds after that until the load hosts have ended, too."""
+    """The process of the playbook."""
+    local: bool
+    """Whether the load ends with the playbook; on other hosts it goes on without."""
+    start_delay: float
+    duration: float
+    """Seconds from the start until no step begins any more; 0 when only the run itself will tell."""
+    drain: float
+    """Seconds that steps in flight have after that, or after a stop."""
     teardown_file: str
     """See TeardownRecord."""
 
@@ -134,7 +143,7 @@ class _Failed(Exception):
 
 def main() -> None:
     """Do the task."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, HOSTS_ARE_STOPPED})
     answers = os.fdopen(int(sys.argv[1]), "w")
     print(file=answers, flush=True)  # a sign of life
 
@@ -174,17 +183,36 @@ def main() -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     note(TeardownRecord())
     give(shared=shared, pid=os.getpid())
-    _await_end(task)
+    if not _load_has_ended(task):
+        note(TeardownRecord(f"{NOT_RUN}: the playbook was ended without the load, which may go on for any time"))
+        return
     with _within(task.timeout, lambda: note(TeardownRecord(f"teardown failed: {hooks.too_long('teardown')}"))):
         failure = hooks.tear_down()
     note(TeardownRecord(failure))
 
 
-def _await_end(task: Task) -> None:
+def _load_has_ended(task: Task) -> bool:
+    """Wait for the end of the load. False when the playbook is gone and nobody knows when that will be."""
+    stopped = task.local
     while is_alive(task.playbook):
-        if signal.sigtimedwait({signal.SIGTERM}, LOOK_EVERY):
-            return
-    time.sleep(task.linger)
+        told = signal.sigtimedwait({signal.SIGTERM, HOSTS_ARE_STOPPED}, LOOK_EVERY)
+        if told and told.si_signo == signal.SIGTERM:
+            return True
+        stopped |= told is not None
+    until = _start_of(task) + task.duration + task.drain if task.duration else time.time() + STOP_TAKES
+    while not stopped and time.time() < until:  # not one long wait: the machine may be suspended in between
+        stopped = signal.sigtimedwait({HOSTS_ARE_STOPPED}, LOOK_EVERY) is not None
+    if stopped:
+        time.sleep(task.drain)
+    return stopped or task.duration > 0
+
+
+def _start_of(task: Task) -> float:
+    """When the load has begun, now that the playbook is gone, in epoch seconds; the latest that it can be when that
+    has not been recorded."""
+    record = read_json(Path(task.teardown_file).with_name(RUN_FILE))
+    started = record.get("started") if isinstance(record, dict) else None
+    return started if isinstance(started, int | float) else time.time() + task.start_delay
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from controller.run.run import Run
 from stampede.analysis.collected_run import read_run
 from stampede.analysis.verdict.failure_reasons import failure_reasons
 from stampede.machine.processes import is_alive
-from stampede.prepare.hooks import SetUp, set_up, tear_down
+from stampede.prepare.hooks import SetUp, set_up, tear_down, tell_stopped
 from stampede.prepare.trial import try_script
 from stampede.report import junit
 from stampede.schema.errors import BadInput, ServiceRefused
@@ -45,6 +45,8 @@ class Scenario:
             "stampede_script": str(self.file),
             "stampede_setup_timeout": "20s",
             "stampede_drain": 0,
+            "stampede_local": True,
+            "stampede_start_delay": "2s",
             "stampede_secrets": {"key": "s3cret-key"},
         }
         self.pids: list[int] = []
@@ -61,6 +63,13 @@ class Scenario:
 
     def tear_down(self, pid: int, timeout: float = 20) -> str:
         return tear_down(pid, self.results, timeout)
+
+    def await_end(self, pid: int) -> None:
+        """Of the process that calls teardown."""
+        deadline = time.monotonic() + 40
+        while is_alive(pid):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
     def record(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.results / "teardown.json").read_text())
@@ -170,10 +179,53 @@ def test_teardown_is_called_when_the_playbook_is_gone(scenario: Scenario) -> Non
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as playbook:
         found = scenario.set_up(playbook.pid)
         playbook.kill()
-    deadline = time.monotonic() + 30
-    while is_alive(found.pid) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    scenario.await_end(found.pid)
     assert scenario.mark.exists() and scenario.record() == {"failure": ""}
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_teardown_waits_for_the_load_that_goes_on_without_its_playbook(scenario: Scenario, is_recorded: bool) -> None:
+    scenario.write("import time\nasync def teardown(run):\n    MARK.write_text(str(time.time()))\n")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as playbook:
+        found = scenario.set_up(playbook.pid, local=False, duration="8s", drain="3s")
+        now = time.time()
+        if is_recorded:
+            (scenario.results / "run.json").write_text(json.dumps({"started": now + 1}))
+        playbook.kill()
+    scenario.await_end(found.pid)
+    assert scenario.record() == {"failure": ""}
+    began = now + (1 if is_recorded else 2)
+    assert 11 <= float(scenario.mark.read_text()) - began < 25
+
+
+def test_teardown_is_not_run_under_a_load_of_which_nobody_knows_the_end(scenario: Scenario) -> None:
+    scenario.write("async def teardown(run):\n    MARK.touch()\n")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as playbook:
+        found = scenario.set_up(playbook.pid, local=False)
+        playbook.kill()
+    scenario.await_end(found.pid)
+    assert not scenario.mark.exists()
+    assert scenario.record()["failure"].startswith(
+        "teardown has not been run: the playbook was ended without the load"
+    )
+
+
+@pytest.mark.parametrize("first", ["stop", "kill"])
+def test_teardown_is_called_when_the_hosts_were_stopped_with_the_playbook(scenario: Scenario, first: str) -> None:
+    scenario.write("async def teardown(run):\n    MARK.touch()\n")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as playbook:
+        found = scenario.set_up(playbook.pid, local=False, duration="1h", drain="1s")
+        if first == "kill":
+            playbook.kill()
+            playbook.wait()
+            time.sleep(6)  # it has noticed
+            assert not scenario.mark.exists()
+        tell_stopped(found.pid)
+        playbook.kill()
+    scenario.await_end(found.pid)
+    assert scenario.mark.exists() and scenario.record() == {"failure": ""}
+    tell_stopped(0)
+    tell_stopped(found.pid)  # it is gone
 
 
 # -------------------------------------------------------------- several scripts
