@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from stampede.fleet.remote_shell import shell_of
 from stampede.fleet.run_watch import Controller, PlaybookGone, watch_run
 from stampede.fleet.ssh_connection import ControlMasters
 from stampede.machine.processes import cleaning_up_when_interrupted
+from stampede.prepare.hooks import tell_stopped
 from stampede.schema.errors import BadInput
 from stampede.schema.json_form import to_json
 from stampede.schema.settings.durations import seconds
@@ -24,7 +26,9 @@ from stampede.schema.settings.durations import seconds
 
 class ActionModule(ActionBase):
     _requires_connection = False
-    _VALID_ARGS = frozenset({"hosts", "until", "interval", "timeout", "abort_on_thresholds", "variables"})
+    _VALID_ARGS = frozenset(
+        {"hosts", "until", "interval", "timeout", "abort_on_thresholds", "variables", "hooks_pid"}
+    )
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -40,6 +44,7 @@ class ActionModule(ActionBase):
                     timeout=seconds(args.get("timeout", 0)),
                     abort_on_thresholds=boolean(args.get("abort_on_thresholds", False)),
                     variables=args.get("variables"),
+                    when_stopped=partial(tell_stopped, int(args.get("hooks_pid", 0))),
                 )
         except (BadInput, PlaybookGone) as error:
             raise AnsibleActionFail(str(error)) from None

@@ -41,6 +41,12 @@ options:
       - The C(stampede_*) variables of the load. With C(stampede_load_model=search) the hosts are conducted, and each
         level is judged by C(stampede_thresholds), which decide nothing else then.
     type: dict
+  hooks_pid:
+    description:
+      - The process that waits to call the scenario's C(teardown), as M(stampede_settings) returns it; V(0) when there
+        is none. It is told when the playbook is interrupted and all controllers have been asked to end the run.
+    type: int
+    default: 0
 author: Stampede contributors
 """
 

@@ -115,14 +115,15 @@ def watch_run(
     timeout: float = 0.0,
     abort_on_thresholds: bool = False,
     variables: Mapping[str, Any] | None = None,
+    when_stopped: Callable[[], object] = lambda: None,
 ) -> Outcome:
     """Watch until each controller has reached ``until`` (a key of REACHED), failed, or was given up.
 
     ``interval``: seconds between two reports of progress. ``timeout``: seconds after which a host that has not
     reached ``until`` is given up; 0: never. ``abort_on_thresholds``: ask all controllers to end the run once a
     threshold is beyond recovery. ``variables``: those of the run, by which a search is conducted. When interrupted,
-    controllers in systemd units are asked to end the run; those that are processes of this machine end with Ansible
-    by themselves. Raises PlaybookGone.
+    controllers in systemd units are asked to end the run, and ``when_stopped`` is called when all have been; those
+    that are processes of this machine end with Ansible by themselves. Raises PlaybookGone.
     """
     controllers = list(controllers)
     views = {controller.name: controller.view() for controller in controllers}
@@ -135,7 +136,8 @@ def watch_run(
     try:
         wait_until(until, hosts, poller, judge, tell, interval=interval, timeout=timeout)
     except Interrupted:
-        request_stop([controller for controller in controllers if controller.shell])
+        if not request_stop([controller for controller in controllers if controller.shell]):
+            when_stopped()
         raise
     faults = [fault for host in hosts for fault in host.faults]
     if until == "armed":  # a host that failed has no part in the run, nor have its faults

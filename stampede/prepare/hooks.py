@@ -25,6 +25,8 @@ from stampede.schema.settings.secret_settings import read_secrets
 from stampede.schema.settings.variable_reader import VariableReader
 from stampede.schema.teardown_file import NOT_RUN, TEARDOWN_FILE, TeardownRecord
 
+HOSTS_ARE_STOPPED = signal.SIGUSR1
+"""Tells the process that all load hosts have been asked to end the run, because the playbook is interrupted."""
 MARGIN = 5.0
 """Seconds that the process gets beyond its time, to tell by itself what keeps it."""
 
@@ -42,11 +44,12 @@ class SetUp:
 def set_up(
     variables: Mapping[str, Any], secrets: Mapping[str, str], project: Path, results: Path, playbook: int
 ) -> SetUp:
-    """Call the scenario's setup, if it has one. ``playbook``: the process with whose end the run ends.
+    """Call the scenario's setup, if it has one. ``playbook``: the process of the playbook, which may end before it
+    has called ``tear_down``.
 
     Raises BadInput with a sentence when it fails, takes too long, or returns what it must not.
     """
-    timeout = timeout_of(variables)
+    timeout, reader = timeout_of(variables), VariableReader(variables)
     settings = Settings.from_variables(variables)
     task = {
         "variables": without_secrets(variables),
@@ -55,13 +58,16 @@ def set_up(
         "base_dir": str(project),
         "timeout": timeout,
         "playbook": playbook,
-        "linger": settings.drain,
+        "local": reader.read("local"),
+        "start_delay": reader.duration("start_delay"),
+        "duration": settings.load.plan.duration,
+        "drain": settings.drain,
         "teardown_file": str(results / TEARDOWN_FILE),
     }
     program = [sys.executable, "-P", "-m", "stampede.prepare.hook_process"]
     try:
-        line = answer_of(
-            program, json.dumps(task, default=str), timeout + MARGIN, stays=lambda text: _pid_in(text) > 0
+        line = answer_of(  # after a setup that fails, the teardown of scripts before it has its own time
+            program, json.dumps(task, default=str), 2 * timeout + MARGIN, stays=lambda text: _pid_in(text) > 0
         )
         answer = json.loads(line)
     except NoAnswer as error:
@@ -91,6 +97,14 @@ def tear_down(pid: int, results: Path, timeout: float) -> str:
         failure = "teardown failed: its process ended before it was over"
     write_json(file, to_json(TeardownRecord(failure)), 0o644)
     return failure
+
+
+def tell_stopped(pid: int) -> None:
+    """Tell the process that waits to call teardown, if there is one (``pid`` is not 0), that all load hosts have been
+    asked to end the run."""
+    if pid:
+        with suppress(ProcessLookupError):
+            os.kill(pid, HOSTS_ARE_STOPPED)
 
 
 def timeout_of(variables: Mapping[str, Any]) -> float:

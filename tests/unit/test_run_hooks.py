@@ -19,7 +19,7 @@ from controller.run.run import Run
 from stampede.analysis.collected_run import read_run
 from stampede.analysis.verdict.failure_reasons import failure_reasons
 from stampede.machine.processes import is_alive
-from stampede.prepare.hooks import SetUp, set_up, tear_down
+from stampede.prepare.hooks import SetUp, set_up, tear_down, tell_stopped
 from stampede.prepare.trial import try_script
 from stampede.report import junit
 from stampede.schema.errors import BadInput, ServiceRefused
@@ -45,6 +45,8 @@ class Scenario:
             "stampede_script": str(self.file),
             "stampede_setup_timeout": "20s",
             "stampede_drain": 0,
+            "stampede_local": True,
+            "stampede_start_delay": "2s",
             "stampede_secrets": {"key": "s3cret-key"},
         }
         self.pids: list[int] = []
@@ -61,6 +63,13 @@ class Scenario:
 
     def tear_down(self, pid: int, timeout: float = 20) -> str:
         return tear_down(pid, self.results, timeout)
+
+    def await_end(self, pid: int) -> None:
+        """Of the process that calls teardown."""
+        deadline = time.monotonic() + 40
+        while is_alive(pid):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
     def record(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.results / "teardown.json").read_text())
@@ -170,10 +179,100 @@ def test_teardown_is_called_when_the_playbook_is_gone(scenario: Scenario) -> Non
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as playbook:
         found = scenario.set_up(playbook.pid)
         playbook.kill()
-    deadline = time.monotonic() + 30
-    while is_alive(found.pid) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    scenario.await_end(found.pid)
     assert scenario.mark.exists() and scenario.record() == {"failure": ""}
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_teardown_waits_for_the_load_that_goes_on_without_its_playbook(scenario: Scenario, is_recorded: bool) -> None:
+    scenario.write("import time\nasync def teardown(run):\n    MARK.write_text(str(time.time()))\n")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as playbook:
+        found = scenario.set_up(playbook.pid, local=False, duration="8s", drain="3s")
+        now = time.time()
+        if is_recorded:
+            (scenario.results / "run.json").write_text(json.dumps({"started": now + 1}))
+        playbook.kill()
+    scenario.await_end(found.pid)
+    assert scenario.record() == {"failure": ""}
+    began = now + (1 if is_recorded else 2)
+    assert 11 <= float(scenario.mark.read_text()) - began < 25
+
+
+def test_teardown_is_not_run_under_a_load_of_which_nobody_knows_the_end(scenario: Scenario) -> None:
+    scenario.write("async def teardown(run):\n    MARK.touch()\n")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as playbook:
+        found = scenario.set_up(playbook.pid, local=False)
+        playbook.kill()
+    scenario.await_end(found.pid)
+    assert not scenario.mark.exists()
+    assert scenario.record()["failure"].startswith(
+        "teardown has not been run: the playbook was ended without the load"
+    )
+
+
+@pytest.mark.parametrize("first", ["stop", "kill"])
+def test_teardown_is_called_when_the_hosts_were_stopped_with_the_playbook(scenario: Scenario, first: str) -> None:
+    scenario.write("async def teardown(run):\n    MARK.touch()\n")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as playbook:
+        found = scenario.set_up(playbook.pid, local=False, duration="1h", drain="1s")
+        if first == "kill":
+            playbook.kill()
+            playbook.wait()
+            time.sleep(6)  # it has noticed
+            assert not scenario.mark.exists()
+        tell_stopped(found.pid)
+        playbook.kill()
+    scenario.await_end(found.pid)
+    assert scenario.mark.exists() and scenario.record() == {"failure": ""}
+    tell_stopped(0)
+    tell_stopped(found.pid)  # it is gone
+
+
+# -------------------------------------------------------------- several scripts
+
+
+@pytest.mark.parametrize(
+    ("second", "own", "why", "torn_down"),
+    [
+        ("raise RuntimeError(run.shared['token'])", "", ["setup failed: FILE line 4: RuntimeError: ***"], ["tok-1"]),
+        ("return {'token': 'tok-second'}", "", ["FILE: setup returned 'token', as that"], ["tok-1", "tok-second"]),
+        ("return 3", "", ["FILE: setup returned a number"], ["tok-1"]),
+        ("while True: pass", "", ["FILE line 4: setup was still here after 2 s"], ["tok-1"]),
+        (
+            "raise RuntimeError('no')",
+            "raise OSError(run.shared['token'])",
+            ["setup failed: FILE line 4: RuntimeError: no", "teardown failed: FIRST line 7: OSError: ***"],
+            ["tok-1"],
+        ),
+        (
+            "raise RuntimeError('no')",
+            "while True: pass",
+            ["setup failed: FILE line 4: RuntimeError: no", "teardown failed: FIRST line 7: teardown was still here"],
+            ["tok-1"],
+        ),
+    ],
+)
+def test_a_setup_that_fails_leaves_nothing_of_those_before_it(
+    scenario: Scenario, second: str, own: str, why: list[str], torn_down: list[str]
+) -> None:
+    note = "    MARK.open('a').write(run.shared['token'] + ' ')\n"
+    scenario.write(
+        f"async def setup(run):\n    return {{'token': 'tok-1-secret'}}\nasync def teardown(run):\n{note}    {own}\n"
+    )
+    first = scenario.file.rename(scenario.file.with_name("first.py"))
+    scenario.write(f"async def setup(run):\n    {second}\nasync def teardown(run):\n{note}")
+    with pytest.raises(BadInput) as refusal:
+        scenario.set_up(
+            script="",
+            scripts=[{"script": str(first), "weight": 1}, {"script": str(scenario.file), "weight": 1}],
+            setup_timeout="2s",
+        )
+    told = refusal.value.sentences
+    assert len(told) == len(why)
+    for sentence, expected in zip(told, why, strict=True):
+        assert sentence.startswith(expected.replace("FILE", str(scenario.file)).replace("FIRST", str(first)))
+    assert scenario.mark.read_text().replace("-secret", "").split() == torn_down
+    assert not (scenario.results / "teardown.json").exists()  # there was no run
 
 
 # ------------------------------------------------------------------- the trial

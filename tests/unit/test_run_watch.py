@@ -115,7 +115,7 @@ def test_faults_of_hosts_that_did_not_arm_are_not_the_run_s(tmp_path: Path) -> N
     assert [fault.host for fault in outcome.faults] == ["h2"]
 
 
-def test_an_interrupted_watch_asks_the_units_to_stop(tmp_path: Path) -> None:
+def test_an_interrupted_watch_asks_the_units_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shell = FakeShell(phase="running")
 
     def interrupt(text: str, colour: str) -> None:
@@ -125,10 +125,20 @@ def test_an_interrupted_watch_asks_the_units_to_stop(tmp_path: Path) -> None:
         Controller("h1", Path("/runs/r1"), unit="stampede-run@r1.service", shell=shell),
         Controller("h2", tmp_path, pid=os.getpid()),
     ]
+    stopped: list[bool] = []
     with pytest.raises(Interrupted):
-        watch_run(controllers, "ended", interrupt, interval=0)
-    assert [command for command in shell.commands if "/runs/r1/stop" in command]
+        watch_run(controllers, "ended", interrupt, interval=0, when_stopped=lambda: stopped.append(True))
+    assert [command for command in shell.commands if "/runs/r1/stop" in command] and stopped
     assert not (tmp_path / "stop").exists()  # it ends with Ansible by itself
+
+    def unreachable(command: str) -> str:
+        raise Unreachable("no route")
+
+    with pytest.raises(Interrupted):
+        gone = Controller("h3", Path("/runs/r1"), unit="stampede-run@r1.service", shell=FakeShell())
+        monkeypatch.setattr(gone.shell, "run", unreachable)
+        watch_run([*controllers, gone], "ended", interrupt, interval=0, when_stopped=lambda: stopped.append(True))
+    assert stopped == [True]  # that host's load goes on
 
 
 def test_controllers_are_asked_to_stop_wherever_they_are(tmp_path: Path) -> None:
