@@ -20,9 +20,9 @@ from stampede.schema.records import Outcome
 
 GROUP: ContextVar[str] = ContextVar("group", default="")
 """The ``holder.group`` that the running task is in; tasks that it starts are in it too."""
-WITHIN_STEP: ContextVar[bool] = ContextVar("within_step", default=False)
-"""Whether the running task is in a step; tasks that it starts are in it too. While a step is recorded: whether that
-was within another."""
+WITHIN_STEP: ContextVar[TimedStep | None] = ContextVar("within_step", default=None)
+"""The step that the running task is in; tasks that it starts are in it too. While a step is recorded: the one that it
+was in."""
 FAILURE_PAUSE = 1.0
 """Seconds a holder pauses after a failed step, so that a failing service is not hammered."""
 
@@ -54,7 +54,8 @@ class TimedStep:
     """
 
     __slots__ = (
-        *("_done", "_due", "_group", "_holder", "_limit", "_name", "_service", "_start", "_timeout", "_within"),
+        *("_done", "_due", "_group", "_holder", "_limit", "_name", "_outer", "_service", "_start"),
+        *("_is_open", "_timeout"),
         *("awaited", "detail"),
     )
 
@@ -84,15 +85,19 @@ class TimedStep:
         context.recorder.in_flight += 1
         self._timeout = asyncio.timeout(self._limit)
         await self._timeout.__aenter__()
-        self._within = WITHIN_STEP.get()
-        WITHIN_STEP.set(True)
+        outer = WITHIN_STEP.get()
+        while outer and not outer._is_open:  # in which a task was started that goes on without it
+            outer = outer._outer
+        self._outer, self._is_open = outer, True
+        WITHIN_STEP.set(self)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         context = self._holder.context
-        WITHIN_STEP.set(self._within)
+        self._is_open = False
+        WITHIN_STEP.set(self._outer)
         try:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError as expired:

@@ -44,7 +44,7 @@ options:
   hooks_pid:
     description:
       - The process that waits to call the scenario's C(teardown), as M(stampede_settings) returns it; V(0) when there
-        is none. It is told when the playbook is interrupted and all controllers have been asked to end the run.
+        is none. It is told when all controllers have ended the run, or were asked to by an interrupted playbook.
     type: int
     default: 0
 author: Stampede contributors

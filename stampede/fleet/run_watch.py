@@ -122,8 +122,8 @@ def watch_run(
     ``interval``: seconds between two reports of progress. ``timeout``: seconds after which a host that has not
     reached ``until`` is given up; 0: never. ``abort_on_thresholds``: ask all controllers to end the run once a
     threshold is beyond recovery. ``variables``: those of the run, by which a search is conducted. When interrupted,
-    controllers in systemd units are asked to end the run, and ``when_stopped`` is called when all have been; those
-    that are processes of this machine end with Ansible by themselves. Raises PlaybookGone.
+    controllers in systemd units are asked to end the run; those that are processes of this machine end with Ansible
+    by themselves. ``when_stopped`` is called when all have ended the run well, or were asked to. Raises PlaybookGone.
     """
     controllers = list(controllers)
     views = {controller.name: controller.view() for controller in controllers}
@@ -139,6 +139,8 @@ def watch_run(
         if not request_stop([controller for controller in controllers if controller.shell]):
             when_stopped()
         raise
+    if until == "ended" and not any(host.failure for host in hosts):
+        when_stopped()
     faults = [fault for host in hosts for fault in host.faults]
     if until == "armed":  # a host that failed has no part in the run, nor have its faults
         faults = [fault for fault in faults if not views[fault.host].failure]

@@ -76,6 +76,7 @@ class Hooks:
         self._shared: dict[str, Any] = {}
         self._done: list[_Call] = []
         """The scenarios whose setup has returned, with what is there for their teardown."""
+        self._is_given_up = False
         self._settings = Settings.from_variables(task.variables | {"stampede_secrets": task.secrets})
         found = find_scripts(task.variables, Path(task.templates_dir), Path(task.base_dir))
         self._scenarios = [
@@ -93,7 +94,7 @@ class Hooks:
     def set_up(self) -> dict[str, Any]:
         """What setup returns. Raises BadInput."""
         for variables, scenario in self._scenarios:
-            if setup := scenario.setup:
+            if (setup := scenario.setup) and not self._is_given_up:
                 self._path = scenario.path
                 try:
                     returned = check_shared(self._called(setup, variables, self._shared))
@@ -109,7 +110,9 @@ class Hooks:
         return self._torn_down([(variables, scenario, self._shared) for variables, scenario in self._scenarios])
 
     def undo(self) -> str:
-        """The same, when a setup has failed: the teardown of the scripts whose setup was over before."""
+        """The same, when a setup has failed: the teardown of the scripts whose setup was over before. Of a setup that
+        goes on for too long, in another thread, none follows."""
+        self._is_given_up = True
         return self._torn_down(self._done)
 
     def too_long(self, name: str) -> str:
@@ -201,7 +204,10 @@ def _load_has_ended(task: Task) -> bool:
         stopped |= told is not None
     until = _start_of(task) + task.duration + task.drain if task.duration else time.time() + STOP_TAKES
     while not stopped and time.time() < until:  # not one long wait: the machine may be suspended in between
-        stopped = signal.sigtimedwait({HOSTS_ARE_STOPPED}, LOOK_EVERY) is not None
+        told = signal.sigtimedwait({signal.SIGTERM, HOSTS_ARE_STOPPED}, LOOK_EVERY)
+        if told and told.si_signo == signal.SIGTERM:
+            return True
+        stopped = told is not None
     if stopped:
         time.sleep(task.drain)
     return stopped or task.duration > 0

@@ -118,6 +118,26 @@ def test_the_time_of_a_step_within_a_step_is_in_that_of_the_outer_one(
     assert all(each.outermost == each.count for each in work.arrival.steps)
 
 
+def test_a_task_that_outlasts_the_step_in_which_it_was_started_is_in_none(
+    variables: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "task.py").write_text(
+        "import asyncio\n"
+        "async def later(holder, issuer):\n"
+        "    await holder.wait(1)\n"
+        "    await holder.receive_credential(issuer)\n"
+        "async def script(holder):\n"
+        "    issuer = await holder.connect('issuer')\n"
+        "    async for _ in holder.until_end_of_run():\n"
+        "        async with holder.step('begin'):\n"
+        "            task = asyncio.create_task(later(holder, issuer))\n"
+        "        await task\n"
+    )
+    work = script_work(variables | {"stampede_script": "task.py"}, tmp_path)
+    assert {each.step: each.outermost for each in work.round.steps} == {"begin": 1, "receive_credential": 1}
+    assert work.round.between == pytest.approx(1)
+
+
 def test_variables_are_given_as_the_playbooks_take_them(tmp_path: Path) -> None:
     file = tmp_path / "more.yml"
     file.write_text("stampede_holders: 5\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -210,6 +211,18 @@ def test_teardown_is_not_run_under_a_load_of_which_nobody_knows_the_end(scenario
     )
 
 
+def test_teardown_of_a_run_whose_playbook_is_gone_is_called_at_once_when_that_is_asked_for(
+    scenario: Scenario,
+) -> None:
+    scenario.write("async def teardown(run):\n    MARK.touch()\n")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as playbook:
+        found = scenario.set_up(playbook.pid, local=False, duration="1h")
+        playbook.kill()
+    os.kill(found.pid, signal.SIGTERM)
+    scenario.await_end(found.pid)
+    assert scenario.mark.exists() and scenario.record() == {"failure": ""}
+
+
 @pytest.mark.parametrize("first", ["stop", "kill"])
 def test_teardown_is_called_when_the_hosts_were_stopped_with_the_playbook(scenario: Scenario, first: str) -> None:
     scenario.write("async def teardown(run):\n    MARK.touch()\n")
@@ -273,6 +286,23 @@ def test_a_setup_that_fails_leaves_nothing_of_those_before_it(
         assert sentence.startswith(expected.replace("FILE", str(scenario.file)).replace("FIRST", str(first)))
     assert scenario.mark.read_text().replace("-secret", "").split() == torn_down
     assert not (scenario.results / "teardown.json").exists()  # there was no run
+
+
+def test_after_a_setup_that_takes_too_long_there_is_none(scenario: Scenario) -> None:
+    """Also when it comes to its end while those before it are torn down."""
+    scripts = []
+    for name, setup, teardown in (
+        ("a", "pass", "await asyncio.sleep(1.5)"),
+        ("b", "await asyncio.sleep(2.5)", "pass"),
+        ("c", "MARK.touch()", "pass"),
+    ):
+        scenario.write(
+            f"import asyncio\nasync def setup(run):\n    {setup}\nasync def teardown(run):\n    {teardown}\n"
+        )
+        scripts.append({"script": str(scenario.file.rename(scenario.file.with_name(f"{name}.py"))), "weight": 1})
+    with pytest.raises(BadInput, match=r"b\.py.*: setup was still here after 2 s"):
+        scenario.set_up(script="", scripts=scripts, setup_timeout="2s")
+    assert not scenario.mark.exists()
 
 
 # ------------------------------------------------------------------- the trial

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,17 @@ def test_faults_of_hosts_that_did_not_arm_are_not_the_run_s(tmp_path: Path) -> N
     (tmp_path / "state.json").write_text(json.dumps({"phase": "done", "pid": os.getpid()}))
     outcome = watch_run(controllers, "ended", Told(), interval=60)
     assert [fault.host for fault in outcome.faults] == ["h2"]
+
+
+def test_the_end_of_a_run_is_told_when_all_hosts_have_come_to_it(tmp_path: Path) -> None:
+    told: list[str] = []
+    for until, phase, pid in (("armed", "armed", os.getpid()), ("ended", "done", os.getpid()), ("ended", "done", 0)):
+        (tmp_path / "state.json").write_text(json.dumps({"phase": phase, "pid": os.getpid()}))
+        controllers = [Controller("h1", tmp_path, pid=os.getpid())]
+        if not pid:
+            controllers.append(Controller("h2", tmp_path / "elsewhere", pid=2**22 + 1))
+        watch_run(controllers, until, Told(), interval=60, when_stopped=partial(told.append, f"{until} {pid}"))
+    assert told == [f"ended {os.getpid()}"]  # of a host that has died nobody knows
 
 
 def test_an_interrupted_watch_asks_the_units_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
