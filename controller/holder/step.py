@@ -66,6 +66,8 @@ class TimedStep:
         self._service = service
         self._limit = holder.context.settings.step_timeout if limit is None else limit
         self._done: float | None = None
+        self._outer: TimedStep | None = None
+        self._is_open = False
         self.awaited = ""
         """What the step waits for and saw last, should its time be over."""
         self.detail = ""
