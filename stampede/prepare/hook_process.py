@@ -40,7 +40,7 @@ type _Call = tuple[Mapping[str, Any], Scenario, Mapping[str, Any]]
 
 STOP_TAKES = 15.0
 """Seconds after the end of an interrupted playbook in which HOSTS_ARE_STOPPED comes (``run_watch.STOP_LIMIT``)."""
-LOOK_EVERY = 1.0
+LOOK_EVERY = 5.0
 """Seconds between two looks at whether the playbook is still there: few, since its CPU time is bounded."""
 
 

@@ -231,7 +231,7 @@ def test_teardown_is_called_when_the_hosts_were_stopped_with_the_playbook(scenar
         if first == "kill":
             playbook.kill()
             playbook.wait()
-            time.sleep(2)  # it has noticed
+            time.sleep(6)  # it has noticed
             assert not scenario.mark.exists()
         tell_stopped(found.pid)
         playbook.kill()
