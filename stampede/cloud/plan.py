@@ -91,12 +91,10 @@ def taken(fleet: CloudVariables, things: Iterable[Mapping[str, Any]]) -> list[st
     for thing in things:
         tags = thing.get("labels") or thing.get("tags") or {}
         if (tags.get(FLEET), tags.get(OWNER)) != (fleet.name, fleet.owner):
-            called, known = (
-                next((thing[kind + of] for kind in ("", "group_", "launch_template_") if kind + of in thing), None)
-                for of in ("name", "id")
-            )
+            name = thing.get("name") or thing.get("group_name") or thing.get("launch_template_name")
+            id_ = thing.get("id") or thing.get("group_id") or thing.get("launch_template_id")
             problems.append(
-                f"{called} ({known}) is there already, and is not {fleet.owner}'s of fleet {fleet.name} by its "
+                f"{name} ({id_}) is there already, and is not {fleet.owner}'s of fleet {fleet.name} by its "
                 f"{FLEET} and {OWNER}; choose another cloud_name, or rename or remove it in the provider's console"
             )
     return problems

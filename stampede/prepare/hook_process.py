@@ -198,19 +198,23 @@ def _load_has_ended(task: Task) -> bool:
     """Wait for the end of the load. False when the playbook is gone and nobody knows when that will be."""
     stopped = task.local
     while is_alive(task.playbook):
-        told = signal.sigtimedwait({signal.SIGTERM, HOSTS_ARE_STOPPED}, LOOK_EVERY)
-        if told and told.si_signo == signal.SIGTERM:
+        if (told := _told()) == signal.SIGTERM:
             return True
-        stopped |= told is not None
+        stopped |= told == HOSTS_ARE_STOPPED
     until = _start_of(task) + task.duration + task.drain if task.duration else time.time() + STOP_TAKES
     while not stopped and time.time() < until:  # not one long wait: the machine may be suspended in between
-        told = signal.sigtimedwait({signal.SIGTERM, HOSTS_ARE_STOPPED}, LOOK_EVERY)
-        if told and told.si_signo == signal.SIGTERM:
+        if (told := _told()) == signal.SIGTERM:
             return True
-        stopped = told is not None
+        stopped = told == HOSTS_ARE_STOPPED
     if stopped:
         time.sleep(task.drain)
     return stopped or task.duration > 0
+
+
+def _told() -> int:
+    """The signal that comes within LOOK_EVERY; 0 when none does."""
+    told = signal.sigtimedwait({signal.SIGTERM, HOSTS_ARE_STOPPED}, LOOK_EVERY)
+    return told.si_signo if told else 0
 
 
 def _start_of(task: Task) -> float:

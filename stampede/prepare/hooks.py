@@ -26,7 +26,7 @@ from stampede.schema.settings.variable_reader import VariableReader
 from stampede.schema.teardown_file import NOT_RUN, TEARDOWN_FILE, TeardownRecord
 
 HOSTS_ARE_STOPPED = signal.SIGUSR1
-"""Tells the process that all load hosts have been asked to end the run, because the playbook is interrupted."""
+"""Tells the process that all load hosts have ended the run, or were asked to by an interrupted playbook."""
 MARGIN = 5.0
 """Seconds that the process gets beyond its time, to tell by itself what keeps it."""
 
@@ -100,8 +100,8 @@ def tear_down(pid: int, results: Path, timeout: float) -> str:
 
 
 def tell_stopped(pid: int) -> None:
-    """Tell the process that waits to call teardown, if there is one (``pid`` is not 0), that all load hosts have been
-    asked to end the run."""
+    """Tell the process that waits to call teardown, if there is one (``pid`` is not 0), that all load hosts have
+    ended the run, or were asked to."""
     if pid:
         with suppress(ProcessLookupError):
             os.kill(pid, HOSTS_ARE_STOPPED)
